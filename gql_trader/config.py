@@ -1,0 +1,131 @@
+"""Settings, parsed once from the environment and `.env`, frozen, and passed down."""
+
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    """Where the server runs; everything but LOCAL refuses insecure settings."""
+
+    LOCAL = "local"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class SignupApproval(StrEnum):
+    """What happens to a new account."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    CLOSED = "closed"
+
+
+class Settings(BaseSettings):
+    """Every setting of the server; each is also an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    env: Environment = Environment.LOCAL
+    data_dir: Annotated[
+        Path, Field(validation_alias=AliasChoices("GQL_TRADER_DATA_DIR", "data_dir"), validate_default=True)
+    ] = Field(default_factory=lambda: user_data_path("gql-trader"))
+
+    database_url: SecretStr = SecretStr("")
+    """PostgreSQL, as ``postgresql+asyncpg://user:password@host/name``; empty: embedded server."""
+    database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    redis_url: SecretStr = SecretStr("")
+    """Redis or Valkey, as ``redis://host:6379/0``; empty: embedded server."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Annotated[int, Field(ge=0, le=256)] = 1
+    log_level: str = "INFO"
+
+    jwt_secret: SecretStr = SecretStr("")
+    """Signs access tokens; at least 32 characters. Generated in the data directory for local use."""
+    access_token_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    signup_approval: SignupApproval = SignupApproval.REQUIRED
+    argon2_time_cost: Annotated[int, Field(ge=1)] = 3
+    argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
+
+    graphiql: bool | None = None
+    """Serve GraphiQL; by default only where env is local."""
+    introspection: bool | None = None
+    """Answer introspection; by default only where env is local."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Web origins that may use the API from a browser, comma-separated; the server's own always may."""
+    max_query_depth: Annotated[int, Field(ge=1)] = 15
+    max_query_aliases: Annotated[int, Field(ge=1)] = 60
+    max_query_tokens: Annotated[int, Field(ge=1)] = 4000
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    max_operations_per_socket: Annotated[int, Field(ge=1)] = 100
+    request_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+    max_active_backtests_per_user: Annotated[int, Field(ge=1)] = 100
+    """Queued and running backtests of one user at a time."""
+    max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
+    worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    """Backtests that one worker process runs at a time."""
+    job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0
+    """A running job whose worker has not renewed its lease for this long is taken over."""
+    sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """How often a worker looks for jobs that a crash left behind."""
+    candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
+    """Disk space for the worker's cache of candles."""
+
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether this is somebody's own machine, where generated secrets will do."""
+        return self.env is Environment.LOCAL
+
+    @property
+    def serves_graphiql(self) -> bool:
+        """Whether GraphiQL is on."""
+        return self.is_local if self.graphiql is None else self.graphiql
+
+    @property
+    def allows_introspection(self) -> bool:
+        """Whether introspection is on."""
+        return self.is_local if self.introspection is None else self.introspection
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        for key in ("allowed_origins", "ALLOWED_ORIGINS"):
+            text = values.get(key)
+            if isinstance(text, str):
+                values[key] = tuple(part.strip() for part in text.split(",") if part.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _refuse_insecure(self) -> Self:
+        secret = self.jwt_secret.get_secret_value()
+        if secret and len(secret) < 32:
+            raise ValueError("JWT_SECRET must have at least 32 characters")
+        if self.env is not Environment.LOCAL:
+            missing = [
+                name
+                for name, value in (
+                    ("DATABASE_URL", self.database_url),
+                    ("REDIS_URL", self.redis_url),
+                    ("JWT_SECRET", self.jwt_secret),
+                )
+                if not value.get_secret_value()
+            ]
+            if missing:
+                raise ValueError(f"{', '.join(missing)} must be set where ENV={self.env.value}")
+            if "*" in self.allowed_origins:
+                raise ValueError(f"ALLOWED_ORIGINS=* is refused where ENV={self.env.value}")
+            if self.signup_approval is SignupApproval.AUTO:
+                raise ValueError(f"SIGNUP_APPROVAL=auto is refused where ENV={self.env.value}")
+            if self.argon2_time_cost < 2 or self.argon2_memory_kib < 19456:
+                raise ValueError("argon2 parameters below OWASP's minimum are refused outside ENV=local")
+        return self

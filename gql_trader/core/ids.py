@@ -1,0 +1,23 @@
+"""Typed identifiers. Keys are UUIDv7, so that they sort by creation time."""
+
+import os
+import time
+from typing import NewType
+from uuid import UUID
+
+UserId = NewType("UserId", UUID)
+AssetId = NewType("AssetId", UUID)
+MarketId = NewType("MarketId", UUID)
+SeriesId = NewType("SeriesId", UUID)
+StrategyId = NewType("StrategyId", UUID)
+BacktestId = NewType("BacktestId", UUID)
+
+
+def uuid7() -> UUID:
+    """Return a new UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (2**48 - 1)) << 80 | tail
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)

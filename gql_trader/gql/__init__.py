@@ -1,0 +1,1 @@
+"""The only GraphQL plumbing: context, access, errors, limits, scalars, pagination, transport."""

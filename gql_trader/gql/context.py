@@ -1,0 +1,92 @@
+"""What a resolver can reach: the viewer, the services of this process, and this operation's loaders."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import strawberry
+
+from gql_trader.config import Settings
+from gql_trader.core.actor import Actor
+from gql_trader.core.clock import Clock
+from gql_trader.gql.errors import unauthenticated
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.database import Database
+from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.tokens import AccessTokens
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+L = TypeVar("L")
+
+
+class Services(Protocol):
+    """The parts of the process that resolvers use; `gql_trader.runtime.Runtime` has them."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def queue(self) -> JobQueue: ...
+    @property
+    def events(self) -> EventStreams: ...
+    @property
+    def arrays(self) -> ArrayCache: ...
+    @property
+    def passwords(self) -> PasswordHasher: ...
+    @property
+    def tokens(self) -> AccessTokens: ...
+    def unit_of_work(self) -> UnitOfWork: ...
+
+
+@dataclass
+class Context:
+    """One operation's context; never shared between operations, not even on one WebSocket.
+
+    Attributes
+    ----------
+    actor
+        The signed-in user, or None.
+    authentication_problem
+        Why credentials that were sent were not accepted; shown when a field needs a user.
+    """
+
+    services: Services
+    request_id: str
+    actor: Actor | None = None
+    authentication_problem: str | None = None
+    _loaders: dict[Callable[..., Any], Any] = field(default_factory=dict)
+
+    @property
+    def viewer(self) -> Actor:
+        """The signed-in user.
+
+        Raises
+        ------
+        ApiError
+            UNAUTHENTICATED, if nobody is signed in.
+        """
+        if self.actor is None:
+            raise unauthenticated(self.authentication_problem)
+        return self.actor
+
+    def uow(self) -> UnitOfWork:
+        """Return a new unit of work; sibling resolvers run concurrently and never share one."""
+        return self.services.unit_of_work()
+
+    def loaders(self, kind: Callable[["Context"], L]) -> L:
+        """Return this operation's instance of a domain's loaders, making it on first use."""
+        if kind not in self._loaders:
+            self._loaders[kind] = kind(self)
+        return self._loaders[kind]  # type: ignore[no-any-return]
+
+    def forget_loaded(self) -> None:
+        """Drop all loaders, so that the next event of a subscription sees fresh rows."""
+        self._loaders.clear()
+
+
+Info = strawberry.Info[Context, None]

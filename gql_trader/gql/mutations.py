@@ -1,0 +1,41 @@
+"""How a mutation answers: its payload, or the same payload with typed errors and nothing else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import strawberry
+from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension
+from strawberry.types import Info
+
+from gql_trader.core.actor import Role
+from gql_trader.core.errors import DomainError, DomainErrors
+from gql_trader.gql.errors import user_errors
+from gql_trader.gql.permissions import Access
+
+
+class Refusals(FieldExtension):
+    """Turn a domain error raised by the resolver into the payload's ``errors``.
+
+    Parameters
+    ----------
+    payload
+        The payload type; all its fields but ``errors`` have defaults.
+    """
+
+    def __init__(self, payload: type[Any]) -> None:
+        self.payload = payload
+
+    async def resolve_async(
+        self, next_: AsyncExtensionResolver, source: Any, info: Info[Any, Any], **kwargs: Any
+    ) -> Any:
+        """Resolve, or return the payload of the refusal."""
+        try:
+            return await next_(source, info, **kwargs)
+        except (DomainError, DomainErrors) as error:
+            return self.payload(errors=user_errors(error))
+
+
+def mutation(payload: type[Any], role: Role | None, description: str) -> Any:
+    """Declare a mutation: what it returns, who may call it (None: anybody) and what it does."""
+    extensions: Sequence[FieldExtension] = [Access(role), Refusals(payload)]
+    return strawberry.mutation(description=description, extensions=list(extensions))

@@ -1,0 +1,1 @@
+"""Everything that touches the outside: database, queue, streams, embedded servers, cryptography."""

@@ -1,0 +1,209 @@
+"""Keyset pagination in SQL: pages by the values of the last row seen, never by offset.
+
+The cost of a page does not grow with its position, and rows added or removed meanwhile neither repeat
+nor skip others.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, false, or_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gql_trader.core.errors import InvalidInput
+from gql_trader.infra import json_codec
+
+T = TypeVar("T")
+
+DEFAULT_PAGE = 20
+MAXIMUM_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page as the client asked for it, validated: forwards (``first``/``after``) or backwards."""
+
+    limit: int
+    backwards: bool = False
+    after: str | None = None
+    before: str | None = None
+
+
+def page_request(
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    *,
+    maximum: int = MAXIMUM_PAGE,
+    default: int = DEFAULT_PAGE,
+) -> PageRequest:
+    """Check the four Relay arguments and return them as one request.
+
+    Raises
+    ------
+    InvalidInput
+        If both ``first`` and ``last`` are given, or one of them is outside 1..maximum.
+    """
+    if first is not None and last is not None:
+        raise InvalidInput("Give first or last, not both.", ("last",))
+    for name, value in (("first", first), ("last", last)):
+        if value is not None and not 1 <= value <= maximum:
+            raise InvalidInput(f"{name} must be between 1 and {maximum}; got {value}.", (name,))
+    limit = first if first is not None else last if last is not None else default
+    return PageRequest(limit, last is not None, after, before)
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One column of an ordering. Nulls come last in either direction."""
+
+    column: ColumnElement[Any]
+    descending: bool = False
+    nullable: bool = False
+
+    def order_by(self, backwards: bool) -> ColumnElement[Any]:
+        """Return the ORDER BY element, reversed for a page read backwards."""
+        ordered = self.column.desc() if self.descending != backwards else self.column.asc()
+        if not self.nullable:
+            return ordered
+        return ordered.nulls_first() if backwards else ordered.nulls_last()
+
+    def beyond(self, value: Any, backwards: bool) -> ColumnElement[bool]:
+        """Return the condition that a row comes after ``value`` in reading direction."""
+        if value is None:
+            return self.column.is_not(None) if backwards else false()
+        comparison = self.column < value if self.descending != backwards else self.column > value
+        if self.nullable and not backwards:
+            return or_(comparison, self.column.is_(None))
+        return comparison
+
+    def same(self, value: Any) -> ColumnElement[bool]:
+        """Return the condition that a row has this value."""
+        return self.column.is_(None) if value is None else self.column == value
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """One page of rows, in the order asked for, with a cursor for each."""
+
+    rows: Sequence[T]
+    cursors: Sequence[str]
+    has_next: bool
+    has_previous: bool
+
+
+def _signature(keys: Sequence[SortKey]) -> str:
+    text = ",".join(f"{key.column}:{'d' if key.descending else 'a'}" for key in keys)
+    return hashlib.blake2s(text.encode(), digest_size=3).hexdigest()
+
+
+def encode_cursor(signature: str, values: Sequence[Any]) -> str:
+    """Return an opaque cursor for a row's sort values."""
+    return base64.urlsafe_b64encode(json_codec.dumps([signature, *map(_plain, values)])).decode().rstrip("=")
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID | Decimal) else value.isoformat() if isinstance(value, datetime) else value
+
+
+def decode_cursor(cursor: str, signature: str, argument: str) -> list[Any]:
+    """Return the sort values in a cursor.
+
+    Raises
+    ------
+    InvalidInput
+        If the cursor is malformed, or belongs to another ordering.
+    """
+    try:
+        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+        found, *values = json_codec.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, binascii.Error, UnicodeEncodeError) as error:
+        raise InvalidInput(f"{argument} is not a cursor of this list.", (argument,)) from error
+    if found != signature:
+        raise InvalidInput(f"{argument} is a cursor of a list in another order.", (argument,))
+    return values
+
+
+def _typed(keys: Sequence[SortKey], values: list[Any], argument: str) -> list[Any]:
+    if len(values) != len(keys):
+        raise InvalidInput(f"{argument} is not a cursor of this list.", (argument,))
+    typed: list[Any] = []
+    for key, value in zip(keys, values, strict=True):
+        python_type = key.column.type.python_type
+        try:
+            if value is None and key.nullable:
+                typed.append(None)
+            elif python_type is datetime:
+                moment = datetime.fromisoformat(value)
+                if moment.tzinfo is None:
+                    raise ValueError("no time zone")
+                typed.append(moment)
+            elif python_type is int and type(value) is int and abs(value) < 2**63:
+                typed.append(value)
+            elif python_type in (UUID, Decimal, str) and isinstance(value, str) and "\0" not in value:
+                typed.append(python_type(value))
+            elif python_type is float and isinstance(value, int | float):
+                typed.append(float(value))
+            else:
+                raise ValueError(f"no {python_type.__name__}")
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise InvalidInput(f"{argument} is not a cursor of this list.", (argument,)) from error
+    return typed
+
+
+def _seek(keys: Sequence[SortKey], values: list[Any], backwards: bool) -> ColumnElement[bool]:
+    alternatives = [
+        and_(*(key.same(value) for key, value in zip(keys[:depth], values[:depth], strict=True)),
+             keys[depth].beyond(values[depth], backwards))
+        for depth in range(len(keys))
+    ]
+    return or_(*alternatives)
+
+
+async def fetch_page(
+    session: AsyncSession, statement: Select[Any], keys: Sequence[SortKey], page: PageRequest
+) -> Slice[Row[Any]]:
+    """Run one statement that reads one page.
+
+    Parameters
+    ----------
+    statement
+        The filtered SELECT, without order or limit.
+    keys
+        The ordering; its last key must be unique, so that the order is total.
+
+    Raises
+    ------
+    InvalidInput
+        If a cursor is malformed or belongs to another ordering.
+    """
+    signature = _signature(keys)
+    for cursor, argument, backwards in ((page.after, "after", False), (page.before, "before", True)):
+        if cursor is not None:
+            values = _typed(keys, decode_cursor(cursor, signature, argument), argument)
+            statement = statement.where(_seek(keys, values, backwards))
+    statement = (
+        statement.add_columns(*(key.column.label(f"_key{index}") for index, key in enumerate(keys)))
+        .order_by(*(key.order_by(page.backwards) for key in keys))
+        .limit(page.limit + 1)
+    )
+    rows = list((await session.execute(statement)).all())
+    more = len(rows) > page.limit
+    rows = rows[: page.limit]
+    if page.backwards:
+        rows.reverse()
+    cursors = [encode_cursor(signature, row[-len(keys) :]) for row in rows]
+    return Slice(
+        rows,
+        cursors,
+        has_next=page.before is not None if page.backwards else more,
+        has_previous=more if page.backwards else page.after is not None,
+    )

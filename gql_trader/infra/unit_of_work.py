@@ -1,0 +1,94 @@
+"""One transaction and what must follow it: jobs and events leave only after the commit."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gql_trader.core.clock import Clock
+from gql_trader.infra.database import Database
+from gql_trader.infra.event_streams import EventStreams, EventTransportError
+from gql_trader.infra.job_queue import JobQueue, JobTransportError
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job to be handed to the workers.
+
+    ``key`` makes enqueueing idempotent: while a job with the same key waits or runs, another one is
+    not added.
+    """
+
+    name: str
+    queue: str
+    key: str
+    arguments: tuple[UUID | str | int, ...] = ()
+
+
+@dataclass(slots=True)
+class _AfterCommit:
+    jobs: list[Job] = field(default_factory=list)
+    events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+
+class UnitOfWork:
+    """A session whose transaction commits when the block ends without an exception.
+
+    Services receive it first and never commit. What they ask to enqueue or publish is sent after the
+    commit; if the transport is away the row in PostgreSQL is the truth and a sweeper sends it later.
+    """
+
+    def __init__(self, database: Database, clock: Clock, queue: JobQueue, events: EventStreams) -> None:
+        self._database = database
+        self._queue = queue
+        self._events = events
+        self._after = _AfterCommit()
+        self.clock = clock
+        self.session: AsyncSession
+
+    async def __aenter__(self) -> Self:
+        self.session = self._database.sessions()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.session.commit()
+            else:
+                await self.session.rollback()
+        finally:
+            await self.session.close()
+        if kind is None:
+            await self._send()
+
+    def enqueue(self, job: Job) -> None:
+        """Hand a job to the workers once this transaction has committed."""
+        self._after.jobs.append(job)
+
+    def publish(self, stream: str, event: Mapping[str, Any]) -> None:
+        """Append an event to a stream once this transaction has committed."""
+        self._after.events.append((stream, event))
+
+    async def _send(self) -> None:
+        after, self._after = self._after, _AfterCommit()
+        for job in after.jobs:
+            try:
+                await self._queue.enqueue(job.name, *job.arguments, queue=job.queue, key=job.key)
+            except JobTransportError as error:
+                _log.warning("job_not_enqueued", job=job.name, key=job.key, reason=str(error))
+        for stream, event in after.events:
+            try:
+                await self._events.publish(stream, event)
+            except EventTransportError as error:
+                _log.warning("event_not_published", stream=stream, reason=str(error))
+
+
+UnitOfWorkFactory = Callable[[], UnitOfWork]

@@ -1,0 +1,65 @@
+"""What a process needs, built once at its start and passed down."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gql_trader.config import Settings
+from gql_trader.core.clock import Clock, SystemClock
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.database import Database
+from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The parts of a running process."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    queue: JobQueue
+    events: EventStreams
+    arrays: ArrayCache
+    passwords: PasswordHasher
+    tokens: AccessTokens
+
+    def unit_of_work(self) -> UnitOfWork:
+        """Return a new unit of work; enter it to open its transaction."""
+        return UnitOfWork(self.database, self.clock, self.queue, self.events)
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
+    """Build the parts, yield them, and close them in reverse order."""
+    clock = clock or SystemClock()
+    database = Database(settings.database_url.get_secret_value(), settings.database_pool_size)
+    redis_url = settings.redis_url.get_secret_value()
+    queue = JobQueue(redis_url)
+    events = EventStreams(redis_url)
+    passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
+    try:
+        yield Runtime(
+            settings=settings,
+            clock=clock,
+            database=database,
+            queue=queue,
+            events=events,
+            arrays=ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes),
+            passwords=passwords,
+            tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
+        )
+    finally:
+        passwords.close()
+        await events.close()
+        await queue.close()
+        await database.close()
+
+
+def _jwt_secret(settings: Settings) -> str:
+    # Settings outside ENV=local always carry a secret, so no file is written there.
+    return settings.jwt_secret.get_secret_value() or load_or_create_secret(settings.data_dir / "jwt_secret")
