@@ -1,0 +1,1 @@
+"""Users: sign-up, login, roles, and who is asking."""

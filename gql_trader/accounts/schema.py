@@ -1,0 +1,180 @@
+"""GraphQL types and resolvers of the account domain."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from gql_trader.accounts import service
+from gql_trader.accounts.loaders import AccountLoaders
+from gql_trader.accounts.types import SignupSpec, UserRecord, UserStatus
+from gql_trader.config import SignupApproval
+from gql_trader.core.actor import Role
+from gql_trader.gql.context import Info
+from gql_trader.gql.enums import register_enum
+from gql_trader.gql.errors import UserError
+from gql_trader.gql.mutations import mutation
+from gql_trader.gql.permissions import public, visible
+from gql_trader.gql.relay import Node, encode_id
+
+register_enum(
+    Role,
+    "What a user may do; each role includes the ones before it.",
+    {
+        "VIEWER": "Reads market data, strategies and what is theirs.",
+        "TRADER": "Also creates strategies and runs backtests.",
+        "ADMIN": "Also administers the server.",
+    },
+)
+register_enum(
+    UserStatus,
+    "Whether an account may be used.",
+    {
+        "PENDING": "Signed up, waiting for an administrator's approval.",
+        "ACTIVE": "May log in.",
+        "DISABLED": "Was shut out by an administrator.",
+    },
+)
+
+
+@visible("the user, and administrators")
+@strawberry.type(description="A person or program with an account.")
+class User(Node):
+    """A user; only ever the viewer, or anybody to an administrator."""
+
+    username: str = strawberry.field(description="The name for logging in; unique, ignoring case.")
+    email: str = strawberry.field(description="E-mail address, normalised; unique, ignoring case.")
+    role: Role = strawberry.field(description="What the user may do.")
+    status: UserStatus = strawberry.field(description="Whether the account may be used.")
+    created_at: datetime = strawberry.field(description="When the account was made.")
+    updated_at: datetime = strawberry.field(description="When the account last changed.")
+
+    @classmethod
+    def from_record(cls, user: UserRecord) -> "User":
+        """Return the GraphQL object of a user."""
+        return cls(
+            id=encode_id("User", user.id),
+            username=user.username,
+            email=user.email,
+            role=user.role,
+            status=user.status,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+@strawberry.input(description="A new account.")
+class SignupInput:
+    """Input of signup."""
+
+    username: str = strawberry.field(description="3 to 32 letters, digits and underscores; unique, ignoring case.")
+    email: str = strawberry.field(description="E-mail address; unique, ignoring case.")
+    password: str = strawberry.field(
+        description="At least 12 characters with upper case, lower case, a digit and a special character."
+    )
+
+
+@visible("whoever signs up")
+@strawberry.type(description="Result of `signup`.")
+class SignupPayload:
+    """Payload of signup."""
+
+    status: UserStatus | None = strawberry.field(
+        default=None, description="PENDING until an administrator approves; ACTIVE where the server needs no approval."
+    )
+    message: str | None = strawberry.field(default=None, description="What happens next, for people.")
+    errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why no account was made; empty on success."
+    )
+
+
+@strawberry.input(description="Credentials.")
+class LoginInput:
+    """Input of login."""
+
+    login: str = strawberry.field(description="Username or e-mail address, in any case.")
+    password: str = strawberry.field(description="The password.")
+
+
+@visible("whoever logs in")
+@strawberry.type(description="Result of `login`.")
+class AuthPayload:
+    """Payload of login."""
+
+    access_token: str | None = strawberry.field(
+        default=None, description="Send it as `Authorization: Bearer …`, over WebSocket in connection_init's payload."
+    )
+    token_type: str | None = strawberry.field(default=None, description="Always Bearer.")
+    expires_at: datetime | None = strawberry.field(default=None, description="When the access token ends.")
+    user: User | None = strawberry.field(default=None, description="Who has logged in.")
+    errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why the login was refused; empty on success."
+    )
+
+
+@strawberry.type
+class AccountQuery:
+    """Queries of the account domain."""
+
+    @strawberry.field(description="The signed-in user; null if nobody is.", extensions=public())
+    async def me(self, info: Info) -> User | None:
+        actor = info.context.actor
+        if actor is None:
+            return None
+        user = await info.context.loaders(AccountLoaders).user.load(actor.user_id)
+        return User.from_record(user) if user else None
+
+
+@strawberry.type
+class AccountMutation:
+    """Mutations of the account domain."""
+
+    @mutation(SignupPayload, None, "Make a new account. It can be used once an administrator has approved it.")
+    async def signup(
+        self,
+        info: Info,
+        input: Annotated[SignupInput, strawberry.argument(description="The new account.")],
+    ) -> SignupPayload:
+        services = info.context.services
+        approval = services.settings.signup_approval
+        async with info.context.uow() as uow:
+            status = await service.sign_up(
+                uow,
+                services.passwords,
+                SignupSpec(input.username, input.email, input.password),
+                approved=approval is SignupApproval.AUTO,
+                open_=approval is not SignupApproval.CLOSED,
+            )
+        pending = status is UserStatus.PENDING
+        return SignupPayload(
+            status=status,
+            message="An administrator has to approve the account; then you can log in."
+            if pending
+            else "The account is ready; log in.",
+        )
+
+    @mutation(AuthPayload, None, "Exchange a login and password for an access token.")
+    async def login(
+        self,
+        info: Info,
+        input: Annotated[LoginInput, strawberry.argument(description="The credentials.")],
+    ) -> AuthPayload:
+        services = info.context.services
+        async with info.context.uow() as uow:
+            user, token, expires_at = await service.log_in(
+                uow, services.passwords, services.tokens, input.login, input.password
+            )
+        return AuthPayload(
+            access_token=token, token_type="Bearer", expires_at=expires_at, user=User.from_record(user)
+        )
+
+
+async def resolve_user_nodes(info: Info, ids: Sequence[UUID]) -> list[User | None]:
+    """Return users for ``node``: the viewer, or anybody to an administrator."""
+    viewer = info.context.viewer
+    loader = info.context.loaders(AccountLoaders).user
+    users = await loader.load_many([key for key in ids if viewer.is_admin or key == viewer.user_id])
+    found = {user.id: User.from_record(user) for user in users if user is not None}
+    return [found.get(key) for key in ids]  # type: ignore[call-overload]

@@ -1,0 +1,254 @@
+"""Rules of the account domain: sign-up, login, and who an Authorization header stands for."""
+
+import re
+from datetime import datetime
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy.dialects.postgresql import insert
+
+from gql_trader.accounts import repository
+from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.types import Authenticated, SignupSpec, UserRecord, UserStatus
+from gql_trader.core.actor import Actor, Role
+from gql_trader.core.errors import Conflict, DomainError, DomainErrors, ErrorCode, Forbidden, InvalidInput, NotFound
+from gql_trader.core.ids import UserId, uuid7
+from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.tokens import AccessTokens, InvalidAccessToken
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+DEMO_USERNAME = "demo"
+DEMO_EMAIL = "demo@example.com"
+PASSWORD_LENGTHS = (12, 128)
+
+_USERNAME = re.compile(r"[A-Za-z0-9_]{3,32}", re.ASCII)
+
+
+def record(row: UserRow) -> UserRecord:
+    """Return a user without its secrets."""
+    return UserRecord(
+        id=UserId(row.id),
+        username=row.username,
+        email=row.email,
+        role=Role(row.role),
+        status=UserStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def normalize_email(email: str) -> str:
+    """Return an e-mail address in its normal form.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not an address.
+    """
+    try:
+        return validate_email(email.strip(), check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise InvalidInput(f"This is not an e-mail address: {error}", ("email",)) from error
+
+
+def check_username(username: str) -> None:
+    """Raise InvalidInput unless a username has 3 to 32 letters, digits and underscores."""
+    if not _USERNAME.fullmatch(username):
+        raise InvalidInput("A username has 3 to 32 letters, digits and underscores.", ("username",))
+
+
+def check_password(password: str) -> None:
+    """Raise DomainError WEAK_PASSWORD unless a password is long and varied enough."""
+    shortest, longest = PASSWORD_LENGTHS
+    if len(password) > longest:
+        raise InvalidInput(f"A password has at most {longest} characters.", ("password",))
+    missing = [
+        what
+        for what, present in (
+            (f"at least {shortest} characters", len(password) >= shortest),
+            ("an upper-case letter", any(c.isupper() for c in password)),
+            ("a lower-case letter", any(c.islower() for c in password)),
+            ("a digit", any(c.isdigit() for c in password)),
+            ("a special character", any(not c.isalnum() and not c.isspace() for c in password)),
+        )
+        if not present
+    ]
+    if missing:
+        raise DomainError(f"A password needs {', '.join(missing)}.", ("password",), ErrorCode.WEAK_PASSWORD)
+
+
+async def sign_up(
+    uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSpec, *, approved: bool, open_: bool = True
+) -> UserStatus:
+    """Create an account and return the status a new account has.
+
+    An address that has an account already gets the same answer as a new one, so that nobody can find
+    out whose addresses are registered; that account is left as it is.
+
+    Raises
+    ------
+    DomainErrors
+        For every field that was refused, all at once.
+    Conflict
+        If the username is taken.
+    Forbidden
+        If sign-up is closed.
+    """
+    if not open_:
+        raise Forbidden("Sign-up is closed on this server; ask its administrator for an account.")
+    status = UserStatus.ACTIVE if approved else UserStatus.PENDING
+    row = await _new_user(uow, passwords, spec, Role.TRADER, status)
+    taken = await repository.user_by_login(uow.session, row["username_key"])
+    if taken is not None and taken.email_key != row["email_key"]:
+        raise Conflict("This username is taken.", ("username",))
+    inserted = await uow.session.scalar(
+        insert(UserRow).values(row).on_conflict_do_nothing().returning(UserRow.id)
+    )
+    if inserted is None:
+        # Somebody was faster with the name; an address that exists already is not told.
+        taken = await repository.user_by_login(uow.session, row["username_key"])
+        if taken is not None and taken.email_key != row["email_key"]:
+            raise Conflict("This username is taken.", ("username",))
+    return status
+
+
+async def create_user(
+    uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSpec, role: Role
+) -> UserRecord:
+    """Create an active user with a role; for the command line, where the operator decides.
+
+    Raises
+    ------
+    DomainErrors
+        For every field that was refused.
+    Conflict
+        If the username or the e-mail address is taken.
+    """
+    values = await _new_user(uow, passwords, spec, role, UserStatus.ACTIVE)
+    for column, path in (("username_key", "username"), ("email_key", "email")):
+        if await repository.user_by_login(uow.session, values[column]) is not None:
+            raise Conflict(f"This {path} is taken.", (path,))
+    row = UserRow(**values)
+    uow.session.add(row)
+    await uow.session.flush()
+    return record(row)
+
+
+async def approve_user(uow: UnitOfWork, login: str) -> UserRecord:
+    """Let a pending user in; approving an active one changes nothing.
+
+    Raises
+    ------
+    NotFound
+        If there is no such user.
+    Forbidden
+        If the user was disabled: that takes an explicit enabling.
+    """
+    row = await repository.user_by_login(uow.session, login)
+    if row is None:
+        raise NotFound(f"There is no user {login}.", ("login",))
+    if row.status == UserStatus.DISABLED:
+        raise Forbidden(f"{row.username} is disabled.", ("login",))
+    if row.status == UserStatus.PENDING:
+        row.status = UserStatus.ACTIVE
+        row.updated_at = uow.clock.now()
+        await uow.session.flush()
+    return record(row)
+
+
+async def ensure_demo_user(uow: UnitOfWork, passwords: PasswordHasher, password: str) -> UserRecord:
+    """Create the demo user, or give it this password if it has another one."""
+    row = await repository.user_by_login(uow.session, DEMO_USERNAME)
+    if row is None:
+        return await create_user(uow, passwords, SignupSpec(DEMO_USERNAME, DEMO_EMAIL, password), Role.TRADER)
+    if not await passwords.verify(row.password_hash, password):
+        row.password_hash = await passwords.hash(password)
+        row.token_version += 1
+        row.updated_at = uow.clock.now()
+        await uow.session.flush()
+    return record(row)
+
+
+async def log_in(
+    uow: UnitOfWork, passwords: PasswordHasher, tokens: AccessTokens, login: str, password: str
+) -> tuple[UserRecord, str, datetime]:
+    """Return the user, a new access token and the moment it expires.
+
+    An unknown login, a wrong password and an account that is not active get one and the same error
+    after the same work.
+
+    Raises
+    ------
+    DomainError
+        INVALID_CREDENTIALS.
+    """
+    row = await repository.user_by_login(uow.session, login) if "\0" not in login else None
+    matches = len(password) <= PASSWORD_LENGTHS[1] and await passwords.verify(
+        row.password_hash if row else None, password
+    )
+    if row is None or not matches or row.status != UserStatus.ACTIVE:
+        raise DomainError(
+            "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
+        )
+    token, expires_at = tokens.issue(UserId(row.id), row.token_version)
+    return record(row), token, expires_at
+
+
+async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None) -> Authenticated:
+    """Return whom an Authorization header stands for.
+
+    Parameters
+    ----------
+    header
+        ``Bearer <access token>``, or None.
+    """
+    if not header:
+        return Authenticated()
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return Authenticated(problem="The Authorization header must be “Bearer <access token>”.")
+    try:
+        claims = tokens.verify(token.strip())
+    except InvalidAccessToken:
+        return Authenticated(problem="The access token is invalid or has expired; log in again.")
+    row = await repository.user_by_id(uow.session, claims.user_id)
+    if row is None or row.status != UserStatus.ACTIVE or row.token_version != claims.token_version:
+        return Authenticated(problem="The access token is no longer valid; log in again.")
+    return Authenticated(Actor(UserId(row.id), Role(row.role)), None, claims.expires_at)
+
+
+async def find_user(uow: UnitOfWork, user_id: UserId) -> UserRecord | None:
+    """Return a user by id."""
+    row = await repository.user_by_id(uow.session, user_id)
+    return record(row) if row else None
+
+
+async def _new_user(
+    uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSpec, role: Role, status: UserStatus
+) -> dict[str, object]:
+    problems: list[DomainError] = []
+    email = ""
+    try:
+        email = normalize_email(spec.email)
+    except DomainError as error:
+        problems.append(error)
+    for check, value in ((check_username, spec.username), (check_password, spec.password)):
+        try:
+            check(value)
+        except DomainError as error:
+            problems.append(error)
+    if problems:
+        raise DomainErrors(problems)
+    now = uow.clock.now()
+    return {
+        "id": uuid7(),
+        "username": spec.username,
+        "username_key": spec.username.lower(),
+        "email": email,
+        "email_key": email.lower(),
+        "password_hash": await passwords.hash(spec.password),
+        "role": role.value,
+        "status": status.value,
+        "token_version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }

@@ -1,0 +1,1 @@
+"""Backtests: requesting, running, storing and following them."""
