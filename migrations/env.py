@@ -1,0 +1,55 @@
+"""How Alembic reaches the database: through asyncpg, in one transaction, and never waiting for a lock."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from gql_trader.config import Settings
+from gql_trader.metadata import metadata
+
+# Two servers that start at once migrate one after the other.
+_ADVISORY_LOCK = 0x67716C5F7472
+
+# A migration that cannot have its lock soon must fail rather than make every query queue behind it.
+_SERVER_SETTINGS = {"lock_timeout": "5000", "application_name": "gql_trader migrations"}
+
+
+def _database_url() -> str:
+    given: str | None = context.config.attributes.get("database_url")
+    url = given or Settings().database_url.get_secret_value()
+    if not url:
+        raise SystemExit("set DATABASE_URL, or use `gql-trader migrate`, which finds the embedded server")
+    return url
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True
+    )
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        context.run_migrations()
+
+
+async def _connect_and_migrate() -> None:
+    engine = create_async_engine(
+        _database_url(), poolclass=NullPool, connect_args={"server_settings": _SERVER_SETTINGS}
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(_migrate)
+    await engine.dispose()
+
+
+def _print_sql() -> None:
+    context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    _print_sql()
+else:
+    asyncio.run(_connect_and_migrate())
