@@ -75,6 +75,7 @@ class BacktestRow(Base):
     queued_at: Mapped[datetime]
     dispatch: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
     lease_expires_at: Mapped[datetime | None]
 
     metrics_version: Mapped[int | None]

@@ -1,0 +1,92 @@
+"""From bars to a stored result: signals, simulation, metrics, encoding. Runs in a thread of its own."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from gql_trader.backtests.ledger import encode_ledger
+from gql_trader.backtests.lifecycle import Outcome
+from gql_trader.backtests.progress import MEASURE, SIGNALS, SIMULATE, Stage
+from gql_trader.core.money import to_decimal
+from gql_trader.engine import metrics, simulation
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.rules import CompiledRules
+from gql_trader.infra.column_codec import encode_columns
+
+Report = Callable[[Stage, float, int | None, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """All that a result depends on.
+
+    Attributes
+    ----------
+    bars
+        Bars for warming up, then those of the run.
+    start
+        Index of the first bar that may trade.
+    annual_days
+        Days a year by which daily figures are annualised.
+    """
+
+    bars: Bars
+    start: int
+    rules: CompiledRules
+    parameters: dict[str, Any]
+    execution: ExecutionSpec
+    initial_capital: float
+    annual_days: int
+    content_hash: str
+
+
+def compute(run: RunInput, report: Report) -> Outcome:
+    """Run a backtest and return what is to be stored.
+
+    Parameters
+    ----------
+    report
+        Called with a stage, its fraction, the opening time of the bar reached and the equity there; what
+        it raises ends the run.
+    """
+    bars = run.bars
+    signals = run.rules.signals(bars, run.parameters, lambda done: report(SIGNALS, done, None, None))
+    report(SIGNALS, 1.0, None, None)
+    traded = len(bars) - run.start
+
+    def advanced(bar: int, equity: float) -> None:
+        report(SIMULATE, (bar + 1 - run.start) / traded, int(bars.time[bar]), equity)
+
+    result = simulation.run(bars, signals, run.execution, run.initial_capital, run.start, advanced)
+    del signals
+    traded_bars = bars.slice(run.start, len(bars))
+    measured = metrics.compute(result, traded_bars, run.annual_days)
+    report(MEASURE, 0.5, int(bars.time[-1]), result.final_equity)
+    day_start, day_equity = metrics.daily_equity(traded_bars.time, result.equity, traded_bars.interval)
+    return Outcome(
+        metrics=_columns(measured),
+        equity=encode_columns(
+            {
+                "time": traded_bars.time,
+                "equity": result.equity,
+                "initial": np.array([run.initial_capital]),
+            }
+        ),
+        daily=encode_columns({"time": day_start, "equity": day_equity}),
+        ledger=encode_ledger(result.ledger),
+        bars=traded,
+        content_hash=run.content_hash,
+    )
+
+
+_MONEY = ("fees_paid", "final_equity")
+
+
+def _columns(measured: metrics.Metrics) -> dict[str, float | int | Decimal | None]:
+    values = asdict(measured)
+    values["metrics_version"] = values.pop("version")
+    return values | {name: to_decimal(values[name]) for name in _MONEY}

@@ -1,0 +1,96 @@
+"""Filters and orderings of backtests as SQL over indexed columns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, not_, or_, select, true
+from sqlalchemy.orm import aliased
+
+from gql_trader.backtests.models import ORDERED_METRICS, BacktestRow
+from gql_trader.backtests.types import BacktestOrderField, BacktestOrdering, BacktestQuery
+from gql_trader.core.errors import InvalidInput
+from gql_trader.infra.keyset import SortKey
+from gql_trader.market_data.models import AssetRow, MarketRow
+
+MAXIMUM_PARTS = 50
+
+_RANGES = {"created_at": BacktestRow.created_at} | {
+    name: getattr(BacktestRow, name) for name in ORDERED_METRICS
+}
+
+
+def condition(query: BacktestQuery) -> ColumnElement[bool]:
+    """Return the SQL condition of a filter.
+
+    Raises
+    ------
+    InvalidInput
+        If the filter has more than fifty parts.
+    """
+    if _size(query) > MAXIMUM_PARTS:
+        raise InvalidInput(f"A filter has at most {MAXIMUM_PARTS} parts.", ("where",))
+    return _condition(query)
+
+
+def _size(query: BacktestQuery) -> int:
+    inner = [*query.all_of, *(query.any_of or ()), *([query.none_of] if query.none_of else ())]
+    return 1 + sum(map(_size, inner))
+
+
+def _condition(query: BacktestQuery) -> ColumnElement[bool]:
+    parts: list[ColumnElement[bool]] = [_condition(part) for part in query.all_of]
+    if query.any_of is not None:
+        parts.append(or_(*map(_condition, query.any_of)) if query.any_of else ~true())
+    if query.none_of is not None:
+        # A metric that is undefined is not known to match: NOT must not turn that into NULL.
+        parts.append(not_(_condition(query.none_of).is_(True)))
+    if query.status is not None:
+        parts.append(BacktestRow.status.in_([status.value for status in query.status]))
+    if query.strategy_ids is not None:
+        parts.append(BacktestRow.strategy_id.in_(query.strategy_ids))
+    if query.interval is not None:
+        parts.append(BacktestRow.interval.in_([interval.name for interval in query.interval]))
+    if query.tags is not None:
+        parts.append(BacktestRow.tags.overlap(list(query.tags)))
+    if query.asset is not None:
+        base = aliased(AssetRow)
+        markets = select(MarketRow.id).join(base, MarketRow.base_id == base.id).where(base.symbol.in_(query.asset))
+        parts.append(BacktestRow.market_id.in_(markets))
+    if query.market is not None:
+        parts.append(BacktestRow.market_id.in_(select(MarketRow.id).where(_named(query.market))))
+    for name, bounds in query.ranges.items():
+        column = _RANGES[name]
+        for value, compare in (
+            (bounds.gt, column.__gt__),
+            (bounds.gte, column.__ge__),
+            (bounds.lt, column.__lt__),
+            (bounds.lte, column.__le__),
+        ):
+            if value is not None:
+                parts.append(compare(value))
+    return and_(true(), *parts)
+
+
+def _named(names: Sequence[str]) -> ColumnElement[bool]:
+    alternatives: list[ColumnElement[bool]] = []
+    for name in names:
+        exchange, separator, symbol = name.rpartition(":")
+        alternatives.append(
+            and_(MarketRow.exchange == exchange, MarketRow.symbol == symbol)
+            if separator
+            else MarketRow.symbol == symbol
+        )
+    return or_(~true(), *alternatives)
+
+
+def sort_keys(orderings: Sequence[BacktestOrdering]) -> list[SortKey]:
+    """Return the keys of a total order: those asked for, newest first without any, then the id."""
+    keys: list[SortKey] = []
+    seen: set[BacktestOrderField] = set()
+    for ordering in orderings or [BacktestOrdering(BacktestOrderField.CREATED_AT)]:
+        if ordering.field in seen:
+            raise InvalidInput(f"{ordering.field.value} is ordered by twice.", ("orderBy",))
+        seen.add(ordering.field)
+        column: Any = getattr(BacktestRow, ordering.field.value.lower())
+        keys.append(SortKey(column, ordering.descending, ordering.field is not BacktestOrderField.CREATED_AT))
+    return [*keys, SortKey(BacktestRow.__table__.c.id, keys[0].descending)]

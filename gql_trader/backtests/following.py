@@ -1,0 +1,108 @@
+"""Following a run: what has happened, then what happens, until it ends; nothing is missed.
+
+Events come from the run's stream. The database has the last word: a run's end is seen even if its event
+was never published because Redis was away or a worker died between commit and publication.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from gql_trader.backtests import repository
+from gql_trader.backtests.types import RunStatus, stream_of
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import NotFound
+from gql_trader.infra.event_streams import START, EventStreams, EventTransportError
+from gql_trader.infra.unit_of_work import UnitOfWorkFactory
+
+RECHECK_SECONDS = 2.0
+"""After this long without an event the database is asked whether the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a follower is told.
+
+    Attributes
+    ----------
+    cursor
+        Where to go on from.
+    bar_time
+        Opening time of the bar reached, Unix milliseconds.
+    equity
+        Equity there.
+    final
+        The backtest, once it has ended.
+    """
+
+    cursor: str
+    status: RunStatus
+    progress: float
+    bar_time: int | None = None
+    equity: float | None = None
+    final: Row[Any] | None = None
+
+
+async def follow(
+    unit_of_work: UnitOfWorkFactory, events: EventStreams, actor: Actor, backtest_id: UUID, after: str | None
+) -> AsyncIterator[News]:
+    """Yield the present state, or with ``after`` what was missed since, then every event to the end.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such backtest.
+    InvalidInput
+        If ``after`` is not a cursor.
+    """
+    stream = stream_of(backtest_id)
+
+    async def present() -> Row[Any]:
+        async with unit_of_work() as uow:
+            row = await repository.backtest(uow.session, actor.user_id, backtest_id)
+        if row is None:
+            raise NotFound("There is no such backtest.", ("id",))
+        return row
+
+    # The cursor is read before the row: an event between the two is told twice rather than never.
+    try:
+        newest = await events.last_cursor(stream)
+    except EventTransportError:
+        newest = START
+    row = await present()
+    cursor = newest
+    if after is not None:
+        events.check_cursor(after)
+        cursor = after
+    ended = RunStatus(row.status).is_final
+    if after is None or (ended and not events.is_before(after, newest)):
+        # Without events to replay, an ended run is told from the database alone.
+        yield _state(row, cursor)
+        if ended:
+            return
+    progress = row.progress if after is None else 0.0
+    async for event in events.follow(stream, cursor, idle_seconds=RECHECK_SECONDS):
+        if event is None:
+            row = await present()
+            if RunStatus(row.status).is_final:
+                yield _state(row, cursor)
+                return
+            continue
+        cursor = event.cursor
+        status = RunStatus(event.data["status"])
+        if status.is_final:
+            yield _state(await present(), cursor)
+            return
+        if status is RunStatus.RUNNING and 0 < event.data["progress"] < progress:
+            # Older than the state that was told first.
+            continue
+        progress = event.data["progress"]
+        yield News(cursor, status, progress, event.data.get("barTime"), event.data.get("equity"))
+
+
+def _state(row: Row[Any], cursor: str) -> News:
+    status = RunStatus(row.status)
+    return News(cursor, status, row.progress, final=row if status.is_final else None)

@@ -1,0 +1,146 @@
+"""Jobs of the backtest domain: running one, and sweeping up what a crash left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
+
+from gql_trader.backtests import lifecycle, service
+from gql_trader.backtests.compute import RunInput, compute
+from gql_trader.backtests.lifecycle import Outcome
+from gql_trader.backtests.progress import LOAD, Progress, RunStopped
+from gql_trader.backtests.types import QUEUE, Claim
+from gql_trader.core.errors import DomainError
+from gql_trader.infra.job_queue import JobTransportError
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.runtime import Runtime
+
+_log = structlog.get_logger(__name__)
+
+STALE_SECONDS = 3.0
+"""A run that has been queued this long should be known to the queue."""
+
+_RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
+
+
+async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
+    """Run a queued backtest, if it is still to be run, and store its result once.
+
+    May be called any number of times for the same id, by any number of workers.
+    """
+    runtime: Runtime = ctx["runtime"]
+    async with runtime.unit_of_work() as uow:
+        claimed = await lifecycle.claim(uow, UUID(backtest_id), runtime.settings.job_lease_seconds)
+    if claimed is None:
+        return
+    held, row = claimed
+    progress = Progress(held, runtime.events)
+    log = _log.bind(backtest_id=backtest_id, attempt=held.attempt)
+    try:
+        async with _kept_lease(runtime, held, progress), _published(progress):
+            outcome = await _outcome(runtime, row, progress)
+    except asyncio.CancelledError:
+        # The worker is stopping: somebody else shall start at once instead of waiting for the lease.
+        await asyncio.shield(_settle(runtime, lambda uow: lifecycle.hand_back(uow, held)))
+        raise
+    except RunStopped:
+        log.info("backtest_stopped")
+    except DomainError as error:
+        message = error.message
+        await _settle(runtime, lambda uow: lifecycle.fail(uow, held, message))
+    except Exception:
+        log.exception("backtest_failed")
+        reason = "The engine failed. The server's log tells more under this backtest's id."
+        await _settle(runtime, lambda uow: lifecycle.fail(uow, held, reason))
+    else:
+        if not await _settle(runtime, lambda uow: lifecycle.complete(uow, held, outcome)):
+            log.info("backtest_result_not_needed")
+
+
+async def _outcome(runtime: Runtime, row: Row[Any], progress: Progress) -> Outcome:
+    async with runtime.unit_of_work() as uow:
+        run: RunInput = await service.load_input(uow, runtime.arrays, row)
+    progress.report(LOAD, 1.0)
+    try:
+        return await asyncio.to_thread(compute, run, progress.report)
+    except asyncio.CancelledError:
+        progress.stop()
+        raise
+
+
+@asynccontextmanager
+async def _kept_lease(runtime: Runtime, held: Claim, progress: Progress) -> AsyncIterator[None]:
+    keeper = asyncio.create_task(_keep_lease(runtime, held, progress))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+
+
+async def _keep_lease(runtime: Runtime, held: Claim, progress: Progress) -> None:
+    seconds = runtime.settings.job_lease_seconds
+    while True:
+        await asyncio.sleep(seconds / 4)
+        try:
+            async with runtime.unit_of_work() as uow:
+                if not await lifecycle.renew(uow, held, seconds, progress.fraction):
+                    progress.stop()
+                    return
+        except (DBAPIError, OSError) as error:
+            # Should the lease run out meanwhile, the fence keeps this worker from storing anything.
+            _log.warning("lease_not_renewed", backtest_id=str(held.backtest_id), reason=str(error))
+
+
+@asynccontextmanager
+async def _published(progress: Progress) -> AsyncIterator[None]:
+    publisher = asyncio.create_task(progress.publish())
+    try:
+        yield
+    finally:
+        progress.close()
+        await publisher
+
+
+async def _settle(runtime: Runtime, change: Callable[[UnitOfWork], Awaitable[bool]]) -> bool:
+    """Write how a run ended, waiting for a database that is being restarted.
+
+    Every change is a compare-and-set, so that repeating one whose commit went through does nothing.
+    """
+    for delay in _RETRY_SECONDS:
+        try:
+            async with runtime.unit_of_work() as uow:
+                return await change(uow)
+        except (DBAPIError, OSError) as error:
+            _log.warning("result_not_stored_yet", reason=str(error))
+            await asyncio.sleep(delay)
+    async with runtime.unit_of_work() as uow:
+        return await change(uow)
+
+
+async def sweep(ctx: dict[str, Any]) -> None:
+    """Queue again what dead workers were at, and what the queue has lost. Any worker may, at any time."""
+    runtime: Runtime = ctx["runtime"]
+    async with runtime.unit_of_work() as uow:
+        taken_over = await lifecycle.take_over_expired(uow)
+        stale = await lifecycle.stale_dispatches(uow, STALE_SECONDS)
+    if taken_over:
+        _log.warning("backtests_taken_over", count=taken_over)
+    if not stale:
+        return
+    keys = {lifecycle.job_key(key, dispatch): (key, dispatch) for key, dispatch in stale}
+    try:
+        waiting = await runtime.queue.waiting(QUEUE, list(keys))
+    except JobTransportError as error:
+        _log.warning("queue_unreachable", reason=str(error))
+        return
+    async with runtime.unit_of_work() as uow:
+        sent = await lifecycle.redispatch(uow, [keys[key] for key in keys if key not in waiting])
+    if sent:
+        _log.warning("backtests_dispatched_again", count=sent)

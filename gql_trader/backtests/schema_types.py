@@ -1,0 +1,311 @@
+"""GraphQL types of the backtest domain: what a run was asked for and what came of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import strawberry
+from sqlalchemy import Row
+
+from gql_trader.backtests.ledger import LedgerRows
+from gql_trader.backtests.types import BacktestOrderField, RunStatus
+from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.money import to_decimal
+from gql_trader.engine.execution import Direction, ExitReason, FillModel, Side
+from gql_trader.engine.ledger import EXIT_REASONS
+from gql_trader.gql.enums import register_enum
+from gql_trader.gql.permissions import visible
+from gql_trader.gql.scalars import EpochSeries, FloatSeries
+
+register_enum(
+    RunStatus,
+    "State of a run.",
+    {
+        "QUEUED": "Waits for a worker.",
+        "RUNNING": "A worker is at it.",
+        "COMPLETED": "Done; the results are there.",
+        "FAILED": "Ended without a result; `error` says why.",
+        "CANCELLED": "Ended by its user.",
+    },
+)
+register_enum(
+    FillModel,
+    "When a signal fills. A signal is known at the close of its bar.",
+    {"NEXT_OPEN": "At the open of the next bar.", "CLOSE": "At the close of the signal's own bar."},
+)
+register_enum(
+    Direction,
+    "Which positions a run may open.",
+    {
+        "LONG": "Long positions only.",
+        "SHORT": "Short positions only.",
+        "BOTH": "Long and short; an opposite signal reverses the position.",
+    },
+)
+register_enum(
+    Side,
+    "Direction of a position.",
+    {"LONG": "Gains when the price rises.", "SHORT": "Gains when the price falls."},
+)
+register_enum(
+    ExitReason,
+    "Why a position was closed.",
+    {
+        "SIGNAL": "The strategy's exit rule, or a reversal.",
+        "STOP_LOSS": "The price reached the stop-loss level.",
+        "TAKE_PROFIT": "The price reached the take-profit level.",
+        "TRAILING_STOP": "The price fell back to the trailing stop.",
+        "ROI": "The return table's target for the position's age was reached.",
+        "LIQUIDATION": "The margin was used up.",
+        "DAILY_LIMIT": "A daily guard closed the position.",
+        "END_OF_DATA": "The position was open at the last bar and closed at its close.",
+    },
+)
+register_enum(
+    BacktestOrderField,
+    "What backtests are ordered by; backtests without a value come last in either direction.",
+    {
+        "CREATED_AT": "When it was requested.",
+        "TOTAL_RETURN": "Final over initial equity, less one.",
+        "CAGR": "Compound annual growth rate.",
+        "SHARPE_RATIO": "Sharpe ratio of daily returns, annualised.",
+        "SORTINO_RATIO": "Sortino ratio of daily returns, annualised.",
+        "CALMAR_RATIO": "CAGR over maximum drawdown.",
+        "MAX_DRAWDOWN": "Largest fall from a peak of equity; ASC puts the calmest first.",
+        "WIN_RATE": "Share of trades with a profit.",
+        "PROFIT_FACTOR": "Profits over losses.",
+        "TRADES": "Number of closed trades.",
+    },
+)
+
+OWNER = "the user who requested the backtest"
+
+
+@visible(OWNER)
+@strawberry.type(description="Size of a new position: exactly one field is set.")
+class Sizing:
+    """Sizing as stored."""
+
+    equity_fraction: float | None = strawberry.field(
+        description="Notional and fee together, as a fraction of equity."
+    )
+    cash: Decimal | None = strawberry.field(description="Notional in the quote currency.")
+    quantity: Decimal | None = strawberry.field(description="Quantity in the base currency.")
+
+
+@visible(OWNER)
+@strawberry.type(description="How signals become fills. Fractions are fractions, not percent: 0.02 means 2 %.")
+class Execution:
+    """Execution spec as stored."""
+
+    fill: FillModel = strawberry.field(description="When a signal fills.")
+    maker_fee: float = strawberry.field(description="Fee of limit fills (take-profit), as a fraction of notional.")
+    taker_fee: float = strawberry.field(
+        description="Fee of market fills (signals, stops), as a fraction of notional."
+    )
+    slippage: float = strawberry.field(description="Price paid away by market fills, as a fraction of the price.")
+    direction: Direction = strawberry.field(description="Which positions may be opened.")
+    sizing: Sizing = strawberry.field(description="Size of a new position.")
+    stop_loss: float | None = strawberry.field(description="Distance of the stop from the entry price.")
+    take_profit: float | None = strawberry.field(description="Distance of the target from the entry price.")
+    trailing_stop: float | None = strawberry.field(
+        description="Distance of the stop from the best price since entry; it moves at a bar's close."
+    )
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Execution":
+        """Return the GraphQL object of a stored spec."""
+        sizing = data["sizing"]
+        return cls(
+            fill=FillModel(data["fill"]),
+            maker_fee=data["makerFee"],
+            taker_fee=data["takerFee"],
+            slippage=data["slippage"],
+            direction=Direction(data["direction"]),
+            sizing=Sizing(
+                equity_fraction=sizing.get("equityFraction"),
+                cash=to_decimal(sizing["cash"]) if "cash" in sizing else None,
+                quantity=to_decimal(sizing["quantity"]) if "quantity" in sizing else None,
+            ),
+            stop_loss=data["stopLoss"],
+            take_profit=data["takeProfit"],
+            trailing_stop=data["trailingStop"],
+        )
+
+
+def _metric(description: str) -> Any:
+    return strawberry.field(description=description)
+
+
+@visible(OWNER)
+@strawberry.type(
+    description="""Figures of a completed run. Equity is marked to market at every close; daily figures use the last
+equity of each UTC day. Fractions are fractions, not percent. A figure that is undefined is null, never a
+stand-in such as 0 or infinity."""
+)
+class Metrics:
+    """Metrics, version 1."""
+
+    total_return: float = _metric("Final equity over initial capital, less one.")
+    cagr: float | None = _metric("Compound annual growth rate; null for less than a day or total loss.")
+    annual_volatility: float | None = _metric("Standard deviation of daily returns, annualised.")
+    sharpe_ratio: float | None = _metric("Mean over standard deviation of daily returns, annualised; risk-free 0.")
+    sortino_ratio: float | None = _metric("Mean over downside deviation of daily returns, annualised.")
+    calmar_ratio: float | None = _metric("CAGR over maximum drawdown.")
+    omega_ratio: float | None = _metric("Sum of daily gains over sum of daily losses.")
+    max_drawdown: float = _metric("Largest fall of equity from a running peak, over all bars; 0 to 1.")
+    max_drawdown_duration_days: float | None = _metric(
+        "Longest time from a peak until it was reached again, or until the end, in days."
+    )
+    ulcer_index: float | None = _metric("Root mean square of daily drawdowns.")
+    value_at_risk_95: float | None = strawberry.field(
+        name="valueAtRisk95",
+        description="Loss that 95 % of days stay below, historical; positive is a loss. Null under 20 days.",
+    )
+    expected_shortfall_95: float | None = strawberry.field(
+        name="expectedShortfall95",
+        description="Mean loss of the days beyond valueAtRisk95; positive is a loss. Null under 20 days.",
+    )
+    trades: int = _metric("Closed trades.")
+    win_rate: float | None = _metric("Share of trades with a profit after all costs.")
+    profit_factor: float | None = _metric("Sum of profits over sum of losses; null without a losing trade.")
+    expectancy: float | None = _metric("Mean profit of a trade, in the quote currency.")
+    payoff_ratio: float | None = _metric("Mean profit of winners over mean loss of losers.")
+    sqn: float | None = _metric("System quality number: √trades × mean profit / standard deviation of profit.")
+    kelly: float | None = _metric("Kelly fraction: winRate − (1 − winRate) / payoffRatio.")
+    avg_trade_return: float | None = _metric("Mean profit of a trade over what it cost to enter.")
+    best_trade: float | None = _metric("Best trade's profit over what it cost to enter.")
+    worst_trade: float | None = _metric("Worst trade's profit over what it cost to enter.")
+    avg_trade_duration_hours: float | None = _metric("Mean time in a trade, in hours.")
+    max_consecutive_wins: int = _metric("Longest series of winners.")
+    max_consecutive_losses: int = _metric("Longest series of trades without a profit.")
+    exposure: float = _metric("Share of bars with an open position.")
+    turnover: float = _metric("Traded notional over mean equity.")
+    fees_paid: Decimal = _metric("All fees, in the quote currency.")
+    final_equity: Decimal = _metric("Equity after the last bar, in the quote currency.")
+    buy_and_hold_return: float = _metric("Return of the market itself from the first to the last close.")
+    alpha: float | None = _metric("Annualised intercept of daily returns regressed on the market's.")
+    beta: float | None = _metric("Slope of daily returns regressed on the market's.")
+    version: int = _metric("Version of these definitions.")
+
+    @classmethod
+    def from_row(cls, row: Row[Any]) -> "Metrics":
+        """Return the GraphQL object of a completed backtest's metric columns."""
+        return cls(**{name: getattr(row, name) for name in METRIC_COLUMNS}, version=row.metrics_version)
+
+
+METRIC_COLUMNS = tuple(name for name in Metrics.__annotations__ if name != "version")
+
+
+@visible(OWNER)
+@strawberry.type(description="One closed trade.")
+class LedgerEntry:
+    """A row of the ledger."""
+
+    number: int = strawberry.field(description="1 for the first trade of the run.")
+    side: Side = strawberry.field(description="Direction of the position.")
+    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
+    entry_time: datetime = strawberry.field(
+        description="When the position was opened: the bar's opening time for a fill at the open, else its closing time."
+    )
+    entry_price: Decimal = strawberry.field(description="Price of the entry fill, slippage included.")
+    exit_time: datetime = strawberry.field(
+        description="When it was closed: the bar's opening time for a fill at the open, else its closing time."
+    )
+    exit_price: Decimal = strawberry.field(description="Price of the exit fill, slippage included.")
+    profit: Decimal = strawberry.field(description="Net of all fees and slippage, in the quote currency.")
+    profit_fraction: float = strawberry.field(description="Profit over what it cost to enter.")
+    fees: Decimal = strawberry.field(description="Fees of both fills, in the quote currency.")
+    bars: int = strawberry.field(description="Bars during which the position was open.")
+    exit_reason: ExitReason = strawberry.field(description="Why the position was closed.")
+    max_favorable: float = strawberry.field(
+        description="Largest move in favour while open, as a fraction of the entry price; not negative."
+    )
+    max_adverse: float = strawberry.field(
+        description="Largest move against while open, as a fraction of the entry price; not negative."
+    )
+    equity_after: Decimal = strawberry.field(description="Equity after the exit, in the quote currency.")
+
+
+def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
+    """Return GraphQL objects of ledger rows."""
+    return [
+        LedgerEntry(
+            number=number,
+            side=Side.LONG if side > 0 else Side.SHORT,
+            quantity=to_decimal(quantity),
+            entry_time=from_milliseconds(entry_time),
+            entry_price=to_decimal(entry_price),
+            exit_time=from_milliseconds(exit_time),
+            exit_price=to_decimal(exit_price),
+            profit=to_decimal(profit),
+            profit_fraction=profit_fraction,
+            fees=to_decimal(fees),
+            bars=bars,
+            exit_reason=EXIT_REASONS[exit_reason],
+            max_favorable=max_favorable,
+            max_adverse=max_adverse,
+            equity_after=to_decimal(equity_after),
+        )
+        for (
+            number,
+            side,
+            quantity,
+            entry_time,
+            entry_price,
+            exit_time,
+            exit_price,
+            profit,
+            profit_fraction,
+            fees,
+            bars,
+            exit_reason,
+            max_favorable,
+            max_adverse,
+            equity_after,
+        ) in rows.tuples()
+    ]
+
+
+@visible(OWNER)
+@strawberry.type(description="An equity curve as columns of equal length.")
+class EquityColumns:
+    """Equity and drawdown."""
+
+    time: EpochSeries = strawberry.field(description="Opening time of each bar.")
+    equity: FloatSeries = strawberry.field(description="Equity at the bar's close, in the quote currency.")
+    drawdown: FloatSeries = strawberry.field(description="Fall from the running peak, 0 to 1.")
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any], max_points: int | None) -> "EquityColumns":
+        """Return the curve, thinned to about ``max_points``."""
+        time, equity = columns["time"], columns["equity"]
+        # Drawdown is taken of the whole curve, so that thinning does not hide a peak.
+        drawdown = drawdown_of(equity, columns["initial"][0])
+        if max_points is not None:
+            kept = thin(equity, checked_points(max_points))
+            time, equity, drawdown = time[kept], equity[kept], drawdown[kept]
+        return cls(time=EpochSeries(time), equity=FloatSeries(equity), drawdown=FloatSeries(drawdown))
+
+
+@visible(OWNER)
+@strawberry.type(description="Daily equity as columns of equal length, one value a UTC day, flat days included.")
+class DailyColumns:
+    """Daily equity and returns."""
+
+    time: EpochSeries = strawberry.field(description="Midnight UTC at which each day begins.")
+    equity: FloatSeries = strawberry.field(description="Last equity of the day, in the quote currency.")
+    return_: FloatSeries = strawberry.field(
+        name="return", description="Equity over the day before's, less one; the first over the initial capital."
+    )
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any], initial_capital: float) -> "DailyColumns":
+        """Return the daily curve."""
+        time, equity = columns["time"], columns["equity"]
+        before = np.concatenate(([initial_capital], equity[:-1]))
+        return cls(
+            time=EpochSeries(time), equity=FloatSeries(equity), return_=FloatSeries(equity / before - 1.0)
+        )

@@ -1,0 +1,89 @@
+"""Ids, time, money and intervals."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gql_trader.core.actor import Role
+from gql_trader.core.clock import from_milliseconds, to_milliseconds
+from gql_trader.core.errors import DomainErrors
+from gql_trader.core.ids import uuid7
+from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_decimal, to_float
+
+
+def test_uuid7_has_version_and_variant_and_begins_with_the_time() -> None:
+    before = to_milliseconds(datetime.now(UTC))
+    made = uuid7()
+    assert made.version == 7
+    assert made.variant == "specified in RFC 4122"
+    assert before <= made.int >> 80 <= to_milliseconds(datetime.now(UTC))
+
+
+def test_uuid7_does_not_repeat() -> None:
+    assert len({uuid7() for _ in range(10_000)}) == 10_000
+
+
+@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001
+def test_milliseconds_round_trip(moment: datetime) -> None:
+    aware = moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000)
+    assert from_milliseconds(to_milliseconds(aware)) == aware
+
+
+def test_milliseconds_need_a_time_zone() -> None:
+    with pytest.raises(ValueError, match="timezone-aware"):
+        to_milliseconds(datetime(2026, 1, 1))  # noqa: DTZ001
+    assert to_milliseconds(datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.1, "0.1"), (-0.0, "0"), (1e-9, "0"), (10000.0, "10000"), (1 / 3, "0.33333333"), (1e22, "1" + "0" * 22)],
+)
+def test_a_float_becomes_a_decimal_of_eight_places(value: float, expected: str) -> None:
+    assert str(to_decimal(value)) == expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_money_is_never_nan_or_infinite(value: float) -> None:
+    with pytest.raises(ValueError, match="not a finite amount"):
+        to_decimal(value)
+
+
+@given(st.decimals(min_value=-(10**7), max_value=10**7, places=8, allow_nan=False))
+def test_decimals_of_eight_places_survive_the_crossing(amount: Decimal) -> None:
+    assert to_decimal(to_float(amount)) == amount
+
+
+def test_weeks_open_on_monday() -> None:
+    wednesday = datetime(2026, 11, 18, 15, tzinfo=UTC)
+    opening = from_milliseconds(Interval.W1.floor(to_milliseconds(wednesday)))
+    assert opening == datetime(2026, 11, 16, tzinfo=UTC)
+
+
+@given(st.sampled_from(Interval), st.integers(min_value=-(10**13), max_value=10**13))
+def test_floor_finds_the_candle_that_contains_a_moment(interval: Interval, moment: int) -> None:
+    opening = interval.floor(moment)
+    assert opening <= moment < opening + interval.milliseconds
+    assert interval.floor(opening) == opening
+
+
+def test_intervals_that_divide_others() -> None:
+    assert Interval.M5.divides(Interval.H1)
+    assert Interval.D1.divides(Interval.W1)
+    assert not Interval.H1.divides(Interval.M5)
+    assert not Interval.M3.divides(Interval.M5)
+
+
+def test_roles_include_lower_ones() -> None:
+    assert Role.ADMIN.includes(Role.VIEWER)
+    assert Role.TRADER.includes(Role.TRADER)
+    assert not Role.VIEWER.includes(Role.TRADER)
+
+
+def test_domain_errors_are_never_empty() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        DomainErrors([])
