@@ -17,6 +17,7 @@ from gql_trader.core.errors import (
     NotFound,
     QuotaExceeded,
 )
+from gql_trader.gql.enums import register_enum
 
 _DESCRIPTIONS = {
     ErrorCode.INVALID_INPUT: "A value is malformed, out of range or inconsistent with another.",
@@ -37,10 +38,11 @@ _DESCRIPTIONS = {
     ErrorCode.EXCHANGE_ERROR: "The exchange refused or did not answer.",
 }
 
-UserErrorCode = strawberry.enum(
-    Enum("UserErrorCode", {code.value: strawberry.enum_value(code.value, description=_DESCRIPTIONS[code]) for code in ErrorCode}),  # type: ignore[misc]
-    name="UserErrorCode",
-    description="What went wrong, in a form that a client may branch on.",
+UserErrorCode = Enum("UserErrorCode", {code.name: code.value for code in ErrorCode})  # type: ignore[misc]
+register_enum(
+    UserErrorCode,
+    "What went wrong, in a form that a client may branch on.",
+    {code.name: description for code, description in _DESCRIPTIONS.items()},
 )
 
 
@@ -50,10 +52,10 @@ class UserError:
 
     __visible_to__ = "whoever sent the mutation"
 
-    code: UserErrorCode = strawberry.field(description="What went wrong, for programs.")  # type: ignore[valid-type]
+    code: UserErrorCode = strawberry.field(description="What went wrong, for programs.")
     message: str = strawberry.field(description="What went wrong, for people; one sentence.")
     path: list[str] = strawberry.field(
-        description='Where in the input, such as ["execution", "stopLoss"]; empty if it concerns the whole input.'
+        description='Where in the input, such as ["execution", "stopLoss"]; empty if the whole is meant.'
     )
 
 

@@ -11,7 +11,12 @@ from gql_trader.infra.keyset import Slice
 T = TypeVar("T")
 R = TypeVar("R")
 
-First = Annotated[int | None, strawberry.argument(description="Take this many from the start, 1 to 100; 20 if neither first nor last is given.")]
+First = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Take this many from the start, 1 to 100; 20 if neither first nor last is given."
+    ),
+]
 After = Annotated[str | None, strawberry.argument(description="Start behind the item with this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description="Take this many from the end, 1 to 100.")]
 Before = Annotated[str | None, strawberry.argument(description="Stop before the item with this cursor.")]
@@ -24,7 +29,9 @@ class PageInfo:
 
     has_next_page: bool = strawberry.field(description="Whether more items follow.")
     has_previous_page: bool = strawberry.field(description="Whether items precede this page.")
-    start_cursor: str | None = strawberry.field(description="Cursor of the first item; null on an empty page.")
+    start_cursor: str | None = strawberry.field(
+        description="Cursor of the first item; null on an empty page."
+    )
     end_cursor: str | None = strawberry.field(description="Cursor of the last item; null on an empty page.")
 
 
@@ -65,7 +72,9 @@ class Connection(Generic[T]):
             end_cursor=self.cursors[-1] if self.cursors else None,
         )
 
-    @strawberry.field(description="How many items the whole list has under these filters; counted only when asked for.")
+    @strawberry.field(
+        description="How many items the whole list has under these filters; counted only when asked for."
+    )
     async def total_count(self) -> int | None:
         return await self.count()
 

@@ -1,9 +1,14 @@
 """Access: who may use a root field, and by whom an object may be seen. Declared on every one of them."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension, SyncExtensionResolver
+from strawberry.extensions.field_extension import (
+    AsyncExtensionResolver,
+    FieldExtension,
+    SyncExtensionResolver,
+)
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 from strawberry.utils.await_maybe import await_maybe
@@ -30,7 +35,8 @@ class Access(FieldExtension):
 
     def apply(self, field: StrawberryField) -> None:
         """Leave the declaration on the field, where the schema test finds it."""
-        field.metadata = {**field.metadata, ACCESS_KEY: self.role.value if self.role else "PUBLIC"}
+        declared = self.role.value if self.role else "PUBLIC"
+        field.metadata = MappingProxyType({**field.metadata, ACCESS_KEY: declared})
 
     def check(self, info: Info[Any, Any]) -> None:
         """Raise unless the viewer has the role."""

@@ -1,0 +1,148 @@
+"""Limits on documents, and the cache of parsed and validated ones."""
+
+import time
+from typing import Any
+
+import pytest
+from graphql import get_introspection_query, parse
+
+from gql_trader.gql.documents import DocumentError, Documents
+from gql_trader.gql.limits import Limits, Size, measure
+from gql_trader.gql.schema_builder import core_schema
+from tests.factories.toy_schema import toy_schema
+
+SCHEMA = core_schema(toy_schema())
+
+
+def documents(limits: Limits | None = None, **options: Any) -> Documents:
+    return Documents(SCHEMA, limits or Limits(), **{"introspection": True, "suggestions": True, **options})
+
+
+def refused(text: str, kept: Documents | None = None) -> DocumentError:
+    with pytest.raises(DocumentError) as caught:
+        (kept or documents()).get(text)
+    return caught.value
+
+
+def test_sizes_count_fragments_each_time_they_are_spread() -> None:
+    document = parse(
+        """query($x: Boolean!) { a: row { ...F } rows { ...F same { ...F } number number @skip(if: $x) } }
+        fragment F on Row { b: number c: text @include(if: true) maker { name } }"""
+    )
+    # One alias here, three times two in F, and the repeated number.
+    assert measure(document) == [Size(depth=4, aliases=8, selections=20, directives=4)]
+
+
+def test_introspection_does_not_count_as_depth() -> None:
+    deep = "{ __schema { types { fields { type { ofType { ofType { ofType { name } } } } } } } }"
+    assert measure(parse(deep))[0].depth == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "limit"),
+    [
+        (Limits(depth=2), "{ row { maker { name } } }", "depth"),
+        (Limits(aliases=2), "{ a: hello b: hello c: hello }", "aliases"),
+        (Limits(aliases=2), "{ hello hello hello hello }", "aliases"),
+        (Limits(selections=3), "{ rows { number text good } }", "selections"),
+        (Limits(directives=1), "{ hello @skip(if: false) times @skip(if: false) }", "directives"),
+        (Limits(directives=1), "query @skip(if: false) { hello @skip(if: false) }", "directives"),
+        (
+            Limits(fragments=1),
+            "{ ...A ...B } fragment A on Query { hello } fragment B on Query { hello }",
+            "fragments",
+        ),
+    ],
+)
+def test_each_limit_is_enforced(limits: Limits, text: str, limit: str) -> None:
+    error = refused(text, documents(limits))
+    assert error.code == "QUERY_TOO_COMPLEX"
+    assert [each.extensions["limit"] for each in error.errors if each.extensions] == [limit]
+
+
+def test_a_document_at_its_limits_is_accepted() -> None:
+    kept = documents(Limits(depth=3, aliases=1, selections=4, directives=1, fragments=1))
+    kept.get("{ a: row { maker { ...F } } } fragment F on Maker { name @skip(if: false) }")
+
+
+def test_too_many_tokens_are_refused() -> None:
+    error = refused("{" + " hello" * 60 + "}", documents(Limits(tokens=50)))
+    assert error.code == "QUERY_TOO_COMPLEX"
+
+
+def test_comments_without_end_are_refused() -> None:
+    assert refused("{ hello }" + "#\n" * 5000).code == "QUERY_TOO_COMPLEX"
+
+
+def chained_fragments(links: int) -> str:
+    return (
+        "{ ...F0 }"
+        + "".join(f" fragment F{i} on Query {{ ...F{i + 1} ...F{i + 1} }}" for i in range(links))
+        + f" fragment F{links} on Query {{ hello }}"
+    )
+
+
+def test_chained_fragments_are_refused_at_once() -> None:
+    started = time.perf_counter()
+    error = refused(chained_fragments(30))
+    assert time.perf_counter() - started < 0.02
+    assert error.code == "QUERY_TOO_COMPLEX"
+
+
+def test_deeply_nested_chains_of_fragments_are_refused() -> None:
+    nested = "same {" * 30
+    text = "{ row { ...F0 } }" + "".join(
+        f" fragment F{i} on Row {{ {nested} ...F{i + 1} {'}' * 30} }}" for i in range(50)
+    )
+    assert refused(text + " fragment F50 on Row { number }").code == "QUERY_TOO_COMPLEX"
+
+
+def test_cyclic_fragments_are_refused() -> None:
+    error = refused("{ row { ...F } } fragment F on Row { same { ...F } }")
+    assert error.code == "GRAPHQL_VALIDATION_FAILED"
+
+
+def test_many_errors_are_cut_short() -> None:
+    error = refused("{" + " ".join(f"x{i}" for i in range(500)) + "}")
+    assert len(error.errors) == 21
+
+
+def test_valid_documents_are_parsed_and_validated_once() -> None:
+    kept = documents()
+    assert kept.get("{ hello }") is kept.get("{ hello }")
+
+
+def test_invalid_and_very_long_documents_are_not_kept() -> None:
+    kept = documents(Limits(cached_length=20))
+    kept.get("{ hello }")
+    refused("{ nothing }", kept)
+    refused("{", kept)
+    kept.get("{ hello }" + " " * 20)
+    assert kept.count == 1
+
+
+def test_the_least_recently_used_document_falls_out() -> None:
+    kept = documents(size=2)
+    first = kept.get("{ hello }")
+    kept.get("{ times }")
+    kept.get("{ hello }")
+    kept.get("{ prices }")
+    assert kept.count == 2
+    assert kept.get("{ hello }") is first
+
+
+def test_names_are_suggested_only_if_allowed() -> None:
+    assert "Did you mean 'hello'?" in refused("{ helo }").errors[0].message
+    assert "Did you mean" not in refused("{ helo }", documents(suggestions=False)).errors[0].message
+
+
+def test_introspection_can_be_switched_off() -> None:
+    closed = documents(introspection=False)
+    for text in ("{ __schema { queryType { name } } }", '{ __type(name: "Row") { name } }'):
+        documents().get(text)
+        assert refused(text, closed).code == "GRAPHQL_VALIDATION_FAILED"
+    closed.get("{ __typename }")
+
+
+def test_the_standard_introspection_query_is_within_the_limits() -> None:
+    documents().get(get_introspection_query(descriptions=True, input_value_deprecation=True))
