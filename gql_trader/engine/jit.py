@@ -1,0 +1,38 @@
+"""The one way in which the engine compiles loops to machine code."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit, types
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+# Read-only, so that memory-mapped columns are taken as they are; writable arrays convert for nothing.
+FLOATS_IN = types.Array(types.float64, 1, "C", readonly=True)
+INTEGERS_IN = types.Array(types.int64, 1, "C", readonly=True)
+FLAGS_IN = types.Array(types.boolean, 1, "C", readonly=True)
+FLOATS = types.Array(types.float64, 1, "C")
+INTEGERS = types.Array(types.int64, 1, "C")
+
+
+def compiled(*signatures: object) -> Callable[[Loop], Loop]:
+    """Return a decorator that compiles a loop for the given signatures, cached on disk.
+
+    The machine code does IEEE 754 arithmetic in the order written (no fast-math, no contraction), divides
+    by zero as numpy does, and runs without the interpreter's lock.
+
+    Parameters
+    ----------
+    signatures
+        Numba signatures, compiled at import or loaded from the cache; none for a helper, which is compiled
+        into its callers. A helper belongs in its caller's file: the cache notices changes of that file only.
+    """
+
+    def decorate(function: Loop) -> Loop:
+        cached = bool(signatures)
+        compile_ = njit(
+            list(signatures) or None, nogil=True, cache=cached, fastmath=False, error_model="numpy"
+        )
+        return cast("Loop", compile_(function))
+
+    return decorate

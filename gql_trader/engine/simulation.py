@@ -1,0 +1,385 @@
+"""The simulation: a state machine that turns bars and signals into a ledger and an equity curve.
+
+Feeding one bar at a time gives, bit for bit, what feeding all at once gives. That is how a bot equals its
+backtest, and how a run is interrupted, watched and resumed.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gql_trader.engine import kernel
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers
+from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
+from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, Ledger, ledger_from_rows
+from gql_trader.engine.signals import Signals
+
+__all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationStoppedError", "run"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_STATE_PREFIX: Final = struct.Struct("<4sHHH")
+_STATE_MAGIC: Final = b"GTSS"
+_STATE_FORMAT: Final = 1
+_FEWEST_ROWS: Final = 256
+_BARS_PER_REPORT: Final = 8192
+_REPORTS: Final = 100
+
+_SIZES = {
+    SizingKind.EQUITY_FRACTION: kernel.SIZE_EQUITY_FRACTION,
+    SizingKind.CASH: kernel.SIZE_CASH,
+    SizingKind.QUANTITY: kernel.SIZE_QUANTITY,
+}
+
+
+class SimulationStoppedError(Exception):
+    """`run` was asked to stop before its last bar."""
+
+
+class CorruptStateError(ValueError):
+    """The bytes are not a simulation's state, or one of another format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a simulation did from its start.
+
+    Attributes
+    ----------
+    ledger
+        The closed trades.
+    equity
+        float64[n], account currency: marked at the close of each bar from `start`; the last value, once
+        finished, is the final cash.
+    start
+        Bar of the series that ``equity[0]`` belongs to.
+    initial_capital, final_equity
+        Account currency.
+    bars_in_position
+        Bars during which a position was open.
+    traded_notional
+        Σ quantity × price over all fills, account currency.
+    fees_paid
+        Σ fees, account currency, those of an open position's entry included.
+    """
+
+    ledger: Ledger
+    equity: Floats
+    start: int
+    initial_capital: float
+    final_equity: float
+    bars_in_position: int
+    traded_notional: float
+    fees_paid: float
+
+
+class Simulation:
+    """One account trading one market under one spec.
+
+    Parameters
+    ----------
+    spec
+        Costs, size and protective levels, already checked for their ranges.
+    initial_capital
+        Account currency, positive.
+    start
+        First bar that may trade, counted from the first bar of the series. What the signals say at the
+        close of the bar before it fills at its open.
+
+    Raises
+    ------
+    ValueError
+        If the capital is not a positive number or the start is negative.
+    """
+
+    def __init__(self, spec: ExecutionSpec, initial_capital: float, start: int = 0) -> None:
+        if not (isfinite(initial_capital) and initial_capital > 0):
+            raise ValueError(f"initial capital must be a positive number; got {initial_capital!r}")
+        if start < 0:
+            raise ValueError(f"start must not be negative; got {start}")
+        self._spec, self._choice = _spec_arrays(spec)
+        self._state = np.zeros(kernel.STATE_FLOATS)
+        self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
+        self._state[[kernel.BALANCE, kernel.EQUITY]] = initial_capital
+        self._counts[kernel.NEXT_BAR] = start
+        self._initial_capital = initial_capital
+        self._first_bar = start
+        self._begun = start == 0
+        self._allocate()
+
+    @property
+    def next_bar(self) -> int:
+        """The bar that is simulated next, counted from the first bar of the series."""
+        return int(self._counts[kernel.NEXT_BAR])
+
+    @property
+    def equity(self) -> float:
+        """Account currency, marked at the last close."""
+        return float(self._state[kernel.EQUITY])
+
+    @property
+    def position(self) -> float:
+        """Base currency held, negative when short, 0.0 without a position."""
+        return float(self._counts[kernel.SIDE] * self._state[kernel.QUANTITY]) if self.in_position else 0.0
+
+    @property
+    def in_position(self) -> bool:
+        """Whether a position is open."""
+        return bool(self._counts[kernel.SIDE] != 0)
+
+    def advance(self, bars: Bars, signals: Signals, stop: int | None = None, *, offset: int = 0) -> None:
+        """Simulate the bars from `next_bar` up to `stop`.
+
+        Parameters
+        ----------
+        bars, signals
+            A window on the series, of equal length, with valid bars (low ≤ open, close ≤ high) and without
+            anything that a later bar would change. It must contain `next_bar`, and the bar before it at the
+            very start, whose signals fill at the open; later only new bars are needed.
+        stop
+            Bar of the series to stop before; None: the window's end.
+        offset
+            Bar of the series that the window begins with.
+
+        Raises
+        ------
+        ValueError
+            If the window does not contain the bars asked for, or the simulation is finished.
+        """
+        end = offset + len(bars)
+        stop = end if stop is None else stop
+        begin = self.next_bar
+        if len(signals) != len(bars):
+            raise ValueError(f"{len(bars)} bars need as many signals; got {len(signals)}")
+        if not offset <= begin <= stop <= end:
+            raise ValueError(f"bars {begin} to {stop} are not in the window of bars {offset} to {end}")
+        if self._counts[kernel.FINISHED]:
+            raise ValueError("the simulation is finished")
+        flags = _flags(signals)
+        if not self._begun:
+            if begin == offset:
+                raise ValueError(f"the signals of bar {begin - 1}, before the start, are missing")
+            self._counts[kernel.PENDING] = sum(
+                code * int(column[begin - 1 - offset]) for code, column in zip(_CODES, flags, strict=True)
+            )
+            self._begun = True
+        if begin == stop:
+            return
+        self._reserve(stop - self._first_bar)
+        time, prices = _require(bars.time, np.int64), _prices(bars)
+        while self.next_bar < stop:
+            self._trades += kernel.simulate(
+                self._state,
+                self._counts,
+                self._spec,
+                self._choice,
+                time,
+                *prices,
+                *flags,
+                bars.interval,
+                offset,
+                stop,
+                self._equity[self.next_bar - self._first_bar :],
+                self._rows[self._trades :],
+                self._values[self._trades :],
+            )
+            self._make_room()
+
+    def finish(self) -> None:
+        """Close an open position at the last close, reason END_OF_DATA; the last equity becomes final cash.
+
+        Raises
+        ------
+        ValueError
+            If the simulation is finished already.
+        """
+        if self._counts[kernel.FINISHED]:
+            raise ValueError("the simulation is finished")
+        if self.in_position:
+            kernel.close_out(
+                self._state,
+                self._counts,
+                self._spec,
+                self._rows[self._trades :],
+                self._values[self._trades :],
+            )
+            self._trades += 1
+            if self.next_bar > self._first_bar:
+                self._equity[self.next_bar - 1 - self._first_bar] = self.equity
+        self._counts[kernel.FINISHED] = 1
+
+    def result(self) -> Result:
+        """Return what was done since the start, or since `restore`; equity is a view."""
+        equity = self._equity[: self.next_bar - self._first_bar]
+        return Result(
+            ledger=ledger_from_rows(self._rows[: self._trades], self._values[: self._trades]),
+            equity=equity,
+            start=self._first_bar,
+            initial_capital=self._initial_capital,
+            final_equity=self.equity,
+            bars_in_position=int(self._counts[kernel.BARS_IN_POSITION]),
+            traded_notional=float(self._state[kernel.TRADED_NOTIONAL]),
+            fees_paid=float(self._state[kernel.FEES_PAID]),
+        )
+
+    def export_state(self) -> bytes:
+        """Return all that the next bar depends on; not the ledger and equity so far."""
+        prefix = _STATE_PREFIX.pack(
+            _STATE_MAGIC, _STATE_FORMAT, kernel.STATE_FLOATS, kernel.STATE_INTEGERS + 1
+        )
+        counts = np.append(self._counts, int(self._begun)).astype("<i8")
+        capital = np.append(self._state, self._initial_capital).astype("<f8")
+        return prefix + capital.tobytes() + counts.tobytes()
+
+    @classmethod
+    def restore(cls, spec: ExecutionSpec, data: bytes) -> "Simulation":
+        """Return a simulation that goes on where another one was exported.
+
+        Its ledger and equity begin with the next bar; counts and sums go on.
+
+        Parameters
+        ----------
+        spec
+            The same spec as before.
+        data
+            From `export_state`.
+
+        Raises
+        ------
+        CorruptStateError
+            If the bytes are not such a state.
+        """
+        floats, integers = kernel.STATE_FLOATS + 1, kernel.STATE_INTEGERS + 1
+        if len(data) != _STATE_PREFIX.size + 8 * (floats + integers):
+            raise CorruptStateError(f"{len(data)} bytes are not a simulation's state")
+        expected = (_STATE_MAGIC, _STATE_FORMAT, kernel.STATE_FLOATS, integers)
+        if _STATE_PREFIX.unpack_from(data) != expected:
+            raise CorruptStateError("these bytes are not a simulation's state of a known format")
+        state = np.frombuffer(data, "<f8", floats, _STATE_PREFIX.size).astype(np.float64)
+        counts = np.frombuffer(data, "<i8", integers, _STATE_PREFIX.size + 8 * floats).astype(np.int64)
+        simulation = cls(spec, float(state[-1]), int(counts[kernel.NEXT_BAR]))
+        simulation._state[:] = state[:-1]
+        simulation._counts[:] = counts[:-1]
+        simulation._begun = bool(counts[-1])
+        return simulation
+
+    def _allocate(self) -> None:
+        self._trades = 0
+        self._rows = np.empty((_FEWEST_ROWS, len(LEDGER_INTEGERS)), dtype=np.int64)
+        self._values = np.empty((_FEWEST_ROWS, len(LEDGER_FLOATS)))
+        self._equity = np.empty(0)
+
+    def _make_room(self) -> None:
+        if len(self._rows) - self._trades >= _FEWEST_ROWS // 2:
+            return
+        rows, values = self._rows, self._values
+        self._rows = np.empty((2 * len(rows), rows.shape[1]), dtype=np.int64)
+        self._values = np.empty((2 * len(rows), values.shape[1]))
+        self._rows[: self._trades] = rows[: self._trades]
+        self._values[: self._trades] = values[: self._trades]
+
+    def _reserve(self, bars: int) -> None:
+        if bars > len(self._equity):
+            done = self.next_bar - self._first_bar
+            # Doubling keeps bar after bar cheap; the first chunk of a known length is not rounded up.
+            equity = np.empty(bars if done == 0 else max(bars, 2 * len(self._equity)))
+            equity[:done] = self._equity[:done]
+            self._equity = equity
+
+
+_CODES = (kernel.ENTER_LONG, kernel.EXIT_LONG, kernel.ENTER_SHORT, kernel.EXIT_SHORT)
+
+
+def run(
+    bars: Bars,
+    signals: Signals,
+    spec: ExecutionSpec,
+    initial_capital: float,
+    start: int = 0,
+    on_progress: Callable[[int, float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Simulate all bars from `start` and close what is open at the end.
+
+    Parameters
+    ----------
+    bars, signals
+        The whole series, of equal length; valid bars.
+    spec
+        Costs, size and protective levels, already checked for their ranges.
+    initial_capital
+        Account currency, positive.
+    start
+        First bar that may trade.
+    on_progress
+        Called about a hundred times with the index of the last bar done and the equity at its close.
+    should_stop
+        Asked before every chunk.
+
+    Raises
+    ------
+    SimulationStoppedError
+        If `should_stop` returned true.
+    ValueError
+        If there is no bar to simulate, or the capital is not a positive number.
+    """
+    n = len(bars)
+    if not 0 <= start < n:
+        raise ValueError(f"start must be one of the {n} bars; got {start}")
+    simulation = Simulation(spec, initial_capital, start)
+    simulation._reserve(n - start)
+    watched = on_progress is not None or should_stop is not None
+    step = max(_BARS_PER_REPORT, -(-(n - start) // _REPORTS)) if watched else n
+    for stop in (*range(start + step, n, step), n):
+        if should_stop is not None and should_stop():
+            raise SimulationStoppedError
+        simulation.advance(bars, signals, stop)
+        if on_progress is not None:
+            on_progress(stop - 1, simulation.equity)
+    simulation.finish()
+    return simulation.result()
+
+
+def _spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
+    numbers = np.zeros(kernel.SPEC_FLOATS)
+    numbers[kernel.MAKER_FEE] = spec.maker_fee
+    numbers[kernel.TAKER_FEE] = spec.taker_fee
+    numbers[kernel.SLIPPAGE] = spec.slippage
+    numbers[kernel.SIZE] = spec.sizing.value
+    numbers[kernel.STOP_LOSS] = spec.stop_loss or 0.0
+    numbers[kernel.TAKE_PROFIT] = spec.take_profit or 0.0
+    numbers[kernel.TRAILING_STOP] = spec.trailing_stop or 0.0
+    choice = np.zeros(kernel.SPEC_INTEGERS, dtype=np.int64)
+    choice[kernel.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
+    choice[kernel.LONG_ALLOWED] = spec.direction is not Direction.SHORT
+    choice[kernel.SHORT_ALLOWED] = spec.direction is not Direction.LONG
+    choice[kernel.SIZING] = _SIZES[spec.sizing.kind]
+    return numbers, choice
+
+
+def _prices(bars: Bars) -> tuple[Floats, Floats, Floats, Floats]:
+    return (
+        _require(bars.open, np.float64),
+        _require(bars.high, np.float64),
+        _require(bars.low, np.float64),
+        _require(bars.close, np.float64),
+    )
+
+
+def _flags(signals: Signals) -> tuple[Flags, Flags, Flags, Flags]:
+    return (
+        _require(signals.entry_long, np.bool_),
+        _require(signals.exit_long, np.bool_),
+        _require(signals.entry_short, np.bool_),
+        _require(signals.exit_short, np.bool_),
+    )
+
+
+def _require(column: NDArray[Scalar], dtype: type[Scalar]) -> NDArray[Scalar]:
+    # What the compiled code was made for; a copy only if the caller's array is of another layout.
+    return np.require(column, dtype, ("C", "A"))

@@ -1,0 +1,219 @@
+"""The kernel equals the reference simulator exactly, however the bars are fed to it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gql_trader.engine import kernel
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import (
+    Direction,
+    ExecutionSpec,
+    ExitReason,
+    FillModel,
+    Sizing,
+    SizingKind,
+)
+from gql_trader.engine.ledger import EXIT_REASONS, LEDGER_FLOATS, LEDGER_INTEGERS, Ledger
+from gql_trader.engine.signals import Signals
+from gql_trader.engine.simulation import Simulation, run
+from tests.engine.reference_simulator import ReferenceSimulator
+from tests.factories.markets import random_bars, random_signals
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that a run is given."""
+
+    bars: Bars
+    signals: Signals
+    spec: ExecutionSpec
+    capital: float
+    start: int
+
+
+sizings = st.one_of(
+    st.builds(Sizing, st.just(SizingKind.EQUITY_FRACTION), st.sampled_from([1.0, 0.5, 0.95, 1 / 3])),
+    st.builds(Sizing, st.just(SizingKind.CASH), st.sampled_from([1.0, 2_500.0, 9_999.99, 1e9])),
+    st.builds(Sizing, st.just(SizingKind.QUANTITY), st.sampled_from([0.001, 1.0, 33.3, 1e9])),
+)
+rates = st.sampled_from([0.0, 0.001, 0.0025, 0.1])
+distances = st.sampled_from([None, None, 0.005, 0.02, 0.05, 0.5])
+specs = st.builds(
+    ExecutionSpec,
+    fill=st.sampled_from(FillModel),
+    maker_fee=rates,
+    taker_fee=rates,
+    slippage=st.sampled_from([0.0, 0.0, 0.0005, 0.01, 0.1]),
+    direction=st.sampled_from(Direction),
+    sizing=sizings,
+    stop_loss=distances,
+    take_profit=distances,
+    trailing_stop=distances,
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn, longest: int = 60) -> Case:
+    """Random markets, quiet and wild, on a coarse tick or none, with dense or rare signals."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    bars = random_bars(
+        random,
+        draw(st.integers(1, longest)),
+        volatility=draw(st.sampled_from([0.0, 0.003, 0.02, 0.2])),
+        tick=draw(st.sampled_from([None, 0.5, 5.0])),
+        missing=draw(st.sampled_from([0.0, 0.3])),
+    )
+    signals = random_signals(random, len(bars), draw(st.sampled_from([0.0, 0.03, 0.2, 0.7])))
+    start = draw(st.integers(0, len(bars) - 1))
+    return Case(bars, signals, draw(specs), draw(st.sampled_from([10_000.0, 0.37, 1e9])), start)
+
+
+def reference(case: Case) -> ReferenceSimulator:
+    return ReferenceSimulator(case.spec, case.capital).run(case.bars, case.signals, case.start)
+
+
+def rows(ledger: Ledger) -> list[tuple[object, ...]]:
+    columns = [getattr(ledger, name).tolist() for name in (*LEDGER_INTEGERS, *LEDGER_FLOATS)]
+    columns[1] = [EXIT_REASONS[number] for number in columns[1]]
+    return list(zip(*columns, strict=True))
+
+
+def reference_rows(expected: ReferenceSimulator) -> list[tuple[object, ...]]:
+    names = (*LEDGER_INTEGERS, *LEDGER_FLOATS)
+    return [tuple(getattr(trade, name) for name in names) for trade in expected.trades]
+
+
+def assert_equals_reference(simulation: Simulation, expected: ReferenceSimulator) -> None:
+    result = simulation.result()
+    assert rows(result.ledger) == reference_rows(expected)
+    assert result.equity.tolist() == expected.equity
+    assert result.final_equity == expected.cash
+    assert result.bars_in_position == expected.bars_in_position
+    assert result.fees_paid == expected.fees_paid
+    assert result.traded_notional == expected.traded_notional
+
+
+@settings(max_examples=500, deadline=None)
+@given(cases())
+def test_all_bars_at_once(case: Case) -> None:
+    result = run(case.bars, case.signals, case.spec, case.capital, case.start)
+    expected = reference(case)
+    assert rows(result.ledger) == reference_rows(expected)
+    assert result.equity.tolist() == expected.equity
+    assert result.final_equity == expected.cash
+    assert result.bars_in_position == expected.bars_in_position
+    assert result.fees_paid == expected.fees_paid
+    assert result.traded_notional == expected.traded_notional
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_one_bar_at_a_time_in_windows_that_hold_nothing_else(case: Case) -> None:
+    simulation = Simulation(case.spec, case.capital, case.start)
+    for i in range(case.start, len(case.bars)):
+        # Only the very first window needs the bar before it, whose signals fill at its open.
+        begin = i - 1 if i == case.start and i > 0 else i
+        simulation.advance(
+            case.bars.slice(begin, i + 1), part(case.signals, begin, i + 1), i + 1, offset=begin
+        )
+    simulation.finish()
+    assert_equals_reference(simulation, reference(case))
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases(), st.lists(st.integers(0, 20), max_size=20))
+def test_random_chunks(case: Case, lengths: list[int]) -> None:
+    simulation = Simulation(case.spec, case.capital, case.start)
+    for length in lengths:
+        stop = min(simulation.next_bar + length, len(case.bars))
+        simulation.advance(case.bars, case.signals, stop)
+    simulation.advance(case.bars, case.signals)
+    simulation.finish()
+    assert_equals_reference(simulation, reference(case))
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases(), st.integers(0, 60))
+def test_state_exported_and_restored_in_the_middle(case: Case, bars: int) -> None:
+    middle = min(case.start + bars, len(case.bars))
+    first = Simulation(case.spec, case.capital, case.start)
+    first.advance(case.bars, case.signals, middle)
+
+    second = Simulation.restore(case.spec, first.export_state())
+    second.advance(case.bars, case.signals)
+    second.finish()
+
+    expected = reference(case)
+    done, rest = first.result(), second.result()
+    assert rows(done.ledger) + rows(rest.ledger) == reference_rows(expected)
+    whole = done.equity.tolist() + rest.equity.tolist()
+    if middle == len(case.bars) and whole:
+        whole[-1] = second.equity  # finishing marks the last bar, which the first simulation holds
+    assert whole == expected.equity
+    assert rest.final_equity == expected.cash
+    assert rest.fees_paid == expected.fees_paid
+
+
+@pytest.mark.parametrize("fill", FillModel)
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("density", [0.004, 0.3])
+@pytest.mark.parametrize("trailing_stop", [None, 0.04])
+def test_long_runs_with_more_trades_than_the_first_buffers_hold(
+    fill: FillModel, direction: Direction, density: float, trailing_stop: float | None
+) -> None:
+    random = np.random.default_rng(7)
+    spec = ExecutionSpec(
+        fill,
+        direction=direction,
+        stop_loss=0.05,
+        take_profit=0.08,
+        trailing_stop=trailing_stop,
+        taker_fee=0.0001,
+    )
+    case = Case(random_bars(random, 5_000), random_signals(random, 5_000, density), spec, 10_000.0, 3)
+    expected = reference(case)
+    if density == 0.3:
+        assert len(expected.trades) > 2 * 256
+    simulation = Simulation(spec, case.capital, case.start)
+    simulation.advance(case.bars, case.signals)
+    simulation.finish()
+    assert_equals_reference(simulation, expected)
+
+
+def test_random_cases_reach_every_exit_reason_on_both_sides() -> None:
+    # What keeps the comparisons above from being empty.
+    seen: set[tuple[int, ExitReason]] = set()
+    spec = ExecutionSpec(direction=Direction.BOTH, stop_loss=0.05, take_profit=0.06, trailing_stop=0.055)
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        for protected in (spec, ExecutionSpec(direction=Direction.BOTH)):
+            bars = random_bars(random, 300, volatility=0.15 if protected.stop_loss is None else 0.02)
+            case = Case(bars, random_signals(random, 300, 0.02), protected, 10_000.0, 0)
+            seen |= {(trade.side, trade.exit_reason) for trade in reference(case).trades}
+    later_parts = {ExitReason.ROI, ExitReason.DAILY_LIMIT}
+    assert {reason for side, reason in seen if side < 0} == set(ExitReason) - later_parts
+    assert {reason for side, reason in seen if side > 0} == set(ExitReason) - later_parts - {
+        ExitReason.LIQUIDATION
+    }
+
+
+def test_exit_reasons_have_the_numbers_that_the_kernel_writes() -> None:
+    assert EXIT_REASONS[kernel.BY_SIGNAL] is ExitReason.SIGNAL
+    assert EXIT_REASONS[kernel.BY_STOP_LOSS] is ExitReason.STOP_LOSS
+    assert EXIT_REASONS[kernel.BY_TAKE_PROFIT] is ExitReason.TAKE_PROFIT
+    assert EXIT_REASONS[kernel.BY_TRAILING_STOP] is ExitReason.TRAILING_STOP
+    assert EXIT_REASONS[kernel.BY_LIQUIDATION] is ExitReason.LIQUIDATION
+    assert EXIT_REASONS[kernel.AT_END_OF_DATA] is ExitReason.END_OF_DATA
+
+
+def part(signals: Signals, start: int, stop: int) -> Signals:
+    return Signals(
+        signals.entry_long[start:stop],
+        signals.exit_long[start:stop],
+        signals.entry_short[start:stop],
+        signals.exit_short[start:stop],
+    )
