@@ -123,6 +123,14 @@ class Simulation:
         return float(self._state[kernel.EQUITY])
 
     @property
+    def cash(self) -> float:
+        """Account currency that is not bound in the open position; never negative."""
+        if not self.in_position:
+            return float(self._state[kernel.BALANCE])
+        stake = self._state[kernel.ENTRY_NOTIONAL] + self._state[kernel.ENTRY_FEE]
+        return float(self._state[kernel.BALANCE] - stake)
+
+    @property
     def position(self) -> float:
         """Base currency held, negative when short, 0.0 without a position."""
         return float(self._counts[kernel.SIDE] * self._state[kernel.QUANTITY]) if self.in_position else 0.0
