@@ -6,7 +6,6 @@ backtest, and how a run is interrupted, watched and resumed.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isfinite
 from typing import Final, TypeVar
 
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from gql_trader.engine import kernel
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
-from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, Ledger, ledger_from_rows
+from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
+from gql_trader.engine.results import Result
 from gql_trader.engine.signals import Signals
 
 __all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationStoppedError", "run"]
@@ -43,39 +43,6 @@ class SimulationStoppedError(Exception):
 
 class CorruptStateError(ValueError):
     """The bytes are not a simulation's state, or one of another format."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a simulation did from its start.
-
-    Attributes
-    ----------
-    ledger
-        The closed trades.
-    equity
-        float64[n], account currency: marked at the close of each bar from `start`; the last value, once
-        finished, is the final cash.
-    start
-        Bar of the series that ``equity[0]`` belongs to.
-    initial_capital, final_equity
-        Account currency.
-    bars_in_position
-        Bars during which a position was open.
-    traded_notional
-        Σ quantity × price over all fills, account currency.
-    fees_paid
-        Σ fees, account currency, those of an open position's entry included.
-    """
-
-    ledger: Ledger
-    equity: Floats
-    start: int
-    initial_capital: float
-    final_equity: float
-    bars_in_position: int
-    traded_notional: float
-    fees_paid: float
 
 
 class Simulation:

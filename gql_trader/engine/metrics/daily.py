@@ -1,0 +1,74 @@
+"""The account or a price at the end of each day."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gql_trader.engine.bars import Floats, Integers
+
+DAY = 86_400_000
+CALENDAR_DAYS = 365
+"""Days of a year on which a market trades that never closes."""
+
+_FRIDAY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DailyCurve:
+    """Values at the ends of d days.
+
+    Attributes
+    ----------
+    time
+        int64[d], beginning of each UTC day, Unix milliseconds.
+    value
+        float64[d], the last value of each day.
+    returns
+        float64[d], value over the one before, less 1; the first over the starting value. 0.0 after a
+        value of zero.
+    """
+
+    time: Integers
+    value: Floats
+    returns: Floats
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def daily_curve(
+    time: Integers, values: Floats, interval: int, initial: float, days_per_year: int
+) -> DailyCurve:
+    """Return the last value of each UTC day.
+
+    Parameters
+    ----------
+    time
+        int64[n], opening times of n ≥ 1 bars, Unix milliseconds, ascending.
+    values
+        float64[n], at the closes of the bars. A close belongs to the day that it ends or falls into.
+    interval
+        Length of a bar, milliseconds.
+    initial
+        The starting value: what a day has whose end no bar has reached.
+    days_per_year
+        365: every calendar day from the first bar to the last counts, and one without bars carries the
+        value of the day before. Any other number: the days on which the market trades, which are those
+        in which a bar closes, or Monday to Friday if bars are longer than a day.
+    """
+    first, last = int(time[0]) // DAY, (int(time[-1]) + interval - 1) // DAY
+    days = np.arange(first, last + 1, dtype=np.int64)
+    ends = (days + 1) * DAY
+    weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
+    calendar = days_per_year == CALENDAR_DAYS
+    if not calendar and interval > DAY:
+        # What a week's bar closes with on Sunday is what the market left on Friday.
+        ends[weekday == _FRIDAY] += 2 * DAY
+    reached = np.searchsorted(time, ends - interval, side="right")
+    if not calendar:
+        kept = weekday <= _FRIDAY if interval > DAY else np.diff(reached, prepend=0) > 0
+        days, reached = days[kept], reached[kept]
+    value = np.where(reached > 0, values[np.maximum(reached, 1) - 1], initial)
+    before = np.concatenate(([initial], value[:-1]))
+    ratio = np.divide(value, before, out=np.ones(len(value)), where=before != 0.0)
+    return DailyCurve(days * DAY, value, ratio - 1.0)

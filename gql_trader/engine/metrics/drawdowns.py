@@ -1,0 +1,90 @@
+"""How far and how long the account was below its peak."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import types
+
+from gql_trader.engine.bars import Floats, Integers
+from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
+from gql_trader.engine.metrics.daily import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Drawdown:
+    """The worst of all drawdowns.
+
+    Attributes
+    ----------
+    deepest
+        Largest loss from a peak as a fraction of the peak, in [0, 1].
+    longest_days
+        Longest time from a peak to the first close at or above it, or to the end; None if the account never
+        was below a peak.
+    """
+
+    deepest: float
+    longest_days: float | None
+
+
+def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> Drawdown:
+    """Return the deepest and the longest drawdown over bars.
+
+    Parameters
+    ----------
+    time
+        int64[n], opening times of n ≥ 1 bars, Unix milliseconds.
+    equity
+        float64[n], at the closes, not negative.
+    interval
+        Length of a bar, milliseconds.
+    initial
+        Starting capital: the first peak, at the opening of the first bar.
+    """
+    deepest, longest = _scan(
+        np.require(time, np.int64, ("C", "A")), np.require(equity, np.float64, ("C", "A")), interval, initial
+    )
+    return Drawdown(deepest, longest / DAY if longest else None)
+
+
+def ulcer_index(values: Floats, initial: float) -> float:
+    """Return the root of the mean squared drawdown, as a fraction (P. Martin, 1987, who gives percent).
+
+    Parameters
+    ----------
+    values
+        float64[d], daily equity, d ≥ 1.
+    initial
+        Starting capital, the first peak.
+    """
+    peak = np.maximum(np.maximum.accumulate(values), initial)
+    return float(np.sqrt(np.mean((1.0 - values / peak) ** 2)))
+
+
+_WORST = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
+
+
+@compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64))
+def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int]:
+    # One division for each peak, not for each bar: below one peak the lowest equity is the deepest loss,
+    # and division does not change that order.
+    peak = initial
+    peak_time = time[0]
+    trough = initial
+    deepest = 0.0
+    longest = 0
+    for i in range(len(equity)):
+        value = equity[i]
+        if value >= peak:
+            if trough < peak:
+                deepest = max(deepest, 1.0 - trough / peak)
+                longest = max(longest, time[i] + interval - peak_time)
+            peak = value
+            trough = value
+            peak_time = time[i] + interval
+        elif value < trough:
+            trough = value
+    if trough < peak:
+        deepest = max(deepest, 1.0 - trough / peak)
+        longest = max(longest, time[-1] + interval - peak_time)
+    return deepest, longest
