@@ -1,0 +1,1 @@
+"""Assets, markets and their candles: the store, imports, resampling and demo prices."""
