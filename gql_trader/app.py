@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from gql_trader.accounts import service as accounts
 from gql_trader.config import Settings
@@ -21,6 +21,7 @@ from gql_trader.gql.context import Services
 from gql_trader.gql.http import HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
 from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.schema import create_schema
 
@@ -84,6 +85,19 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                 "/graphql",
                 HttpEndpoint(api, process.services, _authenticate, settings.max_body_bytes),
                 methods=None,
+            ),
+            WebSocketRoute(
+                "/graphql",
+                WebSocketEndpoint(
+                    api,
+                    process.services,
+                    _authenticate,
+                    settings.allowed_origins,
+                    SocketOptions(
+                        maximum_operations=settings.max_operations_per_socket,
+                        maximum_message=settings.max_body_bytes,
+                    ),
+                ),
             ),
             Route("/healthz", _health),
             Route("/readyz", ready),

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +16,14 @@ from websockets.typing import Subprotocol
 
 SUBPROTOCOL = "graphql-transport-ws"
 WAIT_SECONDS = 10.0
+_UNREAD = 16
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds that only other tasks can bring about."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not condition():  # noqa: ASYNC110 -- any condition: there is no event to wait for
+            await asyncio.sleep(0.001)
 
 
 @dataclass(frozen=True)
@@ -131,10 +139,12 @@ class Transport(Protocol):
 class InProcessTransport:
     """Runs an ASGI application for one WebSocket, without a network.
 
-    Parameters
+    The application's sends wait once some messages have not been received, as they do on a network.
+
+    Attributes
     ----------
-    blocked
-        While set, the application's sends wait, as they do when a client does not read.
+    extensions
+        The ASGI extensions that the application finds.
     """
 
     def __init__(
@@ -145,10 +155,10 @@ class InProcessTransport:
         subprotocols: tuple[str, ...] = (SUBPROTOCOL,),
     ) -> None:
         self.subprotocol: str | None = None
-        self.blocked = asyncio.Event()
+        self.extensions: dict[str, Any] = {}
         self._app = app
         self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_UNREAD)
         self._scope = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -166,7 +176,7 @@ class InProcessTransport:
             "server": ("testserver", 80),
             "subprotocols": list(subprotocols),
             "state": {},
-            "extensions": {"websocket.http.response": {}},
+            "extensions": self.extensions,
         }
 
     async def open(self) -> Self:
@@ -179,12 +189,7 @@ class InProcessTransport:
         return self
 
     async def _run(self) -> None:
-        async def send(message: Any) -> None:
-            while self.blocked.is_set():
-                await asyncio.Event().wait()
-            await self._from_app.put(message)
-
-        await self._app(self._scope, self._to_app.get, send)
+        await self._app(self._scope, self._to_app.get, self._from_app.put)  # type: ignore[arg-type]
 
     async def _next(self) -> dict[str, Any]:
         waiting = asyncio.create_task(self._from_app.get())
@@ -197,8 +202,6 @@ class InProcessTransport:
         message = waiting.result()
         if message["type"] == "websocket.close":
             raise SocketClosedError(message.get("code", 1000), message.get("reason") or "")
-        if message["type"] == "websocket.http.response.start":
-            raise SocketClosedError(message["status"], "refused")
         return message
 
     async def send(self, text: str | bytes) -> None:

@@ -21,7 +21,7 @@ from gql_trader.infra import json_codec
 _NUL = re.compile(rb"\\u(?:0000|\{0+\})|\x00")
 
 
-class HttpRefusal(Exception):  # noqa: N818 -- it carries an answer
+class HttpRefusal(Exception):
     """The request is not one that GraphQL can answer.
 
     Parameters
@@ -101,9 +101,7 @@ class HttpEndpoint:
             raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Use POST or GET.", {"allow": "GET, POST"})
         media_type = next((kind for kind in accepted if kind in (GRAPHQL_RESPONSE, JSON)), None)
         if media_type is None:
-            raise HttpRefusal(
-                406, "NOT_ACCEPTABLE", f"Accept must admit {GRAPHQL_RESPONSE} or {JSON}."
-            )
+            raise HttpRefusal(406, "NOT_ACCEPTABLE", f"Accept must admit {GRAPHQL_RESPONSE} or {JSON}.")
         operation = self._api.prepare(request, request_id)
         if isinstance(operation, Response):
             return _graphql(operation, media_type)

@@ -67,9 +67,7 @@ def _refused(error: GraphQLError, refused: DomainError, request_id: str) -> dict
     return _format(error, shown.message, shown.extensions or {}, request_id)
 
 
-def _format(
-    error: GraphQLError, message: str, extensions: dict[str, Any], request_id: str
-) -> dict[str, Any]:
+def _format(error: GraphQLError, message: str, extensions: dict[str, Any], request_id: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"message": message}
     if error.locations:
         shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]

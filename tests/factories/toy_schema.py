@@ -15,6 +15,7 @@ from strawberry.dataloader import DataLoader
 
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role
+from gql_trader.core.clock import Clock, SystemClock
 from gql_trader.core.errors import DomainErrors, ErrorCode, InvalidInput, NotFound, QuotaExceeded
 from gql_trader.core.ids import UserId
 from gql_trader.gql.context import Context, Info, Services
@@ -123,6 +124,7 @@ class ToyServices:
     """What the toy's resolvers reach."""
 
     settings: Settings | None = None
+    clock: Clock = field(default_factory=SystemClock)
     rows: list[Any] = field(default_factory=lambda: [make_row(number) for number in range(5)])
     batches: list[list[int]] = field(default_factory=list)
     counter: int = 0

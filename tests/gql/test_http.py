@@ -143,9 +143,7 @@ async def test_large_bodies_are_refused(client: GraphQLClient) -> None:
 
 
 async def test_get_answers_queries(client: GraphQLClient) -> None:
-    result = await client.get(
-        {"query": "query($n: String) { hello(name: $n) }", "variables": '{"n": "é"}'}
-    )
+    result = await client.get({"query": "query($n: String) { hello(name: $n) }", "variables": '{"n": "é"}'})
     assert result.data == {"hello": "hello é"}
 
 
@@ -161,8 +159,13 @@ async def test_get_never_mutates(
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"query": ""}, {"query": "{ hello }", "variables": "{"}, {"query": "{ hello }", "variables": "[]"},
-     {"query": '{ hello(name: "\x00") }'}],
+    [
+        {},
+        {"query": ""},
+        {"query": "{ hello }", "variables": "{"},
+        {"query": "{ hello }", "variables": "[]"},
+        {"query": '{ hello(name: "\x00") }'},
+    ],
 )
 async def test_malformed_get_is_400(client: GraphQLClient, parameters: dict[str, str]) -> None:
     result = await client.get(parameters)

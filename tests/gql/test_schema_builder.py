@@ -65,7 +65,7 @@ async def test_too_many_nodes_are_refused() -> None:
 
 
 async def test_nodes_are_for_signed_in_users() -> None:
-    response = await run('{ nodes(ids: []) { id } }', ToyServices(), header=None)
+    response = await run("{ nodes(ids: []) { id } }", ToyServices(), header=None)
     assert response.errors[0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 

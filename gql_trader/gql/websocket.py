@@ -1,0 +1,347 @@
+"""GraphQL over WebSocket: graphql-transport-ws, one connection at a time."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from gql_trader.core.ids import uuid7
+from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
+from gql_trader.gql.authentication import Authenticate
+from gql_trader.gql.context import Context, Services
+from gql_trader.gql.masking import internal_error
+from gql_trader.gql.scalars import format_datetime
+from gql_trader.gql.websocket_messages import (
+    SUBPROTOCOL,
+    CloseCode,
+    Complete,
+    ConnectionInit,
+    Ping,
+    ProtocolError,
+    Subscribe,
+    read_message,
+    write_message,
+)
+
+_log = structlog.get_logger(__name__)
+
+ABORT_EXTENSION = "gql_trader.abort"
+"""An ASGI extension whose ``abort`` drops the connection with all that waits to be sent."""
+
+_CLOSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """Bounds on one socket.
+
+    Attributes
+    ----------
+    init_seconds
+        How long the client may wait with connection_init.
+    ping_seconds
+        How often the server asks whether the client is there; a client that has not sent anything
+        for as long again is dropped.
+    send_seconds
+        How long one message may wait for a client that does not read.
+    maximum_operations
+        Operations at a time.
+    maximum_message
+        Characters of one message.
+    """
+
+    init_seconds: float = 10.0
+    ping_seconds: float = 20.0
+    send_seconds: float = 10.0
+    maximum_operations: int = 100
+    maximum_message: int = 1_048_576
+
+
+class WebSocketEndpoint:
+    """Answers GraphQL operations over WebSocket.
+
+    Parameters
+    ----------
+    services
+        Returns the services of the running process.
+    allowed_origins
+        Web origins whose pages may connect; the server's own always may, and so may whatever sends no
+        Origin, since that is no browser.
+    """
+
+    def __init__(
+        self,
+        api: GraphQLApi,
+        services: Callable[[], Services],
+        authenticate: Authenticate,
+        allowed_origins: Collection[str] = (),
+        options: SocketOptions | None = None,
+    ) -> None:
+        self._api = api
+        self._services = services
+        self._authenticate = authenticate
+        self._allowed_origins = frozenset(allowed_origins)
+        self._options = options or SocketOptions()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket until either side closes it."""
+        headers = Headers(scope=scope)
+        await receive()
+        if not self._is_allowed(headers):
+            # Before it is accepted, closing answers the handshake with 403.
+            await _close(send, CloseCode.FORBIDDEN, "Origin not allowed")
+            return
+        if SUBPROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            await _close(send, CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Use the subprotocol {SUBPROTOCOL}")
+            return
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        connection = _Connection(
+            self._api,
+            self._services(),
+            self._authenticate,
+            self._options,
+            receive,
+            send,
+            headers.get("authorization"),
+            (scope.get("extensions") or {}).get(ABORT_EXTENSION, {}).get("abort"),
+        )
+        await connection.serve()
+
+    def _is_allowed(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None or "*" in self._allowed_origins or origin in self._allowed_origins:
+            return True
+        return urlsplit(origin).netloc == headers.get("host")
+
+
+class _Connection:
+    """One socket. Its tasks (reader, watchdog, operations) end it by calling `_end`; `serve` cleans up."""
+
+    def __init__(
+        self,
+        api: GraphQLApi,
+        services: Services,
+        authenticate: Authenticate,
+        options: SocketOptions,
+        receive: Receive,
+        send: Send,
+        authorization: str | None,
+        abort: Callable[[], None] | None,
+    ) -> None:
+        self._api = api
+        self._services = services
+        self._authenticate = authenticate
+        self._options = options
+        self._receive = receive
+        self._transmit = send
+        self._abort = abort
+        # Clients that can set headers may authenticate by the handshake's instead of the payload.
+        self._authorization = authorization
+        self._initialised = asyncio.Event()
+        self._received = 0
+        self._sending = asyncio.Lock()
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: asyncio.Future[ProtocolError | None] = asyncio.get_running_loop().create_future()
+        self._expiry: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> None:
+        """Serve until the client leaves or the socket has to be closed; leave nothing running."""
+        self._spawn(self._read())
+        self._spawn(self._watch())
+        try:
+            reason = await self._ended
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if reason is None:
+            return
+        if reason.code is CloseCode.TOO_SLOW and self._abort is not None:
+            # What waits for this client would keep an orderly close waiting too.
+            self._abort()
+        else:
+            await _close(self._transmit, reason.code, reason.reason)
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ProtocolError):
+            self._end(error)
+        elif error is not None:
+            _log.error("socket_failed", exc_info=error)
+            self._end(ProtocolError(CloseCode.INTERNAL, "Internal error"))
+
+    def _end(self, reason: ProtocolError | None) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    # ---- reading ----
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                self._end(None)
+                return
+            text = message.get("text")
+            if text is None:
+                raise ProtocolError(CloseCode.BAD_REQUEST, "Binary frames are not part of the protocol.")
+            if len(text) > self._options.maximum_message:
+                raise ProtocolError(CloseCode.TOO_BIG, "Message too big")
+            self._received += 1
+            await self._handle(text)
+
+    async def _handle(self, text: str) -> None:
+        match read_message(text):
+            case ConnectionInit(authorization):
+                await self._initialise(authorization)
+            case Ping():
+                await self._send("pong")
+            case Subscribe(identifier, request):
+                await self._subscribe(identifier, request)
+            case Complete(identifier):
+                # Unknown ids are no error: the operation may have ended while the message was on its way.
+                task = self._operations.pop(identifier, None)
+                if task is not None:
+                    task.cancel()
+            case _:
+                pass
+
+    async def _initialise(self, authorization: str | None) -> None:
+        if self._initialised.is_set():
+            raise ProtocolError(CloseCode.TOO_MANY_INITIALISATIONS, "Too many initialisation requests")
+        if authorization is not None:
+            self._authorization = authorization
+        credentials = await self._authenticate(self._services, self._authorization)
+        if credentials.problem is not None:
+            raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
+        self._initialised.set()
+        expires_at = credentials.expires_at
+        if expires_at is not None:
+            self._close_at(expires_at)
+        await self._send(
+            "connection_ack", payload={"expiresAt": format_datetime(expires_at) if expires_at else None}
+        )
+
+    def _close_at(self, moment: datetime) -> None:
+        seconds = (moment - self._services.clock.now()).total_seconds()
+        expired = ProtocolError(CloseCode.FORBIDDEN, "The access token has expired; log in again.")
+        self._expiry = asyncio.get_running_loop().call_later(max(seconds, 0), self._end, expired)
+
+    async def _subscribe(self, identifier: str, request: Request) -> None:
+        if not self._initialised.is_set():
+            raise ProtocolError(CloseCode.UNAUTHORIZED, "Unauthorized: send connection_init first")
+        if identifier in self._operations:
+            raise ProtocolError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identifier} already exists")
+        if len(self._operations) >= self._options.maximum_operations:
+            message = f"A socket may have {self._options.maximum_operations} operations at a time."
+            await self._send(
+                "error", identifier, [{"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS"}}]
+            )
+            return
+        self._operations[identifier] = self._spawn(self._operate(identifier, request))
+
+    # ---- operations ----
+
+    async def _operate(self, identifier: str, request: Request) -> None:
+        request_id = str(uuid7())
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        refused: list[dict[str, Any]] | None
+        try:
+            operation = self._api.prepare(request, request_id)
+            if isinstance(operation, Response):
+                refused = operation.errors
+            else:
+                refused = await self._respond(identifier, operation, request_id)
+        except ProtocolError:
+            raise
+        except Exception as error:
+            refused = [internal_error(error, request_id)]
+        # The id is free before the client learns that the operation is over, so that it may use it again.
+        if self._operations.pop(identifier, None) is not None:
+            if refused is None:
+                await self._send("complete", identifier)
+            else:
+                await self._send("error", identifier, refused)
+
+    async def _respond(
+        self, identifier: str, operation: Operation, request_id: str
+    ) -> list[dict[str, Any]] | None:
+        """Send each result; return the errors if the operation was refused before it began."""
+        # Asked anew for each operation: the user may have been disabled since the socket was opened.
+        credentials = await self._authenticate(self._services, self._authorization)
+        if credentials.problem is not None:
+            raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
+        context = Context(self._services, request_id, credentials.actor)
+        if not operation.is_subscription:
+            response = await self._api.execute(operation, context)
+            if not response.executed:
+                return response.errors
+            await self._send("next", identifier, response.payload())
+            return None
+        async with aclosing(self._api.subscribe(operation, context)) as responses:
+            async for response in responses:
+                if not response.executed:
+                    return response.errors
+                await self._send("next", identifier, response.payload())
+                # A long replay whose events are all there already must not keep others from their turn.
+                await asyncio.sleep(0)
+        return None
+
+    # ---- sending and watching ----
+
+    async def _send(self, kind: str, identifier: str | None = None, payload: Any = None) -> None:
+        text = write_message(kind, identifier, payload)
+        try:
+            # The server's send waits while the client does not read, and an operation takes its next
+            # event only after its last one is sent: nothing piles up here.
+            async with asyncio.timeout(self._options.send_seconds), self._sending:
+                await self._transmit({"type": "websocket.send", "text": text})
+        except TimeoutError as error:
+            raise ProtocolError(CloseCode.TOO_SLOW, "The client reads too slowly.") from error
+        except OSError:
+            # The connection broke; the reader learns of it too, and that is not worth a log entry.
+            self._end(None)
+
+    async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout(self._options.init_seconds):
+                await self._initialised.wait()
+        except TimeoutError as error:
+            raise ProtocolError(
+                CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout"
+            ) from error
+        while True:
+            received = self._received
+            await asyncio.sleep(self._options.ping_seconds)
+            if self._received != received:
+                continue
+            await self._send("ping")
+            await asyncio.sleep(self._options.ping_seconds)
+            if self._received == received:
+                raise ProtocolError(CloseCode.SHUTTING_DOWN, "No answer to ping")
+
+
+async def _close(send: Send, code: CloseCode, reason: str) -> None:
+    # A reason has 123 bytes at most, by RFC 6455. The client may be gone already, or not reading.
+    cut = reason.encode()[:123].decode(errors="ignore")
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await send({"type": "websocket.close", "code": int(code), "reason": cut})
