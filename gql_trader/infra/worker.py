@@ -1,0 +1,260 @@
+"""A worker process: arq's worker, started within a millisecond or two, that outlives a Redis outage."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, NoReturn
+
+import structlog
+from arq.constants import in_progress_key_prefix
+from arq.worker import Worker, func
+
+from gql_trader.infra import json_codec
+from gql_trader.infra.job_queue import HEARTBEAT_PREFIX, arq_redis, wake_channel
+from gql_trader.infra.redis_client import TRANSPORT_ERRORS, connect
+
+_log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 0.5
+_RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5)
+_HEARTBEAT_SECONDS = 10.0
+_HEARTBEAT_KEEP_SECONDS = 30
+
+JobFunction = Callable[..., Awaitable[None]]
+"""``async def job(ctx, *arguments)``; ``ctx["runtime"]`` is the process's runtime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Something that every worker of a queue does now and then; many may do it at once."""
+
+    run: Callable[[Any], Awaitable[object]]
+    """Receives the runtime."""
+    seconds: float
+    """Pause between the end of one run and the start of the next; the first run is at the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """A queue: its jobs and how they are run.
+
+    ``timeout_seconds`` bounds one run of a job; ``max_tries`` how often a job is started that its
+    worker does not live to finish. ``claim_seconds`` is how long the jobs of a killed worker rest before
+    another one takes them; living workers renew their claims four times in this time.
+    """
+
+    name: str
+    functions: Sequence[JobFunction]
+    concurrency: int = 1
+    timeout_seconds: float = 3600.0
+    max_tries: int = 10
+    claim_seconds: float = 8.0
+    periodic: Sequence[Periodic] = field(default_factory=tuple)
+
+
+class WakeWorker(Worker):
+    """arq's worker with four differences.
+
+    - A message on the queue's channel starts a job at once; polling is the fall-back.
+    - A claim on a job lasts seconds and is renewed while it runs, so that the jobs of a killed worker
+      go to another one soon. (arq's own claims outlast the longest time-out.)
+    - An outage of Redis makes it wait, not end.
+    - Each worker has a heartbeat of its own.
+    """
+
+    def __init__(self, spec: QueueSpec, redis_url: str, context: dict[Any, Any]) -> None:
+        redis = arq_redis(redis_url)
+        super().__init__(
+            [
+                func(function, timeout=spec.timeout_seconds, max_tries=spec.max_tries, keep_result=0)  # type: ignore[arg-type]
+                for function in spec.functions
+            ],
+            queue_name=spec.name,
+            redis_pool=redis,
+            ctx=context,
+            handle_signals=False,
+            max_jobs=spec.concurrency,
+            keep_result=0,
+            poll_delay=_POLL_SECONDS,
+            health_check_interval=_HEARTBEAT_SECONDS,
+            health_check_key=f"{HEARTBEAT_PREFIX}{spec.name}:{socket.gethostname()}:{os.getpid()}",
+            job_serializer=redis.job_serializer,
+            job_deserializer=redis.job_deserializer,
+            log_results=False,
+        )
+        self.in_progress_timeout_s = spec.claim_seconds
+        self._redis_url = redis_url
+        self._wake = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set once the worker listens and has looked at its queue."""
+
+    async def main(self) -> None:
+        """Take and run jobs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._renew_claims())
+            await self._take_jobs()
+
+    async def _take_jobs(self) -> NoReturn:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                await self._poll_iteration()
+            except TRANSPORT_ERRORS as error:
+                if failures == 0:
+                    _log.warning("queue_away", queue=self.queue_name, reason=str(error))
+                await asyncio.sleep(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
+                failures += 1
+                continue
+            if failures:
+                _log.info("queue_back", queue=self.queue_name, attempts=failures)
+                failures = 0
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.poll_delay_s):
+                    await self._wake.wait()
+
+    async def _listen(self) -> NoReturn:
+        """Set the wake-up event at each message; reconnect for ever."""
+        failures = 0
+        while True:
+            client = connect(self._redis_url)
+            try:
+                async with client.pubsub() as subscription:
+                    await subscription.subscribe(wake_channel(self.queue_name))
+                    async for message in subscription.listen():
+                        # The confirmation of the subscription wakes too: we may have missed a message.
+                        failures = 0
+                        self._wake.set()
+                        if message["type"] == "subscribe":
+                            self.ready.set()
+            except TRANSPORT_ERRORS as error:
+                _log.debug("wake_channel_lost", queue=self.queue_name, reason=str(error))
+            finally:
+                await client.aclose(close_connection_pool=True)
+            await asyncio.sleep(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
+            failures += 1
+
+    async def _renew_claims(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self.in_progress_timeout_s / 4)
+            running = [job_id for job_id, task in self.tasks.items() if not task.done()]
+            if not running:
+                continue
+            pipeline = self.pool.pipeline(transaction=False)
+            for job_id in running:
+                # Only prolonged, never made anew: the job may just have ended, or, after a long outage,
+                # be another worker's. The lease in PostgreSQL decides whose it is.
+                pipeline.pexpire(in_progress_key_prefix + job_id, int(self.in_progress_timeout_s * 1000))
+            try:
+                await pipeline.execute()
+            except TRANSPORT_ERRORS as error:
+                _log.warning("claims_not_renewed", queue=self.queue_name, jobs=running, reason=str(error))
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim and start jobs while there are free slots."""
+        try:
+            await super().start_jobs(job_ids)
+        except TRANSPORT_ERRORS:
+            # arq has taken a slot for the job whose claim failed, and would never give it back.
+            super()._release_sem_dec_counter_on_complete()
+            raise
+
+    def _release_sem_dec_counter_on_complete(self) -> None:
+        all_slots_were_taken = self.job_counter >= self.max_jobs
+        super()._release_sem_dec_counter_on_complete()
+        if all_slots_were_taken:
+            self._wake.set()
+
+    async def record_health(self) -> None:
+        """Write this worker's heartbeat, if it is due."""
+        if monotonic() - self._last_health_check < self.health_check_interval and self._last_health_check:
+            return
+        self._last_health_check = monotonic()
+        beat = {
+            "queue": self.queue_name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "at": datetime.now(UTC).isoformat(),
+            "running": sum(not task.done() for task in self.tasks.values()),
+            "completed": self.jobs_complete,
+            "failed": self.jobs_failed,
+        }
+        await self.pool.setex(self.health_check_key, _HEARTBEAT_KEEP_SECONDS, json_codec.dumps(beat))
+
+    async def stop(self) -> None:
+        """Cancel the running jobs, hand them back, wake the other workers and close the connections."""
+        self.allow_pick_jobs = False
+        tasks = [task for task in self.tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                _log.warning("job_not_handed_back", queue=self.queue_name, reason=str(outcome))
+        try:
+            await self.pool.delete(self.health_check_key)
+            if tasks:
+                await self.pool.publish(wake_channel(self.queue_name), b"")
+        except TRANSPORT_ERRORS as error:
+            _log.warning("queue_away_at_stop", queue=self.queue_name, reason=str(error))
+        await self.pool.aclose(close_connection_pool=True)
+
+
+async def run_queues(
+    specs: Sequence[QueueSpec], redis_url: str, runtime: Any, *, on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Work on queues until SIGTERM or SIGINT, then hand back what runs.
+
+    Parameters
+    ----------
+    runtime
+        Put into each job's context and handed to the periodic work.
+    on_ready
+        Called once all queues are listened to.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in specs]
+    tasks = [asyncio.create_task(worker.main(), name=worker.queue_name) for worker in workers]
+    tasks += [
+        asyncio.create_task(_repeat(periodic, runtime), name=periodic.run.__name__)
+        for spec in specs
+        for periodic in spec.periodic
+    ]
+
+    async def announce() -> None:
+        for worker in workers:
+            await worker.ready.wait()
+        on_ready()
+
+    stopping = asyncio.create_task(stop.wait())
+    announcing = asyncio.create_task(announce())
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (stopping, announcing, *tasks):
+            task.cancel()
+        # Jobs first: what they do when cancelled may take a moment, and the rest has nothing to lose.
+        await asyncio.gather(*(worker.stop() for worker in workers))
+        await asyncio.gather(stopping, announcing, *tasks, return_exceptions=True)
+    for task in done:
+        if task is not stopping and (error := task.exception()) is not None:
+            raise error
+
+
+async def _repeat(periodic: Periodic, runtime: Any) -> NoReturn:
+    while True:
+        try:
+            await periodic.run(runtime)
+        except Exception:
+            # The database or Redis may be away; what is not done now is done the next time.
+            _log.exception("periodic_work_failed", work=periodic.run.__name__)
+        await asyncio.sleep(periodic.seconds)

@@ -1,0 +1,58 @@
+"""A worker process for the queue's tests: ``python queue_worker.py REDIS_URL``.
+
+Its jobs leave their traces in Redis lists, where the tests read them: there they survive the process.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import redis.asyncio
+
+from gql_trader.infra.logging import configure_logging
+from gql_trader.infra.worker import Periodic, QueueSpec, run_queues
+
+QUEUE = "tests"
+
+
+async def note(ctx: dict[str, Any], text: str) -> None:
+    """Leave a trace."""
+    await ctx["runtime"].rpush(f"ran:{text}", os.getpid())
+
+
+async def hold(ctx: dict[str, Any], text: str) -> None:
+    """Say who has started, and end when a gate is opened."""
+    client = ctx["runtime"]
+    await client.rpush(f"started:{text}", os.getpid())
+    await client.blpop([f"gate:{text}"], timeout=60)
+    await client.rpush(f"ran:{text}", os.getpid())
+
+
+async def fail(ctx: dict[str, Any], text: str) -> None:
+    """Fail."""
+    await ctx["runtime"].rpush(f"started:{text}", os.getpid())
+    raise LookupError(text)
+
+
+async def tick(client: Any) -> None:
+    """Count, and fail the second time."""
+    number = await client.incr("ticks")
+    if number == 2:
+        raise LookupError("periodic work may fail")
+    await client.rpush(f"ran:tick {number}", os.getpid())
+
+
+async def main(url: str) -> None:
+    """Work until told to stop."""
+    configure_logging("INFO")
+    spec = QueueSpec(
+        QUEUE, [note, hold, fail], concurrency=2, claim_seconds=2.0, periodic=[Periodic(tick, 0.05)]
+    )
+    client = redis.asyncio.Redis.from_url(url)
+    await run_queues([spec], url, client, on_ready=lambda: print("ready", flush=True))
+    await client.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

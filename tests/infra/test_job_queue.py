@@ -1,0 +1,210 @@
+"""The queue with real workers: started at once, once, and finished by another if one is killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import pytest
+import redis.asyncio
+
+from gql_trader.infra.embedded.servers import EmbeddedServers
+from gql_trader.infra.job_queue import JobQueue, JobTransportError
+
+QUEUE = "tests"
+_ROOT = Path(__file__).parents[2]
+
+Worker = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[[str], Worker]]:
+    """A function that starts a worker process and returns when it listens."""
+    workers = []
+
+    def start(url: str) -> Worker:
+        worker = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("queue_worker.py"), url],
+            stdout=subprocess.PIPE,
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        )
+        workers.append(worker)
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+class Bench:
+    """The queue, and what the jobs have left in Redis."""
+
+    def __init__(self, url: str) -> None:
+        self.queue = JobQueue(url)
+        self.redis = redis.asyncio.Redis.from_url(url)
+
+    async def enqueue(self, job: str, text: str) -> bool:
+        return await self.queue.enqueue(job, text, queue=QUEUE, key=f"{job}:{text}")
+
+    async def enqueue_when_free(self, job: str, text: str) -> None:
+        """Enqueue as soon as the worker has put away the job of the same key."""
+        async with asyncio.timeout(10):
+            while not await self.enqueue(job, text):  # noqa: ASYNC110 -- nothing tells us when
+                await asyncio.sleep(0.01)
+
+    async def worker_that_started(self, text: str) -> int:
+        return await self._pop(f"started:{text}")
+
+    async def worker_that_ran(self, text: str) -> int:
+        return await self._pop(f"ran:{text}")
+
+    async def open_gate(self, text: str) -> None:
+        await self.redis.rpush(f"gate:{text}", "open")
+
+    async def _pop(self, key: str) -> int:
+        answer = await self.redis.blpop([key], timeout=15)
+        assert answer is not None, f"nothing in {key}"
+        return int(answer[1])
+
+    async def close(self) -> None:
+        await self.queue.close()
+        await self.redis.aclose()
+
+
+@pytest.fixture
+async def bench(redis_url: str) -> AsyncIterator[Bench]:
+    bench = Bench(redis_url)
+    yield bench
+    await bench.close()
+
+
+async def test_a_job_starts_at_once(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    worker = start_worker(redis_url)
+    delays = []
+    for number in range(20):
+        started = perf_counter()
+        assert await bench.enqueue("note", str(number))
+        assert await bench.worker_that_ran(str(number)) == worker.pid
+        delays.append(perf_counter() - started)
+    assert median(delays) < 0.1, f"{median(delays) * 1000:.1f} ms, so the worker polls"
+
+
+async def test_a_key_that_waits_or_runs_is_not_enqueued_again_and_runs_once(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    assert await bench.enqueue("hold", "x")
+    assert not await bench.enqueue("hold", "x")
+    assert await bench.queue.waiting(QUEUE, ["hold:x", "hold:y"]) == {"hold:x"}
+    start_worker(redis_url)
+    start_worker(redis_url)
+    await bench.worker_that_started("x")
+    assert not await bench.enqueue("hold", "x")
+    assert await bench.queue.waiting(QUEUE, ["hold:x"]) == set()
+    await bench.open_gate("x")
+    await bench.worker_that_ran("x")
+    await bench.enqueue_when_free("hold", "x")
+    await bench.worker_that_started("x")
+    assert await bench.redis.llen("started:x") == 0
+
+
+async def test_a_failed_job_is_not_run_again_and_frees_its_key(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    worker = start_worker(redis_url)
+    assert await bench.enqueue("fail", "x")
+    await bench.worker_that_started("x")
+    await bench.enqueue_when_free("fail", "x")
+    assert await bench.worker_that_started("x") == worker.pid
+
+
+async def test_a_killed_workers_job_is_finished_by_another(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    first = start_worker(redis_url)
+    await bench.enqueue("hold", "x")
+    assert await bench.worker_that_started("x") == first.pid
+    second = start_worker(redis_url)
+    first.kill()
+    assert await bench.worker_that_started("x") == second.pid
+    await bench.open_gate("x")
+    assert await bench.worker_that_ran("x") == second.pid
+
+
+async def test_sigterm_hands_the_running_job_to_another_worker_at_once(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    first = start_worker(redis_url)
+    await bench.enqueue("hold", "x")
+    assert await bench.worker_that_started("x") == first.pid
+    second = start_worker(redis_url)
+    stopped = perf_counter()
+    first.send_signal(signal.SIGTERM)
+    assert await bench.worker_that_started("x") == second.pid
+    assert first.wait(10) == 0
+    assert perf_counter() - stopped < 5
+    await bench.open_gate("x")
+    assert await bench.worker_that_ran("x") == second.pid
+
+
+async def test_a_worker_shows_a_heartbeat_and_takes_it_back_when_it_stops(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    worker = start_worker(redis_url)
+    await bench.enqueue("note", "x")
+    await bench.worker_that_ran("x")
+    [heartbeat] = await bench.queue.heartbeats()
+    assert (heartbeat.queue, heartbeat.pid) == (QUEUE, worker.pid)
+    worker.terminate()
+    worker.wait(10)
+    assert await bench.queue.heartbeats() == []
+
+
+async def test_periodic_work_goes_on_after_a_failure(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    worker = start_worker(redis_url)
+    assert [await bench.worker_that_ran(f"tick {number}") for number in (1, 3, 4)] == [worker.pid] * 3
+
+
+async def test_a_worker_outlives_an_outage_and_goes_on_with_what_was_queued(
+    own_valkey: EmbeddedServers, start_worker: Callable[[str], Worker]
+) -> None:
+    url = own_valkey.redis_url
+    assert url is not None
+    bench = Bench(url)
+    worker = start_worker(url)
+    await bench.enqueue("hold", "before")
+    await bench.worker_that_started("before")
+
+    assert own_valkey.valkey_child is not None
+    own_valkey.valkey_child.process.kill()
+    own_valkey.valkey_child.process.wait()
+    started = perf_counter()
+    with pytest.raises(JobTransportError):
+        await bench.enqueue("note", "lost")
+    with pytest.raises(JobTransportError):
+        await bench.queue.ping()
+    assert perf_counter() - started < 3
+    # Long enough for the worker to have tried many times; nothing tells us when it has.
+    await asyncio.sleep(2)
+    own_valkey.restart_dead()
+
+    assert await bench.enqueue("note", "after")
+    assert await bench.worker_that_ran("after") == worker.pid
+    # The job that lost its connection is run again when its claim has run out.
+    assert await bench.worker_that_started("before") == worker.pid
+    await bench.open_gate("before")
+    await bench.worker_that_ran("before")
+    assert worker.poll() is None
+    await bench.close()
