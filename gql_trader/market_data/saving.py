@@ -13,7 +13,6 @@ from gql_trader.engine.bars import Bars, Floats
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import repository
 from gql_trader.market_data import repository_candles as candles
-from gql_trader.market_data.loading import stored_series
 from gql_trader.market_data.models import PriceSeriesRow
 from gql_trader.market_data.months import (
     COLUMNS,
@@ -27,6 +26,7 @@ from gql_trader.market_data.months import (
     next_month,
     split_months,
 )
+from gql_trader.market_data.reading import stored_series
 from gql_trader.market_data.repository_candles import MonthRange
 from gql_trader.market_data.types import Month, StoredSeries
 
