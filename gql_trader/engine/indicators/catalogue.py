@@ -87,6 +87,8 @@ class Function:
         series given start without a gap.
     pointwise
         Whether bar i of the result depends on bar i of the arguments alone; constants give a constant.
+    constraint
+        From the constant arguments to what is wrong with their combination; None: nothing.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Function:
     outputs: tuple[Output, ...] = ()
     yields: Yields = Yields.NUMBER
     pointwise: bool = False
+    constraint: Callable[[Values], str | None] | None = None
 
     @property
     def signature(self) -> str:

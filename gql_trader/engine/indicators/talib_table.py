@@ -5,6 +5,8 @@ from the bars; a free input is an argument, ``source``. A test compares every li
 """
 # ruff: noqa: E501 -- one function a line reads as the table it is
 
+from dataclasses import replace
+
 from gql_trader.engine.indicators.catalogue import Function, Values, average_lookback
 from gql_trader.engine.indicators.notation import Lookback, function
 
@@ -264,6 +266,12 @@ def _patterns() -> list[Function]:
     ]
 
 
+def _ordered_periods(given: Values) -> str | None:
+    if int(given["minperiod"]) <= int(given["maxperiod"]):
+        return None
+    return f"minperiod must not be above maxperiod; got {given['minperiod']} and {given['maxperiod']}"
+
+
 def talib_functions() -> list[Function]:
     """Return every function that TA-Lib computes."""
     rows = [
@@ -271,7 +279,11 @@ def talib_functions() -> list[Function]:
         *(("Overlap Studies", *row) for row in _OVERLAP),
         *_OTHERS,
     ]
-    return [
+    functions = [
         function(name, group, text, arguments, lookback, columns=columns, outputs=outputs)
         for group, name, text, arguments, lookback, columns, outputs in rows
-    ] + _patterns()
+    ]
+    return [
+        replace(each, constraint=_ordered_periods) if each.name == "mavp" else each
+        for each in (*functions, *_patterns())
+    ]

@@ -1,0 +1,27 @@
+"""The rule language: strategies written by users, safe on a shared server."""
+
+from gql_trader.engine.rules.compiler import CompiledRules, PlotLine, Rules, compile_rules
+from gql_trader.engine.rules.issues import RuleIssue, RuleIssues
+from gql_trader.engine.rules.parameters import (
+    Parameter,
+    ParameterType,
+    ParameterValue,
+    ParameterValues,
+    check_parameters,
+    resolve_parameters,
+)
+
+__all__ = [
+    "CompiledRules",
+    "Parameter",
+    "ParameterType",
+    "ParameterValue",
+    "ParameterValues",
+    "PlotLine",
+    "RuleIssue",
+    "RuleIssues",
+    "Rules",
+    "check_parameters",
+    "compile_rules",
+    "resolve_parameters",
+]

@@ -1,0 +1,351 @@
+"""From a syntax tree to a checked one: names, arguments and types.
+
+Only what is listed here exists; everything else in Python's grammar is refused by name.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from gql_trader.engine.indicators import CATALOGUE, COLUMNS, Argument, ArgumentKind, Function, Yields
+from gql_trader.engine.rules.issues import Reporter
+from gql_trader.engine.rules.nodes import (
+    Call,
+    Column,
+    Kind,
+    Literal,
+    Member,
+    Node,
+    Operation,
+    ParameterName,
+    Shift,
+)
+from gql_trader.engine.rules.parameters import Parameter
+from gql_trader.engine.rules.syntax import MAXIMUM_NODES, offset_of, parse
+
+MAXIMUM_DEPTH = 64
+"""Longest path from a rule's root to a leaf."""
+
+_ARITHMETIC: Mapping[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Mod: "%",
+}
+_COMPARISONS: Mapping[type[ast.cmpop], str] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+_WORDS: Mapping[type[ast.boolop], str] = {ast.And: "and", ast.Or: "or"}
+
+
+def check_condition(report: Reporter, parameters: Mapping[str, Parameter]) -> Node | None:
+    """Return the checked tree of a rule, which is a condition, or None after reporting why not."""
+    node = _check(report, parameters)
+    if node is not None and not node.kind.logical:
+        report.type(
+            node.offset, f"A rule is a condition, such as close > sma(close, 50); this is {node.kind.value}."
+        )
+        return None
+    return node
+
+
+def check_series(report: Reporter, parameters: Mapping[str, Parameter]) -> Node | None:
+    """Return the checked tree of something to plot, which is a number series, or None."""
+    node = _check(report, parameters)
+    if node is not None and not node.kind.numeric:
+        found = node.kind.value
+        report.type(node.offset, f"A plot is a number series, such as sma(close, 50); this is {found}.")
+        return None
+    return node
+
+
+def _check(report: Reporter, parameters: Mapping[str, Parameter]) -> Node | None:
+    tree = parse(report)
+    if tree is None:
+        return None
+    node = _Checker(report, parameters).visit(tree)
+    return None if report.issues else node
+
+
+class _Checker:
+    def __init__(self, report: Reporter, parameters: Mapping[str, Parameter]) -> None:
+        self.report = report
+        self.parameters = parameters
+        self.nodes = 0
+        self.depth = 0
+
+    def visit(self, node: ast.expr) -> Node | None:
+        """Return the checked node, or None after reporting what is wrong inside it."""
+        self.nodes += 1
+        if self.nodes > MAXIMUM_NODES:
+            return self._exceeded(node, f"A rule has at most {MAXIMUM_NODES} values and operations.")
+        if self.depth >= MAXIMUM_DEPTH:
+            return self._exceeded(node, f"A rule is at most {MAXIMUM_DEPTH} operations deep.")
+        self.depth += 1
+        try:
+            return self._dispatch(node)
+        finally:
+            self.depth -= 1
+
+    def _dispatch(self, node: ast.expr) -> Node | None:
+        match node:
+            case ast.Constant():
+                return self._constant(node)
+            case ast.Name():
+                return self._name(node)
+            case ast.BinOp():
+                return self._arithmetic(node)
+            case ast.UnaryOp():
+                return self._unary(node)
+            case ast.Compare():
+                return self._comparison(node)
+            case ast.BoolOp():
+                return self._logic(node)
+            case ast.Subscript():
+                return self._shift(node)
+            case ast.Attribute():
+                return self._member(node)
+            case ast.Call():
+                return self._call(node)
+        return self._refuse(node, "This is not part of the rule language.")
+
+    def _refuse(self, node: ast.expr, message: str) -> Node | None:
+        self.report.type(offset_of(node), message)
+        return None
+
+    def _exceeded(self, node: ast.expr, message: str) -> Node | None:
+        # Every node beyond a limit ends here; one report is enough.
+        if not any(issue.message == message for issue in self.report.issues):
+            self._refuse(node, message)
+        return None
+
+    def _constant(self, node: ast.Constant) -> Node | None:
+        offset = offset_of(node)
+        match node.value:
+            case bool(value):
+                return Literal(Kind.FLAG, offset, value)
+            case int(value) | float(value):
+                return Literal(Kind.NUMBER, offset, float(value))
+            case str(value):
+                return Literal(Kind.TEXT, offset, value)
+        return self._refuse(node, "This is not part of the rule language.")
+
+    def _name(self, node: ast.Name) -> Node | None:
+        name, offset = node.id, offset_of(node)
+        if name in ("true", "false"):
+            return Literal(Kind.FLAG, offset, name == "true")
+        if name in COLUMNS:
+            return Column(Kind.SERIES, offset, name)
+        parameter = self.parameters.get(name)
+        if parameter is not None:
+            return ParameterName(parameter.kind, offset, name)
+        if name in CATALOGUE:
+            return self._refuse(node, f"{name} is a function: write {CATALOGUE[name].signature}.")
+        similar = _similar(name, [*COLUMNS, *self.parameters, "true", "false"])
+        return self._refuse(node, f"Unknown name {_shown(name)}{similar}.")
+
+    def _arithmetic(self, node: ast.BinOp) -> Node | None:
+        operator = _ARITHMETIC.get(type(node.op))
+        left, right = self.visit(node.left), self.visit(node.right)
+        if operator is None:
+            return self._refuse(node, "This operator is not part of the rule language.")
+        if left is None or right is None:
+            return None
+        for side in (left, right):
+            if not side.kind.numeric:
+                return self._wants(side, f"{operator} needs numbers on both sides")
+        return Operation(_series_if_any((left, right)), offset_of(node), operator, (left, right))
+
+    def _unary(self, node: ast.UnaryOp) -> Node | None:
+        operand = self.visit(node.operand)
+        if operand is None:
+            return None
+        if isinstance(node.op, ast.Not):
+            if not operand.kind.logical:
+                return self._wants(operand, "not needs a condition")
+            return Operation(operand.kind, offset_of(node), "not", (operand,))
+        if not operand.kind.numeric or not isinstance(node.op, ast.USub | ast.UAdd):
+            return self._wants(operand, "A sign needs a number")
+        if isinstance(node.op, ast.UAdd):
+            return operand
+        return Operation(operand.kind, offset_of(node), "negate", (operand,))
+
+    def _comparison(self, node: ast.Compare) -> Node | None:
+        sides = [self.visit(each) for each in (node.left, *node.comparators)]
+        known = [side for side in sides if side is not None]
+        if len(known) < len(sides):
+            return None
+        pairs: list[Node] = []
+        for operation, left, right in zip(node.ops, known, known[1:], strict=False):
+            operator = _COMPARISONS.get(type(operation))
+            if operator is None:
+                return self._refuse(node, "This comparison is not part of the rule language.")
+            pair = self._pair(operator, left, right)
+            if pair is None:
+                return None
+            pairs.append(pair)
+        if len(pairs) == 1:
+            return pairs[0]
+        return Operation(_condition_if_any(pairs), offset_of(node), "and", tuple(pairs))
+
+    def _pair(self, operator: str, left: Node, right: Node) -> Node | None:
+        if left.kind is Kind.TEXT and right.kind is Kind.TEXT and operator in ("==", "!="):
+            return Operation(Kind.FLAG, left.offset, operator, (left, right))
+        for side in (left, right):
+            if not side.kind.numeric:
+                hint = "; a condition is used as it is, or with not" if side.kind.logical else ""
+                return self._wants(side, f"{operator} compares numbers", hint)
+        series = Kind.SERIES in (left.kind, right.kind)
+        return Operation(Kind.CONDITION if series else Kind.FLAG, left.offset, operator, (left, right))
+
+    def _logic(self, node: ast.BoolOp) -> Node | None:
+        word = _WORDS[type(node.op)]
+        operands = [self.visit(each) for each in node.values]
+        known = [operand for operand in operands if operand is not None]
+        for operand in known:
+            if not operand.kind.logical:
+                self._wants(operand, f"{word} needs conditions on both sides")
+                return None
+        if len(known) < len(operands):
+            return None
+        return Operation(_condition_if_any(known), offset_of(node), word, tuple(known))
+
+    def _shift(self, node: ast.Subscript) -> Node | None:
+        operand, bars = self.visit(node.value), self.visit(node.slice)
+        if operand is None or bars is None:
+            return None
+        if operand.kind not in (Kind.SERIES, Kind.CONDITION):
+            return self._wants(operand, "x[n] is the value n bars ago of a series or a condition")
+        if bars.kind is not Kind.NUMBER:
+            return self._wants(bars, "n in x[n] is a constant number of bars")
+        return Shift(operand.kind, offset_of(node), operand, bars)
+
+    def _member(self, node: ast.Attribute) -> Node | None:
+        if not isinstance(node.value, ast.Call):
+            return self._refuse(node, "Only the result of a function with several results has members.")
+        call = self.visit(node.value)
+        if call is None:
+            return None
+        assert isinstance(call, Call)
+        function = call.function
+        output = function.output(node.attr)
+        if output is None:
+            has = ", ".join(each.name for each in function.outputs) or "one result and no members"
+            return self._refuse(node, f"{function.name}() has {has}; got .{node.attr[:40]}.")
+        return Member(Kind.SERIES, offset_of(node), call, output)
+
+    def _call(self, node: ast.Call) -> Node | None:
+        if not isinstance(node.func, ast.Name):
+            return self._refuse(node, "Only functions of the rule language can be called.")
+        name = node.func.id
+        function = CATALOGUE.get(name)
+        if function is None:
+            kind = "a series" if name in COLUMNS else "a parameter" if name in self.parameters else None
+            if kind is not None:
+                return self._refuse(node, f"{name} is {kind}, not a function.")
+            return self._refuse(node, f"Unknown function {_shown(name)}{_similar(name, list(CATALOGUE))}.")
+        given = self._assign(node, function)
+        if given is None:
+            return None
+        arguments: list[Node] = []
+        for argument in function.arguments:
+            expression = given.get(argument.name)
+            if expression is None:
+                assert argument.default is not None
+                arguments.append(_default(argument, offset_of(node)))
+                continue
+            value = self.visit(expression)
+            if value is not None and self._fits(function, argument, value):
+                arguments.append(value)
+        if len(arguments) < len(function.arguments):
+            return None
+        return Call(_result(function, arguments), offset_of(node), function, tuple(arguments))
+
+    def _assign(self, node: ast.Call, function: Function) -> dict[str, ast.expr] | None:
+        takes = f"{function.name}() takes {function.argument_names}"
+        if len(node.args) > len(function.arguments):
+            self._refuse(node, f"{takes}; got {_arguments(len(node.args))}.")
+            return None
+        given = {a.name: value for a, value in zip(function.arguments, node.args, strict=False)}
+        for keyword in node.keywords:
+            argument = function.argument(keyword.arg or "")
+            if argument is None:
+                self._refuse(keyword.value, f"{takes}; got {str(keyword.arg)[:40]}.")
+                return None
+            if argument.name in given:
+                self._refuse(keyword.value, f"{takes}; {argument.name} is given twice.")
+                return None
+            given[argument.name] = keyword.value
+        missing = [a.name for a in function.arguments if a.default is None and a.name not in given]
+        if missing:
+            count = _arguments(len(node.args) + len(node.keywords))
+            self._refuse(node, f"{takes}; got {count}, without {' and '.join(missing)}.")
+            return None
+        return given
+
+    def _fits(self, function: Function, argument: Argument, value: Node) -> bool:
+        wanted: Sequence[Kind] = {
+            ArgumentKind.SERIES: (Kind.SERIES,),
+            ArgumentKind.CONDITION: (Kind.CONDITION,),
+            ArgumentKind.OPERAND: (Kind.SERIES, Kind.NUMBER),
+            ArgumentKind.INTEGER: (Kind.NUMBER,),
+            ArgumentKind.NUMBER: (Kind.NUMBER,),
+            ArgumentKind.TEXT: (Kind.TEXT,),
+        }[argument.kind]
+        if value.kind in wanted:
+            return True
+        same = ", the same on every bar" if argument.kind.constant and value.kind is Kind.SERIES else ""
+        self._wants(value, f"{argument.name} of {function.name}() must be {argument.kind.value}{same}")
+        return False
+
+    def _wants(self, node: Node, expectation: str, hint: str = "") -> Node | None:
+        found = node.kind.value
+        if node.kind is Kind.BUNDLE and isinstance(node, Call):
+            outputs = [f".{output.name}" for output in node.function.outputs]
+            hint = f": choose {', '.join(outputs[:-1])} or {outputs[-1]}"
+            found = f"the {found} of {node.function.name}()"
+        self.report.type(node.offset, f"{expectation}; got {found}{hint}.")
+        return None
+
+
+def _series_if_any(nodes: Sequence[Node]) -> Kind:
+    return Kind.SERIES if any(node.kind is Kind.SERIES for node in nodes) else Kind.NUMBER
+
+
+def _condition_if_any(nodes: Sequence[Node]) -> Kind:
+    return Kind.CONDITION if any(node.kind is Kind.CONDITION for node in nodes) else Kind.FLAG
+
+
+def _result(function: Function, arguments: Sequence[Node]) -> Kind:
+    if function.outputs:
+        return Kind.BUNDLE
+    if function.yields is Yields.CONDITION:
+        return Kind.CONDITION
+    return _series_if_any(arguments) if function.pointwise else Kind.SERIES
+
+
+def _default(argument: Argument, offset: int) -> Literal:
+    value = argument.default
+    if isinstance(value, str):
+        return Literal(Kind.TEXT, offset, value)
+    assert value is not None
+    return Literal(Kind.NUMBER, offset, float(value))
+
+
+def _arguments(count: int) -> str:
+    return "1 argument" if count == 1 else f"{count} arguments"
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 40 else f"{name[:37]}...")
+
+
+def _similar(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.7) if len(name) <= 40 else []
+    return f"; {close[0]!r} looks like it" if close else ""

@@ -1,0 +1,224 @@
+"""Rules compiled once, then run over any bars with any parameter values."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gql_trader.core.errors import ErrorCode
+from gql_trader.engine.bars import Bars, Flags, Floats
+from gql_trader.engine.rules.checker import check_condition, check_series
+from gql_trader.engine.rules.issues import Reporter, RuleIssue, RuleIssues
+from gql_trader.engine.rules.nodes import Call, Member, Node, Operation, Shift
+from gql_trader.engine.rules.parameters import Parameter, ParameterValues, resolve_parameters
+from gql_trader.engine.rules.plan import Operand, Plan
+from gql_trader.engine.signals import Signals
+
+if TYPE_CHECKING:
+    from gql_trader.engine.indicators.implementations import Column
+
+MAXIMUM_PLOTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The texts of a strategy's rules; None or blank: the rule never holds.
+
+    Attributes
+    ----------
+    plots
+        Number series to draw with a chart.
+    """
+
+    entry_long: str | None = None
+    exit_long: str | None = None
+    entry_short: str | None = None
+    exit_short: str | None = None
+    plots: tuple[str, ...] = ()
+
+
+_SIGNALS = ("entryLong", "exitLong", "entryShort", "exitShort")
+
+
+@dataclass(frozen=True, slots=True)
+class PlotLine:
+    """A line of a chart: the plot's text, and float64[n] with NaN where it is undefined."""
+
+    text: str
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    text: str
+    path: tuple[str, ...]
+    node: Node
+
+
+class CompiledRules:
+    """Rules that are valid with the default parameters.
+
+    Attributes
+    ----------
+    indicators
+        Names of the functions that the rules use, in alphabetical order.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Parameter], signals: Mapping[str, _Rule], plots: Sequence[_Rule]
+    ) -> None:
+        self.parameters = tuple(parameters)
+        self._signals = dict(signals)
+        self._plots = tuple(plots)
+        names: set[str] = set()
+        for rule in (*self._signals.values(), *self._plots):
+            _collect(rule.node, names)
+        self.indicators = tuple(sorted(names))
+
+    def warmup(self, values: ParameterValues | None = None) -> int:
+        """Return how many bars the slowest of the four rules needs before its first value.
+
+        Parameters
+        ----------
+        values
+            As `resolve_parameters` returns them; None: the defaults.
+
+        Raises
+        ------
+        RuleIssues
+            If a rule is not valid with these values, for example a period of 0.
+        """
+        plan, roots = self._plan(values, self._signals.values())
+        return max(map(plan.lookback, roots), default=0)
+
+    def signals(
+        self,
+        bars: Bars,
+        values: ParameterValues | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> Signals:
+        """Return the four signals of every bar; all false during the warm-up.
+
+        Parameters
+        ----------
+        values
+            As `resolve_parameters` returns them; None: the defaults.
+        on_progress
+            Called between indicators with the fraction done, in (0, 1].
+
+        Raises
+        ------
+        RuleIssues
+            If a rule is not valid with these values.
+        """
+        from gql_trader.engine.rules.evaluator import evaluate
+
+        plan, roots = self._plan(values, self._signals.values())
+        warmup = max(map(plan.lookback, roots), default=0)
+        found = evaluate(plan, roots, bars, on_progress)
+        by_name = dict(zip(self._signals, found, strict=True))
+        columns = (_flags(by_name.get(name, False), len(bars), warmup) for name in _SIGNALS)
+        return Signals(*columns)
+
+    def plots(self, bars: Bars, values: ParameterValues | None = None) -> tuple[PlotLine, ...]:
+        """Return the lines to draw, each NaN until its own indicators are warm."""
+        from gql_trader.engine.rules.evaluator import evaluate
+
+        plan, roots = self._plan(values, self._plots)
+        found = evaluate(plan, roots, bars)
+        return tuple(
+            PlotLine(rule.text, np.array(np.broadcast_to(np.asarray(each, dtype=np.float64), len(bars))))
+            for rule, each in zip(self._plots, found, strict=True)
+        )
+
+    def check(self, values: ParameterValues | None = None) -> None:
+        """Raise RuleIssues unless every rule and plot is valid with these values."""
+        self._plan(values, [*self._signals.values(), *self._plots])
+
+    def _plan(self, values: ParameterValues | None, rules: Iterable[_Rule]) -> tuple[Plan, list[Operand]]:
+        if values is None:
+            values = resolve_parameters(self.parameters, None)
+        plan = Plan({parameter.name: parameter for parameter in self.parameters}, values)
+        issues: list[RuleIssue] = []
+        roots: list[Operand] = []
+        for rule in rules:
+            report = Reporter(rule.text, rule.path)
+            root = plan.add(rule.node, report)
+            issues.extend(report.issues)
+            if root is not None:
+                roots.append(root)
+        if issues:
+            raise RuleIssues(issues)
+        return plan, roots
+
+
+def compile_rules(rules: Rules, parameters: Sequence[Parameter] = ()) -> CompiledRules:
+    """Parse and check rules; nothing is computed, and neither numba nor TA-Lib is imported.
+
+    Parameters
+    ----------
+    parameters
+        Definitions that `check_parameters` accepts.
+
+    Raises
+    ------
+    RuleIssues
+        With every issue found in any of the rules, also with the default parameters.
+    """
+    known = {parameter.name: parameter for parameter in parameters}
+    issues: list[RuleIssue] = []
+    signals: dict[str, _Rule] = {}
+    plots: list[_Rule] = []
+    texts = (rules.entry_long, rules.exit_long, rules.entry_short, rules.exit_short)
+    for name, text in zip(_SIGNALS, texts, strict=True):
+        if text is None or not text.strip():
+            continue
+        report = Reporter(text, (name,))
+        node = check_condition(report, known)
+        issues.extend(report.issues)
+        if node is not None:
+            signals[name] = _Rule(text, (name,), node)
+    if len(rules.plots) > MAXIMUM_PLOTS:
+        message = f"There are at most {MAXIMUM_PLOTS} plots; got {len(rules.plots)}."
+        raise RuleIssues([*issues, RuleIssue(ErrorCode.RULE_TYPE, ("plots",), 1, 1, message)])
+    for index, text in enumerate(rules.plots):
+        report = Reporter(text, ("plots", str(index)))
+        node = check_series(report, known)
+        issues.extend(report.issues)
+        if node is not None:
+            plots.append(_Rule(text, report.path, node))
+    compiled = CompiledRules(parameters, signals, plots)
+    try:
+        compiled.check()
+    except RuleIssues as error:
+        issues.extend(error.issues)
+    if issues:
+        raise RuleIssues(issues)
+    return compiled
+
+
+def _collect(node: Node, names: set[str]) -> None:
+    match node:
+        case Call(function=function, arguments=arguments):
+            names.add(function.name)
+            for each in arguments:
+                _collect(each, names)
+        case Operation(operands=operands):
+            for each in operands:
+                _collect(each, names)
+        case Member(call=call):
+            _collect(call, names)
+        case Shift(operand=operand, bars=bars):
+            _collect(operand, names)
+            _collect(bars, names)
+
+
+def _flags(found: "Column | float | bool | str", n: int, warmup: int) -> Flags:
+    if not isinstance(found, np.ndarray):
+        flags = np.full(n, bool(found), dtype=np.bool_)
+    else:
+        # A result may be shared by two rules, so it is copied before it is masked.
+        flags = found.astype(np.bool_, copy=True)
+    flags[:warmup] = False
+    return flags

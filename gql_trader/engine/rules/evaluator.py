@@ -1,0 +1,142 @@
+"""Runs the steps of a plan over whole columns. Importing this loads numba and TA-Lib."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from gql_trader.engine.bars import Bars, Flags, Floats
+from gql_trader.engine.indicators import CATALOGUE
+from gql_trader.engine.indicators.implementations import Column, Result, column, compute, divide, shift
+from gql_trader.engine.rules.plan import (
+    Apply,
+    Compute,
+    Constant,
+    Delay,
+    Operand,
+    Pick,
+    Plan,
+    ReadColumn,
+    Slot,
+    Step,
+    slots_of,
+)
+
+Progress = Callable[[float], None]
+
+
+def evaluate(
+    plan: Plan, roots: Sequence[Operand], bars: Bars, on_progress: Progress | None = None
+) -> list[Column | Constant]:
+    """Return the value of each root: a column of n elements, or a constant.
+
+    Every step is computed once, and its result is let go after the last step that reads it.
+
+    Parameters
+    ----------
+    on_progress
+        Called after each step with the fraction of steps done.
+    """
+    wanted = [root.number for root in roots if isinstance(root, Slot)]
+    readers = _count_readers(plan.steps, wanted)
+    results: dict[int, Result] = {}
+    todo = [number for number, count in enumerate(readers) if count]
+    with np.errstate(all="ignore"):
+        for done, number in enumerate(todo, start=1):
+            step = plan.steps[number]
+            results[number] = _run(step, results, bars)
+            for read in slots_of(step):
+                readers[read] -= 1
+                if readers[read] == 0:
+                    del results[read]
+            if on_progress is not None:
+                on_progress(done / len(todo))
+    return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
+
+
+def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
+    counts = [0] * len(steps)
+    for number in wanted:
+        counts[number] += 1
+    # Backwards, so that steps nobody reads do not count as readers of others.
+    for number in range(len(steps) - 1, -1, -1):
+        if counts[number]:
+            for read in slots_of(steps[number]):
+                counts[read] += 1
+    return counts
+
+
+def _single(result: Result) -> Column:
+    assert not isinstance(result, tuple)
+    return result
+
+
+def _run(step: Step, results: Mapping[int, Result], bars: Bars) -> Result:
+    def value(operand: Operand) -> Column | Constant:
+        return _single(results[operand.number]) if isinstance(operand, Slot) else operand
+
+    match step:
+        case ReadColumn(name=name):
+            return column(bars, name)
+        case Apply(operator=operator, operands=operands):
+            return _OPERATORS[operator](*map(value, operands))
+        case Compute(name=name, operands=operands, constants=constants):
+            inputs = [each for each in map(value, operands) if not isinstance(each, str)]
+            return compute(CATALOGUE[name], inputs, bars, dict(constants))
+        case Pick(bundle=bundle, output=output):
+            found = results[bundle.number]
+            assert isinstance(found, tuple)
+            return found[output]
+        case Delay(operand=operand, bars=n):
+            found = results[operand.number]
+            assert not isinstance(found, tuple)
+            return _delay(found, n)
+
+
+def _delay(x: Column, n: int) -> Column:
+    # The kinds apart, as the type checker cannot keep them in a union.
+    if x.dtype == np.bool_:
+        return shift(x.astype(np.bool_, copy=False), n)
+    return shift(x.astype(np.float64, copy=False), n)
+
+
+def _modulo(x: Floats | float, y: Floats | float) -> Floats:
+    return np.asarray(np.mod(x, np.where(np.equal(y, 0.0), np.nan, y)), dtype=np.float64)
+
+
+def _unequal(x: Floats | float, y: Floats | float) -> Flags:
+    # NaN compares false, with != too.
+    return np.asarray(np.less(x, y) | np.greater(x, y))
+
+
+def _all(*operands: Flags | bool) -> Flags:
+    return np.asarray(_reduce(np.logical_and, operands))
+
+
+def _any(*operands: Flags | bool) -> Flags:
+    return np.asarray(_reduce(np.logical_or, operands))
+
+
+def _reduce(operator: np.ufunc, operands: Sequence[Flags | bool]) -> Flags | bool:
+    result = operands[0]
+    for other in operands[1:]:
+        result = operator(result, other)
+    return result
+
+
+_OPERATORS: Mapping[str, Callable[..., Column]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": divide,
+    "%": _modulo,
+    "negate": np.negative,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": _unequal,
+    "not": np.logical_not,
+    "and": _all,
+    "or": _any,
+}
