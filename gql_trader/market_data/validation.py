@@ -1,0 +1,192 @@
+"""Checking the candles of a file, row by row but all rows at once; and repairing what can be repaired."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.errors import InvalidInput
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.bars import Bars
+from gql_trader.market_data.candle_files import PRICES, RawCandles
+from gql_trader.market_data.timestamps import UNREADABLE
+
+LISTED_PROBLEMS: Final = 20
+
+Rows = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why a row of a file is refused."""
+
+    row: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}: {self.reason}"
+
+
+class RefusedRows(InvalidInput):
+    """A file has rows that are not candles.
+
+    Attributes
+    ----------
+    problems
+        The first twenty, in the order of the file.
+    count
+        How many there are.
+    """
+
+    def __init__(self, problems: Sequence[RowProblem], count: int) -> None:
+        self.problems = tuple(problems)
+        self.count = count
+        rows = "1 row is refused" if count == 1 else f"{count} rows are refused"
+        more = f"; and {count - len(problems)} more" if count > len(problems) else ""
+        super().__init__(f"{rows}: {'; '.join(map(str, problems))}{more}.", ("file",))
+
+
+def check(raw: RawCandles, interval: Interval) -> Bars:
+    """Return the candles of a file, oldest first.
+
+    Raises
+    ------
+    RefusedRows
+        If a row is malformed or unreadable, has a price that is not finite and positive, a high below or
+        a low above another of its prices, a negative volume, a time that is not the opening of a candle
+        or that an earlier row has, or if it breaks the file's order.
+    InvalidInput
+        If there are no rows.
+    """
+    if not len(raw) and not raw.malformed:
+        raise InvalidInput("The file has no candles.", ("file",))
+    reasons: dict[int, RowProblem] = {}
+    refused = np.zeros(len(raw), np.bool_)
+    for bad, reason in _problems(raw, interval):
+        for index in np.flatnonzero(bad & ~refused)[:LISTED_PROBLEMS]:
+            reasons[int(index)] = RowProblem(int(raw.row[index]), reason(int(index)))
+        refused |= bad
+    count = int(np.count_nonzero(refused)) + len(raw.malformed)
+    if count:
+        listed = [*reasons.values(), *(RowProblem(row, why) for row, why in raw.malformed[:LISTED_PROBLEMS])]
+        raise RefusedRows(sorted(listed, key=lambda problem: problem.row)[:LISTED_PROBLEMS], count)
+    return _bars(raw, np.arange(len(raw))[:: -1 if _descends(raw.time) else 1], interval)
+
+
+def _problems(raw: RawCandles, interval: Interval) -> Iterator[tuple[Rows, Callable[[int], str]]]:
+    """Yield tests in order of importance: which rows fail, and the reason for one of them."""
+    yield raw.time == UNREADABLE, lambda index: "the time is missing or cannot be read"
+    for name in (*PRICES, "volume"):
+        column = getattr(raw, name)
+        yield ~np.isfinite(column), lambda index, name=name: f"{name} is missing or not a finite number"  # type: ignore[misc]
+    for name in PRICES:
+        column = getattr(raw, name)
+        yield column <= 0, lambda index, name=name, column=column: f"{name} {column[index]} is not positive"  # type: ignore[misc]
+    highest = np.maximum(np.maximum(raw.open, raw.close), raw.low)
+    lowest = np.minimum(np.minimum(raw.open, raw.close), raw.high)
+    yield (
+        raw.high < highest,
+        lambda index: f"high {raw.high[index]} is below {highest[index]}, the highest of open, low and close",
+    )
+    yield (
+        raw.low > lowest,
+        lambda index: f"low {raw.low[index]} is above {lowest[index]}, the lowest of open, high and close",
+    )
+    yield raw.volume < 0, lambda index: f"volume {raw.volume[index]} is negative"
+    yield (
+        _misaligned(raw.time, interval),
+        lambda index: f"{_shown(raw.time[index])} is not the opening of a candle of {interval.value}",
+    )
+    yield from _order_problems(raw)
+
+
+def _order_problems(raw: RawCandles) -> Iterator[tuple[Rows, Callable[[int], str]]]:
+    first_row: dict[int, int] = {}
+    order = np.argsort(raw.time, kind="stable")
+    again = np.zeros(len(raw), np.bool_)
+    same = np.flatnonzero(raw.time[order][1:] == raw.time[order][:-1]) + 1
+    again[order[same]] = True
+    for index in order[same - 1]:
+        first_row.setdefault(int(raw.time[index]), int(raw.row[index]))
+    yield (
+        again,
+        lambda index: f"{_shown(raw.time[index])} is already the time of row {first_row[raw.time[index]]}",
+    )
+    # Rows that repeat a time are named above; the order is judged without them.
+    kept = np.flatnonzero(~again & (raw.time != UNREADABLE))
+    steps = np.diff(raw.time[kept])
+    backwards = np.zeros(len(raw), np.bool_)
+    backwards[kept[1:]] = steps > 0 if _descends(raw.time) else steps < 0
+    direction = "newest first" if _descends(raw.time) else "oldest first"
+    yield backwards, lambda index: f"{_shown(raw.time[index])} breaks the order of the file, {direction}"
+
+
+def repair(raw: RawCandles, interval: Interval) -> tuple[Bars, tuple[tuple[str, int], ...]]:
+    """Return the candles that can be made of a file's rows, and what was done, with how often.
+
+    - Rows with another number of fields than the header, an unreadable time, a price that is missing, not
+      finite or not positive, or a time that is not the opening of a candle, are dropped.
+    - A missing, infinite or negative volume becomes 0.
+    - High becomes the highest and low the lowest of a row's four prices.
+    - Rows are put in order; of rows with one time, that furthest down in the file is kept.
+
+    Raises
+    ------
+    InvalidInput
+        If no row is left.
+    """
+    done: list[tuple[str, int]] = []
+
+    def note(what: str, rows: Rows) -> None:
+        if rows.any():
+            done.append((what, int(np.count_nonzero(rows))))
+
+    prices = np.stack([getattr(raw, name) for name in PRICES])
+    unusable = ~np.all(np.isfinite(prices) & (prices > 0), axis=0)
+    timed = raw.time != UNREADABLE
+    misaligned = ~unusable & timed & _misaligned(raw.time, interval)
+    note("dropped: malformed row", np.ones(len(raw.malformed), np.bool_))
+    note("dropped: time unreadable", ~timed)
+    note("dropped: price missing or not positive", unusable & timed)
+    note("dropped: time not the opening of a candle", misaligned)
+    kept = np.flatnonzero(~unusable & ~misaligned & timed)
+
+    # Stable, so that of equal times the one furthest down in the file comes last.
+    order = kept[np.argsort(raw.time[kept], kind="stable")]
+    last = np.append(raw.time[order][1:] != raw.time[order][:-1], True)[: len(order)]
+    note("dropped: another row of the same time further down", ~last)
+    order = order[last]
+    if not len(order):
+        raise InvalidInput("The file has no candles that can be repaired.", ("file",))
+
+    bars = _bars(raw, order, interval)
+    volume = np.where(np.isfinite(bars.volume) & (bars.volume > 0), bars.volume, 0.0)
+    note("volume set to 0", ~(np.isfinite(bars.volume) & (bars.volume >= 0)))
+    high, low = prices[:, order].max(axis=0), prices[:, order].min(axis=0)
+    note("high raised to the highest price", high != bars.high)
+    note("low lowered to the lowest price", low != bars.low)
+    return Bars(bars.time, bars.open, high, low, bars.close, volume, bars.interval), tuple(done)
+
+
+def _bars(raw: RawCandles, order: NDArray[np.intp], interval: Interval) -> Bars:
+    columns = {name: np.ascontiguousarray(getattr(raw, name)[order]) for name in (*PRICES, "volume")}
+    return Bars(time=np.ascontiguousarray(raw.time[order]), **columns, interval=interval.milliseconds)
+
+
+def _misaligned(time: NDArray[np.int64], interval: Interval) -> Rows:
+    return np.asarray((time - interval.offset) % interval.milliseconds != 0)
+
+
+def _descends(time: NDArray[np.int64]) -> bool:
+    steps = np.diff(time[time != UNREADABLE])
+    return bool(np.count_nonzero(steps < 0) > np.count_nonzero(steps > 0))
+
+
+def _shown(time: int) -> str:
+    try:
+        return from_milliseconds(int(time)).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{time} ms"
