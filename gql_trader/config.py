@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     redis_url: SecretStr = SecretStr("")
     """Redis or Valkey, as ``redis://host:6379/0``; empty: embedded server."""
 
+    postgres_bin_dir: Path | None = None
+    """Directory of the programs for the embedded PostgreSQL; empty: those of the package."""
+    valkey_bin: Path | None = None
+    """Program for the embedded Valkey or Redis; empty: that of the package."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Annotated[int, Field(ge=0, le=256)] = 1

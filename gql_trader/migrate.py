@@ -40,6 +40,14 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     command.upgrade(alembic_config(database_url), revision)
 
 
+def upgrade_if_needed(database_url: str) -> bool:
+    """Run the migrations that are due; return whether there were any."""
+    if current_revision(database_url) == head_revision():
+        return False
+    upgrade(database_url)
+    return True
+
+
 def head_revision() -> str | None:
     """Return the newest migration's revision, None if there are no migrations."""
     from alembic.script import ScriptDirectory

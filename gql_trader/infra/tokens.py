@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -90,14 +91,14 @@ class AccessTokens:
         return result
 
 
-def load_or_create_secret(path: Path) -> str:
-    """Return the secret kept in a file, creating it on first use, readable by its owner only."""
+def load_or_create_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
+    """Return the secret kept in a file, making it on first use, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(make())
         # Two processes may start at once: only one link succeeds, and both read that one.
         with suppress(FileExistsError):
             os.link(temporary, path)

@@ -26,7 +26,7 @@ _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5)
 _HEARTBEAT_SECONDS = 10.0
 _HEARTBEAT_KEEP_SECONDS = 30
 
-JobFunction = Callable[..., Awaitable[None]]
+JobFunction = Callable[..., Awaitable[object]]
 """``async def job(ctx, *arguments)``; ``ctx["runtime"]`` is the process's runtime."""
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Self
@@ -71,6 +72,17 @@ class DataDirectory:
         self._lock = descriptor
         return self
 
+    def is_locked(self) -> bool:
+        """Return whether a process has the directory."""
+        if not (self.path / "lock").exists():
+            return False
+        try:
+            self.lock()
+        except DataDirectoryInUseError:
+            return True
+        self.unlock()
+        return False
+
     def unlock(self) -> None:
         """Give the directory back."""
         if self._lock is not None:
@@ -97,6 +109,12 @@ class DataDirectory:
         # Not gettempdir(): another shell with another TMPDIR must find the same sockets.
         base = Path("/run") if identity.is_other and ON_LINUX else Path("/tmp")  # noqa: S108
         return base / f"gql-trader-{os.geteuid()}-{name}"
+
+    def remove_socket_directory(self, identity: Identity) -> None:
+        """Remove that directory once the servers have stopped, unless it is among the data."""
+        directory = self.socket_directory(identity)
+        if directory.parent != self.path:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def make_socket_directory(self, identity: Identity) -> Path:
         """Make that directory for its owner only, refusing one that somebody else has put there.

@@ -59,9 +59,16 @@ class Child:
 
     def stop(self, seconds: float) -> bool:
         """Ask the process to stop and kill it if it has not within ``seconds``; say if it obeyed."""
-        if self.exit_code is not None:
-            return True
-        self.process.send_signal(self.stop_signal)
+        self.ask_to_stop()
+        return self.wait_or_kill(seconds)
+
+    def ask_to_stop(self) -> None:
+        """Send the process its signal, if it runs."""
+        if self.exit_code is None:
+            self.process.send_signal(self.stop_signal)
+
+    def wait_or_kill(self, seconds: float) -> bool:
+        """Wait for the end, kill the process after ``seconds``; say if that was not needed."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -87,6 +94,7 @@ def spawn(
     cwd: Path | None = None,
     identity: Identity | None = None,
     environment: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Child:
     """Start a child in a session of its own, with its output appended to a log.
 
@@ -105,6 +113,7 @@ def spawn(
             cwd=cwd,
             env=dict(environment) if environment is not None else None,
             start_new_session=True,
+            pass_fds=pass_fds,
             preexec_fn=_stop_with_parent(stop_signal),
             **(identity or Identity()).popen_arguments(),
         )

@@ -1,15 +1,16 @@
 """Both embedded servers of a data directory, started together and stopped in order."""
 
+import time
 from pathlib import Path
 
 from gql_trader.infra.embedded.binaries import find_postgres, find_valkey
 from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.identity import server_identity
+from gql_trader.infra.embedded.identity import Identity, server_identity
 from gql_trader.infra.embedded.postgres import EmbeddedPostgres, postgres_url
 from gql_trader.infra.embedded.processes import Child, ChildRegister
 from gql_trader.infra.embedded.valkey import EmbeddedValkey, valkey_url
 
-_STOP_SECONDS = 4.0
+_STOP_SECONDS = 8.0
 
 
 class EmbeddedServers:
@@ -43,16 +44,17 @@ class EmbeddedServers:
         durable: bool = True,
         valkey_databases: int = 16,
     ) -> None:
+        self._data = data
         self._register = register
+        self._identity: Identity | None = None
         self._postgres: EmbeddedPostgres | None = None
         self._valkey: EmbeddedValkey | None = None
         self.postgres_child: Child | None = None
         self.valkey_child: Child | None = None
         if not (postgres or valkey):
             return
-        identity = server_identity()
-        data.create()
-        sockets = data.make_socket_directory(identity)
+        identity = self._identity = server_identity()
+        sockets = data.socket_directory(identity)
         if postgres:
             self._postgres = EmbeddedPostgres(
                 data.path / "postgres",
@@ -97,6 +99,9 @@ class EmbeddedServers:
             If one of them does not start.
         """
         try:
+            if self._identity is not None:
+                self._data.create()
+                self._data.make_socket_directory(self._identity)
             if self._valkey is not None:
                 self.valkey_child = self._valkey.start()
                 self._register.add(self.valkey_child)
@@ -127,12 +132,17 @@ class EmbeddedServers:
             started.append("postgres")
         return started
 
-    def stop(self, seconds: float = _STOP_SECONDS) -> None:
-        """Stop Valkey, then PostgreSQL; kill one that takes longer than ``seconds``."""
+    def stop(self, deadline: float | None = None) -> None:
+        """Stop Valkey, then PostgreSQL; kill what still runs at the deadline (of `time.monotonic`)."""
+        deadline = deadline or time.monotonic() + _STOP_SECONDS
         for child in self.children:
-            child.stop(seconds)
+            # PostgreSQL writes a checkpoint; some of the time must be left for it.
+            share = 0.4 if child is self.valkey_child else 1.0
+            child.stop(max(0.1, share * (deadline - time.monotonic())))
             self._register.remove(child.name)
         self.valkey_child = self.postgres_child = None
+        if self._identity is not None:
+            self._data.remove_socket_directory(self._identity)
 
 
 def embedded_urls(data: DataDirectory) -> tuple[str, str]:

@@ -1,0 +1,110 @@
+"""A look at every part that has to work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import text
+
+from gql_trader import migrate
+from gql_trader.cli.errors import CommandError
+from gql_trader.cli.session import connected, load_settings
+from gql_trader.config import Settings
+from gql_trader.infra.database import Database
+from gql_trader.infra.job_queue import JobQueue
+
+_SECONDS = 5.0
+
+Check = Callable[[Settings], Awaitable[str]]
+
+
+class _Unhealthy(Exception):
+    """A part does not work; the message says what and what to do."""
+
+
+def run(data_dir: Path | None) -> int:
+    """Print a table of checks; return 0 if all passed, 1 otherwise."""
+    table = Table("", "Check", "Finding", box=None, header_style="dim")
+    healthy = True
+
+    def add(name: str, finding: str, good: bool) -> None:
+        nonlocal healthy
+        healthy = healthy and good
+        table.add_row("[green]✓[/]" if good else "[red]✗[/]", name, finding)
+
+    try:
+        settings = load_settings(data_dir=data_dir)
+    except ValidationError as error:
+        add("configuration", "; ".join(problem["msg"] for problem in error.errors()), good=False)
+    else:
+        add("configuration", f"ENV={settings.env.value}, data in {settings.data_dir}", good=True)
+        try:
+            with connected(settings, start=False) as found:
+                for name, finding, good in asyncio.run(_check_all(found)):
+                    add(name, finding, good)
+        except CommandError as error:
+            add("servers", str(error), good=False)
+    Console(soft_wrap=True, highlight=False).print(table)
+    return 0 if healthy else 1
+
+
+async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
+    checks: dict[str, Check] = {
+        "database": _database,
+        "migrations": _migrations,
+        "redis": _redis,
+        "workers": _workers,
+    }
+    return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
+
+
+async def _outcome(check: Check, settings: Settings) -> tuple[str, bool]:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await check(settings), True
+    except Exception as error:
+        # Whatever it is, it is what the doctor was asked to find.
+        return str(error).splitlines()[0] if str(error) else type(error).__name__, False
+
+
+async def _database(settings: Settings) -> str:
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with database.session() as session:
+            return f"PostgreSQL {await session.scalar(text('SHOW server_version'))}"
+    finally:
+        await database.close()
+
+
+async def _migrations(settings: Settings) -> str:
+    url = settings.database_url.get_secret_value()
+    current = await asyncio.to_thread(migrate.current_revision, url)
+    head = await asyncio.to_thread(migrate.head_revision)
+    if current != head:
+        raise _Unhealthy(f"at {current or 'nothing'}, the newest is {head}: run `gql-trader migrate`")
+    return f"at {head}, the newest"
+
+
+async def _redis(settings: Settings) -> str:
+    queue = JobQueue(settings.redis_url.get_secret_value())
+    try:
+        await queue.ping()
+        return "answers"
+    finally:
+        await queue.close()
+
+
+async def _workers(settings: Settings) -> str:
+    queue = JobQueue(settings.redis_url.get_secret_value())
+    try:
+        heartbeats = await queue.heartbeats()
+    finally:
+        await queue.close()
+    if not heartbeats:
+        raise _Unhealthy("no worker has given a sign of life in the last 30 s: start `gql-trader worker`")
+    queues = sorted({heartbeat.queue for heartbeat in heartbeats})
+    processes = {(heartbeat.host, heartbeat.pid) for heartbeat in heartbeats}
+    return f"{len(processes)} on {', '.join(queues)}"

@@ -1,0 +1,69 @@
+"""The worker process."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from gql_trader.cli.errors import CommandError
+from gql_trader.config import Settings
+from gql_trader.infra.logging import configure_logging
+from gql_trader.infra.worker import QueueSpec, run_queues
+from gql_trader.runtime import open_runtime
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings, only: Sequence[str] | None = None) -> None:
+    """Compile or load the engine's machine code, then work on the queues until SIGTERM or SIGINT."""
+    configure_logging(settings.log_level)
+    cache = numba_cache(settings)
+    cache.mkdir(parents=True, exist_ok=True)
+    os.environ["NUMBA_CACHE_DIR"] = str(cache)
+    with _one_at_a_time(cache / "warm_up.lock"):
+        from gql_trader.engine.warmup import warm_up
+
+        warm_up()
+    specs = _queues(settings)
+    unknown = set(only or ()) - {spec.name for spec in specs}
+    if unknown:
+        raise CommandError(
+            f"no queue {', '.join(sorted(unknown))}; there are {', '.join(spec.name for spec in specs)}"
+        )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings, [spec for spec in specs if not only or spec.name in only]))
+
+
+def numba_cache(settings: Settings) -> Path:
+    """Return where compiled code is kept: NUMBA_CACHE_DIR, or a directory among the data."""
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or settings.data_dir.expanduser().absolute() / "numba")
+
+
+def _queues(settings: Settings) -> list[QueueSpec]:
+    # numba must know its cache's directory before these import the engine.
+    from workers import backtests, maintenance
+
+    return [backtests.queue(settings), maintenance.queue(settings)]
+
+
+async def _work(settings: Settings, specs: Sequence[QueueSpec]) -> None:
+    async with open_runtime(settings) as runtime:
+        await run_queues(
+            specs,
+            settings.redis_url.get_secret_value(),
+            runtime,
+            on_ready=lambda: _log.info("worker_ready", queues=[spec.name for spec in specs]),
+        )
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one worker compile while the others wait, and then load what it has compiled."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

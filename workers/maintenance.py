@@ -1,0 +1,17 @@
+"""The queue of housekeeping."""
+
+from gql_trader.config import Settings
+from gql_trader.infra.worker import Periodic, QueueSpec
+from gql_trader.market_data.jobs import seal_open_months
+from gql_trader.runtime import Runtime
+
+_HOUR = 3600.0
+
+
+async def _seal(runtime: Runtime) -> None:
+    await seal_open_months({"runtime": runtime})
+
+
+def queue(_settings: Settings) -> QueueSpec:
+    """Return the queue; every worker seals once an hour the months that are over."""
+    return QueueSpec(name="maintenance", functions=[seal_open_months], periodic=[Periodic(_seal, _HOUR)])
