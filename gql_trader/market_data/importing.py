@@ -11,8 +11,10 @@ from gql_trader.engine.bars import Bars
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.column_codec import tick_decimals
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data import service
 from gql_trader.market_data.candle_files import PRICES, read_candles, write_candles
+from gql_trader.market_data.catalogue import DEFAULT_PRICE_PRECISION, ensure_market, find_market
+from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.saving import save_candles
 from gql_trader.market_data.types import AssetType, ImportReport
 from gql_trader.market_data.validation import check, repair
 
@@ -67,10 +69,10 @@ async def import_candles(
         else (await asyncio.to_thread(check, raw, interval), ())
     )
     progress("storing")
-    found = await service.ensure_market(
+    found = await ensure_market(
         uow, exchange, market, asset_type=asset_type, price_precision=price_decimals(bars)
     )
-    saved = await service.save_candles(uow, found.id, interval, bars)
+    saved = await save_candles(uow, found.id, interval, bars)
     return ImportReport(found, saved.series, len(bars), saved.added, saved.updated, repairs)
 
 
@@ -96,9 +98,9 @@ async def export_candles(
         NO_DATA, if there are no candles.
     """
     progress("loading")
-    found = await service.find_market(uow, f"{exchange}:{market}")
-    series = await service.find_series(uow, found.id, interval)
-    loaded = await service.load_bars(uow, arrays, series, start, end) if series else None
+    found = await find_market(uow, f"{exchange}:{market}")
+    series = await find_series(uow, found.id, interval)
+    loaded = await load_bars(uow, arrays, series, start, end) if series else None
     if loaded is None or not len(loaded.bars):
         raise DomainError(
             f"{found.name} has no candles of {interval.value} there.", ("interval",), ErrorCode.NO_DATA
@@ -112,4 +114,4 @@ def price_decimals(bars: Bars) -> int:
     """Return how many decimal places the prices have, 8 if they are not exact decimals."""
     decimals = [tick_decimals(getattr(bars, name)) for name in PRICES]
     exact = [each for each in decimals if each is not None]
-    return max(exact) if len(exact) == len(decimals) else service.DEFAULT_PRICE_PRECISION
+    return max(exact) if len(exact) == len(decimals) else DEFAULT_PRICE_PRECISION

@@ -8,9 +8,9 @@ from strawberry.dataloader import DataLoader
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Context
 from gql_trader.market_data import repository
+from gql_trader.market_data.catalogue import asset_record, market_record
 from gql_trader.market_data.loading import choose_source, summarize
 from gql_trader.market_data.reading import stored_series
-from gql_trader.market_data.service import asset_record, market_record
 from gql_trader.market_data.types import (
     AssetRecord,
     MarketRecord,

@@ -42,13 +42,20 @@ _SMALL_SERIES = 100_000
 
 
 def choose_source(stored: Iterable[StoredSeries], interval: Interval) -> StoredSeries | None:
-    """Return the series itself if it is stored, else the lowest interval it can be resampled from."""
+    """Return the stored series that candles of an interval come from, or None.
+
+    That is the series itself if it is stored; else, of those it can be resampled from, the one that
+    covers the longest time, and of equals the lowest interval.
+    """
     usable = sorted(
         (series for series in stored if series.interval.divides(interval)),
-        key=lambda series: series.interval.milliseconds,
+        key=lambda series: (
+            series.interval is not interval,
+            series.first - series.last,
+            series.interval.milliseconds,
+        ),
     )
-    native = [series for series in usable if series.interval is interval]
-    return next(iter(native or usable), None)
+    return usable[0] if usable else None
 
 
 async def find_series(uow: UnitOfWork, market_id: MarketId, interval: Interval) -> PriceSeriesRecord | None:

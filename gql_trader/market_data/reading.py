@@ -139,9 +139,7 @@ async def load_sources(
         except _ChangedMeanwhileError:
             missing = await _refreshed(uow, missing)
         else:
-            return found | {
-                source.id: (source, each) for source, each in zip(missing, loaded, strict=True)
-            }
+            return found | {source.id: (source, each) for source, each in zip(missing, loaded, strict=True)}
     raise InvalidState("The candles are being imported; try again.")
 
 

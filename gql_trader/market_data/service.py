@@ -1,261 +1,43 @@
-"""Rules of the market data domain: which assets and markets there are, and how users name them.
+"""The market data domain as other packages use it; each subject is in a module of its own."""
 
-Candles are read by `load_bars` and written by `save_candles`; both are offered here as well.
-"""
-
-import re
-from collections.abc import Sequence
-from dataclasses import replace
-
-from sqlalchemy.dialects.postgresql import insert
-
-from gql_trader.core.errors import InvalidInput, NotFound
-from gql_trader.core.ids import AssetId, MarketId, uuid7
-from gql_trader.infra.keyset import PageRequest, Slice
-from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data import repository
+from gql_trader.market_data.catalogue import (
+    annual_days,
+    count_assets,
+    count_markets,
+    ensure_market,
+    find_asset,
+    find_market,
+    list_assets,
+    list_markets,
+    look_up_market,
+    market_with_base,
+)
+from gql_trader.market_data.demo import seed_demo
+from gql_trader.market_data.importing import export_candles, import_candles
 from gql_trader.market_data.loading import find_series, load_bars, load_whole, summarize
-from gql_trader.market_data.models import AssetRow, MarketRow
+from gql_trader.market_data.paging import count_candles, list_candles
 from gql_trader.market_data.saving import SavedCandles, save_candles
-from gql_trader.market_data.types import DEMO_EXCHANGE, AssetRecord, AssetType, MarketRecord
 
 __all__ = [
     "SavedCandles",
     "annual_days",
-    "asset_record",
+    "count_assets",
+    "count_candles",
+    "count_markets",
     "ensure_market",
+    "export_candles",
     "find_asset",
     "find_market",
     "find_series",
+    "import_candles",
     "list_assets",
+    "list_candles",
     "list_markets",
     "load_bars",
     "load_whole",
     "look_up_market",
-    "market_record",
+    "market_with_base",
     "save_candles",
+    "seed_demo",
     "summarize",
 ]
-
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,19}", re.ASCII)
-_EXCHANGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
-
-_FIAT = {
-    "AUD": "Australian dollar",
-    "BRL": "Brazilian real",
-    "CAD": "Canadian dollar",
-    "CHF": "Swiss franc",
-    "CNY": "Chinese yuan",
-    "CZK": "Czech koruna",
-    "DKK": "Danish krone",
-    "EUR": "Euro",
-    "GBP": "Pound sterling",
-    "HKD": "Hong Kong dollar",
-    "IDR": "Indonesian rupiah",
-    "INR": "Indian rupee",
-    "JPY": "Japanese yen",
-    "KRW": "South Korean won",
-    "MXN": "Mexican peso",
-    "NOK": "Norwegian krone",
-    "NZD": "New Zealand dollar",
-    "PLN": "Polish zloty",
-    "RUB": "Russian rouble",
-    "SEK": "Swedish krona",
-    "SGD": "Singapore dollar",
-    "THB": "Thai baht",
-    "TRY": "Turkish lira",
-    "UAH": "Ukrainian hryvnia",
-    "USD": "US dollar",
-    "ZAR": "South African rand",
-}
-_CRYPTO = {
-    "ADA": "Cardano",
-    "BCH": "Bitcoin Cash",
-    "BNB": "BNB",
-    "BTC": "Bitcoin",
-    "DOGE": "Dogecoin",
-    "DOT": "Polkadot",
-    "ETH": "Ether",
-    "LTC": "Litecoin",
-    "SOL": "Solana",
-    "USDC": "USD Coin",
-    "USDT": "Tether",
-    "XRP": "XRP",
-}
-
-DEFAULT_PRICE_PRECISION = 8
-DEFAULT_AMOUNT_PRECISION = 8
-
-
-def asset_record(row: AssetRow) -> AssetRecord:
-    """Return the record of an asset."""
-    return AssetRecord(AssetId(row.id), row.symbol, row.name, AssetType(row.type), row.active)
-
-
-def market_record(row: MarketRow) -> MarketRecord:
-    """Return the record of a market."""
-    return MarketRecord(
-        id=MarketId(row.id),
-        exchange=row.exchange,
-        symbol=row.symbol,
-        base_id=AssetId(row.base_id),
-        quote_id=AssetId(row.quote_id),
-        active=row.active,
-        price_precision=row.price_precision,
-        amount_precision=row.amount_precision,
-    )
-
-
-def annual_days(base: AssetRecord) -> int:
-    """Return how many daily returns a year has: 365 where trading goes on at weekends, else 252.
-
-    Crypto trades every day, and so do the currencies that are traded against it.
-    """
-    return 365 if base.type in (AssetType.CRYPTO, AssetType.FIAT, AssetType.FOREX) else 252
-
-
-async def list_assets(
-    uow: UnitOfWork,
-    search: str | None,
-    types: Sequence[AssetType] | None,
-    active: bool | None,
-    page: PageRequest,
-) -> Slice[AssetRecord]:
-    """Return a page of assets in the order of their symbols."""
-    found = await repository.asset_page(uow.session, repository.select_assets(search, types, active), page)
-    return replace(found, rows=[asset_record(row[0]) for row in found.rows])
-
-
-async def count_assets(
-    uow: UnitOfWork, search: str | None, types: Sequence[AssetType] | None, active: bool | None
-) -> int:
-    """Return how many assets a whole list has."""
-    return await repository.count(uow.session, repository.select_assets(search, types, active))
-
-
-async def list_markets(
-    uow: UnitOfWork, search: str | None, exchange: str | None, page: PageRequest
-) -> Slice[MarketRecord]:
-    """Return a page of markets in the order of their symbols, then venues."""
-    found = await repository.market_page(uow.session, repository.select_markets(search, exchange), page)
-    return replace(found, rows=[market_record(row[0]) for row in found.rows])
-
-
-async def count_markets(uow: UnitOfWork, search: str | None, exchange: str | None) -> int:
-    """Return how many markets a whole list has."""
-    return await repository.count(uow.session, repository.select_markets(search, exchange))
-
-
-async def find_asset(uow: UnitOfWork, symbol: str) -> AssetRecord | None:
-    """Return the asset with this symbol, ignoring case."""
-    if "\0" in symbol:
-        return None
-    row = await repository.asset_by_symbol(uow.session, symbol.strip().upper())
-    return asset_record(row) if row else None
-
-
-async def look_up_market(uow: UnitOfWork, symbol: str, exchange: str | None = None) -> MarketRecord | None:
-    """Return the market that a symbol means, or None; see `find_market`.
-
-    Raises
-    ------
-    InvalidInput
-        If several markets have this symbol.
-    """
-    venue, pair = _split(symbol)
-    venue = exchange.strip().lower() if exchange is not None else venue
-    if "\0" in symbol or (venue and "\0" in venue):
-        return None
-    rows = await repository.markets_by_symbol(uow.session, pair)
-    if venue is not None:
-        rows = [row for row in rows if row.exchange == venue]
-    if len(rows) > 1:
-        # Simulated prices never stand in the way of real ones.
-        rows = [row for row in rows if row.exchange != DEMO_EXCHANGE]
-    if len(rows) > 1:
-        names = ", ".join(f"{row.exchange}:{row.symbol}" for row in rows)
-        raise InvalidInput(f"Several markets are called {pair}; name the venue: {names}.", ("market",))
-    return market_record(rows[0]) if rows else None
-
-
-async def find_market(uow: UnitOfWork, symbol: str) -> MarketRecord:
-    """Return the market that a user means by ``BTC/USD`` or ``coinbase:BTC/USD``, in any case.
-
-    A bare symbol means the only market that has it. Where several have it, real venues are preferred to
-    simulated prices.
-
-    Raises
-    ------
-    InvalidInput
-        If several markets have this symbol; the message lists them.
-    NotFound
-        If there is no such market.
-    """
-    market = await look_up_market(uow, symbol)
-    if market is None:
-        raise NotFound(f"There is no market {symbol.strip()[:80]}.", ("market",))
-    return market
-
-
-async def ensure_market(
-    uow: UnitOfWork,
-    exchange: str,
-    symbol: str,
-    *,
-    asset_type: AssetType | None = None,
-    price_precision: int = DEFAULT_PRICE_PRECISION,
-    amount_precision: int = DEFAULT_AMOUNT_PRECISION,
-) -> MarketRecord:
-    """Return the market of a venue, creating it and its assets where they are missing.
-
-    Parameters
-    ----------
-    symbol
-        ``BASE/QUOTE``, in any case.
-    asset_type
-        Type of the base asset if it is new; by default FIAT for the codes of currencies, else CRYPTO.
-    price_precision, amount_precision
-        Used if the market is new.
-
-    Raises
-    ------
-    InvalidInput
-        If the symbol or the name of the venue is malformed.
-    """
-    base, separator, quote = symbol.strip().upper().partition("/")
-    if not separator or not _SYMBOL.fullmatch(base) or not _SYMBOL.fullmatch(quote) or base == quote:
-        raise InvalidInput(f"A market is written BASE/QUOTE, such as BTC/USD; got {symbol!r}.", ("market",))
-    venue = exchange.strip().lower()
-    if not _EXCHANGE.fullmatch(venue):
-        raise InvalidInput(
-            f"A venue has letters, digits, hyphens and underscores; got {exchange!r}.", ("exchange",)
-        )
-    base_id, quote_id = await _ensure_asset(uow, base, asset_type), await _ensure_asset(uow, quote, None)
-    values = {
-        "id": uuid7(),
-        "exchange": venue,
-        "symbol": f"{base}/{quote}",
-        "base_id": base_id,
-        "quote_id": quote_id,
-        "active": True,
-        "price_precision": price_precision,
-        "amount_precision": amount_precision,
-    }
-    await uow.session.execute(insert(MarketRow).values(values).on_conflict_do_nothing())
-    rows = await repository.markets_by_symbol(uow.session, f"{base}/{quote}")
-    return next(market_record(row) for row in rows if row.exchange == venue)
-
-
-async def _ensure_asset(uow: UnitOfWork, symbol: str, asset_type: AssetType | None) -> AssetId:
-    kind = asset_type or (AssetType.FIAT if symbol in _FIAT else AssetType.CRYPTO)
-    name = _FIAT.get(symbol) or _CRYPTO.get(symbol) or symbol
-    values = {"id": uuid7(), "symbol": symbol, "name": name, "type": kind.value, "active": True}
-    await uow.session.execute(insert(AssetRow).values(values).on_conflict_do_nothing())
-    row = await repository.asset_by_symbol(uow.session, symbol)
-    assert row is not None
-    return AssetId(row.id)
-
-
-def _split(symbol: str) -> tuple[str | None, str]:
-    venue, separator, pair = symbol.strip().rpartition(":")
-    return (venue.strip().lower() if separator else None), pair.strip().upper()
