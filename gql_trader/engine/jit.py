@@ -15,7 +15,7 @@ FLOATS = types.Array(types.float64, 1, "C")
 INTEGERS = types.Array(types.int64, 1, "C")
 
 
-def compiled(*signatures: object) -> Callable[[Loop], Loop]:
+def compiled(*signatures: object, allocates: bool = True) -> Callable[[Loop], Loop]:
     """Return a decorator that compiles a loop for the given signatures, cached on disk.
 
     The machine code does IEEE 754 arithmetic in the order written (no fast-math, no contraction), divides
@@ -26,13 +26,22 @@ def compiled(*signatures: object) -> Callable[[Loop], Loop]:
     signatures
         Numba signatures, compiled at import or loaded from the cache; none for a helper, which is compiled
         into its callers. A helper belongs in its caller's file: the cache notices changes of that file only.
+    allocates
+        False for a loop that makes no arrays, and calls none that does. It keeps no reference counts then,
+        whose atomic updates cost several times the arithmetic of a short call.
     """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "cache": bool(signatures),
+        "fastmath": False,
+        "error_model": "numpy",
+        # Ways in that nobody takes cost time to compile.
+        "no_cfunc_wrapper": True,
+        "no_cpython_wrapper": not signatures,
+        "_nrt": allocates,
+    }
 
     def decorate(function: Loop) -> Loop:
-        cached = bool(signatures)
-        compile_ = njit(
-            list(signatures) or None, nogil=True, cache=cached, fastmath=False, error_model="numpy"
-        )
-        return cast("Loop", compile_(function))
+        return cast("Loop", njit(list(signatures) or None, **options)(function))
 
     return decorate

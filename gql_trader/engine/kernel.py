@@ -6,6 +6,8 @@ arithmetic in registers. Everything that outlives a bar is in two flat arrays, s
 any bar. Prices are compared after multiplication by the side (1.0 long, −1.0 short), which is exact, so that
 one line serves both sides: `side * price` grows as the trader gains.
 
+A constant handed to a helper is wrapped in `np.int64` first: numba compiles a helper anew for each literal.
+
 The indices below are frozen into the machine code and into exported states: new ones go at the end.
 """
 
@@ -88,15 +90,19 @@ BY_TAKE_PROFIT: Final = 2
 BY_TRAILING_STOP: Final = 3
 BY_LIQUIDATION: Final = 5
 AT_END_OF_DATA: Final = 7
+NOTHING: Final = -1
 
 SMALLEST_AMOUNT: Final = 1e-8
 """Quantities and notionals below this are not traded: the ledger's eight decimals could not show them."""
+
+BLOCK: Final = 64
+"""Bars that a scan looks at together."""
 
 CLOSINGS_PER_BAR: Final = 2
 """Most trades one bar can close: one at the open, and its successor inside the bar or at the close."""
 
 
-@compiled()
+@compiled(allocates=False)
 def _enter(
     state: Floats,
     counts: Integers,
@@ -155,7 +161,7 @@ def _enter(
         state[TARGET_LEVEL] = price * (1.0 + side * spec[TAKE_PROFIT])
 
 
-@compiled()
+@compiled(allocates=False)
 def _exit(
     state: Floats,
     counts: Integers,
@@ -214,7 +220,7 @@ def _exit(
     values[row, 8] = state[BALANCE]
 
 
-@compiled()
+@compiled(allocates=False)
 def _act(
     state: Floats,
     counts: Integers,
@@ -239,17 +245,14 @@ def _act(
     if (side > 0 and ((signals & EXIT_LONG) != 0 or short)) or (
         side < 0 and ((signals & EXIT_SHORT) != 0 or long)
     ):
-        _exit(state, counts, spec, market, BY_SIGNAL, index, time, rows, values, row)
+        _exit(state, counts, spec, market, int(np.int64(BY_SIGNAL)), index, time, rows, values, row)
         row += 1
-    if counts[SIDE] == 0:
-        if long:
-            _enter(state, counts, spec, choice, 1, market, index, time)
-        elif short:
-            _enter(state, counts, spec, choice, -1, market, index, time)
+    if counts[SIDE] == 0 and (long or short):
+        _enter(state, counts, spec, choice, 1 if long else -1, market, index, time)
     return row
 
 
-@compiled()
+@compiled(allocates=False)
 def _bar(
     state: Floats,
     counts: Integers,
@@ -269,7 +272,7 @@ def _bar(
 ) -> int:
     """Do one bar in the order of the document. Return the next free row."""
     # At the open: protective levels that the price has jumped over, otherwise the last bar's signals.
-    reason = -1
+    reason = NOTHING
     if counts[SIDE] != 0:
         side = float(counts[SIDE])
         if side * open_ <= side * state[MARGIN_LEVEL]:
@@ -280,7 +283,7 @@ def _bar(
             reason = BY_TRAILING_STOP
         elif side * open_ >= side * state[TARGET_LEVEL]:
             reason = BY_TAKE_PROFIT
-    if reason >= 0:
+    if reason != NOTHING:
         _exit(state, counts, spec, open_, reason, index, opening, rows, values, row)
         row += 1
     elif choice[FILL_AT_CLOSE] == 0:
@@ -293,21 +296,25 @@ def _bar(
         side = float(counts[SIDE])
         worst = low if side > 0.0 else high
         best = high if side > 0.0 else low
-        stop = state[STOP_LEVEL]
         reason = BY_STOP_LOSS
+        stop = state[STOP_LEVEL]
         if side * state[TRAILING_LEVEL] > side * stop:
-            stop = state[TRAILING_LEVEL]
             reason = BY_TRAILING_STOP
+            stop = state[TRAILING_LEVEL]
         if side * worst <= side * state[MARGIN_LEVEL]:
-            _exit(state, counts, spec, state[MARGIN_LEVEL], BY_LIQUIDATION, index, closing, rows, values, row)
-            row += 1
+            reason = BY_LIQUIDATION
+            market = state[MARGIN_LEVEL]
         elif side * worst <= side * stop:
             # On the entry bar, slippage may leave the level beyond the open: then the open fills.
             market = side * min(side * open_, side * stop)
-            _exit(state, counts, spec, market, reason, index, closing, rows, values, row)
-            row += 1
         elif side * best >= side * state[TARGET_LEVEL]:
-            _exit(state, counts, spec, state[TARGET_LEVEL], BY_TAKE_PROFIT, index, closing, rows, values, row)
+            reason = BY_TAKE_PROFIT
+            market = state[TARGET_LEVEL]
+        else:
+            reason = NOTHING
+            market = 0.0
+        if reason != NOTHING:
+            _exit(state, counts, spec, market, reason, index, closing, rows, values, row)
             row += 1
 
     # At the close: the trailing level learns of this bar only now, and holds from the next.
@@ -328,7 +335,7 @@ def _bar(
     return row
 
 
-@compiled()
+@compiled(allocates=False)
 def _flags(entry_long: Flags, exit_long: Flags, entry_short: Flags, exit_short: Flags, i: int) -> int:
     """Return the signals of one bar as a sum of codes."""
     signals: int = (
@@ -338,6 +345,102 @@ def _flags(entry_long: Flags, exit_long: Flags, entry_short: Flags, exit_short: 
         + EXIT_SHORT * exit_short[i]
     )
     return signals
+
+
+@compiled(allocates=False)
+def _quiet_without_position(longs: Flags, shorts: Flags, equity: Floats, balance: float) -> int:
+    """Return on how many bars nothing is opened, and mark them. Flags are those that would fill there."""
+    n = len(longs)
+    quiet = 0
+    while quiet + BLOCK <= n:
+        found = False
+        for k in range(BLOCK):
+            found |= longs[quiet + k] | shorts[quiet + k]
+        if found:
+            break
+        quiet += BLOCK
+    for k in range(quiet, n):
+        if longs[k] or shorts[k]:
+            break
+        quiet += 1
+    equity[:quiet] = balance
+    return quiet
+
+
+@compiled(allocates=False)
+def _quiet_long(
+    state: Floats,
+    spec: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    exits: Flags,
+    reversals: Flags,
+    equity: Floats,
+) -> int:
+    """Return on how many bars a long position stays untouched, and mark them."""
+    paid = state[BALANCE] - state[ENTRY_FEE]
+    quantity = state[QUANTITY]
+    entry_price = state[ENTRY_PRICE]
+    highest = state[HIGHEST]
+    lowest = state[LOWEST]
+    trailing = spec[TRAILING_STOP] > 0.0
+    floor = max(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
+    ceiling = state[TARGET_LEVEL]
+    quiet = len(close)
+    for k in range(len(close)):
+        if low[k] <= floor or high[k] >= ceiling or exits[k] or reversals[k]:
+            quiet = k
+            break
+        equity[k] = paid + quantity * (close[k] - entry_price)
+        if low[k] < lowest:
+            lowest = low[k]
+        if high[k] > highest:
+            highest = high[k]
+            if trailing:
+                state[TRAILING_LEVEL] = highest * (1.0 - spec[TRAILING_STOP])
+                floor = max(floor, state[TRAILING_LEVEL])
+    state[HIGHEST] = highest
+    state[LOWEST] = lowest
+    return quiet
+
+
+@compiled(allocates=False)
+def _quiet_short(
+    state: Floats,
+    spec: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    exits: Flags,
+    reversals: Flags,
+    equity: Floats,
+) -> int:
+    """Return on how many bars a short position stays untouched, and mark them."""
+    paid = state[BALANCE] - state[ENTRY_FEE]
+    quantity = -state[QUANTITY]
+    entry_price = state[ENTRY_PRICE]
+    highest = state[HIGHEST]
+    lowest = state[LOWEST]
+    trailing = spec[TRAILING_STOP] > 0.0
+    floor = state[TARGET_LEVEL]
+    ceiling = min(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
+    quiet = len(close)
+    for k in range(len(close)):
+        if low[k] <= floor or high[k] >= ceiling or exits[k] or reversals[k]:
+            quiet = k
+            break
+        equity[k] = paid + quantity * (close[k] - entry_price)
+        if high[k] > highest:
+            highest = high[k]
+        if low[k] < lowest:
+            lowest = low[k]
+            if trailing:
+                state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
+                ceiling = min(ceiling, state[TRAILING_LEVEL])
+    state[HIGHEST] = highest
+    state[LOWEST] = lowest
+    return quiet
 
 
 _ROWS = types.Array(types.int64, 2, "C")
@@ -365,7 +468,8 @@ _VALUES = types.Array(types.float64, 2, "C")
         FLOATS,
         _ROWS,
         _VALUES,
-    )
+    ),
+    allocates=False,
 )
 def simulate(
     state: Floats,
@@ -412,15 +516,16 @@ def simulate(
     int
         Trades closed. The bars are done when the state's next bar is `stop`; otherwise the rows are full.
     """
-    row = 0
+    row = int(np.int64(0))
     room = len(rows) - CLOSINGS_PER_BAR
     start = counts[NEXT_BAR] - offset
     end = stop - offset
     i = start
     lag = 1 - choice[FILL_AT_CLOSE]
-    longs = choice[LONG_ALLOWED] != 0
-    shorts = choice[SHORT_ALLOWED] != 0
-    trailing = spec[TRAILING_STOP] > 0.0
+    longs_allowed = choice[LONG_ALLOWED] != 0
+    shorts_allowed = choice[SHORT_ALLOWED] != 0
+    longs = entry_long if longs_allowed else entry_short
+    shorts = entry_short if shorts_allowed else entry_long
     while i < end and row <= room:
         row = _bar(
             state,
@@ -442,67 +547,39 @@ def simulate(
         equity[i - start] = state[EQUITY]
         i += 1
 
-        # The bars ahead on which nothing can fill. What they do to the state is written back at their end;
-        # the flags of the bar before are read from the columns, since at least one bar lies behind.
-        ahead = i
+        # The bars ahead on which nothing can fill. The flags of the bar before the next one are read from the
+        # columns: a bar of this window lies behind.
         if counts[SIDE] == 0:
-            balance = state[BALANCE]
-            while i < end and not ((longs and entry_long[i - lag]) or (shorts and entry_short[i - lag])):
-                i += 1
-            equity[ahead - start : i - start] = balance
-        else:
-            side = float(counts[SIDE])
-            signed = counts[SIDE] * state[QUANTITY]
-            paid = state[BALANCE] - state[ENTRY_FEE]
-            entry_price = state[ENTRY_PRICE]
-            highest = state[HIGHEST]
-            lowest = state[LOWEST]
-            stop_level = side * max(
-                side * state[MARGIN_LEVEL], side * state[STOP_LEVEL], side * state[TRAILING_LEVEL]
+            quiet = _quiet_without_position(
+                longs[i - lag : end - lag], shorts[i - lag : end - lag], equity[i - start :], state[BALANCE]
             )
-            if side > 0.0:
-                floor = stop_level
-                ceiling = state[TARGET_LEVEL]
-                while i < end:
-                    if (
-                        low[i] <= floor
-                        or high[i] >= ceiling
-                        or exit_long[i - lag]
-                        or (shorts and entry_short[i - lag])
-                    ):
-                        break
-                    if high[i] > highest:
-                        highest = high[i]
-                        if trailing:
-                            state[TRAILING_LEVEL] = highest * (1.0 - spec[TRAILING_STOP])
-                            floor = max(floor, state[TRAILING_LEVEL])
-                    lowest = min(lowest, low[i])
-                    equity[i - start] = paid + signed * (close[i] - entry_price)
-                    i += 1
-            else:
-                floor = state[TARGET_LEVEL]
-                ceiling = stop_level
-                while i < end:
-                    if (
-                        low[i] <= floor
-                        or high[i] >= ceiling
-                        or exit_short[i - lag]
-                        or (longs and entry_long[i - lag])
-                    ):
-                        break
-                    if low[i] < lowest:
-                        lowest = low[i]
-                        if trailing:
-                            state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
-                            ceiling = min(ceiling, state[TRAILING_LEVEL])
-                    highest = max(highest, high[i])
-                    equity[i - start] = paid + signed * (close[i] - entry_price)
-                    i += 1
-            state[HIGHEST] = highest
-            state[LOWEST] = lowest
-            counts[HELD_BARS] += i - ahead
-            counts[BARS_IN_POSITION] += i - ahead
-        if i > ahead:
+        elif counts[SIDE] > 0:
+            quiet = _quiet_long(
+                state,
+                spec,
+                high[i:end],
+                low[i:end],
+                close[i:end],
+                exit_long[i - lag : end - lag],
+                (shorts if shorts_allowed else exit_long)[i - lag : end - lag],
+                equity[i - start :],
+            )
+        else:
+            quiet = _quiet_short(
+                state,
+                spec,
+                high[i:end],
+                low[i:end],
+                close[i:end],
+                exit_short[i - lag : end - lag],
+                (longs if longs_allowed else exit_short)[i - lag : end - lag],
+                equity[i - start :],
+            )
+        if quiet > 0:
+            i += quiet
+            if counts[SIDE] != 0:
+                counts[HELD_BARS] += quiet
+                counts[BARS_IN_POSITION] += quiet
             counts[PENDING] = _flags(entry_long, exit_long, entry_short, exit_short, i - 1)
             state[EQUITY] = equity[i - 1 - start]
     if i > start:
@@ -512,7 +589,7 @@ def simulate(
     return row
 
 
-@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, _ROWS, _VALUES))
+@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, _ROWS, _VALUES), allocates=False)
 def close_out(state: Floats, counts: Integers, spec: Floats, rows: Integers, values: Floats) -> None:
     """Close the open position at the last close into row 0 of a ledger, and mark the equity."""
     _exit(
@@ -520,11 +597,11 @@ def close_out(state: Floats, counts: Integers, spec: Floats, rows: Integers, val
         counts,
         spec,
         state[LAST_CLOSE],
-        AT_END_OF_DATA,
+        int(np.int64(AT_END_OF_DATA)),
         counts[NEXT_BAR] - 1,
         counts[LAST_TIME],
         rows,
         values,
-        0,
+        int(np.int64(0)),
     )
     state[EQUITY] = state[BALANCE]

@@ -83,7 +83,7 @@ def drawdown_at(equity: Floats, indices: Integers, initial: float) -> Floats:
     return drawdown
 
 
-@compiled(types.void(FLOATS_IN, types.int64, INTEGERS))
+@compiled(types.void(FLOATS_IN, types.int64, INTEGERS), allocates=False)
 def _extremes(values: Floats, buckets: int, found: Integers) -> None:
     n = len(values)
     for bucket in range(buckets):
@@ -102,7 +102,7 @@ def _extremes(values: Floats, buckets: int, found: Integers) -> None:
         found[4 * bucket + 3] = end - 1
 
 
-@compiled(types.void(FLOATS_IN, INTEGERS_IN, types.float64, FLOATS))
+@compiled(types.void(FLOATS_IN, INTEGERS_IN, types.float64, FLOATS), allocates=False)
 def _peaks(equity: Floats, indices: Integers, initial: float, peaks: Floats) -> None:
     peak = initial
     i = 0

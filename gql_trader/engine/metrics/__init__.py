@@ -5,8 +5,8 @@ those of UTC days, the risk-free rate is 0, and standard deviations have one deg
 values.
 """
 
-from gql_trader.engine.metrics.daily import DailyCurve, daily_curve
+from gql_trader.engine.metrics.daily import CALENDAR_DAYS, DailyCurve, daily_curve
 from gql_trader.engine.metrics.drawdowns import Drawdown, drawdown
 from gql_trader.engine.metrics.summary import Metrics, compute
 
-__all__ = ["DailyCurve", "Drawdown", "Metrics", "compute", "daily_curve", "drawdown"]
+__all__ = ["CALENDAR_DAYS", "DailyCurve", "Drawdown", "Metrics", "compute", "daily_curve", "drawdown"]

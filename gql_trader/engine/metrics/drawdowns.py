@@ -64,7 +64,7 @@ def ulcer_index(values: Floats, initial: float) -> float:
 _WORST = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
 
 
-@compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64))
+@compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64), allocates=False)
 def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int]:
     # One division for each peak, not for each bar: below one peak the lowest equity is the deepest loss,
     # and division does not change that order.

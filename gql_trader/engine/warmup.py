@@ -1,0 +1,38 @@
+"""Machine code made ready before a user waits for it."""
+
+import numpy as np
+
+from gql_trader.engine import indicators, metrics, sampling, simulation
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.signals import Signals
+
+_CAPITAL = 1_000.0
+_DAY = 86_400_000
+
+
+def warm_up() -> None:
+    """Compile every loop of the engine, or load it from the cache, and run a small backtest through it.
+
+    Signatures are explicit, so that importing compiles or loads; the run proves that it works, which an
+    unwritable or damaged cache would otherwise show to the first user. Takes a few seconds with an empty
+    cache and about half a second with a full one. A worker calls it before it takes jobs.
+
+    Raises
+    ------
+    RuntimeError
+        If the loops do not give the result known beforehand.
+    """
+    indicators.warm_up()
+    prices = np.array([100.0, 100.0, 120.0, 90.0, 90.0])
+    time = _DAY * np.arange(5, dtype=np.int64)
+    bars = Bars(time, prices, prices, prices, prices, np.ones(5), _DAY)
+    signals = Signals.none(5)
+    signals.entry_long[0] = True
+    free = ExecutionSpec(maker_fee=0.0, taker_fee=0.0, stop_loss=0.1)
+    result = simulation.run(bars, signals, free, _CAPITAL)
+    measured = metrics.compute(result, bars, metrics.CALENDAR_DAYS)
+    chosen = sampling.downsample_indices(result.equity, 4)
+    drawdowns = sampling.drawdown_at(result.equity, chosen, _CAPITAL)
+    if (measured.trades, measured.max_drawdown, float(drawdowns.max())) != (1, 0.25, 0.25):
+        raise RuntimeError(f"the engine's machine code computes wrongly: {measured}")

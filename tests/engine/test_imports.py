@@ -1,0 +1,22 @@
+"""What describes the engine costs nothing to import; what computes is made ready at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gql_trader.engine.warmup import warm_up
+
+
+@pytest.mark.parametrize(
+    "module", ["bars", "execution", "signals", "ledger", "results", "version", "indicators", "rules"]
+)
+def test_descriptions_do_not_import_the_compiler(module: str) -> None:
+    code = (
+        f"import sys, gql_trader.engine.{module}; sys.exit(bool({{'numba', 'talib'}} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_warming_up_runs_the_whole_engine() -> None:
+    warm_up()
