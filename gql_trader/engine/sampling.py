@@ -1,10 +1,11 @@
-"""Fewer points of a long curve for a chart, without losing what the eye looks for."""
+"""Fewer points of a long curve for a chart, without losing what the eye looks for.
+
+Numpy alone, since the process that serves the API draws charts and loads no compiled code.
+"""
 
 import numpy as np
-from numba import types
 
 from gql_trader.engine.bars import Floats, Integers
-from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
 
 FEWEST_POINTS = 4
 
@@ -36,10 +37,17 @@ def downsample_indices(values: Floats, max_points: int) -> Integers:
         raise ValueError(f"a curve needs at least {FEWEST_POINTS} points; got {max_points}")
     if len(values) <= max_points:
         return np.arange(len(values), dtype=np.int64)
-    buckets = max_points // FEWEST_POINTS
-    found = np.empty(buckets * FEWEST_POINTS, dtype=np.int64)
-    _extremes(np.require(values, np.float64, ("C", "A")), buckets, found)
-    return np.unique(found)
+    size = -(-len(values) // (max_points // FEWEST_POINTS))
+    whole = len(values) // size * size
+    firsts = np.arange(0, len(values), size, dtype=np.int64)
+    lasts = np.append(firsts[1:], len(values)) - 1
+    shares = values[:whole].reshape(-1, size)
+    lowest = firsts[: len(shares)] + shares.argmin(axis=1)
+    highest = firsts[: len(shares)] + shares.argmax(axis=1)
+    if whole < len(values):
+        lowest = np.append(lowest, whole + values[whole:].argmin())
+        highest = np.append(highest, whole + values[whole:].argmax())
+    return np.unique(np.concatenate((firsts, lowest, highest, lasts)))
 
 
 def downsample(time: Integers, values: Floats, max_points: int) -> tuple[Integers, Floats]:
@@ -75,39 +83,6 @@ def drawdown_at(equity: Floats, indices: Integers, initial: float) -> Floats:
     float64[m]
         1 − equity / highest equity so far, in [0, 1].
     """
-    peaks = np.empty(len(indices))
-    _peaks(
-        np.require(equity, np.float64, ("C", "A")), np.require(indices, np.int64, ("C", "A")), initial, peaks
-    )
+    peaks = np.maximum(np.maximum.accumulate(equity), initial)[indices]
     drawdown: Floats = 1.0 - equity[indices] / peaks
     return drawdown
-
-
-@compiled(types.void(FLOATS_IN, types.int64, INTEGERS), allocates=False)
-def _extremes(values: Floats, buckets: int, found: Integers) -> None:
-    n = len(values)
-    for bucket in range(buckets):
-        first = bucket * n // buckets
-        end = (bucket + 1) * n // buckets
-        lowest = first
-        highest = first
-        for i in range(first, end):
-            if values[i] < values[lowest]:
-                lowest = i
-            if values[i] > values[highest]:
-                highest = i
-        found[4 * bucket] = first
-        found[4 * bucket + 1] = lowest
-        found[4 * bucket + 2] = highest
-        found[4 * bucket + 3] = end - 1
-
-
-@compiled(types.void(FLOATS_IN, INTEGERS_IN, types.float64, FLOATS), allocates=False)
-def _peaks(equity: Floats, indices: Integers, initial: float, peaks: Floats) -> None:
-    peak = initial
-    i = 0
-    for k in range(len(indices)):
-        while i <= indices[k]:
-            peak = max(peak, equity[i])
-            i += 1
-        peaks[k] = peak
