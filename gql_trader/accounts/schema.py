@@ -39,6 +39,9 @@ register_enum(
 )
 
 
+AUTH_SCHEME = "Bearer"
+
+
 @visible("the user, and administrators")
 @strawberry.type(description="A person or program with an account.")
 class User(Node):
@@ -69,7 +72,9 @@ class User(Node):
 class SignupInput:
     """Input of signup."""
 
-    username: str = strawberry.field(description="3 to 32 letters, digits and underscores; unique, ignoring case.")
+    username: str = strawberry.field(
+        description="3 to 32 letters, digits and underscores; unique, ignoring case."
+    )
     email: str = strawberry.field(description="E-mail address; unique, ignoring case.")
     password: str = strawberry.field(
         description="At least 12 characters with upper case, lower case, a digit and a special character."
@@ -82,7 +87,8 @@ class SignupPayload:
     """Payload of signup."""
 
     status: UserStatus | None = strawberry.field(
-        default=None, description="PENDING until an administrator approves; ACTIVE where the server needs no approval."
+        default=None,
+        description="PENDING until an administrator approves; ACTIVE where the server needs no approval.",
     )
     message: str | None = strawberry.field(default=None, description="What happens next, for people.")
     errors: list[UserError] = strawberry.field(
@@ -104,7 +110,8 @@ class AuthPayload:
     """Payload of login."""
 
     access_token: str | None = strawberry.field(
-        default=None, description="Send it as `Authorization: Bearer …`, over WebSocket in connection_init's payload."
+        default=None,
+        description="Send it as `Authorization: Bearer …`, over WebSocket in connection_init's payload.",
     )
     token_type: str | None = strawberry.field(default=None, description="Always Bearer.")
     expires_at: datetime | None = strawberry.field(default=None, description="When the access token ends.")
@@ -131,7 +138,9 @@ class AccountQuery:
 class AccountMutation:
     """Mutations of the account domain."""
 
-    @mutation(SignupPayload, None, "Make a new account. It can be used once an administrator has approved it.")
+    @mutation(
+        SignupPayload, None, "Make a new account. It can be used once an administrator has approved it."
+    )
     async def signup(
         self,
         info: Info,
@@ -167,7 +176,7 @@ class AccountMutation:
                 uow, services.passwords, services.tokens, input.login, input.password
             )
         return AuthPayload(
-            access_token=token, token_type="Bearer", expires_at=expires_at, user=User.from_record(user)
+            access_token=token, token_type=AUTH_SCHEME, expires_at=expires_at, user=User.from_record(user)
         )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
@@ -10,7 +11,15 @@ from gql_trader.accounts import repository
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.types import Authenticated, SignupSpec, UserRecord, UserStatus
 from gql_trader.core.actor import Actor, Role
-from gql_trader.core.errors import Conflict, DomainError, DomainErrors, ErrorCode, Forbidden, InvalidInput, NotFound
+from gql_trader.core.errors import (
+    Conflict,
+    DomainError,
+    DomainErrors,
+    ErrorCode,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+)
 from gql_trader.core.ids import UserId, uuid7
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens, InvalidAccessToken
@@ -111,9 +120,7 @@ async def sign_up(
     return status
 
 
-async def create_user(
-    uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSpec, role: Role
-) -> UserRecord:
+async def create_user(uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSpec, role: Role) -> UserRecord:
     """Create an active user with a role; for the command line, where the operator decides.
 
     Raises
@@ -224,7 +231,7 @@ async def find_user(uow: UnitOfWork, user_id: UserId) -> UserRecord | None:
 
 async def _new_user(
     uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSpec, role: Role, status: UserStatus
-) -> dict[str, object]:
+) -> dict[str, Any]:
     problems: list[DomainError] = []
     email = ""
     try:

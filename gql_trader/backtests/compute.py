@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
 from gql_trader.backtests.ledger import encode_ledger
 from gql_trader.backtests.lifecycle import Outcome
 from gql_trader.backtests.progress import MEASURE, SIGNALS, SIMULATE, Stage
@@ -64,19 +62,15 @@ def compute(run: RunInput, report: Report) -> Outcome:
     result = simulation.run(bars, signals, run.execution, run.initial_capital, run.start, advanced)
     del signals
     traded_bars = bars.slice(run.start, len(bars))
-    measured = metrics.compute(result, traded_bars, run.annual_days)
+    daily = metrics.daily_curve(
+        traded_bars.time, result.equity, bars.interval, run.initial_capital, run.annual_days
+    )
+    measured = metrics.compute(result, traded_bars, run.annual_days, daily)
     report(MEASURE, 0.5, int(bars.time[-1]), result.final_equity)
-    day_start, day_equity = metrics.daily_equity(traded_bars.time, result.equity, traded_bars.interval)
     return Outcome(
         metrics=_columns(measured),
-        equity=encode_columns(
-            {
-                "time": traded_bars.time,
-                "equity": result.equity,
-                "initial": np.array([run.initial_capital]),
-            }
-        ),
-        daily=encode_columns({"time": day_start, "equity": day_equity}),
+        equity=encode_columns({"time": traded_bars.time, "equity": result.equity}),
+        daily=encode_columns({"time": daily.time, "equity": daily.value, "return": daily.returns}),
         ledger=encode_ledger(result.ledger),
         bars=traded,
         content_hash=run.content_hash,

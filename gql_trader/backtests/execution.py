@@ -22,7 +22,11 @@ def check_execution(spec: ExecutionSpec) -> list[DomainError]:
 
 
 def _problems(spec: ExecutionSpec) -> Iterator[tuple[tuple[str, ...], str]]:
-    for name, rate in (("makerFee", spec.maker_fee), ("takerFee", spec.taker_fee), ("slippage", spec.slippage)):
+    for name, rate in (
+        ("makerFee", spec.maker_fee),
+        ("takerFee", spec.taker_fee),
+        ("slippage", spec.slippage),
+    ):
         if not 0 <= rate <= MAXIMUM_RATE:
             yield (name,), f"{name} is a fraction between 0 and {MAXIMUM_RATE}; got {rate:g}."
     for name, distance in (("stopLoss", spec.stop_loss), ("trailingStop", spec.trailing_stop)):
@@ -33,7 +37,8 @@ def _problems(spec: ExecutionSpec) -> Iterator[tuple[tuple[str, ...], str]]:
         if not (0 < spec.take_profit < highest):
             yield (
                 ("takeProfit",),
-                f"takeProfit is a fraction between 0 and {highest:g}, such as 0.04 for 4 %; got {spec.take_profit:g}.",
+                f"takeProfit is a fraction between 0 and {highest:g}, such as 0.04 for 4 %; "
+                f"got {spec.take_profit:g}.",
             )
     value = spec.sizing.value
     name = _SIZING_NAMES[spec.sizing.kind]

@@ -54,7 +54,9 @@ def _condition(query: BacktestQuery) -> ColumnElement[bool]:
         parts.append(BacktestRow.tags.overlap(list(query.tags)))
     if query.asset is not None:
         base = aliased(AssetRow)
-        markets = select(MarketRow.id).join(base, MarketRow.base_id == base.id).where(base.symbol.in_(query.asset))
+        markets = (
+            select(MarketRow.id).join(base, MarketRow.base_id == base.id).where(base.symbol.in_(query.asset))
+        )
         parts.append(BacktestRow.market_id.in_(markets))
     if query.market is not None:
         parts.append(BacktestRow.market_id.in_(select(MarketRow.id).where(_named(query.market))))

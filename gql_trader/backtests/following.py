@@ -4,7 +4,8 @@ Events come from the run's stream. The database has the last word: a run's end i
 was never published because Redis was away or a worker died between commit and publication.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,8 @@ from gql_trader.backtests import repository
 from gql_trader.backtests.types import RunStatus, stream_of
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import NotFound
-from gql_trader.infra.event_streams import START, EventStreams, EventTransportError
+from gql_trader.infra.event_streams import BEGINNING, EventStreams, EventTransportError
+from gql_trader.infra.stream_reader import cursor_position
 from gql_trader.infra.unit_of_work import UnitOfWorkFactory
 
 RECHECK_SECONDS = 2.0
@@ -48,7 +50,7 @@ class News:
 
 async def follow(
     unit_of_work: UnitOfWorkFactory, events: EventStreams, actor: Actor, backtest_id: UUID, after: str | None
-) -> AsyncIterator[News]:
+) -> AsyncGenerator[News, None]:
     """Yield the present state, or with ``after`` what was missed since, then every event to the end.
 
     Raises
@@ -71,36 +73,35 @@ async def follow(
     try:
         newest = await events.last_cursor(stream)
     except EventTransportError:
-        newest = START
+        newest = BEGINNING
+    feed = events.follow(stream, newest if after is None else after, idle_seconds=RECHECK_SECONDS)
     row = await present()
-    cursor = newest
-    if after is not None:
-        events.check_cursor(after)
-        cursor = after
+    cursor, progress = newest if after is None else after, 0.0
     ended = RunStatus(row.status).is_final
-    if after is None or (ended and not events.is_before(after, newest)):
-        # Without events to replay, an ended run is told from the database alone.
+    missed = after is not None and cursor_position(after) < cursor_position(newest)
+    if after is None or (ended and not missed):
         yield _state(row, cursor)
         if ended:
             return
-    progress = row.progress if after is None else 0.0
-    async for event in events.follow(stream, cursor, idle_seconds=RECHECK_SECONDS):
-        if event is None:
-            row = await present()
-            if RunStatus(row.status).is_final:
-                yield _state(row, cursor)
+        progress = row.progress
+    async with aclosing(feed):
+        async for event in feed:
+            if event is None:
+                row = await present()
+                if RunStatus(row.status).is_final:
+                    yield _state(row, cursor)
+                    return
+                continue
+            cursor = event.cursor
+            status = RunStatus(event.data["status"])
+            if status.is_final:
+                yield _state(await present(), cursor)
                 return
-            continue
-        cursor = event.cursor
-        status = RunStatus(event.data["status"])
-        if status.is_final:
-            yield _state(await present(), cursor)
-            return
-        if status is RunStatus.RUNNING and 0 < event.data["progress"] < progress:
-            # Older than the state that was told first.
-            continue
-        progress = event.data["progress"]
-        yield News(cursor, status, progress, event.data.get("barTime"), event.data.get("equity"))
+            if status is RunStatus.RUNNING and 0 < event.data["progress"] < progress:
+                # Older than the state that was told first.
+                continue
+            progress = event.data["progress"]
+            yield News(cursor, status, progress, event.data.get("barTime"), event.data.get("equity"))
 
 
 def _state(row: Row[Any], cursor: str) -> News:

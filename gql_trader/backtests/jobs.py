@@ -10,10 +10,11 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
-from gql_trader.backtests import lifecycle, service
-from gql_trader.backtests.compute import RunInput, compute
+from gql_trader.backtests import lifecycle
+from gql_trader.backtests.compute import compute
 from gql_trader.backtests.lifecycle import Outcome
 from gql_trader.backtests.progress import LOAD, Progress, RunStopped
+from gql_trader.backtests.running import load_input
 from gql_trader.backtests.types import QUEUE, Claim
 from gql_trader.core.errors import DomainError
 from gql_trader.infra.job_queue import JobTransportError
@@ -64,7 +65,7 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
 
 async def _outcome(runtime: Runtime, row: Row[Any], progress: Progress) -> Outcome:
     async with runtime.unit_of_work() as uow:
-        run: RunInput = await service.load_input(uow, runtime.arrays, row)
+        run = await load_input(uow, runtime.arrays, row)
     progress.report(LOAD, 1.0)
     try:
         return await asyncio.to_thread(compute, run, progress.report)
@@ -124,9 +125,8 @@ async def _settle(runtime: Runtime, change: Callable[[UnitOfWork], Awaitable[boo
         return await change(uow)
 
 
-async def sweep(ctx: dict[str, Any]) -> None:
+async def sweep(runtime: Runtime) -> None:
     """Queue again what dead workers were at, and what the queue has lost. Any worker may, at any time."""
-    runtime: Runtime = ctx["runtime"]
     async with runtime.unit_of_work() as uow:
         taken_over = await lifecycle.take_over_expired(uow)
         stale = await lifecycle.stale_dispatches(uow, STALE_SECONDS)

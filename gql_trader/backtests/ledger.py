@@ -55,7 +55,9 @@ class LedgerRows:
 
     def take(self, chosen: NDArray[Any] | slice) -> "LedgerRows":
         """Return the trades at the given positions, or where a mask is true."""
-        return LedgerRows(self.number[chosen], {name: column[chosen] for name, column in self.columns.items()})
+        return LedgerRows(
+            self.number[chosen], {name: column[chosen] for name, column in self.columns.items()}
+        )
 
     def tuples(self) -> Iterator[tuple[Any, ...]]:
         """Yield each trade as plain values: its number, then the values of `COLUMNS`."""
@@ -130,7 +132,9 @@ class LedgerWindow:
                 first = max(first, last - self.page.limit)
             else:
                 last = min(last, first + self.page.limit)
-        return range((first - 1) // SEGMENT_ROWS, (last - 1) // SEGMENT_ROWS + 1) if first <= last else range(0)
+        return (
+            range((first - 1) // SEGMENT_ROWS, (last - 1) // SEGMENT_ROWS + 1) if first <= last else range(0)
+        )
 
 
 def window(page: PageRequest) -> LedgerWindow:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Row
 from strawberry.dataloader import DataLoader
@@ -55,11 +54,8 @@ class BacktestLoaders:
             async with self._context.uow() as uow:
                 encoded = await repository.ledger_segments(uow.session, wanted)
         return [
-            decode_segments({number: encoded[key.backtest_id, number] for number in range(key.first, key.stop)})
+            decode_segments(
+                {number: encoded[key.backtest_id, number] for number in range(key.first, key.stop)}
+            )
             for key in keys
         ]
-
-
-def drawdown(equity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the fall from the running peak at each point, float64[n], in [0, 1]."""
-    return 1.0 - equity / np.maximum.accumulate(equity)

@@ -115,7 +115,7 @@ class Progress:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def publish(self) -> None:
-        """Publish what is reported until `close`; after a failure drop the rest rather than hold up the run."""
+        """Publish what is reported until `close`; after a failure drop the rest, to not hold up the run."""
         reachable = True
         while (event := await self._queue.get()) is not None:
             if reachable:

@@ -22,7 +22,9 @@ async def backtest(session: AsyncSession, user_id: UserId, backtest_id: UUID) ->
     return (await session.execute(statement)).one_or_none()
 
 
-async def backtests_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+async def backtests_by_ids(
+    session: AsyncSession, user_id: UserId, ids: Sequence[UUID]
+) -> dict[UUID, Row[Any]]:
     """Return those of the backtests that are this user's, by id."""
     statement = select(*_COLUMNS).where(BacktestRow.id.in_(ids), BacktestRow.user_id == user_id)
     return {row.id: row for row in await session.execute(statement)}
@@ -83,7 +85,7 @@ async def curves(session: AsyncSession, ids: Sequence[UUID], column: str) -> dic
     statement = select(BacktestCurveRow.backtest_id, getattr(BacktestCurveRow, column)).where(
         BacktestCurveRow.backtest_id.in_(ids)
     )
-    return {key: data for key, data in (await session.execute(statement)).tuples()}
+    return dict(list((await session.execute(statement)).tuples()))
 
 
 async def ledger_segments(

@@ -1,6 +1,7 @@
 """GraphQL resolvers of the backtest domain."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -38,16 +39,19 @@ from gql_trader.gql.scalars import JSON
 from gql_trader.infra.keyset import page_request
 from gql_trader.market_data.loaders import MarketDataLoaders
 from gql_trader.market_data.schema import Asset, Market
+from gql_trader.market_data.types import MarketRecord
 from gql_trader.strategies.loaders import StrategyLoaders
 from gql_trader.strategies.schema import Strategy
 
 MaxPoints = Annotated[
     int | None,
     strawberry.argument(
-        description="Thin the curve to about this many points, keeping every bucket's extremes; 2 to 100,000."
+        description="Thin the curve to at most this many points, keeping what stands out; 4 to 100,000."
     ),
 ]
-Where = Annotated[BacktestFilter | None, strawberry.argument(description="Which backtests to list; none: all.")]
+Where = Annotated[
+    BacktestFilter | None, strawberry.argument(description="Which backtests to list; none: all.")
+]
 OrderBy = Annotated[
     list[BacktestOrder] | None,
     strawberry.argument(description="Orderings, the most important first; none: the newest first."),
@@ -56,7 +60,9 @@ BacktestID = Annotated[strawberry.ID, strawberry.argument(description="The backt
 
 
 @visible(OWNER)
-@strawberry.type(description="A strategy run over history: what was asked for, how far it is, and its results.")
+@strawberry.type(
+    description="A strategy run over history: what was asked for, how far it is, and its results."
+)
 class Backtest(Node):
     """A backtest of the viewer."""
 
@@ -126,12 +132,19 @@ class Backtest(Node):
 
     @strawberry.field(description="The market it was run on.")
     async def market(self, info: Info) -> Market:
-        return await info.context.loaders(MarketDataLoaders).market.load(self.row.market_id)
+        return Market.from_record(await self._market(info))
 
     @strawberry.field(description="The market's base asset.")
     async def asset(self, info: Info) -> Asset:
+        market = await self._market(info)
+        asset = await info.context.loaders(MarketDataLoaders).asset.load(market.base_id)
+        assert asset is not None, "the foreign key keeps it"
+        return Asset.from_record(asset)
+
+    async def _market(self, info: Info) -> MarketRecord:
         market = await info.context.loaders(MarketDataLoaders).market.load(self.row.market_id)
-        return await info.context.loaders(MarketDataLoaders).asset.load(market.base_id)
+        assert market is not None, "the foreign key keeps it"
+        return market
 
     @strawberry.field(description="Every closed trade, oldest first; null until the run has completed.")
     async def ledger(
@@ -152,9 +165,7 @@ class Backtest(Node):
         chosen = LedgerFilter(side, exit_reason)
         loader = info.context.loaders(BacktestLoaders).ledger
         needed = wanted.segments(self.row.trades, chosen)
-        page = cut_page(
-            await loader.load(LedgerKey(self.row.id, needed.start, needed.stop)), wanted, chosen
-        )
+        page = cut_page(await loader.load(LedgerKey(self.row.id, needed.start, needed.stop)), wanted, chosen)
 
         async def count() -> int:
             if chosen.is_empty:
@@ -176,14 +187,18 @@ class Backtest(Node):
         if not self._completed:
             return None
         columns = await info.context.loaders(BacktestLoaders).equity.load(self.row.id)
-        return EquityColumns.from_columns(columns, max_points) if columns else None
+        return (
+            EquityColumns.from_columns(columns, float(self.row.initial_capital), max_points)
+            if columns
+            else None
+        )
 
     @strawberry.field(description="Equity and return of every UTC day; null until the run has completed.")
     async def daily(self, info: Info) -> DailyColumns | None:
         if not self._completed:
             return None
         columns = await info.context.loaders(BacktestLoaders).daily.load(self.row.id)
-        return DailyColumns.from_columns(columns, float(self.row.initial_capital)) if columns else None
+        return DailyColumns.from_columns(columns) if columns else None
 
 
 @visible(OWNER)
@@ -204,7 +219,9 @@ class BacktestEvent:
 class RunBacktestPayload:
     """Payload of runBacktest."""
 
-    backtest: Backtest | None = strawberry.field(default=None, description="The backtest, queued or completed.")
+    backtest: Backtest | None = strawberry.field(
+        default=None, description="The backtest, queued or completed."
+    )
     cached: bool = strawberry.field(
         default=False, description="True if an equal backtest had completed already and is returned at once."
     )
@@ -294,7 +311,8 @@ class BacktestsQuery:
         return await list_backtests(info, query, order_by, first, after, last, before)
 
     @strawberry.field(
-        description="One of your backtests; null if there is none with this id.", extensions=requires(Role.VIEWER)
+        description="One of your backtests; null if there is none with this id.",
+        extensions=requires(Role.VIEWER),
     )
     async def backtest(self, info: Info, id: BacktestID) -> Backtest | None:
         row = await info.context.loaders(BacktestLoaders).backtest.load(decode_id(id, "Backtest"))
@@ -308,7 +326,7 @@ class BacktestMutation:
     @mutation(
         RunBacktestPayload,
         Role.TRADER,
-        "Run a strategy over history. Returns at once with the queued backtest; follow it with `backtestProgress`.",
+        "Run a strategy over history. Answers with the queued backtest; follow it with `backtestProgress`.",
     )
     async def run_backtest(
         self, info: Info, input: Annotated[RunBacktestInput, strawberry.argument(description="What to run.")]
@@ -318,21 +336,29 @@ class BacktestMutation:
             services.settings.max_active_backtests_per_user, services.settings.max_backtest_bars
         )
         async with info.context.uow() as uow:
-            row, cached = await service.request_run(uow, info.context.viewer, input.to_request(), limits)
+            row, cached = await service.request_run(
+                uow, services.arrays, info.context.viewer, input.to_request(), limits
+            )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 
     @mutation(CancelBacktestPayload, Role.TRADER, "End a queued or running backtest without a result.")
     async def cancel_backtest(
-        self, info: Info, input: Annotated[CancelBacktestInput, strawberry.argument(description="What to cancel.")]
+        self,
+        info: Info,
+        input: Annotated[CancelBacktestInput, strawberry.argument(description="What to cancel.")],
     ) -> CancelBacktestPayload:
         key = decode_id(input.id, "Backtest")
         async with info.context.uow() as uow:
             row = await service.cancel(uow, info.context.viewer, key)
         return CancelBacktestPayload(backtest=Backtest.from_row(row))
 
-    @mutation(DeleteBacktestPayload, Role.TRADER, "Delete a backtest that has ended, with its ledger and curves.")
+    @mutation(
+        DeleteBacktestPayload, Role.TRADER, "Delete a backtest that has ended, with its ledger and curves."
+    )
     async def delete_backtest(
-        self, info: Info, input: Annotated[DeleteBacktestInput, strawberry.argument(description="What to delete.")]
+        self,
+        info: Info,
+        input: Annotated[DeleteBacktestInput, strawberry.argument(description="What to delete.")],
     ) -> DeleteBacktestPayload:
         key = decode_id(input.id, "Backtest")
         async with info.context.uow() as uow:
@@ -345,7 +371,8 @@ class BacktestSubscription:
     """Subscriptions of the backtest domain."""
 
     @strawberry.subscription(
-        description="Follow a run: its present state first, then progress, at last the whole backtest; then completes.",
+        description="Follow a run: its present state, then progress, at last the whole backtest; "
+        "then it completes.",
         extensions=requires(Role.VIEWER),
     )
     async def backtest_progress(
@@ -359,18 +386,17 @@ class BacktestSubscription:
     ) -> AsyncGenerator[BacktestEvent, None]:
         context = info.context
         key = decode_id(id, "Backtest")
-        async for news in following.follow(
-            context.uow, context.services.events, context.viewer, key, after
-        ):
-            context.forget_loaded()
-            yield BacktestEvent(
-                cursor=news.cursor,
-                status=news.status,
-                progress=news.progress,
-                bar_time=from_milliseconds(news.bar_time) if news.bar_time is not None else None,
-                equity=to_decimal(news.equity) if news.equity is not None else None,
-                backtest=Backtest.from_row(news.final) if news.final is not None else None,
-            )
+        feed = following.follow(context.uow, context.services.events, context.viewer, key, after)
+        async with aclosing(feed):
+            async for news in feed:
+                yield BacktestEvent(
+                    cursor=news.cursor,
+                    status=news.status,
+                    progress=news.progress,
+                    bar_time=from_milliseconds(news.bar_time) if news.bar_time is not None else None,
+                    equity=to_decimal(news.equity) if news.equity is not None else None,
+                    backtest=Backtest.from_row(news.final) if news.final is not None else None,
+                )
 
 
 async def resolve_backtest_nodes(info: Info, ids: Sequence[UUID]) -> list[Backtest | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import strawberry
 
+from gql_trader.backtests.models import ORDERED_METRICS
 from gql_trader.backtests.types import (
     BacktestOrderField,
     BacktestOrdering,
@@ -33,10 +34,12 @@ class SizingInput:
         default=strawberry.UNSET, description="Notional and fee together, as a fraction of equity, up to 1."
     )
     cash: Decimal | None = strawberry.field(
-        default=strawberry.UNSET, description="Notional in the quote currency; less if equity does not suffice."
+        default=strawberry.UNSET,
+        description="Notional in the quote currency; less if equity does not suffice.",
     )
     quantity: Decimal | None = strawberry.field(
-        default=strawberry.UNSET, description="Quantity in the base currency; less if equity does not suffice."
+        default=strawberry.UNSET,
+        description="Quantity in the base currency; less if equity does not suffice.",
     )
 
     def to_spec(self) -> Sizing:
@@ -61,12 +64,15 @@ class ExecutionInput:
         default=0.001, description="Fee of limit fills (take-profit), as a fraction of notional, up to 0.1."
     )
     taker_fee: float = strawberry.field(
-        default=0.001, description="Fee of market fills (signals, stops), as a fraction of notional, up to 0.1."
+        default=0.001,
+        description="Fee of market fills (signals, stops), as a fraction of notional, up to 0.1.",
     )
     slippage: float = strawberry.field(
         default=0.0, description="Price paid away by market fills, as a fraction of the price, up to 0.1."
     )
-    direction: Direction = strawberry.field(default=Direction.LONG, description="Which positions may be opened.")
+    direction: Direction = strawberry.field(
+        default=Direction.LONG, description="Which positions may be opened."
+    )
     sizing: SizingInput = strawberry.field(
         default_factory=lambda: SizingInput(equity_fraction=1.0), description="Size of a new position."
     )
@@ -74,11 +80,12 @@ class ExecutionInput:
         default=None, description="Distance of the stop from the entry price, such as 0.02; none: no stop."
     )
     take_profit: float | None = strawberry.field(
-        default=None, description="Distance of the target from the entry price, such as 0.04; none: no target."
+        default=None,
+        description="Distance of the target from the entry price, such as 0.04; none: no target.",
     )
     trailing_stop: float | None = strawberry.field(
         default=None,
-        description="Distance of the stop from the best price since entry; it moves at a bar's close; none: no stop.",
+        description="Distance of the stop from the best price since entry, moved at closes; none: no stop.",
     )
 
     def to_spec(self) -> ExecutionSpec:
@@ -120,7 +127,7 @@ class RunBacktestInput:
     )
     parameters: JSON = strawberry.field(
         default_factory=_empty_object,
-        description='Values of the strategy\'s parameters by name, such as {"fast": 20}; the rest take their defaults.',
+        description='The strategy\'s parameters by name, such as {"fast": 20}; the rest take their defaults.',
     )
     execution: ExecutionInput = strawberry.field(
         default_factory=ExecutionInput, description="How signals become fills."
@@ -159,7 +166,9 @@ def _bound(description: str) -> Any:
     return strawberry.field(default=None, description=description)
 
 
-@strawberry.input(description="Bounds of a number; all that are given must hold. An undefined figure never matches.")
+@strawberry.input(
+    description="Bounds of a number; all that are given must hold. An undefined figure never matches."
+)
 class FloatRange:
     """Bounds of a float column."""
 
@@ -193,6 +202,9 @@ def _part(description: str, name: str | None = None) -> Any:
     return strawberry.field(default=None, description=description, name=name)
 
 
+_BOUNDED = ("created_at", *ORDERED_METRICS)
+
+
 @strawberry.input(description="Which backtests to list; every part that is given must hold.")
 class BacktestFilter:
     """Input of Query.backtests."""
@@ -219,11 +231,7 @@ class BacktestFilter:
 
     def to_query(self) -> BacktestQuery:
         """Return the domain's filter."""
-        names = (
-            "created_at total_return cagr sharpe_ratio sortino_ratio calmar_ratio max_drawdown win_rate "
-            "profit_factor trades"
-        ).split()
-        bounds = {name: getattr(self, name) for name in names}
+        bounds = {name: getattr(self, name) for name in _BOUNDED}
         return BacktestQuery(
             all_of=[part.to_query() for part in self.and_ or ()],
             any_of=None if self.or_ is None else [part.to_query() for part in self.or_],
@@ -237,7 +245,9 @@ class BacktestFilter:
             interval=self.interval,
             tags=self.tag,
             ranges={
-                name: Range(each.gt, each.gte, each.lt, each.lte) for name, each in bounds.items() if each is not None
+                name: Range(each.gt, each.gte, each.lt, each.lte)
+                for name, each in bounds.items()
+                if each is not None
             },
         )
 

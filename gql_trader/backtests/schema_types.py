@@ -5,14 +5,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.ledger import LedgerRows
 from gql_trader.backtests.types import BacktestOrderField, RunStatus
 from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.errors import InvalidInput
 from gql_trader.core.money import to_decimal
+from gql_trader.engine import sampling
 from gql_trader.engine.execution import Direction, ExitReason, FillModel, Side
 from gql_trader.engine.ledger import EXIT_REASONS
 from gql_trader.gql.enums import register_enum
@@ -80,6 +81,8 @@ register_enum(
     },
 )
 
+MOST_POINTS = 100_000
+
 OWNER = "the user who requested the backtest"
 
 
@@ -96,16 +99,22 @@ class Sizing:
 
 
 @visible(OWNER)
-@strawberry.type(description="How signals become fills. Fractions are fractions, not percent: 0.02 means 2 %.")
+@strawberry.type(
+    description="How signals become fills. Fractions are fractions, not percent: 0.02 means 2 %."
+)
 class Execution:
     """Execution spec as stored."""
 
     fill: FillModel = strawberry.field(description="When a signal fills.")
-    maker_fee: float = strawberry.field(description="Fee of limit fills (take-profit), as a fraction of notional.")
+    maker_fee: float = strawberry.field(
+        description="Fee of limit fills (take-profit), as a fraction of notional."
+    )
     taker_fee: float = strawberry.field(
         description="Fee of market fills (signals, stops), as a fraction of notional."
     )
-    slippage: float = strawberry.field(description="Price paid away by market fills, as a fraction of the price.")
+    slippage: float = strawberry.field(
+        description="Price paid away by market fills, as a fraction of the price."
+    )
     direction: Direction = strawberry.field(description="Which positions may be opened.")
     sizing: Sizing = strawberry.field(description="Size of a new position.")
     stop_loss: float | None = strawberry.field(description="Distance of the stop from the entry price.")
@@ -141,9 +150,9 @@ def _metric(description: str) -> Any:
 
 @visible(OWNER)
 @strawberry.type(
-    description="""Figures of a completed run. Equity is marked to market at every close; daily figures use the last
-equity of each UTC day. Fractions are fractions, not percent. A figure that is undefined is null, never a
-stand-in such as 0 or infinity."""
+    description="Figures of a completed run. Equity is marked to market at every close; daily figures use "
+    "the last equity of each UTC day. Fractions are fractions, not percent. An undefined figure is null, "
+    "never a stand-in such as 0 or infinity."
 )
 class Metrics:
     """Metrics, version 1."""
@@ -151,7 +160,9 @@ class Metrics:
     total_return: float = _metric("Final equity over initial capital, less one.")
     cagr: float | None = _metric("Compound annual growth rate; null for less than a day or total loss.")
     annual_volatility: float | None = _metric("Standard deviation of daily returns, annualised.")
-    sharpe_ratio: float | None = _metric("Mean over standard deviation of daily returns, annualised; risk-free 0.")
+    sharpe_ratio: float | None = _metric(
+        "Mean over standard deviation of daily returns, annualised; risk-free 0."
+    )
     sortino_ratio: float | None = _metric("Mean over downside deviation of daily returns, annualised.")
     calmar_ratio: float | None = _metric("CAGR over maximum drawdown.")
     omega_ratio: float | None = _metric("Sum of daily gains over sum of daily losses.")
@@ -173,7 +184,9 @@ class Metrics:
     profit_factor: float | None = _metric("Sum of profits over sum of losses; null without a losing trade.")
     expectancy: float | None = _metric("Mean profit of a trade, in the quote currency.")
     payoff_ratio: float | None = _metric("Mean profit of winners over mean loss of losers.")
-    sqn: float | None = _metric("System quality number: √trades × mean profit / standard deviation of profit.")
+    sqn: float | None = _metric(
+        "System quality number: √trades × mean profit / standard deviation of profit."
+    )
     kelly: float | None = _metric("Kelly fraction: winRate − (1 − winRate) / payoffRatio.")
     avg_trade_return: float | None = _metric("Mean profit of a trade over what it cost to enter.")
     best_trade: float | None = _metric("Best trade's profit over what it cost to enter.")
@@ -208,11 +221,11 @@ class LedgerEntry:
     side: Side = strawberry.field(description="Direction of the position.")
     quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
     entry_time: datetime = strawberry.field(
-        description="When the position was opened: the bar's opening time for a fill at the open, else its closing time."
+        description="When it was opened: the bar's opening time for a fill at the open, else its close."
     )
     entry_price: Decimal = strawberry.field(description="Price of the entry fill, slippage included.")
     exit_time: datetime = strawberry.field(
-        description="When it was closed: the bar's opening time for a fill at the open, else its closing time."
+        description="When it was closed: the bar's opening time for a fill at the open, else its close."
     )
     exit_price: Decimal = strawberry.field(description="Price of the exit fill, slippage included.")
     profit: Decimal = strawberry.field(description="Net of all fees and slippage, in the quote currency.")
@@ -279,33 +292,52 @@ class EquityColumns:
     drawdown: FloatSeries = strawberry.field(description="Fall from the running peak, 0 to 1.")
 
     @classmethod
-    def from_columns(cls, columns: Mapping[str, Any], max_points: int | None) -> "EquityColumns":
-        """Return the curve, thinned to about ``max_points``."""
+    def from_columns(
+        cls, columns: Mapping[str, Any], initial_capital: float, max_points: int | None
+    ) -> "EquityColumns":
+        """Return the curve, thinned to at most ``max_points``.
+
+        Raises
+        ------
+        InvalidInput
+            If ``max_points`` is out of range.
+        """
         time, equity = columns["time"], columns["equity"]
-        # Drawdown is taken of the whole curve, so that thinning does not hide a peak.
-        drawdown = drawdown_of(equity, columns["initial"][0])
-        if max_points is not None:
-            kept = thin(equity, checked_points(max_points))
-            time, equity, drawdown = time[kept], equity[kept], drawdown[kept]
-        return cls(time=EpochSeries(time), equity=FloatSeries(equity), drawdown=FloatSeries(drawdown))
+        if max_points is None:
+            max_points = max(len(equity), sampling.FEWEST_POINTS)
+        elif not sampling.FEWEST_POINTS <= max_points <= MOST_POINTS:
+            raise InvalidInput(
+                f"maxPoints is between {sampling.FEWEST_POINTS} and {MOST_POINTS}; got {max_points}.",
+                ("maxPoints",),
+            )
+        # Drawdown is measured over the whole curve, so that thinning does not hide a peak.
+        kept = sampling.downsample_indices(equity, max_points)
+        return cls(
+            time=EpochSeries(time[kept]),
+            equity=FloatSeries(equity[kept]),
+            drawdown=FloatSeries(sampling.drawdown_at(equity, kept, initial_capital)),
+        )
 
 
 @visible(OWNER)
-@strawberry.type(description="Daily equity as columns of equal length, one value a UTC day, flat days included.")
+@strawberry.type(
+    description="Daily equity as columns of equal length, one value a UTC day, flat days included."
+)
 class DailyColumns:
     """Daily equity and returns."""
 
     time: EpochSeries = strawberry.field(description="Midnight UTC at which each day begins.")
     equity: FloatSeries = strawberry.field(description="Last equity of the day, in the quote currency.")
     return_: FloatSeries = strawberry.field(
-        name="return", description="Equity over the day before's, less one; the first over the initial capital."
+        name="return",
+        description="Equity over the day before's, less one; the first over the initial capital.",
     )
 
     @classmethod
-    def from_columns(cls, columns: Mapping[str, Any], initial_capital: float) -> "DailyColumns":
+    def from_columns(cls, columns: Mapping[str, Any]) -> "DailyColumns":
         """Return the daily curve."""
-        time, equity = columns["time"], columns["equity"]
-        before = np.concatenate(([initial_capital], equity[:-1]))
         return cls(
-            time=EpochSeries(time), equity=FloatSeries(equity), return_=FloatSeries(equity / before - 1.0)
+            time=EpochSeries(columns["time"]),
+            equity=FloatSeries(columns["equity"]),
+            return_=FloatSeries(columns["return"]),
         )

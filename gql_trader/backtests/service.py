@@ -1,21 +1,22 @@
 """Rules of the backtest domain: what may be run, cancelled and deleted, and by whom."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from math import isfinite
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Row, delete, func, insert, select
 
+from gql_trader.accounts.models import UserRow
 from gql_trader.backtests import lifecycle, repository
+from gql_trader.backtests.content import content_hash
 from gql_trader.backtests.execution import check_execution, execution_to_json
 from gql_trader.backtests.models import BacktestRow
-from gql_trader.backtests.types import BacktestRequest, RunStatus
+from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, BacktestRequest, RunStatus, stream_of
 from gql_trader.core.actor import Actor
+from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import (
     Conflict,
     DomainError,
@@ -27,12 +28,18 @@ from gql_trader.core.errors import (
     QuotaExceeded,
 )
 from gql_trader.core.ids import uuid7
-from gql_trader.engine.version import ENGINE_VERSION, METRICS_VERSION
+from gql_trader.engine.version import ENGINE_VERSION
 from gql_trader.infra import json_codec
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.service import find_market
+from gql_trader.strategies import service as strategies
 
 MAXIMUM_TAGS = 20
 MAXIMUM_TEXT = 200
+MAXIMUM_CAPITAL = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +58,224 @@ class Limits:
     bars: int
 
 
-def content_hash(
-    *,
-    strategy: dict[str, Any],
-    parameters: dict[str, Any],
-    execution: dict[str, Any],
-    market: str,
-    interval: str,
-    start: datetime,
-    end: datetime,
-    initial_capital: str,
-    candles: str,
-) -> str:
-    """Return the SHA-256 (hex) of all that a result depends on, over canonical JSON.
+def _check_request(request: BacktestRequest) -> list[DomainError]:
+    problems = check_execution(request.execution)
+    if not (0 < request.initial_capital <= MAXIMUM_CAPITAL):
+        problems.append(
+            InvalidInput(f"initialCapital is above 0 and at most {MAXIMUM_CAPITAL}.", ("initialCapital",))
+        )
+    if request.start and request.end and request.start >= request.end:
+        problems.append(InvalidInput("end must be after start.", ("end",)))
+    if len(request.tags) > MAXIMUM_TAGS:
+        problems.append(InvalidInput(f"At most {MAXIMUM_TAGS} tags.", ("tags",)))
+    texts = [
+        ("label", request.label),
+        ("idempotencyKey", request.idempotency_key),
+        *(("tags", tag) for tag in request.tags),
+    ]
+    for name, text in texts:
+        if text is not None and not 0 < len(text.strip()) <= MAXIMUM_TEXT:
+            problems.append(InvalidInput(f"{name}: 1 to {MAXIMUM_TEXT} characters.", (name,)))
+    return problems
 
-    Two runs with the same hash give the same result, bit for bit.
+
+async def request_run(
+    uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request: BacktestRequest, limits: Limits
+) -> tuple[Row[Any], bool]:
+    """Queue a backtest; return its row and whether an equal one had completed and is returned instead.
+
+    Raises
+    ------
+    DomainErrors
+        Everything in the request that is wrong by itself or does not fit the strategy.
+    NotFound
+        If the strategy or the market does not exist.
+    DomainError
+        NO_DATA, if there are no candles in the range.
+    Conflict
+        IDEMPOTENCY_MISMATCH.
+    QuotaExceeded
+        If too many are active.
     """
-    content = {
-        "engine": ENGINE_VERSION,
-        "metrics": METRICS_VERSION,
-        "strategy": strategy,
+    problems = _check_request(request)
+    definition = await strategies.get_visible(uow, actor, request.strategy_id)
+    parameters: dict[str, Any] = {}
+    try:
+        parameters = strategies.resolve_parameters(definition, request.parameters)
+    except DomainErrors as errors:
+        problems += errors.errors
+    if problems:
+        raise DomainErrors(problems)
+    market = await find_market(uow, request.market)
+    series = await find_series(uow, market.id, request.interval)
+    if series is None:
+        raise DomainError(
+            f"There are no candles of {market.name} from which {request.interval.name} could be made.",
+            ("interval",),
+            ErrorCode.NO_DATA,
+        )
+    asked = {
+        "strategy": [str(definition.strategy_id), definition.version],
+        "market": market.name,
+        "interval": request.interval.name,
+        "start": request.start,
+        "end": request.end,
+        "capital": f"{request.initial_capital.normalize():f}",
+        "parameters": parameters,
+        "execution": execution_to_json(request.execution),
+        "label": request.label,
+        "tags": list(request.tags),
+    }
+    request_hash = hashlib.sha256(json_codec.dumps_canonical(asked)).hexdigest()
+    if request.idempotency_key is not None:
+        await _lock_key(uow, actor, request.idempotency_key)
+        before = await repository.by_idempotency_key(uow.session, actor.user_id, request.idempotency_key)
+        if before is not None:
+            return _same_request(before, request_hash), False
+    warmup = strategies.compiled(definition).warmup(parameters)
+    loaded = await load_bars(uow, arrays, series, request.start, request.end, warmup)
+    bars = len(loaded.bars) - loaded.warmup
+    if bars == 0:
+        raise DomainError(
+            f"{market.name} has no {request.interval.name} candles between start and end.",
+            ("start",),
+            ErrorCode.NO_DATA,
+        )
+    if bars > limits.bars:
+        raise InvalidInput(f"At most {limits.bars} bars at a time; this would be {bars}.", ("start",))
+    execution = asked["execution"]
+    first, last = (from_milliseconds(int(loaded.bars.time[i])) for i in (loaded.warmup, -1))
+    values: dict[str, Any] = {
+        "start_time": request.start or first,
+        "end_time": request.end or last + timedelta(milliseconds=request.interval.milliseconds),
         "parameters": parameters,
         "execution": execution,
-        "market": market,
-        "interval": interval,
-        "start": start,
-        "end": end,
-        "initialCapital": initial_capital,
-        "candles": candles,
+        "initial_capital": request.initial_capital,
+        "interval": request.interval.name,
     }
-    return hashlib.sha256(json_codec.dumps_canonical(content)).hexdigest()
+    hashed = content_hash(definition, market, values, loaded.content_hash)
+    if not request.force:
+        done = await repository.completed_like(uow.session, actor.user_id, hashed)
+        if done is not None:
+            return done, True
+    await _check_quota(uow, actor, limits)
+    key = uuid7()
+    now = uow.clock.now()
+    row = (
+        await uow.session.execute(
+            insert(BacktestRow)
+            .values(
+                id=key,
+                user_id=actor.user_id,
+                status=RunStatus.QUEUED.value,
+                label=request.label,
+                tags=list(request.tags),
+                strategy_id=definition.strategy_id,
+                strategy_version=definition.version,
+                market_id=market.id,
+                bars=bars,
+                content_hash=hashed,
+                engine_version=ENGINE_VERSION,
+                idempotency_key=request.idempotency_key,
+                request_hash=request_hash,
+                created_at=now,
+                queued_at=now,
+                **values,
+            )
+            .returning(*BacktestRow.__table__.c)
+        )
+    ).one()
+    uow.enqueue(lifecycle.job_for(key, row.dispatch))
+    uow.publish(stream_of(key), {"status": RunStatus.QUEUED.value, "progress": 0.0})
+    return row, False
+
+
+def _same_request(before: Row[Any], request_hash: str) -> Row[Any]:
+    if before.request_hash != request_hash:
+        raise Conflict(
+            "This idempotency key was used before with other input.",
+            ("idempotencyKey",),
+            ErrorCode.IDEMPOTENCY_MISMATCH,
+        )
+    return before
+
+
+async def _lock_key(uow: UnitOfWork, actor: Actor, key: str) -> None:
+    # Two requests with one key at once: the second waits here and then finds what the first made.
+    number = int.from_bytes(
+        hashlib.blake2b(f"{actor.user_id}:{key}".encode(), digest_size=8).digest(), "big", signed=True
+    )
+    await uow.session.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+async def _check_quota(uow: UnitOfWork, actor: Actor, limits: Limits) -> None:
+    # Locks the user's row, so that requests at the same moment are counted one after the other.
+    await uow.session.execute(
+        select(UserRow.id).where(UserRow.id == actor.user_id).with_for_update(key_share=True)
+    )
+    active = await repository.count_active(uow.session, actor.user_id)
+    if active >= limits.active:
+        raise QuotaExceeded(
+            f"{active} of your backtests are queued or running, which is as many as may be.",
+            retry_after_seconds=5,
+        )
+
+
+async def cancel(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:
+    """Cancel one of a user's backtests and return it.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such backtest.
+    InvalidState
+        If it has ended already.
+    """
+    row = await _own(uow, actor, backtest_id)
+    if not await lifecycle.cancel(uow, backtest_id):
+        raise InvalidState(f"This backtest has ended: {row.status}.", ("id",))
+    return await _own(uow, actor, backtest_id)
+
+
+async def delete_backtest(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> None:
+    """Delete one of a user's backtests with all that belongs to it.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such backtest.
+    InvalidState
+        If it is queued or running.
+    """
+    row = await _own(uow, actor, backtest_id)
+    ended = [status.value for status in RunStatus if status.is_final]
+    statement = (
+        delete(BacktestRow)
+        .where(BacktestRow.id == backtest_id, BacktestRow.status.in_(ended))
+        .returning(BacktestRow.id)
+    )
+    if await uow.session.scalar(statement) is None:
+        raise InvalidState(f"This backtest is {row.status}; cancel it first.", ("id",))
+
+
+async def _own(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:
+    row = await repository.backtest(uow.session, actor.user_id, backtest_id)
+    if row is None:
+        raise NotFound("There is no such backtest.", ("id",))
+    return row
+
+
+async def list_backtests(
+    uow: UnitOfWork,
+    actor: Actor,
+    query: BacktestQuery,
+    orderings: Sequence[BacktestOrdering],
+    page: PageRequest,
+) -> Slice[Row[Any]]:
+    """Return one page of a user's backtests."""
+    return await repository.page_of_backtests(uow.session, actor.user_id, query, orderings, page)
+
+
+async def count_backtests(uow: UnitOfWork, actor: Actor, query: BacktestQuery) -> int:
+    """Return how many of a user's backtests match a filter."""
+    return await repository.count_backtests(uow.session, actor.user_id, query)

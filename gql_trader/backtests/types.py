@@ -62,7 +62,7 @@ class BacktestRequest:
     end: datetime | None = None
     initial_capital: Decimal = Decimal(10_000)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    execution: ExecutionSpec = ExecutionSpec()
+    execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     label: str | None = None
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None

@@ -89,7 +89,9 @@ class QuotaExceeded(DomainError):
 
     default_code = ErrorCode.QUOTA_EXCEEDED
 
-    def __init__(self, message: str, path: Sequence[str] = (), retry_after_seconds: int | None = None) -> None:
+    def __init__(
+        self, message: str, path: Sequence[str] = (), retry_after_seconds: int | None = None
+    ) -> None:
         super().__init__(message, path)
         self.retry_after_seconds = retry_after_seconds
 

@@ -111,7 +111,13 @@ def encode_cursor(signature: str, values: Sequence[Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, UUID | Decimal) else value.isoformat() if isinstance(value, datetime) else value
+    return (
+        str(value)
+        if isinstance(value, UUID | Decimal)
+        else value.isoformat()
+        if isinstance(value, datetime)
+        else value
+    )
 
 
 def decode_cursor(cursor: str, signature: str, argument: str) -> list[Any]:
@@ -161,8 +167,10 @@ def _typed(keys: Sequence[SortKey], values: list[Any], argument: str) -> list[An
 
 def _seek(keys: Sequence[SortKey], values: list[Any], backwards: bool) -> ColumnElement[bool]:
     alternatives = [
-        and_(*(key.same(value) for key, value in zip(keys[:depth], values[:depth], strict=True)),
-             keys[depth].beyond(values[depth], backwards))
+        and_(
+            *(key.same(value) for key, value in zip(keys[:depth], values[:depth], strict=True)),
+            keys[depth].beyond(values[depth], backwards),
+        )
         for depth in range(len(keys))
     ]
     return or_(*alternatives)

@@ -55,7 +55,12 @@ async def test_unknown_user_wrong_password_and_pending_account_get_the_same_erro
     await _sign_up(runtime, ALICE)
     await _sign_up(runtime, SignupSpec("bob", "bob@example.com", ALICE.password), approved=False)
     messages = set()
-    for login, password in (("nobody", ALICE.password), ("alice", "Wrong-horse-99"), ("bob", ALICE.password), ("a\0", "x")):
+    for login, password in (
+        ("nobody", ALICE.password),
+        ("alice", "Wrong-horse-99"),
+        ("bob", ALICE.password),
+        ("a\0", "x"),
+    ):
         with pytest.raises(DomainError) as refusal:
             await _log_in(runtime, login, password)
         messages.add((refusal.value.code, refusal.value.message))

@@ -22,9 +22,15 @@ NAN = float("nan")
         (replace(GOOD, trailing_stop=-0.1), ("execution", "trailingStop")),
         (replace(GOOD, take_profit=NAN), ("execution", "takeProfit")),
         (replace(GOOD, take_profit=1.0, direction=Direction.BOTH), ("execution", "takeProfit")),
-        (replace(GOOD, sizing=Sizing(SizingKind.EQUITY_FRACTION, 1.01)), ("execution", "sizing", "equityFraction")),
+        (
+            replace(GOOD, sizing=Sizing(SizingKind.EQUITY_FRACTION, 1.01)),
+            ("execution", "sizing", "equityFraction"),
+        ),
         (replace(GOOD, sizing=Sizing(SizingKind.CASH, 0.0)), ("execution", "sizing", "cash")),
-        (replace(GOOD, sizing=Sizing(SizingKind.QUANTITY, float("inf"))), ("execution", "sizing", "quantity")),
+        (
+            replace(GOOD, sizing=Sizing(SizingKind.QUANTITY, float("inf"))),
+            ("execution", "sizing", "quantity"),
+        ),
     ],
 )
 def test_a_value_out_of_range_is_named_by_its_path(spec: ExecutionSpec, path: tuple[str, ...]) -> None:

@@ -27,7 +27,9 @@ def _ledger(trades: int) -> Ledger:
     return ledger_from_rows(integers, generator.normal(size=(trades, len(LEDGER_FLOATS))))
 
 
-def _numbers(ledger: Ledger, chosen: LedgerFilter, **arguments: object) -> tuple[list[int], bool, bool, list[str]]:
+def _numbers(
+    ledger: Ledger, chosen: LedgerFilter, **arguments: object
+) -> tuple[list[int], bool, bool, list[str]]:
     segments = dict(enumerate(encode_ledger(ledger)))
     wanted = window(page_request(**arguments))  # type: ignore[arg-type]
     needed = wanted.segments(len(ledger), chosen)
@@ -85,7 +87,17 @@ def test_a_page_is_what_slicing_the_whole_list_gives(
     assert cursors == [encode_cursor("ledger", [number]) for number in expected]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", encode_cursor("ledger", []), encode_cursor("ledger", [0]), encode_cursor("other", [1]), encode_cursor("ledger", [1.5])])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        encode_cursor("ledger", []),
+        encode_cursor("ledger", [0]),
+        encode_cursor("other", [1]),
+        encode_cursor("ledger", [1.5]),
+    ],
+)
 def test_a_foreign_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidInput):
         window(page_request(first=1, after=cursor))

@@ -1,0 +1,41 @@
+"""What a result depends on, as one hash."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from gql_trader.engine.version import ENGINE_VERSION, METRICS_VERSION
+from gql_trader.infra import json_codec
+from gql_trader.market_data.types import MarketRecord
+from gql_trader.strategies.types import StrategyDefinition
+
+
+def content_hash(
+    definition: StrategyDefinition, market: MarketRecord, columns: Mapping[str, Any], candles: str
+) -> str:
+    """Return the SHA-256 (hexadecimal) of all that a result depends on, over canonical JSON.
+
+    Two runs with the same hash give the same result, bit for bit.
+
+    Parameters
+    ----------
+    columns
+        ``interval``, ``start_time``, ``end_time``, ``initial_capital``, ``parameters`` and ``execution``
+        as in the backtest's row.
+    candles
+        Content hash of the bars used, those for warming up included.
+    """
+    content = {
+        "engine": ENGINE_VERSION,
+        "metrics": METRICS_VERSION,
+        "strategy": definition.content(),
+        "parameters": columns["parameters"],
+        "execution": columns["execution"],
+        "market": market.name,
+        "interval": columns["interval"],
+        "start": columns["start_time"],
+        "end": columns["end_time"],
+        "initialCapital": f"{columns['initial_capital'].normalize():f}",
+        "candles": candles,
+    }
+    return hashlib.sha256(json_codec.dumps_canonical(content)).hexdigest()

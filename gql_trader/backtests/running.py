@@ -1,0 +1,49 @@
+"""Reading all that a queued backtest needs."""
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from gql_trader.backtests.compute import RunInput
+from gql_trader.backtests.content import content_hash
+from gql_trader.backtests.execution import execution_from_json
+from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_float
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.strategies import service as strategies
+
+_CONTENT = ("start_time", "end_time", "parameters", "execution", "initial_capital", "interval")
+
+
+async def load_input(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> RunInput:
+    """Read all that a backtest needs.
+
+    Raises
+    ------
+    DomainError
+        NO_DATA, if its candles have gone since it was requested.
+    """
+    definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
+    market, base = await market_data.market_with_base(uow, row.market_id)
+    series = await find_series(uow, market.id, Interval[row.interval])
+    rules = strategies.compiled(definition)
+    warmup = rules.warmup(row.parameters)
+    loaded = await load_bars(uow, arrays, series, row.start_time, row.end_time, warmup) if series else None
+    if loaded is None or len(loaded.bars) == loaded.warmup:
+        raise DomainError("The candles of this backtest are gone.", (), ErrorCode.NO_DATA)
+    columns = {name: getattr(row, name) for name in _CONTENT}
+    return RunInput(
+        bars=loaded.bars,
+        start=loaded.warmup,
+        rules=rules,
+        parameters=row.parameters,
+        execution=execution_from_json(row.execution),
+        initial_capital=to_float(row.initial_capital),
+        annual_days=market_data.annual_days(base),
+        # The candles may have changed since the request: the hash is that of those used.
+        content_hash=content_hash(definition, market, columns, loaded.content_hash),
+    )
