@@ -11,13 +11,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_trader.accounts import service as accounts
 from gql_trader.config import Settings
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
 from gql_trader.gql.context import Services
+from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
@@ -83,7 +84,13 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             Route("/", _to_graphql),
             Route(
                 "/graphql",
-                HttpEndpoint(api, process.services, _authenticate, settings.max_body_bytes),
+                HttpEndpoint(
+                    api,
+                    process.services,
+                    _authenticate,
+                    settings.max_body_bytes,
+                    graphiql_page() if settings.serves_graphiql else None,
+                ),
                 methods=None,
             ),
             WebSocketRoute(
@@ -101,6 +108,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             ),
             Route("/healthz", _health),
             Route("/readyz", ready),
+            *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
         middleware=[
             Middleware(RequestIdMiddleware),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -9,10 +10,13 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import httpx
+import uvicorn
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
+
+from gql_trader.gql.uvicorn_protocol import AbortableWebSocketProtocol
 
 SUBPROTOCOL = "graphql-transport-ws"
 WAIT_SECONDS = 10.0
@@ -115,6 +119,34 @@ async def graphql_client(app: ASGIApp, base_url: str = "http://testserver") -> A
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=base_url) as http:
         yield GraphQLClient(http)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server; ``address`` is its host and port."""
+
+    address: str
+    uvicorn: uvicorn.Server
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp) -> AsyncIterator[Served]:
+    """Run an application under uvicorn on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(
+            app,
+            ws=AbortableWebSocketProtocol,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve([listening]))
+        try:
+            yield Served(f"127.0.0.1:{listening.getsockname()[1]}", server)
+        finally:
+            server.should_exit = True
+            await running
 
 
 class SocketClosedError(Exception):

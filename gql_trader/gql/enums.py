@@ -6,6 +6,8 @@ from enum import Enum
 import strawberry
 from strawberry.types.enum import EnumValue, has_enum_definition
 
+from gql_trader.core.intervals import Interval
+
 
 def register_enum(kind: type[Enum], description: str, values: Mapping[str, str]) -> None:
     """Make a domain's enum usable in the schema, under its own name and its members' names.
@@ -24,3 +26,25 @@ def register_enum(kind: type[Enum], description: str, values: Mapping[str, str])
     definition.values = [
         EnumValue(value.name, value.value, description=values[value.name]) for value in definition.values
     ]
+
+
+# Several domains speak of intervals; whichever is imported first must find them registered.
+register_enum(
+    Interval,
+    "Length of one candle. Candles are aligned to UTC; weeks begin on Monday.",
+    {
+        "M1": "One minute.",
+        "M3": "Three minutes.",
+        "M5": "Five minutes.",
+        "M15": "Fifteen minutes.",
+        "M30": "Half an hour.",
+        "H1": "One hour.",
+        "H2": "Two hours.",
+        "H4": "Four hours.",
+        "H6": "Six hours.",
+        "H8": "Eight hours.",
+        "H12": "Twelve hours.",
+        "D1": "One day.",
+        "W1": "One week, from Monday.",
+    },
+)

@@ -1,24 +1,17 @@
 """The WebSocket endpoint under a real server: slow clients, and shutting down."""
 
-import asyncio
-import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from gql_trader.gql.api import GraphQLApi
-from gql_trader.gql.http import HttpEndpoint
-from gql_trader.gql.uvicorn_protocol import AbortableWebSocketProtocol
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
 from tests.factories.toy_schema import ToyServices, authenticate, make_row, toy_schema
-from tests.graphql_client import GraphQLSocket, NetworkTransport, SocketClosedError, until
+from tests.graphql_client import GraphQLSocket, NetworkTransport, SocketClosedError, serve, until
 
 VIEWER = {"authorization": "Bearer viewer"}
 
@@ -28,38 +21,20 @@ def services() -> ToyServices:
     return ToyServices()
 
 
-@asynccontextmanager
-async def serve(
-    services: ToyServices, options: SocketOptions | None = None
-) -> AsyncIterator[tuple[str, uvicorn.Server]]:
-    """Run the toy under uvicorn; yield its address and the server."""
-    api = GraphQLApi(toy_schema())
-    endpoints = (
-        HttpEndpoint(api, lambda: services, authenticate),  # type: ignore[arg-type, return-value]
-        WebSocketEndpoint(api, lambda: services, authenticate, options=options),  # type: ignore[arg-type, return-value]
+def application(services: ToyServices, options: SocketOptions | None = None) -> Starlette:
+    endpoint = WebSocketEndpoint(
+        GraphQLApi(toy_schema()),
+        lambda: services,  # type: ignore[arg-type, return-value]
+        authenticate,
+        options=options,
     )
-    app = Starlette(routes=[Route("/graphql", endpoints[0]), WebSocketRoute("/graphql", endpoints[1])])
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(
-            app,
-            ws=AbortableWebSocketProtocol,
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-            lifespan="off",
-        )
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve([listening]))
-        try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}/graphql", server
-        finally:
-            server.should_exit = True
-            await running
+    return Starlette(routes=[WebSocketRoute("/graphql", endpoint)])
 
 
 async def test_subscription_over_the_network(services: ToyServices) -> None:
     async with (
-        serve(services) as (address, _),
-        GraphQLSocket(NetworkTransport(f"ws://{address}"), VIEWER) as ws,
+        serve(application(services)) as server,
+        GraphQLSocket(NetworkTransport(f"ws://{server.address}/graphql"), VIEWER) as ws,
     ):
         for row in (make_row(1), make_row(2), None):
             services.events.put_nowait(row)
@@ -69,13 +44,13 @@ async def test_subscription_over_the_network(services: ToyServices) -> None:
 
 async def test_shutting_down_closes_open_subscriptions_at_once(services: ToyServices) -> None:
     async with (
-        serve(services) as (address, server),
-        GraphQLSocket(NetworkTransport(f"ws://{address}"), VIEWER) as ws,
+        serve(application(services)) as server,
+        GraphQLSocket(NetworkTransport(f"ws://{server.address}/graphql"), VIEWER) as ws,
     ):
         await ws.start("subscription { rowEvents { number } }")
         await until(lambda: services.open_streams == 1)
         started = time.monotonic()
-        server.should_exit = True
+        server.uvicorn.should_exit = True
         with pytest.raises(SocketClosedError) as caught:
             await ws.receive()
         assert caught.value.code == 1012
@@ -86,13 +61,15 @@ async def test_shutting_down_closes_open_subscriptions_at_once(services: ToyServ
 async def test_a_client_that_does_not_read_loses_its_connection(services: ToyServices) -> None:
     protocol = Subprotocol("graphql-transport-ws")
     async with (
-        serve(services, SocketOptions(send_seconds=0.1)) as (address, server),
+        serve(application(services, SocketOptions(send_seconds=0.1))) as server,
         # Its queue is never emptied.
-        connect(f"ws://{address}", subprotocols=[protocol], max_queue=1, close_timeout=0.1) as client,
+        connect(
+            f"ws://{server.address}/graphql", subprotocols=[protocol], max_queue=1, close_timeout=0.1
+        ) as client,
     ):
         await client.send('{"type": "connection_init"}')
         await client.send('{"type": "subscribe", "id": "1", "payload": {"query": "subscription { flood }"}}')
         await until(lambda: services.open_streams == 1)
-        assert server.server_state.connections
-        await until(lambda: not server.server_state.connections)
+        assert server.uvicorn.server_state.connections
+        await until(lambda: not server.uvicorn.server_state.connections)
     assert services.open_streams == 0
