@@ -1,6 +1,7 @@
 """One command for everything: servers, migrations, seeds, the API and its workers."""
 
 import http.client
+import importlib.util
 import os
 import socket
 import sys
@@ -142,13 +143,25 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _environment(settings: Settings, data: DataDirectory) -> dict[str, str]:
-    return {
+    """Return the children's environment: ours, with what the launcher has found out."""
+    environment = {
         **os.environ,
         "GQL_TRADER_DATA_DIR": str(data.path),
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
-        "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(data.path / "numba"),
+        "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(data.path / "cache" / "numba"),
     }
+    if sys.dont_write_bytecode and not _has_bytecode("sqlalchemy"):
+        # Without bytecode every start takes twice as long. Where it must not be written beside the
+        # sources it goes among our data.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = str(data.path / "cache" / "python")
+    return environment
+
+
+def _has_bytecode(package: str) -> bool:
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.cached is not None and Path(spec.cached).exists()
 
 
 def _start(launch: _Launch, supervisor: Supervisor) -> None:

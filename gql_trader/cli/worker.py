@@ -41,7 +41,9 @@ def run(settings: Settings, only: Sequence[str] | None = None) -> None:
 
 def numba_cache(settings: Settings) -> Path:
     """Return where compiled code is kept: NUMBA_CACHE_DIR, or a directory among the data."""
-    return Path(os.environ.get("NUMBA_CACHE_DIR") or settings.data_dir.expanduser().absolute() / "numba")
+    return Path(
+        os.environ.get("NUMBA_CACHE_DIR") or settings.data_dir.expanduser().absolute() / "cache" / "numba"
+    )
 
 
 def _queues(settings: Settings) -> list[QueueSpec]:
