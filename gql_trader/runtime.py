@@ -41,6 +41,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     redis_url = settings.redis_url.get_secret_value()
     queue = JobQueue(redis_url)
     events = EventStreams(redis_url)
+    arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
     try:
         yield Runtime(
@@ -49,12 +50,13 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             database=database,
             queue=queue,
             events=events,
-            arrays=ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes),
+            arrays=arrays,
             passwords=passwords,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
         )
     finally:
         passwords.close()
+        arrays.close()
         await events.close()
         await queue.close()
         await database.close()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gql_trader.cli import candles
 from gql_trader.core.actor import Role
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ users = typer.Typer(help="Accounts.", no_args_is_help=True)
 schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 app.add_typer(users, name="users")
 app.add_typer(schema, name="schema")
+app.add_typer(candles.app, name="candles")
 
 DataDir = Annotated[
     Path | None,

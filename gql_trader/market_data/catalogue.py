@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert

@@ -103,7 +103,7 @@ async def export_candles(
     loaded = await load_bars(uow, arrays, series, start, end) if series else None
     if loaded is None or not len(loaded.bars):
         raise DomainError(
-            f"{found.name} has no candles of {interval.value} there.", ("interval",), ErrorCode.NO_DATA
+            f"{found.name} has no candles of {interval.name} there.", ("interval",), ErrorCode.NO_DATA
         )
     progress("writing")
     await asyncio.to_thread(write_candles, file, loaded.bars)

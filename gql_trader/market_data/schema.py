@@ -45,25 +45,6 @@ register_enum(
         "COMMODITY": "Metals, energy, crops.",
     },
 )
-register_enum(
-    Interval,
-    "Length of one candle. Candles are aligned to UTC; weeks begin on Monday.",
-    {
-        "M1": "One minute.",
-        "M3": "Three minutes.",
-        "M5": "Five minutes.",
-        "M15": "Fifteen minutes.",
-        "M30": "Half an hour.",
-        "H1": "One hour.",
-        "H2": "Two hours.",
-        "H4": "Four hours.",
-        "H6": "Six hours.",
-        "H8": "Eight hours.",
-        "H12": "Twelve hours.",
-        "D1": "One day.",
-        "W1": "One week, from Monday.",
-    },
-)
 
 Start = Annotated[
     datetime | None,

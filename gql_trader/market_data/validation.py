@@ -52,12 +52,15 @@ class RefusedRows(InvalidInput):
 def check(raw: RawCandles, interval: Interval) -> Bars:
     """Return the candles of a file, oldest first.
 
+    The rows may be in any order: files with the newest first are common, and real ones have stretches
+    where rows of two days are interleaved. Only one time in two rows is ambiguous.
+
     Raises
     ------
     RefusedRows
         If a row is malformed or unreadable, has a price that is not finite and positive, a high below or
         a low above another of its prices, a negative volume, a time that is not the opening of a candle
-        or that an earlier row has, or if it breaks the file's order.
+        or that an earlier row has.
     InvalidInput
         If there are no rows.
     """
@@ -73,7 +76,7 @@ def check(raw: RawCandles, interval: Interval) -> Bars:
     if count:
         listed = [*reasons.values(), *(RowProblem(row, why) for row, why in raw.malformed[:LISTED_PROBLEMS])]
         raise RefusedRows(sorted(listed, key=lambda problem: problem.row)[:LISTED_PROBLEMS], count)
-    return _bars(raw, np.arange(len(raw))[:: -1 if _descends(raw.time) else 1], interval)
+    return _bars(raw, np.argsort(raw.time), interval)
 
 
 def _problems(raw: RawCandles, interval: Interval) -> Iterator[tuple[Rows, Callable[[int], str]]]:
@@ -98,12 +101,12 @@ def _problems(raw: RawCandles, interval: Interval) -> Iterator[tuple[Rows, Calla
     yield raw.volume < 0, lambda index: f"volume {raw.volume[index]} is negative"
     yield (
         _misaligned(raw.time, interval),
-        lambda index: f"{_shown(raw.time[index])} is not the opening of a candle of {interval.value}",
+        lambda index: f"{_shown(raw.time[index])} is not the opening of a candle of {interval.name}",
     )
-    yield from _order_problems(raw)
+    yield from _repeated_times(raw)
 
 
-def _order_problems(raw: RawCandles) -> Iterator[tuple[Rows, Callable[[int], str]]]:
+def _repeated_times(raw: RawCandles) -> Iterator[tuple[Rows, Callable[[int], str]]]:
     first_row: dict[int, int] = {}
     order = np.argsort(raw.time, kind="stable")
     again = np.zeros(len(raw), np.bool_)
@@ -115,13 +118,6 @@ def _order_problems(raw: RawCandles) -> Iterator[tuple[Rows, Callable[[int], str
         again,
         lambda index: f"{_shown(raw.time[index])} is already the time of row {first_row[raw.time[index]]}",
     )
-    # Rows that repeat a time are named above; the order is judged without them.
-    kept = np.flatnonzero(~again & (raw.time != UNREADABLE))
-    steps = np.diff(raw.time[kept])
-    backwards = np.zeros(len(raw), np.bool_)
-    backwards[kept[1:]] = steps > 0 if _descends(raw.time) else steps < 0
-    direction = "newest first" if _descends(raw.time) else "oldest first"
-    yield backwards, lambda index: f"{_shown(raw.time[index])} breaks the order of the file, {direction}"
 
 
 def repair(raw: RawCandles, interval: Interval) -> tuple[Bars, tuple[tuple[str, int], ...]]:
@@ -178,11 +174,6 @@ def _bars(raw: RawCandles, order: NDArray[np.intp], interval: Interval) -> Bars:
 
 def _misaligned(time: NDArray[np.int64], interval: Interval) -> Rows:
     return np.asarray((time - interval.offset) % interval.milliseconds != 0)
-
-
-def _descends(time: NDArray[np.int64]) -> bool:
-    steps = np.diff(time[time != UNREADABLE])
-    return bool(np.count_nonzero(steps < 0) > np.count_nonzero(steps > 0))
 
 
 def _shown(time: int) -> str:
