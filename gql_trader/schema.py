@@ -3,12 +3,27 @@
 import strawberry
 
 from gql_trader.accounts.schema import AccountMutation, AccountQuery, resolve_user_nodes
+from gql_trader.backtests.schema import (
+    BacktestMutation,
+    BacktestsQuery,
+    BacktestSubscription,
+    resolve_backtest_nodes,
+)
+from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.schema_builder import build_schema
+from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery]
-MUTATIONS = [AccountMutation]
-SUBSCRIPTIONS: list[type] = []
-NODE_RESOLVERS = {"User": resolve_user_nodes}
+QUERIES = [AccountQuery, MarketDataQuery, StrategyQuery, BacktestsQuery]
+MUTATIONS = [AccountMutation, StrategyMutation, BacktestMutation]
+SUBSCRIPTIONS = [BacktestSubscription]
+NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "Asset": resolve_asset_nodes,
+    "Backtest": resolve_backtest_nodes,
+    "Market": resolve_market_nodes,
+    "Strategy": resolve_strategy_nodes,
+    "User": resolve_user_nodes,
+}
 
 
 def create_schema() -> strawberry.Schema:

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 from gql_trader.backtests import following, service
 from gql_trader.backtests.ledger import LedgerFilter, cut_page, window
 from gql_trader.backtests.loaders import BacktestLoaders, LedgerKey
+from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
 from gql_trader.backtests.schema_types import (
     OWNER,
@@ -23,12 +24,11 @@ from gql_trader.backtests.schema_types import (
     Metrics,
     ledger_entries,
 )
-from gql_trader.backtests.types import BacktestQuery, RunStatus
+from gql_trader.backtests.types import BacktestQuery
 from gql_trader.core.actor import Role
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
-from gql_trader.engine.execution import ExitReason, Side
 from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
@@ -57,6 +57,12 @@ OrderBy = Annotated[
     strawberry.argument(description="Orderings, the most important first; none: the newest first."),
 ]
 BacktestID = Annotated[strawberry.ID, strawberry.argument(description="The backtest.")]
+
+
+@visible(OWNER)
+@strawberry.type(name="LedgerConnection", description="One page of a ledger, oldest trade first.")
+class LedgerConnection(Connection[LedgerEntry]):
+    """Trades of a run."""
 
 
 @visible(OWNER)
@@ -128,7 +134,9 @@ class Backtest(Node):
 
     @strawberry.field(description="The strategy that was run.")
     async def strategy(self, info: Info) -> Strategy:
-        return await info.context.loaders(StrategyLoaders).strategy.load(self.row.strategy_id)
+        strategy = await info.context.loaders(StrategyLoaders).strategy.load(self.row.strategy_id)
+        assert strategy is not None, "the foreign key keeps it"
+        return Strategy.from_record(strategy)
 
     @strawberry.field(description="The market it was run on.")
     async def market(self, info: Info) -> Market:
@@ -158,7 +166,7 @@ class Backtest(Node):
         exit_reason: Annotated[
             ExitReason | None, strawberry.argument(description="Only trades closed for this reason.")
         ] = None,
-    ) -> Connection[LedgerEntry] | None:
+    ) -> LedgerConnection | None:
         if not self._completed:
             return None
         wanted = window(page_request(first, after, last, before))
@@ -174,7 +182,7 @@ class Backtest(Node):
             rows = await loader.load(LedgerKey(self.row.id, whole.start, whole.stop))
             return int(chosen.mask(rows).sum())
 
-        return Connection[LedgerEntry](
+        return LedgerConnection(
             items=ledger_entries(page.rows),
             cursors=page.cursors,
             has_next=page.has_next,

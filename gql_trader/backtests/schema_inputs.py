@@ -8,22 +8,28 @@ from typing import Any
 import strawberry
 
 from gql_trader.backtests.models import ORDERED_METRICS
+from gql_trader.backtests.schema_enums import BacktestOrderField, Direction, FillModel, RunStatus
 from gql_trader.backtests.types import (
-    BacktestOrderField,
     BacktestOrdering,
     BacktestQuery,
     BacktestRequest,
     Range,
-    RunStatus,
 )
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
-from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, Sizing, SizingKind
+from gql_trader.engine.execution import ExecutionSpec, Sizing, SizingKind
 from gql_trader.gql.relay import decode_id
 from gql_trader.gql.scalars import JSON
 from gql_trader.gql.sorting import OrderDirection
+
+DEFAULT_CAPITAL = Decimal(10_000)
+
+
+def _default_object(value: dict[str, Any], description: str) -> Any:
+    # As a plain object, so that the schema publishes what a client could have sent itself.
+    return strawberry.field(default_factory=lambda: value, description=description)
 
 
 @strawberry.input(one_of=True, description="Size of a new position; give exactly one.")
@@ -59,22 +65,22 @@ class SizingInput:
 class ExecutionInput:
     """Input of Backtest.execution."""
 
-    fill: FillModel = strawberry.field(default=FillModel.NEXT_OPEN, description="When a signal fills.")
-    maker_fee: float = strawberry.field(
+    fill: FillModel | None = strawberry.field(default=FillModel.NEXT_OPEN, description="When a signal fills.")
+    maker_fee: float | None = strawberry.field(
         default=0.001, description="Fee of limit fills (take-profit), as a fraction of notional, up to 0.1."
     )
-    taker_fee: float = strawberry.field(
+    taker_fee: float | None = strawberry.field(
         default=0.001,
         description="Fee of market fills (signals, stops), as a fraction of notional, up to 0.1.",
     )
-    slippage: float = strawberry.field(
+    slippage: float | None = strawberry.field(
         default=0.0, description="Price paid away by market fills, as a fraction of the price, up to 0.1."
     )
-    direction: Direction = strawberry.field(
+    direction: Direction | None = strawberry.field(
         default=Direction.LONG, description="Which positions may be opened."
     )
-    sizing: SizingInput = strawberry.field(
-        default_factory=lambda: SizingInput(equity_fraction=1.0), description="Size of a new position."
+    sizing: SizingInput | None = _default_object(
+        {"equityFraction": 1.0}, "Size of a new position; all of the equity unless given."
     )
     stop_loss: float | None = strawberry.field(
         default=None, description="Distance of the stop from the entry price, such as 0.02; none: no stop."
@@ -90,21 +96,18 @@ class ExecutionInput:
 
     def to_spec(self) -> ExecutionSpec:
         """Return the engine's spec, not yet checked."""
+        usual = ExecutionSpec()
         return ExecutionSpec(
-            fill=self.fill,
-            maker_fee=self.maker_fee,
-            taker_fee=self.taker_fee,
-            slippage=self.slippage,
-            direction=self.direction,
-            sizing=self.sizing.to_spec(),
+            fill=self.fill or usual.fill,
+            maker_fee=usual.maker_fee if self.maker_fee is None else self.maker_fee,
+            taker_fee=usual.taker_fee if self.taker_fee is None else self.taker_fee,
+            slippage=usual.slippage if self.slippage is None else self.slippage,
+            direction=self.direction or usual.direction,
+            sizing=self.sizing.to_spec() if self.sizing else usual.sizing,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
             trailing_stop=self.trailing_stop,
         )
-
-
-def _empty_object() -> JSON:
-    return JSON({})
 
 
 @strawberry.input(description="A backtest to run.")
@@ -122,29 +125,29 @@ class RunBacktestInput:
     end: datetime | None = strawberry.field(
         default=None, description="Bars that open before this moment; none: to the last candle."
     )
-    initial_capital: Decimal = strawberry.field(
-        default=Decimal(10_000), description="Starting capital in the quote currency."
+    initial_capital: Decimal | None = strawberry.field(
+        default=DEFAULT_CAPITAL, description="Starting capital in the quote currency."
     )
-    parameters: JSON = strawberry.field(
-        default_factory=_empty_object,
-        description='The strategy\'s parameters by name, such as {"fast": 20}; the rest take their defaults.',
+    parameters: JSON | None = _default_object(
+        {}, 'Parameters of the strategy by name, such as {"fast": 20}; the rest take their defaults.'
     )
-    execution: ExecutionInput = strawberry.field(
-        default_factory=ExecutionInput, description="How signals become fills."
-    )
+    execution: ExecutionInput | None = _default_object({}, "How signals become fills.")
     label: str | None = strawberry.field(default=None, description="A name for people, up to 200 characters.")
-    tags: list[str] = strawberry.field(default_factory=list, description="Up to 20 words to find it by.")
+    tags: list[str] | None = strawberry.field(
+        default_factory=list, description="Up to 20 words to find it by."
+    )
     idempotency_key: str | None = strawberry.field(
         default=None,
         description="Sending the same key and input again returns the same backtest instead of another one.",
     )
-    force: bool = strawberry.field(
+    force: bool | None = strawberry.field(
         default=False, description="Run even if a backtest with the same content has completed."
     )
 
     def to_request(self) -> BacktestRequest:
         """Return the request, its parts not yet looked up."""
-        if not isinstance(self.parameters, Mapping):
+        parameters: object = {} if self.parameters is None else self.parameters
+        if not isinstance(parameters, Mapping):
             raise InvalidInput('parameters is an object such as {"fast": 20}.', ("parameters",))
         return BacktestRequest(
             strategy_id=StrategyId(decode_id(self.strategy_id, "Strategy", ("strategyId",))),
@@ -152,13 +155,13 @@ class RunBacktestInput:
             interval=self.interval,
             start=self.start,
             end=self.end,
-            initial_capital=self.initial_capital,
-            parameters=self.parameters,
-            execution=self.execution.to_spec(),
+            initial_capital=DEFAULT_CAPITAL if self.initial_capital is None else self.initial_capital,
+            parameters=parameters,
+            execution=self.execution.to_spec() if self.execution else ExecutionSpec(),
             label=self.label,
-            tags=tuple(dict.fromkeys(self.tags)),
+            tags=tuple(dict.fromkeys(self.tags or ())),
             idempotency_key=self.idempotency_key,
-            force=self.force,
+            force=bool(self.force),
         )
 
 

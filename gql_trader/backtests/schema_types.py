@@ -9,77 +9,14 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.ledger import LedgerRows
-from gql_trader.backtests.types import BacktestOrderField, RunStatus
+from gql_trader.backtests.schema_enums import Direction, ExitReason, FillModel, Side
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.money import to_decimal
 from gql_trader.engine import sampling
-from gql_trader.engine.execution import Direction, ExitReason, FillModel, Side
 from gql_trader.engine.ledger import EXIT_REASONS
-from gql_trader.gql.enums import register_enum
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.scalars import EpochSeries, FloatSeries
-
-register_enum(
-    RunStatus,
-    "State of a run.",
-    {
-        "QUEUED": "Waits for a worker.",
-        "RUNNING": "A worker is at it.",
-        "COMPLETED": "Done; the results are there.",
-        "FAILED": "Ended without a result; `error` says why.",
-        "CANCELLED": "Ended by its user.",
-    },
-)
-register_enum(
-    FillModel,
-    "When a signal fills. A signal is known at the close of its bar.",
-    {"NEXT_OPEN": "At the open of the next bar.", "CLOSE": "At the close of the signal's own bar."},
-)
-register_enum(
-    Direction,
-    "Which positions a run may open.",
-    {
-        "LONG": "Long positions only.",
-        "SHORT": "Short positions only.",
-        "BOTH": "Long and short; an opposite signal reverses the position.",
-    },
-)
-register_enum(
-    Side,
-    "Direction of a position.",
-    {"LONG": "Gains when the price rises.", "SHORT": "Gains when the price falls."},
-)
-register_enum(
-    ExitReason,
-    "Why a position was closed.",
-    {
-        "SIGNAL": "The strategy's exit rule, or a reversal.",
-        "STOP_LOSS": "The price reached the stop-loss level.",
-        "TAKE_PROFIT": "The price reached the take-profit level.",
-        "TRAILING_STOP": "The price fell back to the trailing stop.",
-        "ROI": "The return table's target for the position's age was reached.",
-        "LIQUIDATION": "The margin was used up.",
-        "DAILY_LIMIT": "A daily guard closed the position.",
-        "END_OF_DATA": "The position was open at the last bar and closed at its close.",
-    },
-)
-register_enum(
-    BacktestOrderField,
-    "What backtests are ordered by; backtests without a value come last in either direction.",
-    {
-        "CREATED_AT": "When it was requested.",
-        "TOTAL_RETURN": "Final over initial equity, less one.",
-        "CAGR": "Compound annual growth rate.",
-        "SHARPE_RATIO": "Sharpe ratio of daily returns, annualised.",
-        "SORTINO_RATIO": "Sortino ratio of daily returns, annualised.",
-        "CALMAR_RATIO": "CAGR over maximum drawdown.",
-        "MAX_DRAWDOWN": "Largest fall from a peak of equity; ASC puts the calmest first.",
-        "WIN_RATE": "Share of trades with a profit.",
-        "PROFIT_FACTOR": "Profits over losses.",
-        "TRADES": "Number of closed trades.",
-    },
-)
 
 MOST_POINTS = 100_000
 
