@@ -181,8 +181,10 @@ def macd(x: Floats, fast: int, slow: int, signal: int) -> tuple[Floats, Floats, 
         if seen < signal:
             average += difference
             continue
-        average = (average + difference) / signal if seen == signal else (
-            average + (difference - average) * signal_factor
+        average = (
+            (average + difference) / signal
+            if seen == signal
+            else (average + (difference - average) * signal_factor)
         )
         line[i], signals[i], histogram[i] = difference, average, difference - average
     return line, signals, histogram

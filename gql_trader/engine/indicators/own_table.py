@@ -1,5 +1,6 @@
 """The functions that this engine computes itself: hot indicators, logic over time, plain mathematics."""
 # ruff: noqa: E501 -- one function a line reads as the table it is
+# fmt: off
 
 from gql_trader.engine.indicators.catalogue import Function, Values, Yields, average_lookback
 from gql_trader.engine.indicators.notation import function

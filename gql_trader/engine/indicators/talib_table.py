@@ -4,6 +4,7 @@ Names are TA-Lib's in lower case. Prices that an indicator always reads (high, l
 from the bars; a free input is an argument, ``source``. A test compares every line with TA-Lib itself.
 """
 # ruff: noqa: E501 -- one function a line reads as the table it is
+# fmt: off
 
 from dataclasses import replace
 

@@ -8,6 +8,7 @@ from gql_trader.engine.rules.parameters import (
     ParameterValue,
     ParameterValues,
     check_parameters,
+    is_plain_text,
     resolve_parameters,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "Rules",
     "check_parameters",
     "compile_rules",
+    "is_plain_text",
     "resolve_parameters",
 ]

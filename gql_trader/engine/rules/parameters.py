@@ -101,36 +101,40 @@ class Parameter:
         raise ValueError(f"must be {expected}{start}{end}; got {_shown(given)}")
 
 
-def check_parameters(parameters: Sequence[Parameter]) -> list[DomainError]:
+def check_parameters(
+    parameters: Sequence[Parameter], path: Sequence[str] = ("parameters",)
+) -> list[DomainError]:
     """Return what is wrong with definitions, each with the path of its field in the API's spelling."""
     if len(parameters) > MAXIMUM_PARAMETERS:
         message = f"A strategy has at most {MAXIMUM_PARAMETERS} parameters; got {len(parameters)}."
-        return [InvalidInput(message, ("parameters",))]
+        return [InvalidInput(message, path)]
     found: list[DomainError] = []
     seen: set[str] = set()
     for index, parameter in enumerate(parameters):
-        path = ("parameters", str(index))
+        place = (*path, str(index))
         if not _NAME.fullmatch(parameter.name):
             found.append(
                 InvalidInput(
                     "A parameter's name is a letter, then up to 39 letters, digits or underscores; "
                     f"got {_shown(parameter.name)}.",
-                    (*path, "name"),
+                    (*place, "name"),
                 )
             )
             continue
         if parameter.name in _RESERVED:
             message = f"{parameter.name!r} means something else in a rule; choose another name."
-            found.append(InvalidInput(message, (*path, "name")))
+            found.append(InvalidInput(message, (*place, "name")))
         if parameter.name in seen:
-            found.append(InvalidInput(f"There are two parameters {parameter.name!r}.", (*path, "name")))
+            found.append(InvalidInput(f"There are two parameters {parameter.name!r}.", (*place, "name")))
         seen.add(parameter.name)
-        found.extend(InvalidInput(message, (*path, name)) for name, message in _problems(parameter))
+        found.extend(InvalidInput(message, (*place, name)) for name, message in _problems(parameter))
     return found
 
 
 def _problems(parameter: Parameter) -> Iterable[tuple[str, str]]:
     numeric = parameter.type in (ParameterType.INT, ParameterType.FLOAT)
+    if not is_plain_text(parameter.description, 500):
+        yield "description", "A description has at most 500 characters, none of them control characters."
     bounds = {"min": parameter.minimum, "max": parameter.maximum, "step": parameter.step}
     for name, value in bounds.items():
         if value is None:
@@ -168,14 +172,23 @@ def _choices_problem(parameter: Parameter) -> str | None:
     if not choices:
         return "A CHOICE parameter needs choices."
     for choice in choices:
-        length = len(choice) if isinstance(choice, str) else 0
-        if not isinstance(choice, bool | int | float | str) or length > 100:
+        plain = not isinstance(choice, str) or is_plain_text(choice, 100)
+        if not isinstance(choice, bool | int | float | str) or not plain:
             return "Choices are numbers, texts of at most 100 characters, or true and false."
         if _kind_of(choice) is Kind.NUMBER and _number(choice) is None:
             return "Numbers among the choices must be finite and below 2^53."
     if len({_kind_of(choice) for choice in choices}) > 1:
         return "Choices must be all numbers, all texts, or all true and false."
     return None
+
+
+def is_plain_text(text: str, maximum: int) -> bool:
+    """Return whether a text is short enough and has no control characters but line ends and tabs."""
+    return len(text) <= maximum and text.translate(_BLANKS).isprintable()
+
+
+# Also printable for our purposes: what separates words, lines and the parts of an emoji.
+_BLANKS = dict.fromkeys(map(ord, "\n\r\t\u00a0\u200d\u2028\u3000"), " ")
 
 
 def resolve_parameters(
