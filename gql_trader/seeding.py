@@ -1,7 +1,5 @@
 """What a fresh database holds: the built-in strategies, and, if wanted, a demo user and demo data."""
 
-import importlib
-import importlib.util
 import secrets
 import string
 from contextlib import suppress
@@ -11,7 +9,9 @@ from gql_trader.accounts import service as accounts
 from gql_trader.config import Settings
 from gql_trader.core.errors import DomainError
 from gql_trader.infra.tokens import load_or_create_secret
+from gql_trader.market_data.demo import seed_demo
 from gql_trader.runtime import open_runtime
+from gql_trader.strategies import service as strategies
 
 _PASSWORD_CHARACTERS = "".join(c for c in string.ascii_letters + string.digits if c not in "0O1lIoi")
 
@@ -25,19 +25,14 @@ async def seed(settings: Settings, *, demo: bool) -> None:
         Create the demo user, whose random password is in the data directory, and demo data too.
     """
     async with open_runtime(settings) as runtime:
-        # TODO(infra): plain imports once these modules are there.
-        if importlib.util.find_spec("gql_trader.strategies.service"):
-            strategies = importlib.import_module("gql_trader.strategies.service")
-            async with runtime.unit_of_work() as uow:
-                await strategies.sync_builtin_strategies(uow)
+        async with runtime.unit_of_work() as uow:
+            await strategies.sync_builtin_strategies(uow)
         if not demo:
             return
         async with runtime.unit_of_work() as uow:
             await accounts.ensure_demo_user(uow, runtime.passwords, demo_password(settings.data_dir))
-        market_data = importlib.import_module("gql_trader.market_data.service")
-        if hasattr(market_data, "seed_demo"):
-            async with runtime.unit_of_work() as uow:
-                await market_data.seed_demo(uow)
+        async with runtime.unit_of_work() as uow:
+            await seed_demo(uow)
 
 
 def demo_password(data_dir: Path) -> str:

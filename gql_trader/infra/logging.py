@@ -44,8 +44,8 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None, output: 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # arq says every start and end of a job, uvicorn every request: the server's own records say more.
-    for name in ("arq", "uvicorn.access"):
+    # They say every start of a job, every request, every part of Alembic: ours say more.
+    for name in ("arq", "uvicorn.access", "alembic.runtime.plugins"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[
