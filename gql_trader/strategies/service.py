@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.core.actor import Actor
@@ -21,7 +21,7 @@ from gql_trader.engine.rules import Parameter, Rules
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.strategies import repository
-from gql_trader.strategies.builtin import BUILTIN_STRATEGIES, BuiltinStrategy
+from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 from gql_trader.strategies.definitions import (
     check_rules,
     check_texts,
@@ -31,13 +31,12 @@ from gql_trader.strategies.definitions import (
     with_defaults,
 )
 from gql_trader.strategies.models import StrategyRow, StrategyVersionRow
+from gql_trader.strategies.storing import add_version, sync_builtin_strategies
 from gql_trader.strategies.types import (
     NewStrategy,
     StrategyChange,
     StrategyDefinition,
     StrategyRecord,
-    parameters_to_json,
-    rules_to_json,
 )
 
 __all__ = [
@@ -58,8 +57,6 @@ __all__ = [
 
 MAXIMUM_STRATEGIES = 200
 """Strategies that one user may have at a time."""
-
-_SYNC_LOCK = 0x7374726174656779
 
 record = repository.record
 
@@ -163,7 +160,7 @@ async def create_strategy(uow: UnitOfWork, actor: Actor, new: NewStrategy) -> St
     )
     uow.session.add(row)
     await uow.session.flush()
-    return await _add_version(uow, row, rules, parameters)
+    return await add_version(uow, row, rules, parameters)
 
 
 def _content(new: NewStrategy, problems: list[DomainError]) -> tuple[Rules, tuple[Parameter, ...]]:
@@ -245,7 +242,7 @@ async def update_strategy(
     row.name, row.description = name, description
     row.version += 1
     row.updated_at = uow.clock.now()
-    return await _add_version(uow, row, rules, parameters)
+    return await add_version(uow, row, rules, parameters)
 
 
 async def delete_strategy(uow: UnitOfWork, actor: Actor, strategy_id: StrategyId) -> None:
@@ -268,69 +265,3 @@ async def _own(uow: UnitOfWork, actor: Actor, strategy_id: StrategyId, deed: str
     if await repository.visible_by_id(uow.session, actor.user_id, strategy_id) is not None:
         raise Forbidden(f"A built-in strategy cannot be {deed}.", ("id",))
     raise NotFound("There is no such strategy.", ("id",))
-
-
-async def _add_version(
-    uow: UnitOfWork, row: StrategyRow, rules: Rules, parameters: tuple[Parameter, ...]
-) -> StrategyRecord:
-    version = StrategyVersionRow(
-        strategy_id=row.id,
-        version=row.version,
-        rules=rules_to_json(rules),
-        parameters=parameters_to_json(parameters),
-        created_at=row.updated_at,
-    )
-    uow.session.add(version)
-    await uow.session.flush()
-    return repository.record((row, version))
-
-
-async def sync_builtin_strategies(uow: UnitOfWork) -> int:
-    """Store the strategies of this release: new ones, and new versions of changed ones.
-
-    Run it at every start; it changes nothing the second time. Strategies that a later release drops stay,
-    as backtests may have run them.
-
-    Returns
-    -------
-    How many strategies were added or changed.
-    """
-    await uow.session.execute(select(func.pg_advisory_xact_lock(_SYNC_LOCK)))
-    changed = 0
-    for builtin in BUILTIN_STRATEGIES.values():
-        row = await uow.session.get(StrategyRow, builtin.id)
-        changed += await (_add_builtin(uow, builtin) if row is None else _renew_builtin(uow, builtin, row))
-    return changed
-
-
-async def _add_builtin(uow: UnitOfWork, builtin: BuiltinStrategy) -> bool:
-    now = uow.clock.now()
-    row = StrategyRow(
-        id=builtin.id,
-        owner_id=None,
-        slug=builtin.slug,
-        name=builtin.name,
-        description=builtin.description,
-        code_ref=builtin.code_ref,
-        version=1,
-        created_at=now,
-        updated_at=now,
-        deleted_at=None,
-    )
-    uow.session.add(row)
-    await uow.session.flush()
-    await _add_version(uow, row, builtin.rules, builtin.parameters)
-    return True
-
-
-async def _renew_builtin(uow: UnitOfWork, builtin: BuiltinStrategy, row: StrategyRow) -> bool:
-    stored = await load_version(uow, builtin.id, row.version)
-    same_content = (stored.rules, stored.parameters) == (builtin.rules, builtin.parameters)
-    if same_content and (row.name, row.description) == (builtin.name, builtin.description):
-        return False
-    row.name, row.description, row.updated_at = builtin.name, builtin.description, uow.clock.now()
-    if not same_content:
-        row.version += 1
-        await _add_version(uow, row, builtin.rules, builtin.parameters)
-    await uow.session.flush()
-    return True

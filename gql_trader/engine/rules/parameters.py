@@ -150,6 +150,7 @@ def _problems(parameter: Parameter) -> Iterable[tuple[str, str]]:
     low, high = parameter.minimum, parameter.maximum
     if low is not None and high is not None and low > high:
         yield "max", f"max must not be below min; got {_plain(low)} to {_plain(high)}."
+        return
     problem = _choices_problem(parameter)
     if problem is not None:
         yield "choices", problem
@@ -167,7 +168,7 @@ def _choices_problem(parameter: Parameter) -> str | None:
     if len(choices) > MAXIMUM_CHOICES:
         return f"There are at most {MAXIMUM_CHOICES} choices; got {len(choices)}."
     if parameter.type is ParameterType.SOURCE:
-        unknown = [choice for choice in choices if choice not in SOURCES]
+        unknown = [each for each in choices if not (isinstance(each, str) and each in SOURCES)]
         return f"Sources are {', '.join(SOURCES)}; got {_shown(unknown[0])}." if unknown else None
     if not choices:
         return "A CHOICE parameter needs choices."
@@ -246,7 +247,7 @@ def _whole(value: object) -> int | None:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.15g}" if abs(value) < 1e300 else "a huge number"
+    return "a huge number" if abs(value) > 1e300 else f"{value:.15g}"
 
 
 def _shown(value: object) -> str:
