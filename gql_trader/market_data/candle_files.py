@@ -155,7 +155,7 @@ def _from_table(table: pa.Table, base: str, file: str) -> RawCandles:
 def _read_csv(path: Path, base: str) -> RawCandles:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
-    line, delimiter, header = _find_header(head, base, path.name)
+    line, delimiter, header = _find_header(head, path.name)
     names = _find_columns(header, base, path.name)
     malformed: list[tuple[int, str]] = []
 
@@ -191,14 +191,14 @@ def _read_csv(path: Path, base: str) -> RawCandles:
     return _candles(pa.table(texts), names, numbers, malformed)
 
 
-def _find_header(head: str, base: str, file: str) -> tuple[int, str, list[str]]:
+def _find_header(head: str, file: str) -> tuple[int, str, list[str]]:
     """Return how many lines end with the header, the delimiter, and the names of the columns."""
     lines = head.splitlines()[:_HEADER_LINES]
     for number, line in enumerate(lines, start=1):
         for delimiter in ",;\t|":
             header = [name.strip() for name in next(csv.reader(io.StringIO(line), delimiter=delimiter), [])]
-            normal = [_normal(name) for name in header]
-            if {"open", "high", "low", "close"} <= set(normal) or {"o", "h", "l", "c"} <= set(normal):
+            normal = {_normal(name) for name in header}
+            if all(not normal.isdisjoint(_PRICE_NAMES[price]) for price in PRICES):
                 return number, delimiter, _unique(header)
     shown = lines[0][:120] if lines else ""
     raise InvalidInput(
