@@ -37,15 +37,9 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     """Run the migrations that the database has not seen. Must not be called inside an event loop."""
     from alembic import command
 
-    command.upgrade(alembic_config(database_url), revision)
-
-
-def upgrade_if_needed(database_url: str) -> bool:
-    """Run the migrations that are due; return whether there were any."""
-    if current_revision(database_url) == head_revision():
-        return False
-    upgrade(database_url)
-    return True
+    config = alembic_config(database_url)
+    config.attributes["upgrade_only"] = True
+    command.upgrade(config, revision)
 
 
 def head_revision() -> str | None:

@@ -54,6 +54,8 @@ def serve(
     host: Host = None,
     port: Port = None,
     data_dir: DataDir = None,
+    seed: Annotated[bool, typer.Option("--seed", hidden=True)] = False,
+    demo: Annotated[bool, typer.Option("--demo", hidden=True)] = False,
     listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     start_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -62,7 +64,7 @@ def serve(
     from gql_trader.cli.session import connected, load_settings
 
     with connected(load_settings(host=host, port=port, data_dir=data_dir), start=False) as settings:
-        run(settings, listen_fd=listen_fd, start_fd=start_fd)
+        run(settings, seed=seed, demo=demo, listen_fd=listen_fd, start_fd=start_fd)
 
 
 @app.command()
@@ -80,18 +82,21 @@ def worker(
         run(settings, queue)
 
 
-@app.command()
-def migrate(
+@app.command("migrate")
+def migrate_(
     data_dir: DataDir = None,
     demo: Annotated[bool, typer.Option("--demo", help="Create the demo user and demo data too.")] = False,
+    tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the rows as they are.")] = False,
     start_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Bring the database's tables and built-in strategies up to date."""
-    from gql_trader.cli.migrate import run
+    from gql_trader.cli import migrate
     from gql_trader.cli.session import connected, load_settings
 
     with connected(load_settings(data_dir=data_dir), migrated=False) as settings:
-        run(settings, demo=demo, start_fd=start_fd)
+        migrate.tables(settings, start_fd=start_fd)
+        if not tables_only:
+            migrate.seeds(settings, demo=demo)
 
 
 @app.command()

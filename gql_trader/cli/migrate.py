@@ -1,16 +1,25 @@
-"""Tables and seeds, before the API starts."""
+"""The database made ready for this release."""
 
-import asyncio
-
-from gql_trader import migrate, seeding
+from gql_trader import migrate
 from gql_trader.cli.start_signal import await_start
 from gql_trader.config import Settings
 from gql_trader.infra.logging import configure_logging
 
 
-def run(settings: Settings, *, demo: bool, start_fd: int | None = None) -> None:
-    """Run the migrations that are due, then the seeds."""
+def tables(settings: Settings, *, start_fd: int | None = None) -> None:
+    """Run the migrations that are due."""
     configure_logging(settings.log_level)
+    newest = migrate.head_revision()  # imports Alembic, while PostgreSQL may still be starting
     await_start(start_fd)
-    migrate.upgrade_if_needed(settings.database_url.get_secret_value())
-    asyncio.run(seeding.seed(settings, demo=demo))
+    url = settings.database_url.get_secret_value()
+    if migrate.current_revision(url) != newest:
+        migrate.upgrade(url)
+
+
+def seeds(settings: Settings, *, demo: bool) -> None:
+    """Bring the built-in strategies up to date, and the demo user and data if wanted."""
+    import asyncio
+
+    from gql_trader.seeding import seed
+
+    asyncio.run(seed(settings, demo=demo))

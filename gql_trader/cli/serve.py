@@ -6,6 +6,7 @@ import socket
 import uvicorn
 import uvloop
 
+from gql_trader import seeding
 from gql_trader.app import create_app
 from gql_trader.cli.listener import open_listener
 from gql_trader.cli.start_signal import await_start
@@ -16,11 +17,21 @@ _GRACEFUL_SECONDS = 3
 _PING_SECONDS = 20.0
 
 
-def run(settings: Settings, *, listen_fd: int | None = None, start_fd: int | None = None) -> None:
+def run(
+    settings: Settings,
+    *,
+    seed: bool = False,
+    demo: bool = False,
+    listen_fd: int | None = None,
+    start_fd: int | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests that run.
 
     Parameters
     ----------
+    seed, demo
+        Bring the seeds up to date first. A process of its own would spend two seconds importing what is
+        imported here anyway.
     listen_fd
         A bound, listening socket to use; a launcher keeps it over the API's restarts, so that no
         connection is refused meanwhile.
@@ -46,5 +57,7 @@ def run(settings: Settings, *, listen_fd: int | None = None, start_fd: int | Non
         open_listener(settings.host, settings.port) if listen_fd is None else socket.socket(fileno=listen_fd)
     )
     await_start(start_fd)
+    if seed:
+        asyncio.run(seeding.seed(settings, demo=demo))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve(sockets=[listener]))

@@ -58,17 +58,17 @@ class _Launch:
         )
 
     def api(self, start: StartSignal | None = None) -> Child:
-        """Start the API on our listener."""
+        """Start the API on our listener; with a signal, seed when it comes, before serving."""
         fds = [self.listener.fileno()]
         arguments = ["serve", "--listen-fd", str(fds[0])]
         if start is not None:
             fds.append(start.read_fd)
-            arguments += ["--start-fd", str(start.read_fd)]
+            arguments += ["--start-fd", str(start.read_fd), "--seed", *(["--demo"] if self.demo else [])]
         return self.python("api", *arguments, pass_fds=tuple(fds))
 
     def migration(self, start: StartSignal) -> Child:
-        """Start migrating and seeding, once told that the database is there."""
-        arguments = ["migrate", "--start-fd", str(start.read_fd), *(["--demo"] if self.demo else [])]
+        """Start migrating, once told that the database is there."""
+        arguments = ["migrate", "--tables-only", "--start-fd", str(start.read_fd)]
         return self.python("migrate", *arguments, pass_fds=(start.read_fd,))
 
     def worker(self, name: str) -> Child:
@@ -124,6 +124,10 @@ def run(settings: Settings, *, demo: bool) -> None:
         )
         try:
             _start(launch, supervisor)
+            # Not before: they import and compile for seconds, on the cores that the API needs to start.
+            for number in range(1, settings.workers + 1):
+                name = f"worker-{number}"
+                supervisor.keep(name, lambda name=name: launch.worker(name))  # type: ignore[misc]
             _announce(launch, time.monotonic() - began)
             _keep_running(launch, supervisor)
         except _StopRequestedError:
@@ -177,9 +181,6 @@ def _start(launch: _Launch, supervisor: Supervisor) -> None:
         migrating.give()
         _await_migration(launch, migration)
         serving.give()
-        for number in range(1, launch.settings.workers + 1):
-            name = f"worker-{number}"
-            supervisor.keep(name, lambda name=name: launch.worker(name))  # type: ignore[misc]
         launch.wait(api, lambda: _answers(launch.listener), _READY_SECONDS)
     finally:
         migrating.close()

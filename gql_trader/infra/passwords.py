@@ -24,7 +24,8 @@ class PasswordHasher:
     def __init__(self, time_cost: int, memory_kib: int, threads: int = 2) -> None:
         self._hasher = argon2.PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._decoy = self._hasher.hash("no account has this password")
+        # Made in the background: a process need not wait 0.1 s for it to start.
+        self._decoy = self._pool.submit(self._hasher.hash, "no account has this password")
 
     async def hash(self, password: str) -> str:
         """Return the encoded argon2id hash of a password."""
@@ -37,13 +38,13 @@ class PasswordHasher:
         that the time taken says nothing about which accounts exist.
         """
         matches = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._verify, encoded or self._decoy, password
+            self._pool, self._verify, encoded, password
         )
         return matches and encoded is not None
 
-    def _verify(self, encoded: str, password: str) -> bool:
+    def _verify(self, encoded: str | None, password: str) -> bool:
         try:
-            return self._hasher.verify(encoded, password)
+            return self._hasher.verify(encoded or self._decoy.result(), password)
         except (VerifyMismatchError, VerificationError, InvalidHashError):
             return False
 
