@@ -1,0 +1,153 @@
+"""The same backtest in vectorbt and backtesting.py, as their documentation would have it.
+
+Both are installed with the dependency group ``benchmark`` only; importing this module imports neither.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.signals import Signals
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every engine is asked to do."""
+
+    bars: Bars
+    signals: Signals
+    fast: int
+    slow: int
+    spec: ExecutionSpec
+    capital: float
+
+    @property
+    def protected(self) -> bool:
+        """Whether stops are on."""
+        return self.spec.stop_loss is not None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to run the task; the function returns trades and final equity."""
+
+    name: str
+    run: Callable[[], tuple[int, float]]
+    slow: bool = False
+
+
+def vectorbt_peers(task: Task) -> Iterator[Peer]:
+    """Yield vectorbt's simulation alone, with what our metrics hold at their core, and with its stats.
+
+    Raises
+    ------
+    ImportError
+        If vectorbt is not installed.
+    """
+    import pandas as pd
+    import vectorbt as vbt
+
+    index = pd.to_datetime(task.bars.time, unit="ms")
+    names = ("open", "high", "low", "close")
+    columns = {name: pd.Series(getattr(task.bars, name), index=index) for name in names}
+    # Its fills are at the signal's close; shifted by one bar and priced at the open they are ours.
+    entries, exits = (
+        pd.Series(np.concatenate(([False], flags[:-1])), index=index)
+        for flags in (task.signals.entry_long, task.signals.exit_long)
+    )
+    stops: dict[str, Any] = {}
+    if task.protected:
+        # A stop and a trailing stop exclude each other there; the trailing one is the nearer.
+        stops = {
+            "sl_stop": task.spec.trailing_stop,
+            "sl_trail": True,
+            "tp_stop": task.spec.take_profit,
+            "open": columns["open"],
+            "high": columns["high"],
+            "low": columns["low"],
+        }
+
+    def simulate() -> Any:
+        return vbt.Portfolio.from_signals(
+            columns["close"],
+            entries,
+            exits,
+            price=columns["open"],
+            fees=task.spec.taker_fee,
+            init_cash=task.capital,
+            freq="1min",
+            **stops,
+        )
+
+    def simulation_only() -> tuple[int, float]:
+        portfolio = simulate()
+        return len(portfolio.order_records), float("nan")
+
+    def core() -> tuple[int, float]:
+        portfolio = simulate()
+        value = portfolio.value()
+        portfolio.total_return(), portfolio.sharpe_ratio(), portfolio.max_drawdown()
+        trades = portfolio.trades
+        trades.win_rate(), trades.profit_factor(), trades.records
+        return trades.count(), float(value.iloc[-1])
+
+    def everything() -> tuple[int, float]:
+        stats = simulate().stats()
+        return int(stats["Total Trades"]), float(stats["End Value"])
+
+    yield Peer(f"vectorbt {vbt.__version__}: simulation only", simulation_only)
+    yield Peer(f"vectorbt {vbt.__version__}: curve, ledger, core metrics", core)
+    yield Peer(f"vectorbt {vbt.__version__}: stats()", everything)
+
+
+def backtesting_peers(task: Task) -> Iterator[Peer]:
+    """Yield backtesting.py's run.
+
+    Raises
+    ------
+    ImportError
+        If backtesting.py is not installed.
+    """
+    import backtesting
+    import pandas as pd
+
+    bars, signals, spec = task.bars, task.signals, task.spec
+    frame = pd.DataFrame(
+        {"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close, "Volume": bars.volume},
+        index=pd.to_datetime(bars.time, unit="ms"),
+    )
+
+    class Crossing(backtesting.Strategy):  # type: ignore[misc]
+        def init(self) -> None:
+            self.enter = self.I(lambda: signals.entry_long, plot=False)
+            self.leave = self.I(lambda: signals.exit_long, plot=False)
+
+        def next(self) -> None:
+            if self.position:
+                if self.leave[-1]:
+                    self.position.close()
+                elif task.protected:
+                    level = self.data.High[-1] * (1 - spec.trailing_stop)
+                    for trade in self.trades:
+                        trade.sl = max(trade.sl or -np.inf, level)
+            elif self.enter[-1]:
+                if task.protected:
+                    price = self.data.Close[-1]
+                    self.buy(sl=price * (1 - spec.stop_loss), tp=price * (1 + spec.take_profit))
+                else:
+                    self.buy()
+
+    def run() -> tuple[int, float]:
+        with redirect_stderr(StringIO()):  # its progress bar would tear the tables
+            stats = backtesting.Backtest(
+                frame, Crossing, cash=task.capital, commission=spec.taker_fee, finalize_trades=True
+            ).run()
+        return int(stats["# Trades"]), float(stats["Equity Final [$]"])
+
+    yield Peer(f"backtesting.py {backtesting.__version__}", run, slow=True)

@@ -1,0 +1,73 @@
+"""Metrics against empyrical-reloaded, an independent library, where its definitions are ours.
+
+Not compared: CAGR and Calmar (empyrical counts 365 days to a year and days instead of time) and alpha
+(empyrical compounds it).
+"""
+
+import numpy as np
+import pytest
+
+from gql_trader.engine.bars import Floats
+from gql_trader.engine.metrics import drawdown
+from gql_trader.engine.metrics.returns import (
+    alpha_beta,
+    annual_volatility,
+    expected_shortfall,
+    omega_ratio,
+    sharpe_ratio,
+    sortino_ratio,
+    total_return,
+    value_at_risk,
+)
+
+empyrical = pytest.importorskip(
+    "empyrical", reason="empyrical-reloaded is not installed; it is in the dependency group 'benchmark'"
+)
+
+DAY = 86_400_000
+
+
+@pytest.fixture(params=range(8), name="returns")
+def _returns(request: pytest.FixtureRequest) -> Floats:
+    random = np.random.default_rng(request.param)
+    n = int(random.integers(20, 400))
+    return random.standard_t(4, n) * 0.01 * (random.random(n) < 0.8)
+
+
+@pytest.mark.parametrize("days_per_year", [365, 252])
+def test_ratios(returns: Floats, days_per_year: int) -> None:
+    assert annual_volatility(returns, days_per_year) == pytest.approx(
+        empyrical.annual_volatility(returns, annualization=days_per_year), rel=1e-12
+    )
+    assert sharpe_ratio(returns, days_per_year) == pytest.approx(
+        empyrical.sharpe_ratio(returns, annualization=days_per_year), rel=1e-12
+    )
+    assert sortino_ratio(returns, days_per_year) == pytest.approx(
+        empyrical.sortino_ratio(returns, annualization=days_per_year), rel=1e-12
+    )
+    assert omega_ratio(returns) == pytest.approx(empyrical.omega_ratio(returns), rel=1e-12)
+
+
+def test_tails(returns: Floats) -> None:
+    assert value_at_risk(returns) == pytest.approx(-empyrical.value_at_risk(returns, 0.05), rel=1e-12)
+    assert expected_shortfall(returns) == pytest.approx(
+        -empyrical.conditional_value_at_risk(returns, 0.05), rel=1e-12
+    )
+
+
+def test_return_and_drawdown(returns: Floats) -> None:
+    equity = 1_000.0 * np.cumprod(1.0 + returns)
+    worst = drawdown(DAY * np.arange(len(equity)), equity, DAY, 1_000.0)
+    assert worst.deepest == pytest.approx(-empyrical.max_drawdown(returns), rel=1e-12)
+    assert total_return(equity[-1], 1_000.0) == pytest.approx(empyrical.cum_returns_final(returns), rel=1e-12)
+
+
+def test_beta_and_the_line_it_belongs_to(returns: Floats) -> None:
+    market = 0.7 * returns + np.random.default_rng(9).normal(0, 0.01, len(returns))
+    alpha, beta = alpha_beta(returns, market, 365)
+    assert beta == pytest.approx(empyrical.beta(returns, market), rel=1e-10)
+    slope, intercept = np.polyfit(market, returns, 1)
+    assert (beta, alpha) == (
+        pytest.approx(slope, rel=1e-9),
+        pytest.approx(365 * intercept, rel=1e-9, abs=1e-12),
+    )
