@@ -70,7 +70,8 @@ def import_(
         try:
             report = asyncio.run(_import(settings, file, market, exchange, length, repair, kind))
         except RefusedRows as refusal:
-            typer.echo(f"{file}: nothing was imported, {refusal.count} rows are refused:", err=True)
+            rows = "1 row is" if refusal.count == 1 else f"{refusal.count} rows are"
+            typer.echo(f"{file}: nothing was imported, {rows} refused:", err=True)
             for problem in refusal.problems:
                 typer.echo(f"  {problem}", err=True)
             if refusal.count > len(refusal.problems):
@@ -115,12 +116,12 @@ async def _import(
     repair: bool,
     asset_type: "AssetType | None",
 ) -> "ImportReport":
-    from gql_trader.market_data import service
+    from gql_trader.market_data.importing import import_candles
     from gql_trader.runtime import open_runtime
 
     async with open_runtime(settings) as runtime, runtime.unit_of_work() as uow:
         with _progress(file.name, steps=3) as step:
-            return await service.import_candles(
+            return await import_candles(
                 uow,
                 file,
                 exchange=exchange,
@@ -141,12 +142,12 @@ async def _export(
     start: datetime | None,
     end: datetime | None,
 ) -> int:
-    from gql_trader.market_data import service
+    from gql_trader.market_data.importing import export_candles
     from gql_trader.runtime import open_runtime
 
     async with open_runtime(settings) as runtime, runtime.unit_of_work() as uow:
         with _progress(file.name, steps=2) as step:
-            return await service.export_candles(
+            return await export_candles(
                 uow,
                 runtime.arrays,
                 file,

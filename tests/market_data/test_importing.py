@@ -13,6 +13,7 @@ from gql_trader.core.errors import DomainError, InvalidInput
 from gql_trader.core.intervals import Interval
 from gql_trader.market_data import service
 from gql_trader.market_data.candle_files import write_candles
+from gql_trader.market_data.importing import export_candles, import_candles
 from gql_trader.market_data.models import AssetRow, CandleChunkRow, MarketRow
 from gql_trader.market_data.types import AssetType, ImportReport
 from gql_trader.market_data.validation import RefusedRows
@@ -34,7 +35,7 @@ async def imported(
     repaired: bool = False,
 ) -> ImportReport:
     async with runtime.unit_of_work() as uow:
-        return await service.import_candles(
+        return await import_candles(
             uow, file, exchange=exchange, market=market, interval=interval, repaired=repaired
         )
 
@@ -80,7 +81,7 @@ async def test_export_then_import_gives_the_same_content(runtime: Runtime, tmp_p
     for ending in ("csv", "parquet", "feather"):
         file = tmp_path / f"out.{ending}"
         async with runtime.unit_of_work() as uow:
-            count = await service.export_candles(
+            count = await export_candles(
                 uow, runtime.arrays, file, exchange="one", market="btc/usd", interval=Interval.H1
             )
         assert count == 3000
@@ -134,7 +135,7 @@ async def test_exporting_what_is_not_there_is_an_error_with_a_code(runtime: Runt
             ("BTC/USD", Interval.M1, "NO_DATA"),
         ):
             with pytest.raises(DomainError) as refusal:
-                await service.export_candles(
+                await export_candles(
                     uow,
                     runtime.arrays,
                     tmp_path / "o.csv",
