@@ -152,9 +152,23 @@ def _bbands(operands: Sequence[Operand], bars: Bars, values: Values) -> Result:
     )
 
 
-def _extreme(sign: float, ages: bool) -> Implementation:
+def _extreme(x: Floats, period: int, sign: float) -> Floats:
+    if np.isfinite(x).all():
+        return kernels.extreme_of_finite(x, period, sign)
+    return kernels.extreme(x, period, sign, False)
+
+
+def _highest(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
+    return _extreme(_series(operands[0]), _int(values, "period"), 1.0)
+
+
+def _lowest(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
+    return _extreme(_series(operands[0]), _int(values, "period"), -1.0)
+
+
+def _extreme_age(sign: float) -> Implementation:
     return lambda operands, _, values: kernels.extreme(
-        _series(operands[0]), _int(values, "period"), sign, ages
+        _series(operands[0]), _int(values, "period"), sign, True
     )
 
 
@@ -169,7 +183,7 @@ def _ichimoku(_: Sequence[Operand], bars: Bars, values: Values) -> Result:
 
     def middle(name: str) -> Floats:
         period = _int(values, name)
-        return (kernels.extreme(high, period, 1.0, False) + kernels.extreme(low, period, -1.0, False)) / 2.0
+        return (_extreme(high, period, 1.0) + _extreme(low, period, -1.0)) / 2.0
 
     tenkan, kijun = middle("tenkan"), middle("kijun")
     displaced = _int(values, "kijun")
@@ -307,10 +321,10 @@ _OWN: Mapping[str, Implementation] = {
     "atr": _atr,
     "macd": _macd,
     "bbands": _bbands,
-    "highest": _extreme(1.0, False),
-    "lowest": _extreme(-1.0, False),
-    "highestbars": _extreme(1.0, True),
-    "lowestbars": _extreme(-1.0, True),
+    "highest": _highest,
+    "lowest": _lowest,
+    "highestbars": _extreme_age(1.0),
+    "lowestbars": _extreme_age(-1.0),
     "keltner": _keltner,
     "ichimoku": _ichimoku,
     "vwap": _vwap,

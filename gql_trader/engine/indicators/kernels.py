@@ -94,6 +94,7 @@ def rsi(x: Floats, period: int) -> Floats:
     """Wilder's relative strength index: 100 × average gain / (average gain + average loss), 0 if flat."""
     n = x.size
     out = np.empty(n)
+    factor = 1.0 / period
     gain, loss, previous, count = 0.0, 0.0, 0.0, 0
     for i in range(n):
         value = x[i]
@@ -114,8 +115,8 @@ def rsi(x: Floats, period: int) -> Floats:
                     gain /= period
                     loss /= period
             else:
-                gain = (gain * (period - 1) + up) / period
-                loss = (loss * (period - 1) + down) / period
+                gain += (up - gain) * factor
+                loss += (down - loss) * factor
             if count >= period:
                 total = gain + loss
                 out[i] = 100.0 * (gain / total) if total > 1e-14 else 0.0
@@ -129,6 +130,7 @@ def atr(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
     """Wilder's average of the true range, seeded with the mean of the first ``period`` ranges."""
     n = close.size
     out = np.full(n, np.nan)
+    factor = 1.0 / period
     average = 0.0
     for i in range(1, n):
         reach = high[i] - low[i]
@@ -141,7 +143,7 @@ def atr(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
             average = (average + true_range) / period
             out[i] = average
         else:
-            average = (average * (period - 1) + true_range) / period
+            average += (true_range - average) * factor
             out[i] = average
     return out
 
@@ -258,6 +260,31 @@ def extreme(x: Floats, period: int, sign: float, ages: bool) -> Floats:
         length += 1
         if count >= period:
             out[i] = i - ring[head] if ages else x[ring[head]]
+    return out
+
+
+@compiled(FLOATS(FLOATS_IN, _INT, _FLOAT))
+def extreme_of_finite(x: Floats, period: int, sign: float) -> Floats:
+    """Highest (sign 1) or lowest (sign −1) value of a window, where every value is finite.
+
+    Faster than `extreme`, with the same values. The bars are cut into blocks of one period; a window is
+    the end of one block and the beginning of the next, whose maxima are carried along (van Herk, 1992).
+    """
+    n = x.size
+    out = np.empty(n)
+    # Maximum of the block before from an offset to its end; nothing begins behind its end.
+    ends = np.full(period + 1, -np.inf)
+    for start in range(0, n, period):
+        stop = min(start + period, n)
+        best = -np.inf
+        for i in range(start, stop):
+            best = max(best, x[i] * sign)
+            out[i] = max(best, ends[i - start + 1]) * sign
+        best = -np.inf
+        for i in range(stop - 1, start - 1, -1):
+            best = max(best, x[i] * sign)
+            ends[i - start] = best
+    out[: period - 1] = np.nan
     return out
 
 

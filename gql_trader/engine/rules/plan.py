@@ -19,7 +19,11 @@ from gql_trader.engine.rules.nodes import (
 from gql_trader.engine.rules.parameters import Parameter, ParameterType, ParameterValues
 
 MAXIMUM_WARMUP = 50_000
-"""Most bars that the rules of one strategy may need before their first value."""
+"""Most bars that the indicators of one strategy may look back, all different ones added up.
+
+It bounds the warm-up, and the time to compute: for each bar the slowest indicators take a step for each
+bar of their period.
+"""
 
 Constant = float | bool | str
 
@@ -101,6 +105,7 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     lookbacks: list[int] = field(default_factory=list)
     _numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _total: int = 0
 
     def add(self, node: Node, report: Reporter) -> Operand | None:
         """Add what a rule needs; return where its result will be, or None after reporting an issue."""
@@ -108,9 +113,11 @@ class Plan:
             operand = self._bind(node, report)
         except _Refused:
             return None
-        needed = self.lookback(operand)
-        if needed > MAXIMUM_WARMUP:
-            report.type(node.offset, f"The rule needs {needed} bars of warm-up; at most {MAXIMUM_WARMUP}.")
+        if self._total > MAXIMUM_WARMUP:
+            report.type(
+                node.offset,
+                f"The indicators look back {self._total} bars in all; at most {MAXIMUM_WARMUP}.",
+            )
             return None
         return operand
 
@@ -127,6 +134,7 @@ class Plan:
             before = max((self.lookbacks[each] for each in slots_of(step)), default=0)
             self.steps.append(step)
             self.lookbacks.append(before + extra)
+            self._total += extra
         return Slot(number)
 
     def _bind(self, node: Node, report: Reporter) -> Operand:

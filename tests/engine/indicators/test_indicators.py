@@ -176,3 +176,16 @@ def test_division_by_zero_is_undefined_and_nz_replaces_it() -> None:
 def test_time_columns_are_those_of_the_opening_time_in_utc() -> None:
     bars = random_bars(30, interval=3_660_000)
     assert [column(bars, name)[29] for name in ("minute", "hour", "dayofweek")] == [29.0, 5.0, 1.0]
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 7, 50, 51])
+def test_highest_and_lowest_are_the_same_with_and_without_gaps(period: int) -> None:
+    x = np.round(random_bars(50, seed=9).close, 0)
+    for name in ("highest", "lowest"):
+        whole = series(name, x, period=period)
+        # A gap before the data takes the way that allows for gaps.
+        np.testing.assert_array_equal(series(name, np.concatenate([[NAN], x]), period=period)[1:], whole)
+        extreme = {"highest": np.max, "lowest": np.min}[name]
+        for i in range(50):
+            expected = extreme(x[i - period + 1 : i + 1]) if i >= period - 1 else NAN
+            np.testing.assert_equal(whole[i], expected)

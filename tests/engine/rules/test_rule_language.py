@@ -132,7 +132,7 @@ TYPES = [
         "max(" * 6 + "sma(" * 6 + "close" + ", 9999)" * 6 + ", 1)" * 6 + " > 1",
         1,
         1,
-        "The rule needs 59988 bars of warm-up; at most 50000.",
+        "The indicators look back 59988 bars in all; at most 50000.",
     ),
 ]
 
