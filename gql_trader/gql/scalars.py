@@ -50,8 +50,18 @@ def _write_decimal(value: Decimal) -> str:
 
 
 def format_datetime(value: datetime) -> str:
-    """Return RFC 3339 in UTC with millisecond precision and ``Z``."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    """Return RFC 3339 in UTC with millisecond precision and ``Z``.
+
+    Raises
+    ------
+    ValueError
+        If the value has no time zone.
+    """
+    if value.tzinfo is not UTC:
+        if value.tzinfo is None:
+            raise ValueError("a timezone-aware datetime is needed")
+        value = value.astimezone(UTC)
+    return value.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _parse_datetime(value: Any) -> datetime:

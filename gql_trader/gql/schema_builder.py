@@ -18,6 +18,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import get_object_definition
 
 from gql_trader.gql.errors import USER_ERROR_TYPES
+from gql_trader.gql.fast_execution import FastExecutor
 from gql_trader.gql.node import NodeResolver, node_query
 from gql_trader.gql.scalars import SCALARS
 
@@ -53,6 +54,7 @@ def build_schema(
         else None,
         types=[*USER_ERROR_TYPES, *types],
         config=StrawberryConfig(scalar_map=SCALARS),
+        execution_context_class=FastExecutor,
     )
     _omit_null_defaults(core_schema(schema))
     return schema

@@ -260,7 +260,7 @@ class ToySubscription:
         services(info).open_streams += 1
         try:
             while True:
-                yield "x" * 10_000
+                yield "x" * 100_000
         finally:
             services(info).open_streams -= 1
 
