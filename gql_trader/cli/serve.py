@@ -11,6 +11,7 @@ from gql_trader.app import create_app
 from gql_trader.cli.listener import open_listener
 from gql_trader.cli.start_signal import await_start
 from gql_trader.config import Settings
+from gql_trader.gql.uvicorn_protocol import AbortableWebSocketProtocol
 from gql_trader.infra.logging import configure_logging
 
 _GRACEFUL_SECONDS = 3
@@ -42,7 +43,9 @@ def run(
     config = uvicorn.Config(
         create_app(settings),
         http="httptools",
-        ws="websockets-sansio",
+        ws=AbortableWebSocketProtocol,
+        # Small frames at a high rate: compressing costs more than it saves, and memory for each socket.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -64,7 +64,11 @@ async def test_a_client_that_does_not_read_loses_its_connection(services: ToySer
         serve(application(services, SocketOptions(send_seconds=0.1))) as server,
         # Its queue is never emptied.
         connect(
-            f"ws://{server.address}/graphql", subprotocols=[protocol], max_queue=1, close_timeout=0.1
+            f"ws://{server.address}/graphql",
+            subprotocols=[protocol],
+            max_queue=1,
+            compression=None,
+            close_timeout=0.1,
         ) as client,
     ):
         await client.send('{"type": "connection_init"}')
