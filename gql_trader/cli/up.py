@@ -1,7 +1,6 @@
 """One command for everything: servers, migrations, seeds, the API and its workers."""
 
 import http.client
-import importlib.util
 import os
 import socket
 import sys
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gql_trader import __version__
+from gql_trader.cli.bytecode import Bytecode
 from gql_trader.cli.errors import CommandError
 from gql_trader.cli.listener import open_listener
 from gql_trader.cli.session import with_urls
@@ -29,6 +29,7 @@ _PROBE_SECONDS = 0.5
 _STOP_SECONDS = 9.0
 _API_STOP_SECONDS = 4.0
 _WORKER_STOP_SECONDS = 2.5
+_WRITER_STOP_SECONDS = 0.5
 
 
 class _StopRequestedError(Exception):
@@ -46,14 +47,18 @@ class _Launch:
     servers: EmbeddedServers
     listener: socket.socket
     environment: dict[str, str]
+    bytecode: Bytecode
+    is_starting: bool = True
+    writing: Child | None = None
 
     def python(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Child:
         """Start one of our own commands as a child."""
+        bytecode = self.bytecode.environment(in_a_hurry=self.is_starting)
         return spawn(
             name,
             [sys.executable, "-m", "gql_trader", *arguments],
             log=self.data.logs / f"{name}.log",
-            environment=self.environment,
+            environment={**self.environment, **bytecode},
             pass_fds=pass_fds,
         )
 
@@ -74,6 +79,26 @@ class _Launch:
     def worker(self, name: str) -> Child:
         """Start a worker."""
         return self.python(name, "worker")
+
+    def write_bytecode(self) -> None:
+        """Let the next start be faster."""
+        if self.bytecode.is_missing:
+            environment = {**self.environment, **self.bytecode.environment(in_a_hurry=False)}
+            self.writing = self.bytecode.start_writing(environment, self.data.logs / "bytecode.log")
+            self.register.add(self.writing)
+
+    def end_writing_if_done(self) -> None:
+        """Note that all is written, if it is."""
+        if self.writing is not None and self.writing.exit_code is not None:
+            self.end_writing()
+
+    def end_writing(self) -> None:
+        """End the writer."""
+        if self.writing is not None:
+            self.writing.stop(_WRITER_STOP_SECONDS)
+            self.bytecode.finish(self.writing)
+            self.register.remove(self.writing.name)
+            self.writing = None
 
     def wait(self, child: Child, probe: Callable[[], bool], seconds: float) -> None:
         """Wait for a child, unless a signal comes."""
@@ -117,18 +142,29 @@ def run(settings: Settings, *, demo: bool) -> None:
         )
         settings = with_urls(settings, servers.database_url, servers.redis_url)
         launch = _Launch(
-            settings, demo, data, console, signals, register, servers, listener, _environment(settings, data)
+            settings,
+            demo,
+            data,
+            console,
+            signals,
+            register,
+            servers,
+            listener,
+            _environment(settings, data),
+            Bytecode(data.path / "cache" / "python"),
         )
         supervisor = Supervisor(
             register, lambda message: console.print(f"[yellow]{time.strftime('%H:%M:%S')}[/] {message}")
         )
         try:
             _start(launch, supervisor)
+            launch.is_starting = False
             # Not before: they import and compile for seconds, on the cores that the API needs to start.
             for number in range(1, settings.workers + 1):
                 name = f"worker-{number}"
                 supervisor.keep(name, lambda name=name: launch.worker(name))  # type: ignore[misc]
             _announce(launch, time.monotonic() - began)
+            launch.write_bytecode()
             _keep_running(launch, supervisor)
         except _StopRequestedError:
             pass
@@ -148,24 +184,13 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _environment(settings: Settings, data: DataDirectory) -> dict[str, str]:
     """Return the children's environment: ours, with what the launcher has found out."""
-    environment = {
+    return {
         **os.environ,
         "GQL_TRADER_DATA_DIR": str(data.path),
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
         "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(data.path / "cache" / "numba"),
     }
-    if sys.dont_write_bytecode and not _has_bytecode("sqlalchemy"):
-        # Without bytecode every start takes twice as long. Where it must not be written beside the
-        # sources it goes among our data.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        environment["PYTHONPYCACHEPREFIX"] = str(data.path / "cache" / "python")
-    return environment
-
-
-def _has_bytecode(package: str) -> bool:
-    spec = importlib.util.find_spec(package)
-    return spec is not None and spec.cached is not None and Path(spec.cached).exists()
 
 
 def _start(launch: _Launch, supervisor: Supervisor) -> None:
@@ -243,6 +268,7 @@ def _keep_running(launch: _Launch, supervisor: Supervisor) -> None:
     while not launch.signals.stop_requested:
         for name in launch.servers.restart_dead():
             supervisor.report(f"{name} had ended and was started again")
+        launch.end_writing_if_done()
         launch.signals.wait(supervisor.look())
 
 
@@ -250,6 +276,7 @@ def _stop(launch: _Launch, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _STOP_SECONDS
     launch.console.print("stopping …")
     launch.listener.close()
+    launch.end_writing()
     supervisor.stop(["api"], _API_STOP_SECONDS)
     supervisor.stop(supervisor.names, _WORKER_STOP_SECONDS)
     launch.servers.stop(deadline)
