@@ -41,10 +41,14 @@ _SERIES = (
 
 async def seed_demo(uow: UnitOfWork) -> None:
     """Add the markets of simulated prices; where they are already, change nothing."""
+    markets = {
+        symbol: await ensure_market(uow, DEMO_EXCHANGE, symbol, price_precision=2, amount_precision=6)
+        for symbol in dict.fromkeys(series.symbol for series in _SERIES)
+    }
     for series in _SERIES:
-        market = await ensure_market(uow, DEMO_EXCHANGE, series.symbol, price_precision=2, amount_precision=6)
-        if await repository.series_row(uow.session, market.id, series.interval) is None:
-            await save_candles(uow, market.id, series.interval, simulate(series))
+        market_id = markets[series.symbol].id
+        if await repository.series_row(uow.session, market_id, series.interval) is None:
+            await save_candles(uow, market_id, series.interval, simulate(series))
 
 
 def simulate(series: _DemoSeries) -> Bars:
