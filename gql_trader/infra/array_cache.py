@@ -127,7 +127,9 @@ class ArrayCache:
             column.flags.writeable = False
         if size <= self._maximum_bytes:
             self._remember(key, entry)
-            self._writer.submit(self._store, key, path, entry)
+            # After `close` there is nothing to write for.
+            with suppress(RuntimeError):
+                self._writer.submit(self._store, key, path, entry)
         return entry
 
     def flush(self) -> None:

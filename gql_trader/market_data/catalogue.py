@@ -126,7 +126,7 @@ async def count_markets(uow: UnitOfWork, search: str | None, exchange: str | Non
 
 async def find_asset(uow: UnitOfWork, symbol: str) -> AssetRecord | None:
     """Return the asset with this symbol, ignoring case."""
-    if "\0" in symbol:
+    if not repository.storable(symbol):
         return None
     row = await repository.asset_by_symbol(uow.session, symbol.strip().upper())
     return asset_record(row) if row else None
@@ -142,7 +142,7 @@ async def look_up_market(uow: UnitOfWork, symbol: str, exchange: str | None = No
     """
     venue, pair = _split(symbol)
     venue = exchange.strip().lower() if exchange is not None else venue
-    if "\0" in symbol or (venue and "\0" in venue):
+    if not repository.storable(pair):
         return None
     rows = await repository.markets_by_symbol(uow.session, pair)
     if venue is not None:
@@ -171,7 +171,7 @@ async def find_market(uow: UnitOfWork, symbol: str) -> MarketRecord:
     """
     market = await look_up_market(uow, symbol)
     if market is None:
-        raise NotFound(f"There is no market {symbol.strip()[:80]}.", ("market",))
+        raise NotFound(f"There is no market {symbol.strip()[:80]!r}.", ("market",))
     return market
 
 

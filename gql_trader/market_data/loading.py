@@ -88,11 +88,7 @@ async def load_bars(
         Read-only views of contiguous columns; empty if there are no bars in the range. The same candles
         have the same hash, wherever they were read from.
     """
-    window = Window(
-        low=to_milliseconds(start) if start else EARLIEST,
-        high=to_milliseconds(end) if end else LATEST,
-        warmup=warmup,
-    )
+    window = Window(*range_bounds(start, end), warmup=warmup)
     loaded = await load_window(uow, arrays, series, window)
     at, to, warm = window_indices(loaded.bars, window)
     return LoadedBars(
@@ -100,6 +96,18 @@ async def load_bars(
         warmup=warm,
         content_hash=range_hash(series.interval, loaded.bars, loaded.months, at, to),
     )
+
+
+def range_bounds(start: datetime | None, end: datetime | None) -> tuple[int, int]:
+    """Return the first millisecond at or after each moment; None: before or behind every candle."""
+    return (
+        EARLIEST if start is None else _ceil_milliseconds(start),
+        LATEST if end is None else _ceil_milliseconds(end),
+    )
+
+
+def _ceil_milliseconds(moment: datetime) -> int:
+    return to_milliseconds(moment) + bool(moment.microsecond % 1000)
 
 
 def window_indices(bars: Bars, window: Window) -> tuple[int, int, int]:

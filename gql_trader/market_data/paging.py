@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.engine.bars import Bars
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice, decode_cursor, encode_cursor
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import load_window, window_indices
+from gql_trader.market_data.loading import load_window, range_bounds, window_indices
 from gql_trader.market_data.reading import Window
-from gql_trader.market_data.repository_candles import EARLIEST, LATEST
+from gql_trader.market_data.repository_candles import LATEST
 from gql_trader.market_data.types import PriceSeriesRecord
 
 _SIGNATURE: Final = "candles"
@@ -46,8 +45,7 @@ async def list_candles(
     InvalidInput
         If a cursor is malformed.
     """
-    low = to_milliseconds(start) if start else EARLIEST
-    high = to_milliseconds(end) if end else LATEST
+    low, high = range_bounds(start, end)
     if page.after is not None:
         low = max(low, _time_of(page.after, "after") + 1)
     if page.before is not None:
@@ -81,7 +79,7 @@ async def count_candles(
     """Return how many candles open in [start, end)."""
     if start is None and end is None and not series.resampled:
         return series.source.count
-    window = Window(to_milliseconds(start) if start else EARLIEST, to_milliseconds(end) if end else LATEST)
+    window = Window(*range_bounds(start, end))
     loaded = await load_window(uow, arrays, series, window)
     at, to, _ = window_indices(loaded.bars, window)
     return to - at

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.core.intervals import Interval
@@ -15,6 +15,11 @@ from gql_trader.market_data.types import AssetType
 _ESCAPE = "\\"
 
 
+def storable(text: str) -> bool:
+    """Return whether a text can be in the database at all: PostgreSQL knows no NUL and no lone surrogate."""
+    return "\0" not in text and text.isprintable()
+
+
 def _contains(search: str) -> str:
     escaped = search.replace(_ESCAPE, _ESCAPE * 2).replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
@@ -23,6 +28,8 @@ def _contains(search: str) -> str:
 def select_assets(search: str | None, types: Sequence[AssetType] | None, active: bool | None) -> Select[Any]:
     """Return the statement for assets whose symbol or name contains a text, of given types."""
     statement = select(AssetRow)
+    if search and not storable(search):
+        return statement.where(false())
     if search:
         pattern = _contains(search)
         statement = statement.where(
@@ -43,6 +50,8 @@ async def asset_page(session: AsyncSession, statement: Select[Any], page: PageRe
 def select_markets(search: str | None, exchange: str | None) -> Select[Any]:
     """Return the statement for markets whose symbol contains a text, on one venue."""
     statement = select(MarketRow)
+    if not storable(search or "") or not storable(exchange or ""):
+        return statement.where(false())
     if search:
         statement = statement.where(MarketRow.symbol.ilike(_contains(search), escape=_ESCAPE))
     if exchange is not None:

@@ -72,4 +72,4 @@ def test_what_cannot_be_done_is_said_in_a_sentence(run: Run, tmp_path: Path) -> 
     assert "There is no file" in str(missing.exception)
     nothing = run("export", tmp_path / "out.csv", "--interval", "H1")
     assert isinstance(nothing.exception, DomainError)
-    assert "There is no market coinbase:BTC/USD." in str(nothing.exception)
+    assert "There is no market 'coinbase:BTC/USD'." in str(nothing.exception)

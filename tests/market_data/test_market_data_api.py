@@ -221,7 +221,9 @@ async def test_lists_filter_search_and_page(runtime: Runtime, client: GraphQLCli
     assert await markets() == ["a:BTC/USD", "b:BTC/USD", "a:ETH/USD"]
     assert await markets(after=first["pageInfo"]["endCursor"]) == ["b:LTC/EUR"]
     assert await markets(exchange="B", search="btc") == ["b:BTC/USD"]
-    assert await markets(search="%") == []
+    for nothing in ("%", "_", "'", "\\"):
+        assert await markets(search=nothing) == []
+        assert await markets(exchange=nothing) == []
     assets = """query($search: String, $type: [AssetType!], $active: Boolean) {
         assets(search: $search, type: $type, active: $active) { nodes { symbol } totalCount } }"""
 
@@ -232,6 +234,10 @@ async def test_lists_filter_search_and_page(runtime: Runtime, client: GraphQLCli
     assert await symbols(type=["FIAT"]) == ["EUR", "USD"]
     assert await symbols(search="coin") == ["BTC", "LTC"]
     assert await symbols(active=False) == []
+    unknown = "query($text: String!) { asset(symbol: $text) { id } market(symbol: $text) { id } }"
+    for text in ("", "x" * 10_000, "BTC", ":", "a:b:c"):
+        found = (await client.execute(unknown, {"text": text})).data
+        assert found["market"] is None
     one = await client.execute(
         '{ asset(symbol: "eur") { name markets { symbol } } none: asset(symbol: "X") { id } }'
     )
@@ -279,7 +285,7 @@ async def test_a_bare_symbol_means_the_only_market_that_has_it(runtime: Runtime)
         with pytest.raises(InvalidInput, match="binance:ETH/USD, kraken:ETH/USD") as several:
             await service.find_market(uow, "ETH/USD")
         assert several.value.path == ("market",)
-        for unknown in ("XRP/USD", "kraken:BTC/USD", "", ":", "BTC", "a\0b"):
+        for unknown in ("XRP/USD", "kraken:BTC/USD", "", ":", "BTC", "a\0b", "\ud800/USD"):
             with pytest.raises(NotFound) as none:
                 await service.find_market(uow, unknown)
             assert none.value.path == ("market",)
