@@ -7,7 +7,15 @@ import ast
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from gql_trader.engine.indicators import CATALOGUE, COLUMNS, Argument, ArgumentKind, Function, Yields
+from gql_trader.engine.indicators import CATALOGUE, COLUMNS
+from gql_trader.engine.rules.calls import (
+    argument_fits,
+    assign_arguments,
+    default_of,
+    report_wrong_kind,
+    result_kind,
+    series_if_any,
+)
 from gql_trader.engine.rules.issues import Reporter
 from gql_trader.engine.rules.nodes import (
     Call,
@@ -160,7 +168,7 @@ class _Checker:
         for side in (left, right):
             if not side.kind.numeric:
                 return self._wants(side, f"{operator} needs numbers on both sides")
-        return Operation(_series_if_any((left, right)), offset_of(node), operator, (left, right))
+        return Operation(series_if_any((left, right)), offset_of(node), operator, (left, right))
 
     def _unary(self, node: ast.UnaryOp) -> Node | None:
         operand = self.visit(node.operand)
@@ -250,7 +258,7 @@ class _Checker:
             if kind is not None:
                 return self._refuse(node, f"{name} is {kind}, not a function.")
             return self._refuse(node, f"Unknown function {_shown(name)}{_similar(name, list(CATALOGUE))}.")
-        given = self._assign(node, function)
+        given = assign_arguments(self.report, node, function)
         if given is None:
             return None
         arguments: list[Node] = []
@@ -258,88 +266,22 @@ class _Checker:
             expression = given.get(argument.name)
             if expression is None:
                 assert argument.default is not None
-                arguments.append(_default(argument, offset_of(node)))
+                arguments.append(default_of(argument, offset_of(node)))
                 continue
             value = self.visit(expression)
-            if value is not None and self._fits(function, argument, value):
+            if value is not None and argument_fits(self.report, function, argument, value):
                 arguments.append(value)
         if len(arguments) < len(function.arguments):
             return None
-        return Call(_result(function, arguments), offset_of(node), function, tuple(arguments))
-
-    def _assign(self, node: ast.Call, function: Function) -> dict[str, ast.expr] | None:
-        takes = f"{function.name}() takes {function.argument_names}"
-        if len(node.args) > len(function.arguments):
-            self._refuse(node, f"{takes}; got {_arguments(len(node.args))}.")
-            return None
-        given = {a.name: value for a, value in zip(function.arguments, node.args, strict=False)}
-        for keyword in node.keywords:
-            argument = function.argument(keyword.arg or "")
-            if argument is None:
-                self._refuse(keyword.value, f"{takes}; got {str(keyword.arg)[:40]}.")
-                return None
-            if argument.name in given:
-                self._refuse(keyword.value, f"{takes}; {argument.name} is given twice.")
-                return None
-            given[argument.name] = keyword.value
-        missing = [a.name for a in function.arguments if a.default is None and a.name not in given]
-        if missing:
-            count = _arguments(len(node.args) + len(node.keywords))
-            self._refuse(node, f"{takes}; got {count}, without {' and '.join(missing)}.")
-            return None
-        return given
-
-    def _fits(self, function: Function, argument: Argument, value: Node) -> bool:
-        wanted: Sequence[Kind] = {
-            ArgumentKind.SERIES: (Kind.SERIES,),
-            ArgumentKind.CONDITION: (Kind.CONDITION,),
-            ArgumentKind.OPERAND: (Kind.SERIES, Kind.NUMBER),
-            ArgumentKind.INTEGER: (Kind.NUMBER,),
-            ArgumentKind.NUMBER: (Kind.NUMBER,),
-            ArgumentKind.TEXT: (Kind.TEXT,),
-        }[argument.kind]
-        if value.kind in wanted:
-            return True
-        same = ", the same on every bar" if argument.kind.constant and value.kind is Kind.SERIES else ""
-        self._wants(value, f"{argument.name} of {function.name}() must be {argument.kind.value}{same}")
-        return False
+        return Call(result_kind(function, arguments), offset_of(node), function, tuple(arguments))
 
     def _wants(self, node: Node, expectation: str, hint: str = "") -> Node | None:
-        found = node.kind.value
-        if node.kind is Kind.BUNDLE and isinstance(node, Call):
-            outputs = [f".{output.name}" for output in node.function.outputs]
-            hint = f": choose {', '.join(outputs[:-1])} or {outputs[-1]}"
-            found = f"the {found} of {node.function.name}()"
-        self.report.type(node.offset, f"{expectation}; got {found}{hint}.")
+        report_wrong_kind(self.report, node, expectation, hint)
         return None
-
-
-def _series_if_any(nodes: Sequence[Node]) -> Kind:
-    return Kind.SERIES if any(node.kind is Kind.SERIES for node in nodes) else Kind.NUMBER
 
 
 def _condition_if_any(nodes: Sequence[Node]) -> Kind:
     return Kind.CONDITION if any(node.kind is Kind.CONDITION for node in nodes) else Kind.FLAG
-
-
-def _result(function: Function, arguments: Sequence[Node]) -> Kind:
-    if function.outputs:
-        return Kind.BUNDLE
-    if function.yields is Yields.CONDITION:
-        return Kind.CONDITION
-    return _series_if_any(arguments) if function.pointwise else Kind.SERIES
-
-
-def _default(argument: Argument, offset: int) -> Literal:
-    value = argument.default
-    if isinstance(value, str):
-        return Literal(Kind.TEXT, offset, value)
-    assert value is not None
-    return Literal(Kind.NUMBER, offset, float(value))
-
-
-def _arguments(count: int) -> str:
-    return "1 argument" if count == 1 else f"{count} arguments"
 
 
 def _shown(name: str) -> str:

@@ -16,7 +16,7 @@ from gql_trader.engine.rules.plan import Operand, Plan
 from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
-    from gql_trader.engine.indicators.implementations import Column
+    from gql_trader.engine.indicators.columns import Column
 
 MAXIMUM_PLOTS = 20
 

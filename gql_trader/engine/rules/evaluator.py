@@ -6,7 +6,8 @@ import numpy as np
 
 from gql_trader.engine.bars import Bars, Flags, Floats
 from gql_trader.engine.indicators import CATALOGUE
-from gql_trader.engine.indicators.implementations import Column, Result, column, compute, divide, shift
+from gql_trader.engine.indicators.columns import Column, Result, column, divide, shift
+from gql_trader.engine.indicators.implementations import compute
 from gql_trader.engine.rules.plan import (
     Apply,
     Compute,

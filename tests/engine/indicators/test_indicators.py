@@ -6,7 +6,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.indicators import CATALOGUE, ArgumentKind, Function, Value
-from gql_trader.engine.indicators.implementations import column, compute
+from gql_trader.engine.indicators.columns import column
+from gql_trader.engine.indicators.implementations import compute
 from tests.factories.random_bars import random_bars
 
 NAN = float("nan")
