@@ -206,7 +206,7 @@ async def stale_dispatches(uow: UnitOfWork, older_than_seconds: float) -> list[t
         BacktestRow.status == RunStatus.QUEUED.value,
         BacktestRow.queued_at < _now() - timedelta(seconds=older_than_seconds),
     )
-    return [(key, dispatch) for key, dispatch in (await uow.session.execute(statement)).tuples()]
+    return [(key, dispatch) for key, dispatch in (await uow.session.execute(statement)).all()]
 
 
 async def redispatch(uow: UnitOfWork, lost: Sequence[tuple[UUID, int]]) -> int:
@@ -237,7 +237,7 @@ async def take_over_expired(uow: UnitOfWork) -> int:
         .where(BacktestRow.status == RunStatus.RUNNING.value, BacktestRow.lease_expires_at < _now())
         .with_for_update(skip_locked=True)
     )
-    rows = (await uow.session.execute(expired)).tuples().all()
+    rows = (await uow.session.execute(expired)).all()
     for key, attempt, crashes in rows:
         held = Claim(BacktestId(key), attempt)
         if crashes + 1 >= MAXIMUM_CRASHES:

@@ -85,7 +85,7 @@ async def curves(session: AsyncSession, ids: Sequence[UUID], column: str) -> dic
     statement = select(BacktestCurveRow.backtest_id, getattr(BacktestCurveRow, column)).where(
         BacktestCurveRow.backtest_id.in_(ids)
     )
-    return dict(list((await session.execute(statement)).tuples()))
+    return {row[0]: row[1] for row in await session.execute(statement)}
 
 
 async def ledger_segments(
@@ -95,4 +95,4 @@ async def ledger_segments(
     statement = select(LedgerSegmentRow.backtest_id, LedgerSegmentRow.segment, LedgerSegmentRow.data).where(
         tuple_(LedgerSegmentRow.backtest_id, LedgerSegmentRow.segment).in_(wanted)
     )
-    return {(key, segment): data for key, segment, data in (await session.execute(statement)).tuples()}
+    return {(key, segment): data for key, segment, data in (await session.execute(statement)).all()}

@@ -274,28 +274,44 @@ class DeleteBacktestPayload:
     )
 
 
+@visible(OWNER)
+@strawberry.type(name="BacktestConnection", description="One page of your backtests.")
+class BacktestConnection(Connection[Backtest]):
+    """Backtests of the viewer."""
+
+
+Paging = tuple[int | None, str | None, int | None, str | None]
+"""first, after, last, before."""
+
+
 async def list_backtests(
-    info: Info,
-    query: BacktestQuery,
-    order_by: Sequence[BacktestOrder] | None,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
-) -> Connection[Backtest]:
+    info: Info, query: BacktestQuery, order_by: Sequence[BacktestOrder] | None, paging: Paging
+) -> BacktestConnection:
     """Return one page of the viewer's backtests."""
     viewer = info.context.viewer
     orderings = [order.to_ordering() for order in order_by or ()]
     async with info.context.uow() as uow:
-        page = await service.list_backtests(
-            uow, viewer, query, orderings, page_request(first, after, last, before)
-        )
+        page = await service.list_backtests(uow, viewer, query, orderings, page_request(*paging))
 
     async def count() -> int:
         async with info.context.uow() as uow:
             return await service.count_backtests(uow, viewer, query)
 
-    return connection(Connection[Backtest], page, Backtest.from_row, count)
+    return connection(BacktestConnection, page, Backtest.from_row, count)
+
+
+async def list_backtests_of(
+    info: Info,
+    strategy_id: UUID,
+    where: BacktestFilter | None,
+    order_by: Sequence[BacktestOrder] | None,
+    paging: Paging,
+) -> BacktestConnection:
+    """Return one page of the viewer's backtests of a strategy."""
+    asked = [where.to_query()] if where else []
+    return await list_backtests(
+        info, BacktestQuery(all_of=asked, strategy_ids=[strategy_id]), order_by, paging
+    )
 
 
 @strawberry.type
@@ -314,9 +330,9 @@ class BacktestsQuery:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[Backtest] | None:
+    ) -> BacktestConnection | None:
         query = where.to_query() if where else BacktestQuery()
-        return await list_backtests(info, query, order_by, first, after, last, before)
+        return await list_backtests(info, query, order_by, (first, after, last, before))
 
     @strawberry.field(
         description="One of your backtests; null if there is none with this id.",

@@ -103,7 +103,8 @@ class ExecutionInput:
             taker_fee=usual.taker_fee if self.taker_fee is None else self.taker_fee,
             slippage=usual.slippage if self.slippage is None else self.slippage,
             direction=self.direction or usual.direction,
-            sizing=self.sizing.to_spec() if self.sizing else usual.sizing,
+            # Left out, it is the plain object that the schema publishes as its default.
+            sizing=self.sizing.to_spec() if isinstance(self.sizing, SizingInput) else usual.sizing,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
             trailing_stop=self.trailing_stop,
@@ -157,7 +158,9 @@ class RunBacktestInput:
             end=self.end,
             initial_capital=DEFAULT_CAPITAL if self.initial_capital is None else self.initial_capital,
             parameters=parameters,
-            execution=self.execution.to_spec() if self.execution else ExecutionSpec(),
+            execution=self.execution.to_spec()
+            if isinstance(self.execution, ExecutionInput)
+            else ExecutionSpec(),
             label=self.label,
             tags=tuple(dict.fromkeys(self.tags or ())),
             idempotency_key=self.idempotency_key,

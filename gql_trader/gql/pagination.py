@@ -10,6 +10,7 @@ from gql_trader.infra.keyset import Slice
 
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K", bound="Connection[Any]")
 
 First = Annotated[
     int | None,
@@ -80,11 +81,11 @@ class Connection(Generic[T]):
 
 
 def connection(
-    kind: type[Connection[T]],
+    kind: type[K],
     page: Slice[R],
-    convert: Callable[[R], T],
+    convert: Callable[[R], Any],
     count: Callable[[], Awaitable[int | None]],
-) -> Connection[T]:
+) -> K:
     """Return the connection of a page of rows.
 
     Parameters

@@ -2,16 +2,24 @@
 
 from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import strawberry
 
 from gql_trader.engine.indicators import CATALOGUE, Function
 from gql_trader.engine.rules import Parameter, RuleIssue, Rules
+from gql_trader.gql.context import Info
+from gql_trader.gql.pagination import After, Before, First, Last
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON
 from gql_trader.strategies.schema_enums import ParameterType
 from gql_trader.strategies.types import StrategyRecord
+
+if TYPE_CHECKING:
+    from gql_trader.backtests.schema import BacktestConnection
+    from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
 
 
 @visible("whoever may see the strategy")
@@ -77,6 +85,7 @@ class StrategyRules:
 class Strategy(Node):
     """A strategy in its present version."""
 
+    key: strawberry.Private[UUID]
     slug: str = strawberry.field(description="Short name for URLs and scripts; unique among those you see.")
     name: str = strawberry.field(description="Name for people.")
     description: str = strawberry.field(description="What the strategy does, for people.")
@@ -94,12 +103,37 @@ class Strategy(Node):
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
 
+    @strawberry.field(  # type: ignore[untyped-decorator]
+        description="Your backtests of this strategy, in any of its versions."
+    )
+    async def backtests(
+        self,
+        info: Info,
+        where: Annotated[
+            Annotated["BacktestFilter", strawberry.lazy("gql_trader.backtests.schema_inputs")] | None,
+            strawberry.argument(description="Which backtests to list; none: all."),
+        ] = None,
+        order_by: Annotated[
+            list[Annotated["BacktestOrder", strawberry.lazy("gql_trader.backtests.schema_inputs")]] | None,
+            strawberry.argument(description="Orderings, the most important first; none: the newest first."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema")]:
+        # The one field that points upwards: imported when it is asked for, since backtests import us.
+        from gql_trader.backtests.schema import list_backtests_of
+
+        return await list_backtests_of(info, self.key, where, order_by, (first, after, last, before))
+
     @classmethod
     def from_record(cls, record: StrategyRecord) -> "Strategy":
         """Return the GraphQL object of a strategy."""
         definition = record.definition
         return cls(
             id=encode_id("Strategy", record.id),
+            key=record.id,
             slug=record.slug,
             name=record.name,
             description=record.description,

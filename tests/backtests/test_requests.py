@@ -1,0 +1,174 @@
+"""What may be requested, and what a request returns."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from gql_trader.backtests import service
+from gql_trader.backtests.jobs import run_backtest
+from gql_trader.backtests.lifecycle import job_key
+from gql_trader.backtests.types import QUEUE, RunStatus
+from gql_trader.core.errors import (
+    Conflict,
+    DomainError,
+    DomainErrors,
+    ErrorCode,
+    InvalidState,
+    NotFound,
+    QuotaExceeded,
+)
+from gql_trader.core.ids import StrategyId
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.execution import ExecutionSpec
+from tests.factories.actors import make_actor
+from tests.factories.backtests import BARS, LIMITS, Desk
+
+
+async def test_a_request_is_queued_with_its_defaults_filled_in(desk: Desk) -> None:
+    row, cached = await desk.submit(parameters={"fast": 5})
+    assert not cached
+    assert row.status == RunStatus.QUEUED
+    assert row.parameters == {"fast": 5, "slow": 26, "source": "close"}
+    assert row.bars == BARS
+    assert row.start_time == datetime(2024, 1, 1, tzinfo=UTC)
+    waiting = await desk.runtime.queue.waiting(QUEUE, [job_key(row.id, 0)])
+    assert waiting == {job_key(row.id, 0)}
+
+
+async def test_only_bars_that_open_in_the_range_are_run(desk: Desk) -> None:
+    row, _ = await desk.submit(start=datetime(2024, 1, 10, tzinfo=UTC), end=datetime(2024, 1, 12, tzinfo=UTC))
+    assert row.bars == 48
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "path"),
+    [
+        ({"strategy_id": StrategyId(uuid4())}, ErrorCode.NOT_FOUND, ("strategyId",)),
+        ({"market": "test:DOGE/USD"}, ErrorCode.NOT_FOUND, ("market",)),
+        ({"market": "nonsense"}, ErrorCode.NOT_FOUND, ("market",)),
+        ({"market": "a\0b"}, ErrorCode.NOT_FOUND, ("market",)),
+        ({"interval": Interval.M5}, ErrorCode.NO_DATA, ("interval",)),
+        ({"start": datetime(2030, 1, 1, tzinfo=UTC)}, ErrorCode.NO_DATA, ("start",)),
+        ({"end": datetime(2020, 1, 1, tzinfo=UTC)}, ErrorCode.NO_DATA, ("start",)),
+    ],
+)
+async def test_what_does_not_exist_is_named(
+    desk: Desk, changes: dict[str, Any], code: ErrorCode, path: tuple[str, ...]
+) -> None:
+    with pytest.raises(DomainError) as refusal:
+        await desk.submit(**changes)
+    assert (refusal.value.code, refusal.value.path) == (code, path)
+
+
+async def test_everything_that_is_wrong_is_reported_at_once(desk: Desk) -> None:
+    request = desk.request(
+        initial_capital=Decimal(-1),
+        start=datetime(2024, 2, 1, tzinfo=UTC),
+        end=datetime(2024, 1, 1, tzinfo=UTC),
+        parameters={"fast": -3, "nonsense": 1},
+        execution=ExecutionSpec(stop_loss=2.0, taker_fee=-1.0),
+        label=" ",
+        tags=("x" * 300,),
+    )
+    with pytest.raises(DomainErrors) as refusal:
+        await desk.submit(request)
+    assert {error.path for error in refusal.value.errors} == {
+        ("initialCapital",),
+        ("end",),
+        ("parameters", "fast"),
+        ("parameters", "nonsense"),
+        ("execution", "stopLoss"),
+        ("execution", "takerFee"),
+        ("label",),
+        ("tags",),
+    }
+    async with desk.runtime.unit_of_work() as uow:
+        assert await service.count_backtests(uow, desk.trader, service.BacktestQuery()) == 0
+
+
+async def test_an_equal_backtest_that_completed_is_returned_at_once(desk: Desk) -> None:
+    first, _ = await desk.submit()
+    await run_backtest({"runtime": desk.runtime}, str(first.id))
+    again, cached = await desk.submit()
+    assert (again.id, cached) == (first.id, True)
+    forced, cached = await desk.submit(force=True)
+    assert forced.id != first.id
+    assert not cached
+    other, cached = await desk.submit(parameters={"fast": 7})
+    assert other.content_hash != first.content_hash
+    assert not cached
+
+
+async def test_another_users_result_is_not_reused(desk: Desk) -> None:
+    first, _ = await desk.submit()
+    await run_backtest({"runtime": desk.runtime}, str(first.id))
+    stranger = replace(desk, trader=await make_actor(desk.runtime, "stranger"))
+    row, cached = await stranger.submit()
+    assert not cached
+    assert row.content_hash == first.content_hash
+    with pytest.raises(NotFound):
+        async with desk.runtime.unit_of_work() as uow:
+            await service.cancel(uow, stranger.trader, first.id)
+
+
+async def test_an_idempotency_key_runs_once_even_at_the_same_moment(desk: Desk) -> None:
+    request = desk.request(idempotency_key="k1")
+    rows = await asyncio.gather(*(desk.submit(request) for _ in range(5)))
+    assert len({row.id for row, _ in rows}) == 1
+    with pytest.raises(Conflict) as refusal:
+        await desk.submit(replace(request, parameters={"fast": 6}))
+    assert refusal.value.code is ErrorCode.IDEMPOTENCY_MISMATCH
+
+
+async def test_the_quota_counts_requests_of_the_same_moment(desk: Desk) -> None:
+    limits = replace(LIMITS, active=3)
+
+    async def submit(number: int) -> bool:
+        try:
+            async with desk.runtime.unit_of_work() as uow:
+                await service.request_run(
+                    uow,
+                    desk.runtime.arrays,
+                    desk.trader,
+                    desk.request(parameters={"fast": 3 + number}),
+                    limits,
+                )
+        except QuotaExceeded as error:
+            assert error.retry_after_seconds == 5
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(submit(number) for number in range(8)))) == 3
+
+
+async def test_more_bars_than_allowed_are_refused(desk: Desk) -> None:
+    with pytest.raises(DomainError, match="At most 1000 bars"):
+        async with desk.runtime.unit_of_work() as uow:
+            await service.request_run(
+                uow, desk.runtime.arrays, desk.trader, desk.request(), replace(LIMITS, bars=1000)
+            )
+
+
+async def test_a_queued_backtest_can_be_cancelled_and_then_deleted(desk: Desk) -> None:
+    row, _ = await desk.submit()
+    async with desk.runtime.unit_of_work() as uow:
+        with pytest.raises(InvalidState, match="cancel it first"):
+            await service.delete_backtest(uow, desk.trader, row.id)
+    async with desk.runtime.unit_of_work() as uow:
+        cancelled = await service.cancel(uow, desk.trader, row.id)
+    assert cancelled.status == RunStatus.CANCELLED
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    assert (await desk.row(row.id)).status == RunStatus.CANCELLED
+    async with desk.runtime.unit_of_work() as uow:
+        with pytest.raises(InvalidState, match="has ended"):
+            await service.cancel(uow, desk.trader, row.id)
+    async with desk.runtime.unit_of_work() as uow:
+        await service.delete_backtest(uow, desk.trader, row.id)
+    async with desk.runtime.unit_of_work() as uow:
+        with pytest.raises(NotFound):
+            await service.delete_backtest(uow, desk.trader, row.id)

@@ -1,0 +1,70 @@
+"""A trader, candles and strategies: what a test of backtests begins with."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.factories.candles import random_bars
+from tests.factories.actors import make_actor
+from gql_trader.backtests import repository, service
+from gql_trader.backtests.types import BacktestRequest
+from gql_trader.core.actor import Actor
+from gql_trader.core.ids import StrategyId
+from gql_trader.core.intervals import Interval
+from gql_trader.market_data.service import ensure_market, save_candles
+from gql_trader.runtime import Runtime
+from gql_trader.strategies import service as strategies
+
+LIMITS = service.Limits(active=100, bars=10_000_000)
+BARS = 2_000
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A trader with 2,000 hourly candles of test:BTC/USD and the built-in strategies."""
+
+    runtime: Runtime
+    trader: Actor
+    strategy_id: StrategyId
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The database's engine, for counting statements."""
+        return self.runtime.database.engine
+
+    def request(self, **changes: object) -> BacktestRequest:
+        """Return a request of an EMA cross over all candles."""
+        return BacktestRequest(
+            **{"strategy_id": self.strategy_id, "market": "test:BTC/USD", "interval": Interval.H1} | changes  # type: ignore[arg-type]
+        )
+
+    async def submit(
+        self, request: BacktestRequest | None = None, **changes: object
+    ) -> tuple[Row[tuple[object, ...]], bool]:
+        """Request a backtest as the trader."""
+        async with self.runtime.unit_of_work() as uow:
+            return await service.request_run(
+                uow, self.runtime.arrays, self.trader, request or self.request(**changes), LIMITS
+            )
+
+    async def row(self, backtest_id: UUID) -> Row[tuple[object, ...]]:
+        """Return a backtest of the trader."""
+        async with self.runtime.unit_of_work() as uow:
+            row = await repository.backtest(uow.session, self.trader.user_id, backtest_id)
+        assert row is not None
+        return row
+
+
+async def make_desk(runtime: Runtime) -> Desk:
+    """Store a trader, candles and the built-in strategies."""
+    trader = await make_actor(runtime, "trader")
+    async with runtime.unit_of_work() as uow:
+        await strategies.sync_builtin_strategies(uow)
+        market = await ensure_market(uow, "test", "BTC/USD")
+        await save_candles(uow, market.id, Interval.H1, random_bars(BARS, seed=3))
+    async with runtime.unit_of_work() as uow:
+        found = await strategies.find_strategy(uow, trader, slug="ema-cross")
+    assert found is not None
+    return Desk(runtime, trader, found.id)
