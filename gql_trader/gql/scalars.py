@@ -46,7 +46,10 @@ def _decimal_literal(node: ValueNode, _variables: dict[str, Any] | None = None) 
 
 
 def _write_decimal(value: Decimal) -> str:
-    return f"{value:f}"
+    # Canonical: PostgreSQL pads what it stores to the column's scale.
+    # (Decimal.normalize would round to the context's 28 digits.)
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_datetime(value: datetime) -> str:

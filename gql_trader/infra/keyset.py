@@ -83,7 +83,7 @@ class SortKey:
         comparison = self.column < value if self.descending != backwards else self.column > value
         if self.nullable and not backwards:
             return or_(comparison, self.column.is_(None))
-        return comparison
+        return and_(comparison)
 
     def same(self, value: Any) -> ColumnElement[bool]:
         """Return the condition that a row has this value."""
@@ -135,7 +135,7 @@ def decode_cursor(cursor: str, signature: str, argument: str) -> list[Any]:
         raise InvalidInput(f"{argument} is not a cursor of this list.", (argument,)) from error
     if found != signature:
         raise InvalidInput(f"{argument} is a cursor of a list in another order.", (argument,))
-    return values
+    return list(values)
 
 
 def _typed(keys: Sequence[SortKey], values: list[Any], argument: str) -> list[Any]:

@@ -20,7 +20,9 @@ from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTranspor
 
 RUN = """
 mutation($input: RunBacktestInput!) {
-  runBacktest(input: $input) { backtest { id status bars contentHash } cached errors { __typename code message path } }
+  runBacktest(input: $input) {
+    backtest { id status bars contentHash } cached errors { __typename code message path }
+  }
 }
 """
 LIST = """
@@ -248,7 +250,9 @@ async def test_a_subscription_tells_a_run_from_its_state_to_its_result_and_resum
 async def test_curves_thin_out_and_keep_the_deepest_drawdown(api: Api) -> None:
     identifier = await api.complete()
     query = """query($id: ID!) { backtest(id: $id) {
-        metrics { maxDrawdown } whole: equity { time equity drawdown } thin: equity(maxPoints: 100) { time equity drawdown }
+        metrics { maxDrawdown }
+        whole: equity { time equity drawdown }
+        thin: equity(maxPoints: 100) { time equity drawdown }
     } }"""
     found = (await api.client.execute(query, {"id": identifier})).data["backtest"]
     whole, thin = found["whole"], found["thin"]
@@ -269,7 +273,9 @@ async def test_curves_thin_out_and_keep_the_deepest_drawdown(api: Api) -> None:
 async def test_a_strategy_lists_its_own_backtests(api: Api) -> None:
     identifier = await api.complete()
     query = """query($id: ID!) { strategy(id: $id) {
-        backtests(where: {status: [COMPLETED]}, orderBy: [{field: CREATED_AT}], first: 5) { totalCount nodes { id } }
+        backtests(where: {status: [COMPLETED]}, orderBy: [{field: CREATED_AT}], first: 5) {
+            totalCount nodes { id }
+        }
     } }"""
     result = await api.client.execute(query, {"id": api.strategy_id})
     assert result.data["strategy"]["backtests"] == {"totalCount": 1, "nodes": [{"id": identifier}]}

@@ -6,8 +6,6 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.factories.candles import random_bars
-from tests.factories.actors import make_actor
 from gql_trader.backtests import repository, service
 from gql_trader.backtests.types import BacktestRequest
 from gql_trader.core.actor import Actor
@@ -16,6 +14,8 @@ from gql_trader.core.intervals import Interval
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.runtime import Runtime
 from gql_trader.strategies import service as strategies
+from tests.factories.actors import make_actor
+from tests.factories.candles import random_bars
 
 LIMITS = service.Limits(active=100, bars=10_000_000)
 BARS = 2_000
