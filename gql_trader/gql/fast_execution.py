@@ -1,6 +1,6 @@
 """An executor that completes plain attributes column by column, and leaves all else to graphql-core."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -28,7 +28,7 @@ from gql_trader.gql.columns import (
     leaf_column,
 )
 
-_KEPT = "_gql_trader_column"
+_KEPT = "_gql_trader_plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +162,17 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         field = self.schema.get_field(kind, field_name)
         if field is None:
             return None
-        python_name = _plain_attribute(field)
-        if python_name is None:
+        plain: _Plain | None = field.__dict__.get(_KEPT)
+        if plain is None:
+            plain = field.__dict__[_KEPT] = _plain(field)
+        if plain.get is None:
             return None
-        output_type, nullable = _unwrapped(field.type)
-        column = self._column(output_type, details)
-        return None if column is None else Attribute(response_name, attrgetter(python_name), column, nullable)
+        column = plain.column or self._column(plain.kind, details)
+        return None if column is None else Attribute(response_name, plain.get, column, plain.nullable)
 
     def _column(self, kind: GraphQLOutputType, details: Any) -> Column | None:
         if is_leaf_type(kind):
-            column: Column | None = kind.__dict__.get(_KEPT)
-            if column is None:
-                column = leaf_column(kind)
-                kind.__dict__[_KEPT] = column
-            return column
+            return leaf_column(kind)
         if is_list_type(kind) and not _has_directives(details):
             item, nullable = _unwrapped(kind.of_type)
             items = self._column(item, details)
@@ -183,6 +180,27 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         if is_object_type(kind):
             return self._objects(kind, details)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """What is known of a field, whatever is selected of it.
+
+    ``get`` takes it from an object, and is None if it is not a plain attribute; ``column`` completes it,
+    and is None if that depends on what is selected.
+    """
+
+    get: Callable[[Any], Any] | None
+    kind: Any
+    nullable: bool
+    column: Column | None
+
+
+def _plain(field: GraphQLField) -> _Plain:
+    name = _plain_attribute(field)
+    kind, nullable = _unwrapped(field.type)
+    column = leaf_column(kind) if is_leaf_type(kind) else None
+    return _Plain(attrgetter(name) if name else None, kind, nullable, column)
 
 
 def _plain_attribute(field: GraphQLField) -> str | None:
