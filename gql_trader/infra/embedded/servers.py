@@ -47,6 +47,7 @@ class EmbeddedServers:
         self._data = data
         self._register = register
         self._identity: Identity | None = None
+        self._has_sockets = False
         self._postgres: EmbeddedPostgres | None = None
         self._valkey: EmbeddedValkey | None = None
         self.postgres_child: Child | None = None
@@ -102,6 +103,7 @@ class EmbeddedServers:
             if self._identity is not None:
                 self._data.create()
                 self._data.make_socket_directory(self._identity)
+                self._has_sockets = True
             if self._valkey is not None:
                 self.valkey_child = self._valkey.start()
                 self._register.add(self.valkey_child)
@@ -141,8 +143,9 @@ class EmbeddedServers:
             child.stop(max(0.1, share * (deadline - time.monotonic())))
             self._register.remove(child.name)
         self.valkey_child = self.postgres_child = None
-        if self._identity is not None:
+        if self._identity is not None and self._has_sockets:
             self._data.remove_socket_directory(self._identity)
+            self._has_sockets = False
 
 
 def embedded_urls(data: DataDirectory) -> tuple[str, str]:
