@@ -136,11 +136,11 @@ _STRATEGIES = (
         "The turtles' rule: buys a close above the highest high of the bars before, and sells a close below "
         "the lowest low of a shorter time.",
         Rules(
-            entry_long="close > donchian(entry_period).upper[1]",
-            exit_long="close < donchian(exit_period).lower[1]",
-            entry_short="close < donchian(entry_period).lower[1]",
-            exit_short="close > donchian(exit_period).upper[1]",
-            plots=("donchian(entry_period).upper", "donchian(exit_period).lower"),
+            entry_long="close > highest(high, entry_period)[1]",
+            exit_long="close < lowest(low, exit_period)[1]",
+            entry_short="close < lowest(low, entry_period)[1]",
+            exit_short="close > highest(high, exit_period)[1]",
+            plots=("highest(high, entry_period)", "lowest(low, exit_period)"),
         ),
         (
             _period("entry_period", 20, "Bars whose range has to be left to enter."),

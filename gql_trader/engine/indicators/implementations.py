@@ -109,6 +109,13 @@ def _extreme_age(sign: float) -> Implementation:
     )
 
 
+def _donchian(_: Sequence[Operand], bars: Bars, values: Values) -> Result:
+    period = integer(values, "period")
+    upper = _extreme(column(bars, "high"), period, 1.0)
+    lower = _extreme(column(bars, "low"), period, -1.0)
+    return upper, (upper + lower) / 2.0, lower
+
+
 def _keltner(operands: Sequence[Operand], bars: Bars, values: Values) -> Result:
     return call_talib(CATALOGUE["kc"], operands, bars, values)
 
@@ -155,6 +162,7 @@ _OWN: Mapping[str, Implementation] = {
     "lowest": _lowest,
     "highestbars": _extreme_age(1.0),
     "lowestbars": _extreme_age(-1.0),
+    "donchian": _donchian,
     "keltner": _keltner,
     "ichimoku": _ichimoku,
     "vwap": _vwap,

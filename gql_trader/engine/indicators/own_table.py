@@ -73,6 +73,7 @@ def _hot() -> list[Function]:
         function("stddev", volatility, "Standard deviation (ddof 0) over a period, times nbdev.", "source period=5 nbdev=1.0", _period_less_one),
         function("highest", overlap, "Highest value over a period, this bar included; TA-Lib's MAX.", "source period=30[1,10000]", _period_less_one),
         function("lowest", overlap, "Lowest value over a period, this bar included; TA-Lib's MIN.", "source period=30[1,10000]", _period_less_one),
+        function("donchian", overlap, "Donchian channel: highest high, lowest low and their middle, this bar included.", "period=20", _period_less_one, columns="high low", outputs=bands),
         function("highestbars", overlap, "Bars since the highest value of a period, 0: this bar; the latest of equal ones.", "source period=30[1,10000]", _period_less_one),
         function("lowestbars", overlap, "Bars since the lowest value of a period, 0: this bar; the latest of equal ones.", "source period=30[1,10000]", _period_less_one),
     ]

@@ -124,7 +124,6 @@ _MOMENTUM = (
 _OVERLAP = (
     ("accbands", "Acceleration bands.", "period=20", _P1, _HLC, _BANDS),
     ("dema", "Double exponential moving average.", "source period=30[1,10000]", lambda v: average_lookback("dema", v["period"]), "", ""),
-    ("donchian", "Donchian channel: highest high, lowest low and their middle, this bar included.", "period=20", _P1, _HL, _BANDS),
     ("hma", "Hull moving average.", "source period=20[1,10000]", lambda v: average_lookback("hma", v["period"]), "", ""),
     ("ht_trendline", "Hilbert transform: instantaneous trend line.", "source", 63, "", ""),
     ("kama", "Kaufman's adaptive moving average.", "source period=30[1,10000]", lambda v: average_lookback("kama", v["period"]), "", ""),
