@@ -10,8 +10,10 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from gql_trader import __version__
 from gql_trader.cli.errors import CommandError
 from gql_trader.config import Settings
+from gql_trader.engine.version import ENGINE_VERSION
 from gql_trader.infra.logging import configure_logging
 from gql_trader.infra.worker import QueueSpec, run_queues
 from gql_trader.runtime import open_runtime
@@ -40,10 +42,14 @@ def run(settings: Settings, only: Sequence[str] | None = None) -> None:
 
 
 def numba_cache(settings: Settings) -> Path:
-    """Return where compiled code is kept: NUMBA_CACHE_DIR, or a directory among the data."""
-    return Path(
+    """Return where compiled code is kept: below NUMBA_CACHE_DIR, or a directory among the data.
+
+    Each version has its own: numba tells sources apart by time and size, which an upgrade may leave alone.
+    """
+    base = Path(
         os.environ.get("NUMBA_CACHE_DIR") or settings.data_dir.expanduser().absolute() / "cache" / "numba"
     )
+    return base / f"{__version__}-{ENGINE_VERSION}"
 
 
 def _queues(settings: Settings) -> list[QueueSpec]:

@@ -7,21 +7,18 @@ backtest, and how a run is interrupted, watched and resumed.
 import struct
 from collections.abc import Callable
 from math import isfinite
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gql_trader.engine import kernel
-from gql_trader.engine.bars import Bars, Flags, Floats, Integers
-from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
+from gql_trader.engine import kernel, kernel_arrays
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
 from gql_trader.engine.results import Result
 from gql_trader.engine.signals import Signals
 
 __all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationStoppedError", "run"]
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 _STATE_PREFIX: Final = struct.Struct("<4sHHH")
 _STATE_MAGIC: Final = b"GTSS"
@@ -29,12 +26,6 @@ _STATE_FORMAT: Final = 1
 _FEWEST_ROWS: Final = 256
 _BARS_PER_REPORT: Final = 8192
 _REPORTS: Final = 100
-
-_SIZES = {
-    SizingKind.EQUITY_FRACTION: kernel.SIZE_EQUITY_FRACTION,
-    SizingKind.CASH: kernel.SIZE_CASH,
-    SizingKind.QUANTITY: kernel.SIZE_QUANTITY,
-}
 
 
 class SimulationStoppedError(Exception):
@@ -69,7 +60,7 @@ class Simulation:
             raise ValueError(f"initial capital must be a positive number; got {initial_capital!r}")
         if start < 0:
             raise ValueError(f"start must not be negative; got {start}")
-        self._spec, self._choice = _spec_arrays(spec)
+        self._spec, self._choice = kernel_arrays.spec_arrays(spec)
         self._state = np.zeros(kernel.STATE_FLOATS)
         self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
         self._state[[kernel.BALANCE, kernel.EQUITY]] = initial_capital
@@ -135,7 +126,7 @@ class Simulation:
             raise ValueError(f"bars {begin} to {stop} are not in the window of bars {offset} to {end}")
         if self._counts[kernel.FINISHED]:
             raise ValueError("the simulation is finished")
-        flags = _flags(signals)
+        flags = kernel_arrays.flags(signals)
         if not self._begun:
             if begin == offset:
                 raise ValueError(f"the signals of bar {begin - 1}, before the start, are missing")
@@ -146,7 +137,7 @@ class Simulation:
         if begin == stop:
             return
         self._reserve(stop - self._first_bar)
-        time, prices = _require(bars.time, np.int64), _prices(bars)
+        time, prices = kernel_arrays.require(bars.time, np.int64), kernel_arrays.prices(bars)
         while self.next_bar < stop:
             self._trades += kernel.simulate(
                 self._state,
@@ -184,7 +175,7 @@ class Simulation:
                 self._values[self._trades :],
             )
             self._trades += 1
-            if self.next_bar > self._first_bar:
+            if self.next_bar > self._first_bar:  # not just restored: the last bar is among these
                 self._equity[self.next_bar - 1 - self._first_bar] = self.equity
         self._counts[kernel.FINISHED] = 1
 
@@ -318,43 +309,3 @@ def run(
             on_progress(stop - 1, simulation.equity)
     simulation.finish()
     return simulation.result()
-
-
-def _spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
-    numbers = np.zeros(kernel.SPEC_FLOATS)
-    numbers[kernel.MAKER_FEE] = spec.maker_fee
-    numbers[kernel.TAKER_FEE] = spec.taker_fee
-    numbers[kernel.SLIPPAGE] = spec.slippage
-    numbers[kernel.SIZE] = spec.sizing.value
-    numbers[kernel.STOP_LOSS] = spec.stop_loss or 0.0
-    numbers[kernel.TAKE_PROFIT] = spec.take_profit or 0.0
-    numbers[kernel.TRAILING_STOP] = spec.trailing_stop or 0.0
-    choice = np.zeros(kernel.SPEC_INTEGERS, dtype=np.int64)
-    choice[kernel.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
-    choice[kernel.LONG_ALLOWED] = spec.direction is not Direction.SHORT
-    choice[kernel.SHORT_ALLOWED] = spec.direction is not Direction.LONG
-    choice[kernel.SIZING] = _SIZES[spec.sizing.kind]
-    return numbers, choice
-
-
-def _prices(bars: Bars) -> tuple[Floats, Floats, Floats, Floats]:
-    return (
-        _require(bars.open, np.float64),
-        _require(bars.high, np.float64),
-        _require(bars.low, np.float64),
-        _require(bars.close, np.float64),
-    )
-
-
-def _flags(signals: Signals) -> tuple[Flags, Flags, Flags, Flags]:
-    return (
-        _require(signals.entry_long, np.bool_),
-        _require(signals.exit_long, np.bool_),
-        _require(signals.entry_short, np.bool_),
-        _require(signals.exit_short, np.bool_),
-    )
-
-
-def _require(column: NDArray[Scalar], dtype: type[Scalar]) -> NDArray[Scalar]:
-    # What the compiled code was made for; a copy only if the caller's array is of another layout.
-    return np.require(column, dtype, ("C", "A"))

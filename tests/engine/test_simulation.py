@@ -186,6 +186,31 @@ def test_touching_a_level_exactly_is_meeting_it() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("open_", "changes", "reason"),
+    [
+        (75.0, {"stop_loss": 0.25}, ExitReason.STOP_LOSS),
+        (75.0, {"trailing_stop": 0.25}, ExitReason.TRAILING_STOP),
+        (125.0, {"take_profit": 0.25}, ExitReason.TAKE_PROFIT),
+    ],
+)
+def test_an_open_exactly_at_a_level_fills_at_the_open_before_any_signal(
+    open_: float, changes: dict[str, float], reason: ExitReason
+) -> None:
+    bars = bars_of([FLAT, FLAT, (open_, open_, open_, open_), FLAT])
+    ledger = run(bars, signals_at(4, entry_long=[0], exit_long=[1]), free(**changes), CAPITAL).ledger
+    assert exits(ledger) == [(2, reason, open_)]
+    assert (ledger.exit_time[0], ledger.bars[0]) == (START + 2 * HOUR, 1)
+
+
+def test_a_short_whose_price_opens_exactly_doubled_is_liquidated_at_the_open() -> None:
+    bars = bars_of([FLAT, FLAT, (200.0, 200.0, 200.0, 200.0), FLAT])
+    signals = signals_at(4, entry_short=[0], exit_short=[1])
+    ledger = run(bars, signals, free(direction=Direction.SHORT), CAPITAL).ledger
+    assert exits(ledger) == [(2, ExitReason.LIQUIDATION, 200.0)]
+    assert ledger.exit_time[0] == START + 2 * HOUR
+
+
 def test_trailing_stop_never_sees_its_own_bar() -> None:
     # The bar's high of 120 would put the level at 108, above its low; but it holds only from the next bar.
     bars = bars_of([FLAT, FLAT, (100.0, 120.0, 100.0, 119.0), (119.0, 119.0, 107.0, 110.0), FLAT])

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gql_trader.engine import kernel
-from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel
+from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Sizing, SizingKind
 from gql_trader.engine.ledger import EXIT_REASONS, LEDGER_FLOATS, LEDGER_INTEGERS, Ledger
 from gql_trader.engine.simulation import Simulation, run
 from tests.engine.cases import Case, cases, part
 from tests.engine.reference_simulator import ReferenceSimulator
-from tests.factories.markets import random_bars, random_signals
+from tests.factories.markets import bars_of, random_bars, random_signals, signals_at
 
 
 def reference(case: Case) -> ReferenceSimulator:
@@ -122,6 +122,30 @@ def test_long_runs_with_more_trades_than_the_first_buffers_hold(
         assert len(expected.trades) > 2 * 256
     simulation = Simulation(spec, case.capital, case.start)
     simulation.advance(case.bars, case.signals)
+    simulation.finish()
+    assert_equals_reference(simulation, expected)
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_two_trades_closed_by_one_bar_fit_wherever_the_buffer_ends(extra: int) -> None:
+    # Enter; then reverse at the open and be stopped inside the same bar, over and over. One trade more or
+    # less in front puts the pair on both sides of every end of the buffers.
+    quiet, stopped = (100.0, 100.0, 100.0, 100.0), (100.0, 110.0, 100.0, 100.0)
+    bars = bars_of([quiet] * (1 + 2 * extra) + [quiet, stopped] * 400)
+    n, first = len(bars), 2 * extra
+    signals = signals_at(
+        n,
+        entry_long=[*range(0, first, 2), *range(first, n - 1, 2)],
+        exit_long=range(1, first, 2),
+        entry_short=range(first + 1, n, 2),
+    )
+    spec = ExecutionSpec(direction=Direction.BOTH, stop_loss=0.05, sizing=Sizing(SizingKind.CASH, 1.0))
+    case = Case(bars, signals, spec, 10_000.0, 0)
+    expected = reference(case)
+    assert len(expected.trades) == 800 + extra
+    assert [trade.exit_index for trade in expected.trades[extra : extra + 2]] == [first + 2] * 2
+    simulation = Simulation(spec, case.capital)
+    simulation.advance(bars, signals)
     simulation.finish()
     assert_equals_reference(simulation, expected)
 

@@ -1,0 +1,62 @@
+"""Specs, bars and signals as the flat arrays that compiled code takes."""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gql_trader.engine import kernel
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers
+from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
+from gql_trader.engine.signals import Signals
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_SIZES = {
+    SizingKind.EQUITY_FRACTION: kernel.SIZE_EQUITY_FRACTION,
+    SizingKind.CASH: kernel.SIZE_CASH,
+    SizingKind.QUANTITY: kernel.SIZE_QUANTITY,
+}
+
+
+def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
+    """Return a spec as float64[SPEC_FLOATS] and int64[SPEC_INTEGERS]."""
+    numbers = np.zeros(kernel.SPEC_FLOATS)
+    numbers[kernel.MAKER_FEE] = spec.maker_fee
+    numbers[kernel.TAKER_FEE] = spec.taker_fee
+    numbers[kernel.SLIPPAGE] = spec.slippage
+    numbers[kernel.SIZE] = spec.sizing.value
+    numbers[kernel.STOP_LOSS] = spec.stop_loss or 0.0
+    numbers[kernel.TAKE_PROFIT] = spec.take_profit or 0.0
+    numbers[kernel.TRAILING_STOP] = spec.trailing_stop or 0.0
+    choice = np.zeros(kernel.SPEC_INTEGERS, dtype=np.int64)
+    choice[kernel.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
+    choice[kernel.LONG_ALLOWED] = spec.direction is not Direction.SHORT
+    choice[kernel.SHORT_ALLOWED] = spec.direction is not Direction.LONG
+    choice[kernel.SIZING] = _SIZES[spec.sizing.kind]
+    return numbers, choice
+
+
+def prices(bars: Bars) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return open, high, low and close."""
+    return (
+        require(bars.open, np.float64),
+        require(bars.high, np.float64),
+        require(bars.low, np.float64),
+        require(bars.close, np.float64),
+    )
+
+
+def flags(signals: Signals) -> tuple[Flags, Flags, Flags, Flags]:
+    """Return entry and exit of longs, then of shorts."""
+    return (
+        require(signals.entry_long, np.bool_),
+        require(signals.exit_long, np.bool_),
+        require(signals.entry_short, np.bool_),
+        require(signals.exit_short, np.bool_),
+    )
+
+
+def require(column: NDArray[Scalar], dtype: type[Scalar]) -> NDArray[Scalar]:
+    """Return a column as compiled code takes it: contiguous and aligned; a copy only if it is not."""
+    return np.require(column, dtype, ("C", "A"))
