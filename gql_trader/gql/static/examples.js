@@ -58,10 +58,9 @@ mutation SignIn($input: LoginInput!) {
 }`,
   },
   {
-    query: `# Put a strategy's id from the first tab into
-# the variables below, and run. A worker does
-# the work: copy the backtest's id to the next
-# tab to watch it.
+    query: `# A worker runs it: watch it in the next tab.
+# The variables below name the strategy "EMA and
+# RSI"; the first tab shows the ids of others.
 
 mutation RunBacktest($input: RunBacktestInput!) {
   runBacktest(input: $input) {
@@ -80,7 +79,7 @@ mutation RunBacktest($input: RunBacktestInput!) {
 `,
     variables: `{
   "input": {
-    "strategyId": "",
+    "strategyId": "U3RyYXRlZ3k6YjE1ZTZmNTYtNzQ4Mi01OWEwLWIzNWMtMGIxZTRlMzMxMDI1",
     "market": "BTC/USD",
     "interval": "H1",
     "initialCapital": "10000"
@@ -88,8 +87,10 @@ mutation RunBacktest($input: RunBacktestInput!) {
 }`,
   },
   {
-    query: `# Live over WebSocket. A run that has ended
-# answers with its result at once.
+    query: `# Live over WebSocket; a run that has ended
+# answers with its result at once. With an
+# empty id, this page fills in that of the
+# backtest that you ran last.
 
 subscription Progress($id: ID!) {
   backtestProgress(id: $id) {

@@ -45,6 +45,14 @@
     return result;
   }
 
+  // The backtest that was run last: what an empty id stands for in the variables of an operation.
+  let lastBacktest = '';
+
+  function withLastBacktest(parameters) {
+    if (parameters.variables?.id !== '' || !lastBacktest) return parameters;
+    return { ...parameters, variables: { ...parameters.variables, id: lastBacktest } };
+  }
+
   function createFetcher(onLogin) {
     const base = GraphiQL.createFetcher({
       url: ENDPOINT,
@@ -52,9 +60,13 @@
       enableIncrementalDelivery: false,
     });
     return async (parameters, options) => {
-      const result = await base(parameters, { ...options, headers: withToken(options?.headers) });
+      const result = await base(withLastBacktest(parameters), {
+        ...options,
+        headers: withToken(options?.headers),
+      });
       // Whoever runs the login mutation in a tab has signed in as well.
       if (result?.data?.login?.accessToken) onLogin(result.data.login);
+      lastBacktest = result?.data?.runBacktest?.backtest?.id ?? lastBacktest;
       return result;
     };
   }
