@@ -5,6 +5,7 @@ A template database is migrated once; a test's own is a copy of it, which takes 
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,9 @@ from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.runtime import Runtime, open_runtime
+
+# The engine is compiled once for the tests and the processes they start, and kept for the next run.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
 
 _TEMPLATE = "template_gql_trader"
 _VALKEY_DATABASES = 64

@@ -24,14 +24,15 @@ _PASSWORD = re.compile(r"password (\S+)")
 class Launched:
     """A running launcher.
 
-    ``numba_cache`` is shared by the tests, so that the engine is compiled once and not by each of them.
+    ``prefix`` goes before the command, ``python`` is the interpreter it runs with, ``variables`` are added
+    to its environment.
     """
 
     data_dir: Path
-    numba_cache: Path
     arguments: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     python: str = sys.executable
+    variables: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[str]" = field(init=False)
     output: list[str] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class Launched:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=_ROOT,
-            env={**environment, "NUMBA_CACHE_DIR": str(self.numba_cache)},
+            env={**environment, **self.variables},
         )
         reader = threading.Thread(target=self._read, daemon=True)
         self._ready = threading.Event()
