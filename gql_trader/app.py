@@ -162,12 +162,10 @@ async def _readiness(runtime: Runtime) -> Response:
         async with runtime.database.session() as session:
             await session.execute(text("SELECT 1"))
 
-    async def redis() -> None:
-        await runtime.events.last_cursor("readiness")
-
     names = ("database", "redis")
     results = await asyncio.gather(
-        *(asyncio.wait_for(check(), _READY_SECONDS) for check in (database, redis)), return_exceptions=True
+        *(asyncio.wait_for(check(), _READY_SECONDS) for check in (database, runtime.queue.ping)),
+        return_exceptions=True,
     )
     state = {
         name: "ok" if not isinstance(result, BaseException) else type(result).__name__

@@ -1,0 +1,117 @@
+"""The application around the API: health, origins, headers, and signing in over either transport."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from gql_trader.accounts import service as accounts
+from gql_trader.accounts.types import SignupSpec
+from gql_trader.app import create_app
+from gql_trader.config import Settings
+from gql_trader.core.actor import Role
+from gql_trader.runtime import Runtime, open_runtime
+from tests.graphql_client import GraphQLSocket, InProcessTransport, graphql_client
+
+ORIGIN = "https://app.example"
+ME = "{ me { username } }"
+LOGIN = """mutation($login: String!, $password: String!) {
+    login(input: {login: $login, password: $password}) { accessToken } }"""
+CREDENTIALS = {"login": "ada", "password": "Correct-Horse-7"}
+
+
+@pytest.fixture
+async def user(runtime: Runtime) -> None:
+    async with runtime.unit_of_work() as uow:
+        spec = SignupSpec("ada", "ada@example.com", CREDENTIALS["password"])
+        await accounts.create_user(uow, runtime.passwords, spec, Role.TRADER)
+
+
+@pytest.fixture
+async def http(settings: Settings, runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+    allowing = settings.model_copy(update={"allowed_origins": (ORIGIN,)})
+    async with graphql_client(create_app(allowing, runtime)) as client:
+        yield client.http
+
+
+async def test_health_and_readiness(http: httpx.AsyncClient) -> None:
+    health = await http.get("/healthz")
+    assert (health.status_code, health.json()) == (200, {"status": "ok"})
+    ready = await http.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "database": "ok", "redis": "ok"})
+
+
+async def test_readiness_says_what_is_away(settings: Settings) -> None:
+    # A port on which nothing listens.
+    without = settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})
+    async with open_runtime(without) as runtime, graphql_client(create_app(without, runtime)) as client:
+        ready = await client.http.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["database"] == "ok"
+        assert ready.json()["redis"] != "ok"
+        # What needs no Redis works on.
+        assert (await client.execute(ME)).data == {"me": None}
+
+
+async def test_the_application_opens_and_closes_its_own_runtime(settings: Settings) -> None:
+    app = create_app(settings)
+    async with graphql_client(app) as client:
+        assert (await client.execute(ME)).codes == ["INTERNAL"]
+        async with app.router.lifespan_context(app):
+            assert (await client.execute(ME)).data == {"me": None}
+
+
+async def test_every_answer_has_the_security_headers(http: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/graphql?query={__typename}", "/nowhere"):
+        headers = (await http.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert len(headers["x-request-id"]) == 36
+
+
+async def test_allowed_origins_may_send_requests_and_others_may_not(http: httpx.AsyncClient) -> None:
+    asked = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    allowed = await http.options("/graphql", headers={"origin": ORIGIN, **asked})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-credentials" not in allowed.headers
+    refused = await http.options("/graphql", headers={"origin": "https://evil.example", **asked})
+    assert refused.status_code == 400
+    assert "access-control-allow-origin" not in refused.headers
+
+
+@pytest.mark.usefixtures("user")
+async def test_signing_in_over_http(settings: Settings, runtime: Runtime) -> None:
+    async with graphql_client(create_app(settings, runtime)) as client:
+        assert (await client.execute(ME)).data == {"me": None}
+        signed_in = await client.log_in(**CREDENTIALS)
+        assert (await signed_in.execute(ME)).data == {"me": {"username": "ada"}}
+        refused = await client.execute("{ markets { totalCount } }", headers={"authorization": "Bearer x"})
+        assert refused.codes == ["UNAUTHENTICATED"]
+        assert refused.errors[0]["message"] == "The access token is invalid or has expired; log in again."
+
+
+@pytest.mark.usefixtures("user")
+async def test_signing_in_over_websocket(settings: Settings, runtime: Runtime) -> None:
+    app = create_app(settings, runtime)
+    async with GraphQLSocket(InProcessTransport(app)) as anonymous:
+        assert await anonymous.execute(ME) == {"data": {"me": None}}
+        token = (await anonymous.execute(LOGIN, CREDENTIALS))["data"]["login"]["accessToken"]
+    async with GraphQLSocket(InProcessTransport(app), {"authorization": f"Bearer {token}"}) as signed_in:
+        assert signed_in.acknowledged["expiresAt"].endswith("Z")
+        assert await signed_in.execute(ME) == {"data": {"me": {"username": "ada"}}}
+
+
+@pytest.mark.usefixtures("user")
+async def test_introspection_suggestions_and_graphiql_are_off_in_production(
+    settings: Settings, runtime: Runtime
+) -> None:
+    production = settings.model_copy(update={"graphiql": False, "introspection": False})
+    async with graphql_client(create_app(production, runtime)) as client:
+        introspection = await client.execute("{ __schema { queryType { name } } }")
+        assert set(introspection.codes) == {"GRAPHQL_VALIDATION_FAILED"}
+        assert "Did you mean" not in (await client.execute("{ mee { username } }")).errors[0]["message"]
