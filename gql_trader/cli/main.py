@@ -87,6 +87,9 @@ def migrate_(
     data_dir: DataDir = None,
     demo: Annotated[bool, typer.Option("--demo", help="Create the demo user and demo data too.")] = False,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the rows as they are.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Then exit with 1 if tables and models differ; for developers.")
+    ] = False,
     start_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Bring the database's tables and built-in strategies up to date."""
@@ -95,7 +98,9 @@ def migrate_(
 
     with connected(load_settings(data_dir=data_dir), migrated=False) as settings:
         migrate.tables(settings, start_fd=start_fd)
-        if not tables_only:
+        if check:
+            migrate.check(settings)
+        elif not tables_only:
             migrate.seeds(settings, demo=demo)
 
 

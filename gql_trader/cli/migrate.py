@@ -1,6 +1,7 @@
 """The database made ready for this release."""
 
 from gql_trader import migrate
+from gql_trader.cli.errors import CommandError
 from gql_trader.cli.start_signal import await_start
 from gql_trader.config import Settings
 from gql_trader.infra.logging import configure_logging
@@ -14,6 +15,19 @@ def tables(settings: Settings, *, start_fd: int | None = None) -> None:
     url = settings.database_url.get_secret_value()
     if migrate.current_revision(url) != newest:
         migrate.upgrade(url)
+
+
+def check(settings: Settings) -> None:
+    """Compare the tables with the models.
+
+    Raises
+    ------
+    CommandError
+        If a migration is missing.
+    """
+    differences = migrate.differences(settings.database_url.get_secret_value())
+    if differences:
+        raise CommandError("\n".join(["tables and models differ; a migration is missing:", *differences]))
 
 
 def seeds(settings: Settings, *, demo: bool) -> None:

@@ -1,0 +1,50 @@
+# make up        everything, on your machine, with nothing but Python (>= 3.11)
+# make test      the tests
+# make check     style, types, imports, migrations, schema: what a change must pass besides the tests
+# make bench     the engine against its peers
+#
+# The environment is made by uv where there is uv, else by venv and pip.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+UP ?=
+
+.PHONY: up test check bench clean
+
+up: $(VENV)/.runtime
+	$(BIN)/gql-trader up $(UP)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
+		DATABASE_URL= REDIS_URL= $(BIN)/gql-trader migrate --check --data-dir "$$directory"
+	$(BIN)/gql-trader schema export --check
+
+bench: $(VENV)/.benchmark
+	$(BIN)/python -m benchmarks.engine
+
+$(VENV)/.runtime: pyproject.toml
+	@if command -v uv >/dev/null; then UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact --no-dev; \
+	else test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); $(BIN)/pip install --quiet --editable .; fi
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	@if command -v uv >/dev/null; then UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact; \
+	else test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1' && $(BIN)/pip install --quiet --editable . --group dev; fi
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.benchmark: pyproject.toml $(VENV)/.dev
+	@if command -v uv >/dev/null; then UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact --group benchmark; \
+	else $(BIN)/pip install --quiet --group benchmark; fi
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
