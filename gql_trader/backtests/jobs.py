@@ -1,6 +1,7 @@
 """Jobs of the backtest domain: running one, and sweeping up what a crash left behind."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -42,6 +43,7 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
     held, row = claimed
     progress = Progress(held, runtime.events)
     log = _log.bind(backtest_id=backtest_id, attempt=held.attempt)
+    log.info("backtest_started", pid=os.getpid())
     try:
         async with _kept_lease(runtime, held, progress), _published(progress):
             outcome = await _outcome(runtime, row, progress)
@@ -61,6 +63,8 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
     else:
         if not await _settle(runtime, lambda uow: lifecycle.complete(uow, held, outcome)):
             log.info("backtest_result_not_needed")
+        else:
+            log.info("backtest_completed", bars=outcome.bars)
 
 
 async def _outcome(runtime: Runtime, row: Row[Any], progress: Progress) -> Outcome:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, case, func, select, update
 
 from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
 from gql_trader.backtests.types import QUEUE, RUN_BACKTEST, Claim, RunStatus, stream_of
@@ -63,9 +63,13 @@ def _now() -> ColumnElement[Any]:
 
 async def claim(uow: UnitOfWork, backtest_id: UUID, lease_seconds: float) -> tuple[Claim, Row[Any]] | None:
     """Take a queued run, or one whose worker has not renewed its lease; None if there is nothing to take."""
-    takeable = (BacktestRow.status == RunStatus.QUEUED.value) | (
-        (BacktestRow.status == RunStatus.RUNNING.value) & (BacktestRow.lease_expires_at < _now())
+    abandoned = (
+        (BacktestRow.status == RunStatus.RUNNING.value)
+        & (BacktestRow.lease_expires_at < _now())
+        # The last one that may crash is left to the sweeper, which fails it.
+        & (BacktestRow.crashes < MAXIMUM_CRASHES - 1)
     )
+    takeable = (BacktestRow.status == RunStatus.QUEUED.value) | abandoned
     row = (
         await uow.session.execute(
             update(BacktestRow)
@@ -73,6 +77,7 @@ async def claim(uow: UnitOfWork, backtest_id: UUID, lease_seconds: float) -> tup
             .values(
                 status=RunStatus.RUNNING.value,
                 attempt=BacktestRow.attempt + 1,
+                crashes=BacktestRow.crashes + case((abandoned, 1), else_=0),
                 progress=0.0,
                 started_at=func.coalesce(BacktestRow.started_at, _now()),
                 lease_expires_at=_now() + timedelta(seconds=lease_seconds),

@@ -120,6 +120,19 @@ async def test_a_run_that_keeps_killing_its_workers_fails(desk: Desk) -> None:
     assert after.error == "Gave up after 3 workers died in the middle of this run."
 
 
+async def test_a_job_that_comes_back_takes_over_an_abandoned_run_and_counts_the_crash(desk: Desk) -> None:
+    row, _ = await desk.submit()
+    async with desk.runtime.unit_of_work() as uow:
+        assert await lifecycle.claim(uow, row.id, 60.0) is not None
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    assert (await desk.row(row.id)).status == RunStatus.RUNNING, "the lease still holds"
+    async with desk.runtime.unit_of_work() as uow:
+        await uow.session.execute(update(BacktestRow).values(lease_expires_at=func.now()))
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    after = await desk.row(row.id)
+    assert (after.status, after.crashes, after.attempt) == (RunStatus.COMPLETED, 1, 2)
+
+
 async def test_a_crash_between_commit_and_enqueue_is_swept_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
