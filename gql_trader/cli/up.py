@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from gql_trader import __version__
-from gql_trader.cli.bytecode import Bytecode
 from gql_trader.cli.errors import CommandError
 from gql_trader.cli.listener import open_listener
 from gql_trader.cli.session import with_urls
@@ -29,7 +28,6 @@ _PROBE_SECONDS = 0.5
 _STOP_SECONDS = 9.0
 _API_STOP_SECONDS = 4.0
 _WORKER_STOP_SECONDS = 2.5
-_WRITER_STOP_SECONDS = 0.5
 
 
 class _StopRequestedError(Exception):
@@ -47,18 +45,14 @@ class _Launch:
     servers: EmbeddedServers
     listener: socket.socket
     environment: dict[str, str]
-    bytecode: Bytecode
-    is_starting: bool = True
-    writing: Child | None = None
 
     def python(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Child:
         """Start one of our own commands as a child."""
-        bytecode = self.bytecode.environment(in_a_hurry=self.is_starting)
         return spawn(
             name,
             [sys.executable, "-m", "gql_trader", *arguments],
             log=self.data.logs / f"{name}.log",
-            environment={**self.environment, **bytecode},
+            environment=self.environment,
             pass_fds=pass_fds,
         )
 
@@ -79,26 +73,6 @@ class _Launch:
     def worker(self, name: str) -> Child:
         """Start a worker."""
         return self.python(name, "worker")
-
-    def write_bytecode(self) -> None:
-        """Let the next start be faster."""
-        if self.bytecode.is_missing:
-            environment = {**self.environment, **self.bytecode.environment(in_a_hurry=False)}
-            self.writing = self.bytecode.start_writing(environment, self.data.logs / "bytecode.log")
-            self.register.add(self.writing)
-
-    def end_writing_if_done(self) -> None:
-        """Note that all is written, if it is."""
-        if self.writing is not None and self.writing.exit_code is not None:
-            self.end_writing()
-
-    def end_writing(self) -> None:
-        """End the writer."""
-        if self.writing is not None:
-            self.writing.stop(_WRITER_STOP_SECONDS)
-            self.bytecode.finish(self.writing)
-            self.register.remove(self.writing.name)
-            self.writing = None
 
     def wait(self, child: Child, probe: Callable[[], bool], seconds: float) -> None:
         """Wait for a child, unless a signal comes."""
@@ -151,20 +125,17 @@ def run(settings: Settings, *, demo: bool) -> None:
             servers,
             listener,
             _environment(settings, data),
-            Bytecode(data.path / "cache" / "python"),
         )
         supervisor = Supervisor(
             register, lambda message: console.print(f"[yellow]{time.strftime('%H:%M:%S')}[/] {message}")
         )
         try:
             _start(launch, supervisor)
-            launch.is_starting = False
             # Not before: they import and compile for seconds, on the cores that the API needs to start.
             for number in range(1, settings.workers + 1):
                 name = f"worker-{number}"
                 supervisor.keep(name, lambda name=name: launch.worker(name))  # type: ignore[misc]
             _announce(launch, time.monotonic() - began)
-            launch.write_bytecode()
             _keep_running(launch, supervisor)
         except _StopRequestedError:
             pass
@@ -268,7 +239,6 @@ def _keep_running(launch: _Launch, supervisor: Supervisor) -> None:
     while not launch.signals.stop_requested:
         for name in launch.servers.restart_dead():
             supervisor.report(f"{name} had ended and was started again")
-        launch.end_writing_if_done()
         launch.signals.wait(supervisor.look())
 
 
@@ -276,7 +246,6 @@ def _stop(launch: _Launch, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _STOP_SECONDS
     launch.console.print("stopping …")
     launch.listener.close()
-    launch.end_writing()
     supervisor.stop(["api"], _API_STOP_SECONDS)
     supervisor.stop(supervisor.names, _WORKER_STOP_SECONDS)
     launch.servers.stop(deadline)
