@@ -130,14 +130,14 @@ class Served:
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[Served]:
-    """Run an application under uvicorn on a free port."""
+async def serve(app: ASGIApp, grace: int = 5) -> AsyncIterator[Served]:
+    """Run an application under uvicorn on a free port; stopping, requests have `grace` seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             app,
             ws=AbortableWebSocketProtocol,
             log_level="warning",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=grace,
             lifespan="off",
         )
         server = uvicorn.Server(config)

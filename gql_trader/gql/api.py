@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, cast
 
@@ -188,6 +189,15 @@ class GraphQLApi:
             close = getattr(events, "aclose", None)
             if close is not None:
                 await close()
+
+    async def respond(self, operation: Operation, context: Context) -> AsyncGenerator[Response, None]:
+        """Yield the responses of an operation of any kind: one, unless it is a subscription."""
+        if not operation.is_subscription:
+            yield await self.execute(operation, context)
+            return
+        async with aclosing(self.subscribe(operation, context)) as responses:
+            async for response in responses:
+                yield response
 
     def _executor(self, operation: Operation, context: Context) -> "Executor[Any] | Response":
         name = operation.node.name.value if operation.node.name else None

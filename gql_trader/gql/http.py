@@ -1,43 +1,30 @@
-"""GraphQL over HTTP: one ASGI endpoint for GET and POST."""
+"""GraphQL over HTTP: one ASGI endpoint for GET and POST, answering with JSON or with an event stream."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
+from graphql import GraphQLError
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gql_trader.core.ids import uuid7
-from gql_trader.gql.api import GraphQLApi, MalformedRequestError, Operation, Request, Response, read_request
-from gql_trader.gql.authentication import Authenticate
+from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
+from gql_trader.gql.authentication import Authenticate, Credentials
 from gql_trader.gql.context import Context, Services
-from gql_trader.gql.masking import internal_error
-from gql_trader.gql.negotiation import GRAPHQL_RESPONSE, HTML, JSON, accepted_types, is_json_body
+from gql_trader.gql.event_stream import EventStream
+from gql_trader.gql.http_request import HttpRefusal, posted_request, requested_in_url
+from gql_trader.gql.masking import internal_error, refusal
+from gql_trader.gql.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, HTML, JSON, accepted_types
 from gql_trader.infra import json_codec
 
-# PostgreSQL stores no U+0000, and no text that people write has one.
-_NUL = re.compile(rb"\\u(?:0000|\{0+\})|\x00")
 
+@dataclass(frozen=True, slots=True)
+class HtmlPage:
+    """A finished page and the headers that go with it."""
 
-class HttpRefusal(Exception):
-    """The request is not one that GraphQL can answer.
-
-    Parameters
-    ----------
-    status
-        HTTP status of the answer.
-    code
-        ``extensions.code`` of its error.
-    """
-
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = headers or {}
+    body: bytes
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +33,24 @@ class _Answer:
     media_type: str
     body: bytes
     headers: dict[str, str]
+
+    async def send(self, _receive: Receive, send: Send) -> None:
+        headers = {
+            "content-type": f"{self.media_type}; charset=utf-8",
+            "content-length": str(len(self.body)),
+            "cache-control": "no-store",
+            **self.headers,
+        }
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status,
+                "headers": [
+                    (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": self.body})
 
 
 class HttpEndpoint:
@@ -67,7 +72,7 @@ class HttpEndpoint:
         services: Callable[[], Services],
         authenticate: Authenticate,
         max_body_bytes: int = 1_048_576,
-        page: "HtmlPage | None" = None,
+        page: HtmlPage | None = None,
     ) -> None:
         self._api = api
         self._services = services
@@ -79,130 +84,69 @@ class HttpEndpoint:
         """Answer one request."""
         headers = Headers(scope=scope)
         request_id = request_id_of(scope)
+        answer: _Answer | EventStream
         try:
             answer = await self._answer(scope, headers, receive, request_id)
         except HttpRefusal as refused:
             answer = _refuse(refused, headers.get("accept"), request_id)
         except Exception as error:
             answer = _json(500, JSON, {"errors": [internal_error(error, request_id)]})
-        await _send(send, answer)
+        await answer.send(receive, send)
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, request_id: str) -> _Answer:
+    async def _answer(
+        self, scope: Scope, headers: Headers, receive: Receive, request_id: str
+    ) -> _Answer | EventStream:
         accepted = accepted_types(headers.get("accept"))
         method = scope["method"]
-        if method == "POST":
-            request = await self._posted(headers, receive)
-        elif method == "GET":
-            parameters = self._query_parameters(scope)
-            if self._page is not None and HTML in accepted[:1]:
-                return _Answer(200, f"{HTML}; charset=utf-8", self._page.body, self._page.headers)
-            request = _request_in_url(parameters)
-        else:
-            raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Use POST or GET.", {"allow": "GET, POST"})
+        if method == "GET" and self._page is not None and accepted[:1] == (HTML,):
+            return _Answer(200, HTML, self._page.body, self._page.headers)
+        request = await self._request(method, scope, headers, receive)
         media_type = next((kind for kind in accepted if kind in (GRAPHQL_RESPONSE, JSON)), None)
-        if media_type is None:
+        if media_type is None and EVENT_STREAM not in accepted:
             raise HttpRefusal(406, "NOT_ACCEPTABLE", f"Accept must admit {GRAPHQL_RESPONSE} or {JSON}.")
         operation = self._api.prepare(request, request_id)
         if isinstance(operation, Response):
-            return _graphql(operation, media_type)
-        if operation.is_subscription:
+            # What accepts nothing but a stream has no older clients to be polite to.
+            return _graphql(operation, media_type or GRAPHQL_RESPONSE)
+        if method == "GET" and not (operation.is_query or operation.is_subscription):
+            raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Mutations need POST.", {"allow": "POST"})
+        if operation.is_subscription and EVENT_STREAM not in accepted:
             raise HttpRefusal(
                 400,
                 "SUBSCRIPTION_NEEDS_STREAM",
                 "A subscription needs a stream: connect to this address by WebSocket, with the subprotocol "
-                "graphql-transport-ws.",
+                f"graphql-transport-ws, or accept {EVENT_STREAM}.",
             )
-        if method == "GET" and not operation.is_query:
-            raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Mutations need POST.", {"allow": "POST"})
-        return _graphql(await self._execute(operation, headers, request_id), media_type)
-
-    async def _execute(self, operation: Operation, headers: Headers, request_id: str) -> Response:
         services = self._services()
         credentials = await self._authenticate(services, headers.get("authorization"))
         context = Context(services, request_id, credentials.actor, credentials.problem)
-        return await self._api.execute(operation, context)
+        # A client may list the event stream among other types; only a subscription needs it then.
+        if operation.is_subscription or media_type is None:
+            return self._stream(operation, context, credentials)
+        return _graphql(await self._api.execute(operation, context), media_type)
 
-    async def _posted(self, headers: Headers, receive: Receive) -> Request:
-        if not is_json_body(headers.get("content-type", "")):
-            raise HttpRefusal(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Type must be {JSON}, in UTF-8.")
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise HttpRefusal(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding is not supported.")
-        body = await self._body(headers, receive)
-        if _NUL.search(body):
-            raise HttpRefusal(400, "BAD_REQUEST", "The character U+0000 is not allowed.")
-        try:
-            return read_request(json_codec.loads(body))
-        except ValueError as error:
-            raise HttpRefusal(400, "BAD_REQUEST", "The body is not JSON in UTF-8.") from error
-        except MalformedRequestError as error:
-            raise HttpRefusal(400, "BAD_REQUEST", str(error)) from error
+    async def _request(self, method: str, scope: Scope, headers: Headers, receive: Receive) -> Request:
+        match method:
+            case "POST":
+                return await posted_request(headers, receive, self._max_body_bytes)
+            case "GET":
+                return requested_in_url(scope, self._max_body_bytes)
+            case _:
+                raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Use POST or GET.", {"allow": "GET, POST"})
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        too_large = HttpRefusal(
-            413,
-            "BODY_TOO_LARGE",
-            f"The body may have {self._max_body_bytes} bytes at most.",
-            {"connection": "close"},
-        )
-        declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._max_body_bytes:
-            raise too_large
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise HttpRefusal(400, "BAD_REQUEST", "The client went away before the request was complete.")
-            body += message.get("body", b"")
-            if len(body) > self._max_body_bytes:
-                raise too_large
-            if not message.get("more_body", False):
-                return bytes(body)
-
-    def _query_parameters(self, scope: Scope) -> dict[str, str]:
-        text: bytes = scope["query_string"]
-        if len(text) > self._max_body_bytes:
-            raise HttpRefusal(414, "URI_TOO_LONG", "The query string is too long; use POST.")
-        try:
-            pairs = parse_qsl(
-                text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
-            )
-        except ValueError as error:
-            raise HttpRefusal(400, "BAD_REQUEST", "The query string is malformed.") from error
-        return dict(pairs)
-
-
-@dataclass(frozen=True, slots=True)
-class HtmlPage:
-    """A finished page and the headers that go with it."""
-
-    body: bytes
-    headers: dict[str, str]
+    def _stream(self, operation: Operation, context: Context, credentials: Credentials) -> EventStream:
+        error = GraphQLError("The access token has expired; log in again.")
+        expired = Response(errors=[refusal(error, "UNAUTHENTICATED", context.request_id)], executed=False)
+        seconds = None
+        if credentials.expires_at is not None:
+            seconds = (credentials.expires_at - context.services.clock.now()).total_seconds()
+        return EventStream(self._api.respond(operation, context), seconds, expired)
 
 
 def request_id_of(scope: Scope) -> str:
     """Return the request's id, which middleware left in the scope."""
     found = scope.get("state", {}).get("request_id")
     return found if isinstance(found, str) else str(uuid7())
-
-
-def _request_in_url(parameters: dict[str, str]) -> Request:
-    value: dict[str, Any] = dict(parameters)
-    for key in ("variables", "extensions"):
-        if parameters.get(key):
-            try:
-                value[key] = json_codec.loads(parameters[key])
-            except ValueError as error:
-                raise HttpRefusal(400, "BAD_REQUEST", f"{key} is not JSON.") from error
-        else:
-            value.pop(key, None)
-    if not value.get("operationName"):
-        value.pop("operationName", None)
-    if any(_NUL.search(each.encode()) for each in parameters.values()):
-        raise HttpRefusal(400, "BAD_REQUEST", "The character U+0000 is not allowed.")
-    try:
-        return read_request(value)
-    except MalformedRequestError as error:
-        raise HttpRefusal(400, "BAD_REQUEST", str(error)) from error
 
 
 def _graphql(response: Response, media_type: str) -> _Answer:
@@ -214,34 +158,16 @@ def _graphql(response: Response, media_type: str) -> _Answer:
 def _refuse(refused: HttpRefusal, accept: str | None, request_id: str) -> _Answer:
     wanted = next((kind for kind in accepted_types(accept) if kind in (GRAPHQL_RESPONSE, JSON)), JSON)
     error = {"message": refused.message, "extensions": {"code": refused.code, "requestId": request_id}}
-    answer = _json(refused.status, wanted, {"errors": [error]})
-    return _Answer(answer.status, answer.media_type, answer.body, {**answer.headers, **refused.headers})
+    return _json(refused.status, wanted, {"errors": [error]}, refused.headers)
 
 
-def _json(status: int, media_type: str, payload: dict[str, Any]) -> _Answer:
-    headers = {}
+def _json(
+    status: int, media_type: str, payload: dict[str, Any], headers: dict[str, str] | None = None
+) -> _Answer:
     waits = [
         error["extensions"]["retryAfterSeconds"]
         for error in payload.get("errors", ())
         if error["extensions"].get("retryAfterSeconds") is not None
     ]
-    if waits:
-        headers["retry-after"] = str(max(waits))
-    return _Answer(status, f"{media_type}; charset=utf-8", json_codec.dumps(payload), headers)
-
-
-async def _send(send: Send, answer: _Answer) -> None:
-    headers = {
-        "content-type": answer.media_type,
-        "content-length": str(len(answer.body)),
-        "cache-control": "no-store",
-        **answer.headers,
-    }
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": answer.body})
+    retry = {"retry-after": str(max(waits))} if waits else {}
+    return _Answer(status, media_type, json_codec.dumps(payload), {**retry, **(headers or {})})

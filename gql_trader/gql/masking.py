@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 from gql_trader.core.errors import DomainError, DomainErrors
 from gql_trader.gql.errors import ApiError, bad_user_input
@@ -42,9 +42,9 @@ def _present(error: GraphQLError, request_id: str) -> list[dict[str, Any]]:
         return [_refused(error, cause, request_id)]
     if isinstance(cause, ApiError):
         return [_format(error, cause.message, cause.extensions or {}, request_id)]
-    # graphql-core points at the part of the document that it cannot coerce to an argument; an error
-    # without such nodes is about a value that a resolver returned.
-    if isinstance(cause, GraphQLError) and (cause is not error or error.path is None) and cause.nodes:
+    # graphql-core points at the part of the document that it cannot coerce to an argument; errors about
+    # a value that a resolver returned have no nodes, or the field's.
+    if isinstance(cause, GraphQLError) and cause.nodes and not isinstance(cause.nodes[0], FieldNode):
         return [_format(error, cause.message, {"code": "BAD_USER_INPUT"}, request_id)]
     _log.error(
         "resolver_failed",

@@ -251,10 +251,11 @@ class _Connection:
         if identifier in self._operations:
             raise ProtocolError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identifier} already exists")
         if len(self._operations) >= self._options.maximum_operations:
-            message = f"A socket may have {self._options.maximum_operations} operations at a time."
-            await self._send(
-                "error", identifier, [{"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS"}}]
-            )
+            error = {
+                "message": f"A socket may have {self._options.maximum_operations} operations at a time.",
+                "extensions": {"code": "TOO_MANY_OPERATIONS", "requestId": str(uuid7())},
+            }
+            await self._send("error", identifier, [error])
             return
         self._operations[identifier] = self._spawn(self._operate(identifier, request))
 
@@ -290,13 +291,7 @@ class _Connection:
         if credentials.problem is not None:
             raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
         context = Context(self._services, request_id, credentials.actor)
-        if not operation.is_subscription:
-            response = await self._api.execute(operation, context)
-            if not response.executed:
-                return response.errors
-            await self._send("next", identifier, response.payload())
-            return None
-        async with aclosing(self._api.subscribe(operation, context)) as responses:
+        async with aclosing(self._api.respond(operation, context)) as responses:
             async for response in responses:
                 if not response.executed:
                     return response.errors

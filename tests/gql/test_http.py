@@ -235,6 +235,21 @@ async def test_api_errors_keep_their_code_and_say_when_to_retry(client: GraphQLC
     assert result.headers["retry-after"] == "7"
 
 
+async def test_objects_of_a_wrong_type_are_bugs_and_not_shown(
+    client: GraphQLClient, services: ToyServices
+) -> None:
+    services.rows = ["hunter2"]
+    result = await client.execute("{ rows { id } }")
+    assert (result.body["data"], result.codes) == (None, ["INTERNAL"])
+    assert "hunter2" not in json.dumps(result.body)
+
+
+async def test_results_that_json_cannot_carry_are_bugs(client: GraphQLClient, services: ToyServices) -> None:
+    services.rows[0].anything = {"a": object()}
+    result = await client.execute("{ row { anything } }")
+    assert (result.status, result.codes) == (500, ["INTERNAL"])
+
+
 async def test_bugs_are_masked_and_logged_with_the_request_id(
     client: GraphQLClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
