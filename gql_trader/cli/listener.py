@@ -2,6 +2,8 @@
 
 import socket
 
+from gql_trader.cli.errors import CommandError
+
 _BACKLOG = 2048
 
 
@@ -10,9 +12,19 @@ def open_listener(host: str, port: int) -> socket.socket:
 
     Raises
     ------
-    OSError
+    CommandError
         If the address is taken or not ours.
     """
+    try:
+        return _listen(host, port)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose another port with --port (0 takes a free one)"
+        ) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from gql_trader import __version__
-from gql_trader.cli.errors import CommandError
 from gql_trader.cli.listener import open_listener
 from gql_trader.cli.session import with_urls
 from gql_trader.cli.start_signal import StartSignal
@@ -39,7 +39,7 @@ class _Launch:
     settings: Settings
     demo: bool
     data: DataDirectory
-    console: Console
+    say: Callable[[str], None]
     signals: Signals
     register: ChildRegister
     servers: EmbeddedServers
@@ -98,14 +98,14 @@ def run(settings: Settings, *, demo: bool) -> None:
         If a part does not start.
     """
     began = time.monotonic()
-    console = Console(soft_wrap=True, highlight=False)
+    say = _speaker()
     signals = Signals()
     demo = demo and settings.is_local
     with DataDirectory(settings.data_dir) as data:
         register = ChildRegister(data.register)
         for name in register.stop_leftovers(seconds=8.0):
-            console.print(f"[yellow]stopped {name}, left behind by a launcher that was killed[/]")
-        listener = _listen(settings)
+            say(f"[yellow]stopped {name}, left behind by a launcher that was killed[/]")
+        listener = open_listener(settings.host, settings.port)
         servers = EmbeddedServers(
             data,
             register,
@@ -119,7 +119,7 @@ def run(settings: Settings, *, demo: bool) -> None:
             settings,
             demo,
             data,
-            console,
+            say,
             signals,
             register,
             servers,
@@ -127,7 +127,7 @@ def run(settings: Settings, *, demo: bool) -> None:
             _environment(settings, data),
         )
         supervisor = Supervisor(
-            register, lambda message: console.print(f"[yellow]{time.strftime('%H:%M:%S')}[/] {message}")
+            register, lambda message: say(f"[yellow]{time.strftime('%H:%M:%S')}[/] {escape(message)}")
         )
         try:
             _start(launch, supervisor)
@@ -143,14 +143,16 @@ def run(settings: Settings, *, demo: bool) -> None:
             _stop(launch, supervisor)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    try:
-        return open_listener(settings.host, settings.port)
-    except OSError as error:
-        raise CommandError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "choose another port with --port (0 takes a free one)"
-        ) from error
+def _speaker() -> Callable[[str], None]:
+    """Return a function that prints; where nobody reads any more, it goes on without."""
+    console = Console(soft_wrap=True, highlight=False)
+
+    def say(text: str) -> None:
+        # The terminal may be gone: that is what SIGHUP says. rich ends the process at a broken pipe.
+        with suppress(OSError, SystemExit):
+            console.print(text)
+
+    return say
 
 
 def _environment(settings: Settings, data: DataDirectory) -> dict[str, str]:
@@ -221,7 +223,7 @@ def _address(listener: socket.socket) -> tuple[str, int]:
 def _announce(launch: _Launch, seconds: float) -> None:
     host, port = _address(launch.listener)
     shown_host = f"[{host}]" if ":" in host else host
-    say = launch.console.print
+    say = launch.say
     say(f"[bold green]gql-trader {__version__}[/] is ready [dim]({seconds:.1f} s)[/]\n")
     say(f"  GraphiQL   [bold]{escape(f'http://{shown_host}:{port}/graphql')}[/]")
     if launch.demo:
@@ -244,9 +246,9 @@ def _keep_running(launch: _Launch, supervisor: Supervisor) -> None:
 
 def _stop(launch: _Launch, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _STOP_SECONDS
-    launch.console.print("stopping …")
+    launch.say("stopping …")
     launch.listener.close()
     supervisor.stop(["api"], _API_STOP_SECONDS)
     supervisor.stop(supervisor.names, _WORKER_STOP_SECONDS)
     launch.servers.stop(deadline)
-    launch.console.print("stopped")
+    launch.say("stopped")

@@ -25,7 +25,7 @@ class Launched:
     """A running launcher.
 
     ``prefix`` goes before the command, ``python`` is the interpreter it runs with, ``variables`` are added
-    to its environment.
+    to its environment. With ``hangs_up`` its output is closed once it is ready, as by a closed terminal.
     """
 
     data_dir: Path
@@ -33,6 +33,7 @@ class Launched:
     prefix: tuple[str, ...] = ()
     python: str = sys.executable
     variables: dict[str, str] = field(default_factory=dict)
+    hangs_up: bool = False
     process: "subprocess.Popen[str]" = field(init=False)
     output: list[str] = field(default_factory=list)
 
@@ -68,6 +69,9 @@ class Launched:
         for line in self.process.stdout:
             self.output.append(line)
             if "Ctrl-C" in line:
+                if self.hangs_up:
+                    self.process.stdout.close()
+                    break
                 self._ready.set()
         self._ready.set()
 

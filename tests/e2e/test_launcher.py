@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from gql_trader.core.actor import Role
+from tests.conftest import Servers
 from tests.e2e.launched import Launched
 
 _ROOT = Path(__file__).parents[2]
@@ -27,8 +28,8 @@ def launch() -> Iterator[Callable[..., Launched]]:
     directory = Path(tempfile.mkdtemp(prefix="gql-trader-up-"))
     launched: list[Launched] = []
 
-    def make(*arguments: str) -> Launched:
-        launcher = Launched(directory / "data", arguments).start()
+    def make(*arguments: str, hangs_up: bool = False) -> Launched:
+        launcher = Launched(directory / "data", arguments, hangs_up=hangs_up).start()
         launched.append(launcher)
         return launcher
 
@@ -145,6 +146,36 @@ def _logs_in(launcher: Launched) -> bool:
         return bool(launcher.log_in())
     except (AssertionError, OSError):
         return False
+
+
+def test_servers_of_ones_own_are_used_as_they_are(
+    servers: Servers, database_url: str, redis_url: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="gql-trader-up-") as directory:
+        launcher = Launched(
+            Path(directory),
+            ("--workers", "0", "--no-demo"),
+            variables={"DATABASE_URL": database_url, "REDIS_URL": redis_url},
+        ).start()
+        family = launcher.family()
+        try:
+            assert len(family) == 2  # the launcher and the API
+            assert launcher.graphql("{ __typename }") == {"__typename": "Query"}
+            assert "Demo user" not in launcher.text
+            assert {path.name for path in Path(directory).iterdir()} >= {"lock", "logs"}
+            assert not (Path(directory) / "postgres").exists()
+        finally:
+            code = launcher.stop()
+        assert code == 0
+        assert _running(family) == []
+
+
+def test_a_launcher_whose_terminal_has_gone_still_stops_in_order(launch: Callable[..., Launched]) -> None:
+    launcher = launch("--workers", "0", hangs_up=True)
+    family = launcher.family()
+    assert launcher.stop(signal.SIGHUP) == 0
+    assert _running(family) == []
+    assert "database system is shut down" in (launcher.data_dir / "logs" / "postgres.log").read_text()
 
 
 def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> None:
