@@ -126,7 +126,12 @@ class Documents:
 
     def _read(self, text: str) -> Document:
         try:
-            ast = parse(text, max_lexical_tokens=self._limits.tokens, max_comments=self._limits.tokens)
+            ast = parse(
+                text,
+                max_lexical_tokens=self._limits.tokens,
+                max_comments=self._limits.tokens,
+                max_source_length=self._limits.length,
+            )
         except GraphQLSyntaxError as error:
             too_long = "Parsing aborted" in error.message
             raise DocumentError(

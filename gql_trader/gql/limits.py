@@ -28,7 +28,8 @@ class Limits:
     depth
         Nested fields of an operation, introspection apart.
     aliases
-        Renamed or repeated fields of an operation, fragments counted each time they are spread.
+        Renamed fields of an operation, and repeated ones that have fields of their own (each pair of
+        those is compared in validation); fragments counted each time they are spread.
     tokens
         Lexical tokens of the document.
     selections
@@ -37,6 +38,10 @@ class Limits:
         Directives of an operation, fragments counted each time they are spread.
     fragments
         Fragment definitions of the document.
+    operations
+        Operations of the document.
+    length
+        Characters of the document.
     cached_length
         Longest text, in characters, whose parsed form is kept.
     """
@@ -47,6 +52,8 @@ class Limits:
     selections: int = 2000
     directives: int = 50
     fragments: int = 100
+    operations: int = 50
+    length: int = 100_000
     cached_length: int = 20_000
 
 
@@ -74,14 +81,15 @@ class _Measure:
         self._definitions = fragments
         self._measured: dict[str, Size] = {}
 
-    def selection_set(self, node: SelectionSetNode | None) -> Size:
+    def selection_set(self, node: SelectionSetNode | None, seen: set[str] | None = None) -> Size:
         size = Size()
-        names: set[str] = set()
+        names = set() if seen is None else seen
         for selection in node.selections if node else ():
             directives = len(selection.directives or ())
             if isinstance(selection, FieldNode):
                 name = selection.alias.value if selection.alias else selection.name.value
-                renamed = int(selection.alias is not None or name in names)
+                repeated = name in names and selection.selection_set is not None
+                renamed = int(selection.alias is not None or repeated)
                 names.add(name)
                 inner = self.selection_set(selection.selection_set)
                 # Introspection is nested by nature; graphql-core bounds its depth by a rule of its own.
@@ -90,7 +98,9 @@ class _Measure:
                     Size(0, inner.aliases, inner.selections, inner.directives)
                 )
             elif isinstance(selection, InlineFragmentNode):
-                part = self.selection_set(selection.selection_set).beside(Size(directives=directives))
+                # Its fields are on the same level as those around it.
+                inner = self.selection_set(selection.selection_set, names)
+                part = inner.beside(Size(directives=directives))
             elif isinstance(selection, FragmentSpreadNode):
                 # A spread counts as a selection of its own: chains of empty ones are not free.
                 part = self.fragment(selection.name.value).beside(Size(selections=1, directives=directives))
@@ -124,7 +134,11 @@ def measure(document: DocumentNode) -> list[Size]:
 def check_limits(document: DocumentNode, limits: Limits) -> list[ApiError]:
     """Return an error for each limit that the document exceeds."""
     fragments = sum(isinstance(node, FragmentDefinitionNode) for node in document.definitions)
-    found: dict[str, tuple[int, int]] = {"fragments": (fragments, limits.fragments)}
+    operations = sum(isinstance(node, OperationDefinitionNode) for node in document.definitions)
+    found: dict[str, tuple[int, int]] = {
+        "fragments": (fragments, limits.fragments),
+        "operations": (operations, limits.operations),
+    }
     try:
         sizes = measure(document)
     except RecursionError:
@@ -153,4 +167,5 @@ _TITLES = {
     "selections": "selected fields",
     "directives": "directives",
     "fragments": "fragments",
+    "operations": "operations",
 }

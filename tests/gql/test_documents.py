@@ -29,8 +29,8 @@ def test_sizes_count_fragments_each_time_they_are_spread() -> None:
         """query($x: Boolean!) { a: row { ...F } rows { ...F same { ...F } number number @skip(if: $x) } }
         fragment F on Row { b: number c: text @include(if: true) maker { name } }"""
     )
-    # One alias here, three times two in F, and the repeated number.
-    assert measure(document) == [Size(depth=4, aliases=8, selections=20, directives=4)]
+    # One alias here, and three times two in F.
+    assert measure(document) == [Size(depth=4, aliases=7, selections=20, directives=4)]
 
 
 def test_introspection_does_not_count_as_depth() -> None:
@@ -43,10 +43,11 @@ def test_introspection_does_not_count_as_depth() -> None:
     [
         (Limits(depth=2), "{ row { maker { name } } }", "depth"),
         (Limits(aliases=2), "{ a: hello b: hello c: hello }", "aliases"),
-        (Limits(aliases=2), "{ hello hello hello hello }", "aliases"),
+        (Limits(aliases=1), "{ row { id } row { id } ... { row { id } } }", "aliases"),
         (Limits(selections=3), "{ rows { number text good } }", "selections"),
         (Limits(directives=1), "{ hello @skip(if: false) times @skip(if: false) }", "directives"),
         (Limits(directives=1), "query @skip(if: false) { hello @skip(if: false) }", "directives"),
+        (Limits(operations=1), "query A { hello } query B { hello }", "operations"),
         (
             Limits(fragments=1),
             "{ ...A ...B } fragment A on Query { hello } fragment B on Query { hello }",
@@ -68,6 +69,17 @@ def test_a_document_at_its_limits_is_accepted() -> None:
 def test_too_many_tokens_are_refused() -> None:
     error = refused("{" + " hello" * 60 + "}", documents(Limits(tokens=50)))
     assert error.code == "QUERY_TOO_COMPLEX"
+
+
+def test_leaves_may_be_repeated() -> None:
+    documents(Limits(aliases=0)).get("{ hello hello ... { hello } ... on Query { hello } }")
+
+
+def test_very_long_documents_are_refused_before_they_are_read() -> None:
+    text = '{ hello(name: "' + "x" * 1_000_000 + '") }'
+    started = time.perf_counter()
+    assert refused(text).code == "QUERY_TOO_COMPLEX"
+    assert time.perf_counter() - started < 0.02
 
 
 def test_comments_without_end_are_refused() -> None:
