@@ -99,7 +99,7 @@ class CreateStrategyInput:
     """Input of createStrategy."""
 
     name: str = strawberry.field(description="Name for people, 1 to 100 characters.")
-    description: str = strawberry.field(default="", description="What it does, up to 2,000 characters.")
+    description: str | None = strawberry.field(default="", description="What it does, up to 2,000 characters.")
     parameters: list[StrategyParameterInput] | None = strawberry.field(
         default_factory=_no_parameters, description="What the rules leave open; at most 50."
     )
@@ -117,7 +117,7 @@ class CreateStrategyInput:
         parameters, path = _definitions(self.parameters, self.rules)
         return NewStrategy(
             name=self.name,
-            description=self.description,
+            description=self.description or "",
             rules=self.rules.to_rules() if self.rules is not None else None,
             parameters=parameters,
             code_ref=self.code_ref,
