@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_trader.accounts import service as accounts
+from gql_trader.accounts.types import Authenticated
 from gql_trader.config import Settings
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
@@ -143,6 +144,8 @@ def _tune_collector() -> None:
 
 
 async def _authenticate(services: Services, header: str | None) -> Credentials:
+    if header is None:
+        return Authenticated()
     async with services.unit_of_work() as uow:
         return await accounts.authenticate(uow, services.tokens, header)
 
