@@ -99,7 +99,9 @@ class CreateStrategyInput:
     """Input of createStrategy."""
 
     name: str = strawberry.field(description="Name for people, 1 to 100 characters.")
-    description: str | None = strawberry.field(default="", description="What it does, up to 2,000 characters.")
+    description: str | None = strawberry.field(
+        default="", description="What it does, up to 2,000 characters."
+    )
     parameters: list[StrategyParameterInput] | None = strawberry.field(
         default_factory=_no_parameters, description="What the rules leave open; at most 50."
     )
