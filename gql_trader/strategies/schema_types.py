@@ -18,7 +18,7 @@ from gql_trader.strategies.schema_enums import ParameterType
 from gql_trader.strategies.types import StrategyRecord
 
 if TYPE_CHECKING:
-    from gql_trader.backtests.schema import BacktestConnection
+    from gql_trader.backtests.schema_backtest import BacktestConnection
     from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
 
 
@@ -103,9 +103,7 @@ class Strategy(Node):
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
 
-    @strawberry.field(  # type: ignore[untyped-decorator]
-        description="Your backtests of this strategy, in any of its versions."
-    )
+    @strawberry.field(description="Your backtests of this strategy, in any of its versions.")
     async def backtests(
         self,
         info: Info,
@@ -121,9 +119,9 @@ class Strategy(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema")]:
+    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema_backtest")]:
         # The one field that points upwards: imported when it is asked for, since backtests import us.
-        from gql_trader.backtests.schema import list_backtests_of
+        from gql_trader.backtests.schema_backtest import list_backtests_of
 
         return await list_backtests_of(info, self.key, where, order_by, (first, after, last, before))
 

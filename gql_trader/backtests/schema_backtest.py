@@ -1,0 +1,248 @@
+"""A backtest as a GraphQL object, its lists and its events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import Row
+
+from gql_trader.backtests import service
+from gql_trader.backtests.ledger import LedgerFilter, cut_page, window
+from gql_trader.backtests.loaders import BacktestLoaders, LedgerKey
+from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
+from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
+from gql_trader.backtests.schema_types import (
+    OWNER,
+    DailyColumns,
+    EquityColumns,
+    Execution,
+    LedgerEntry,
+    Metrics,
+    ledger_entries,
+)
+from gql_trader.backtests.types import BacktestQuery
+from gql_trader.core.intervals import Interval
+from gql_trader.gql.context import Info
+from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
+from gql_trader.gql.permissions import visible
+from gql_trader.gql.relay import Node, encode_id
+from gql_trader.gql.scalars import JSON
+from gql_trader.infra.keyset import page_request
+from gql_trader.market_data.loaders import MarketDataLoaders
+from gql_trader.market_data.schema import Asset, Market
+from gql_trader.market_data.types import MarketRecord
+from gql_trader.strategies.loaders import StrategyLoaders
+from gql_trader.strategies.schema import Strategy
+
+MaxPoints = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Thin the curve to at most this many points, keeping what stands out; 4 to 100,000."
+    ),
+]
+
+
+@visible(OWNER)
+@strawberry.type(name="LedgerConnection", description="One page of a ledger, oldest trade first.")
+class LedgerConnection(Connection[LedgerEntry]):
+    """Trades of a run."""
+
+
+@visible(OWNER)
+@strawberry.type(
+    description="A strategy run over history: what was asked for, how far it is, and its results."
+)
+class Backtest(Node):
+    """A backtest of the viewer."""
+
+    row: strawberry.Private[Row[Any]]
+    status: RunStatus = strawberry.field(description="State of the run.")
+    progress: float = strawberry.field(description="How far the run is, 0 to 1.")
+    error: str | None = strawberry.field(description="Why the run failed; null unless it did.")
+    label: str | None = strawberry.field(description="A name for people.")
+    tags: list[str] = strawberry.field(description="Words to find it by.")
+    strategy_version: int = strawberry.field(description="Version of the strategy that was run.")
+    interval: Interval = strawberry.field(description="Length of a bar.")
+    start: datetime = strawberry.field(description="Bars open at or after this moment.")
+    end: datetime = strawberry.field(description="Bars open before this moment.")
+    bars: int = strawberry.field(description="Number of bars, warm-up not counted.")
+    initial_capital: Decimal = strawberry.field(description="Starting capital in the quote currency.")
+    parameters: JSON = strawberry.field(description="All parameters of the strategy, defaults filled in.")
+    content_hash: str = strawberry.field(
+        description="SHA-256 of everything that the result depends on; equal hashes give equal results."
+    )
+    engine_version: str = strawberry.field(description="Version of the engine's semantics.")
+    created_at: datetime = strawberry.field(description="When it was requested.")
+    started_at: datetime | None = strawberry.field(description="When a worker first took it.")
+    finished_at: datetime | None = strawberry.field(description="When it ended.")
+    duration_ms: float | None = strawberry.field(description="From its start to its end, in milliseconds.")
+
+    @classmethod
+    def from_row(cls, row: Row[Any]) -> "Backtest":
+        """Return the GraphQL object of a backtest."""
+        return cls(
+            id=encode_id("Backtest", row.id),
+            row=row,
+            status=RunStatus(row.status),
+            progress=row.progress,
+            error=row.error,
+            label=row.label,
+            tags=row.tags,
+            strategy_version=row.strategy_version,
+            interval=Interval[row.interval],
+            start=row.start_time,
+            end=row.end_time,
+            bars=row.bars,
+            initial_capital=row.initial_capital,
+            parameters=row.parameters,
+            content_hash=row.content_hash,
+            engine_version=row.engine_version,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            duration_ms=row.duration_ms,
+        )
+
+    @property
+    def _completed(self) -> bool:
+        return self.status is RunStatus.COMPLETED
+
+    @strawberry.field(description="How signals become fills.")
+    def execution(self) -> Execution:
+        return Execution.from_json(self.row.execution)
+
+    @strawberry.field(description="Figures of the result; null until the run has completed.")
+    def metrics(self) -> Metrics | None:
+        return Metrics.from_row(self.row) if self._completed else None
+
+    @strawberry.field(description="The strategy that was run.")
+    async def strategy(self, info: Info) -> Strategy:
+        strategy = await info.context.loaders(StrategyLoaders).strategy.load(self.row.strategy_id)
+        assert strategy is not None, "the foreign key keeps it"
+        return Strategy.from_record(strategy)
+
+    @strawberry.field(description="The market it was run on.")
+    async def market(self, info: Info) -> Market:
+        return Market.from_record(await self._market(info))
+
+    @strawberry.field(description="The market's base asset.")
+    async def asset(self, info: Info) -> Asset:
+        market = await self._market(info)
+        asset = await info.context.loaders(MarketDataLoaders).asset.load(market.base_id)
+        assert asset is not None, "the foreign key keeps it"
+        return Asset.from_record(asset)
+
+    async def _market(self, info: Info) -> MarketRecord:
+        market = await info.context.loaders(MarketDataLoaders).market.load(self.row.market_id)
+        assert market is not None, "the foreign key keeps it"
+        return market
+
+    @strawberry.field(description="Every closed trade, oldest first; null until the run has completed.")
+    async def ledger(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        side: Annotated[Side | None, strawberry.argument(description="Only trades on this side.")] = None,
+        exit_reason: Annotated[
+            ExitReason | None, strawberry.argument(description="Only trades closed for this reason.")
+        ] = None,
+    ) -> LedgerConnection | None:
+        if not self._completed:
+            return None
+        wanted = window(page_request(first, after, last, before))
+        chosen = LedgerFilter(side, exit_reason)
+        loader = info.context.loaders(BacktestLoaders).ledger
+        needed = wanted.segments(self.row.trades, chosen)
+        page = cut_page(await loader.load(LedgerKey(self.row.id, needed.start, needed.stop)), wanted, chosen)
+
+        async def count() -> int:
+            if chosen.is_empty:
+                return int(self.row.trades)
+            whole = window(page_request()).segments(self.row.trades, chosen)
+            rows = await loader.load(LedgerKey(self.row.id, whole.start, whole.stop))
+            return int(chosen.mask(rows).sum())
+
+        return LedgerConnection(
+            items=ledger_entries(page.rows),
+            cursors=page.cursors,
+            has_next=page.has_next,
+            has_previous=page.has_previous,
+            count=count,
+        )
+
+    @strawberry.field(description="Equity at every bar's close; null until the run has completed.")
+    async def equity(self, info: Info, max_points: MaxPoints = None) -> EquityColumns | None:
+        if not self._completed:
+            return None
+        columns = await info.context.loaders(BacktestLoaders).equity.load(self.row.id)
+        return (
+            EquityColumns.from_columns(columns, float(self.row.initial_capital), max_points)
+            if columns
+            else None
+        )
+
+    @strawberry.field(description="Equity and return of every UTC day; null until the run has completed.")
+    async def daily(self, info: Info) -> DailyColumns | None:
+        if not self._completed:
+            return None
+        columns = await info.context.loaders(BacktestLoaders).daily.load(self.row.id)
+        return DailyColumns.from_columns(columns) if columns else None
+
+
+@visible(OWNER)
+@strawberry.type(description="News of a run.")
+class BacktestEvent:
+    """Event of backtestProgress."""
+
+    cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
+    status: RunStatus = strawberry.field(description="State of the run.")
+    progress: float = strawberry.field(description="How far the run is, 0 to 1.")
+    bar_time: datetime | None = strawberry.field(description="Opening time of the bar that was reached.")
+    equity: Decimal | None = strawberry.field(description="Equity at that bar, in the quote currency.")
+    backtest: Backtest | None = strawberry.field(description="The whole backtest, with the final event.")
+
+
+@visible(OWNER)
+@strawberry.type(name="BacktestConnection", description="One page of your backtests.")
+class BacktestConnection(Connection[Backtest]):
+    """Backtests of the viewer."""
+
+
+Paging = tuple[int | None, str | None, int | None, str | None]
+"""first, after, last, before."""
+
+
+async def list_backtests(
+    info: Info, query: BacktestQuery, order_by: Sequence[BacktestOrder] | None, paging: Paging
+) -> BacktestConnection:
+    """Return one page of the viewer's backtests."""
+    viewer = info.context.viewer
+    orderings = [order.to_ordering() for order in order_by or ()]
+    async with info.context.uow() as uow:
+        page = await service.list_backtests(uow, viewer, query, orderings, page_request(*paging))
+
+    async def count() -> int:
+        async with info.context.uow() as uow:
+            return await service.count_backtests(uow, viewer, query)
+
+    return connection(BacktestConnection, page, Backtest.from_row, count)
+
+
+async def list_backtests_of(
+    info: Info,
+    strategy_id: UUID,
+    where: BacktestFilter | None,
+    order_by: Sequence[BacktestOrder] | None,
+    paging: Paging,
+) -> BacktestConnection:
+    """Return one page of the viewer's backtests of a strategy."""
+    asked = [where.to_query()] if where else []
+    return await list_backtests(
+        info, BacktestQuery(all_of=asked, strategy_ids=[strategy_id]), order_by, paging
+    )
