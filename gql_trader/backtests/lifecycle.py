@@ -20,6 +20,9 @@ from gql_trader.infra.unit_of_work import Job, UnitOfWork
 MAXIMUM_CRASHES = 3
 """A run in whose middle this many workers died is taken for what kills them, and fails."""
 
+SWEEP_ROWS = 1000
+"""Most runs looked at in one sweep; the queue is first come first served, so lost ones become the oldest."""
+
 _COLUMNS = BacktestRow.__table__.c
 
 
@@ -206,10 +209,15 @@ async def cancel(uow: UnitOfWork, backtest_id: UUID) -> bool:
 
 
 async def stale_dispatches(uow: UnitOfWork, older_than_seconds: float) -> list[tuple[UUID, int]]:
-    """Return queued runs (id, dispatch) that were handed to the queue a while ago."""
-    statement = select(BacktestRow.id, BacktestRow.dispatch).where(
-        BacktestRow.status == RunStatus.QUEUED.value,
-        BacktestRow.queued_at < _now() - timedelta(seconds=older_than_seconds),
+    """Return the oldest queued runs (id, dispatch) that were handed to the queue a while ago."""
+    statement = (
+        select(BacktestRow.id, BacktestRow.dispatch)
+        .where(
+            BacktestRow.status == RunStatus.QUEUED.value,
+            BacktestRow.queued_at < _now() - timedelta(seconds=older_than_seconds),
+        )
+        .order_by(BacktestRow.queued_at)
+        .limit(SWEEP_ROWS)
     )
     return [(key, dispatch) for key, dispatch in (await uow.session.execute(statement)).all()]
 
