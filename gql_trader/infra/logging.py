@@ -2,11 +2,21 @@
 
 import logging
 import sys
-from typing import TextIO
+import traceback
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import ExcInfo
 
 from gql_trader.infra import json_codec
+
+_MAXIMUM_FRAMES = 30
+_MAXIMUM_ERRORS = 10
+_MAXIMUM_MESSAGE = 2_000
+_MAXIMUM_LINE = 500
+
+# Without the frames' locals: passwords, tokens and the database's address are among them.
+_as_objects = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=_MAXIMUM_FRAMES)
 
 
 def configure_logging(level: str = "INFO", *, json: bool | None = None, output: TextIO | None = None) -> None:
@@ -30,9 +40,9 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None, output: 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_dumps)]
+        [structlog.processors.ExceptionRenderer(_exception), structlog.processors.JSONRenderer(_dumps)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=output.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=_write_traceback)]
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(
@@ -63,3 +73,35 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None, output: 
 
 def _dumps(record: object, **_: object) -> str:
     return json_codec.dumps_text(record)
+
+
+def _exception(error: ExcInfo) -> list[dict[str, Any]]:
+    return _bounded(_as_objects(error))
+
+
+def _bounded(stacks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # The first is the error itself; the last is where the chain of causes began.
+    kept = _ends(stacks)
+    for stack in kept:
+        stack["exc_value"] = _shortened(stack["exc_value"])
+        stack["exc_notes"] = [_shortened(note) for note in stack["exc_notes"][:_MAXIMUM_ERRORS]]
+        stack["exceptions"] = [_bounded(each) for each in stack["exceptions"][:_MAXIMUM_ERRORS]]
+    return kept
+
+
+def _ends(parts: list[Any]) -> list[Any]:
+    half = _MAXIMUM_ERRORS // 2
+    return parts if len(parts) <= _MAXIMUM_ERRORS else [*parts[:half], *parts[-half:]]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAXIMUM_MESSAGE else f"{text[:_MAXIMUM_MESSAGE]}… ({len(text)} characters)"
+
+
+def _write_traceback(output: TextIO, error: ExcInfo) -> None:
+    # As Python writes it, which is without locals, but the middle of a long one is left out.
+    lines = "".join(traceback.format_exception(*error, limit=-_MAXIMUM_FRAMES)).splitlines()
+    limit = _MAXIMUM_FRAMES * _MAXIMUM_ERRORS
+    if len(lines) > limit:
+        lines = [*lines[: limit // 2], f"… {len(lines) - limit} lines …", *lines[-limit // 2 :]]
+    output.write("\n" + "\n".join(line[:_MAXIMUM_LINE] for line in lines))
