@@ -75,8 +75,8 @@ def _dumps(record: object, **_: object) -> str:
     return json_codec.dumps_text(record)
 
 
-def _exception(error: ExcInfo) -> list[dict[str, Any]]:
-    return _bounded(_as_objects(error))
+def _exception(exc_info: ExcInfo) -> list[dict[str, Any]]:
+    return _bounded(_as_objects(exc_info))
 
 
 def _bounded(stacks: list[dict[str, Any]]) -> list[dict[str, Any]]:
