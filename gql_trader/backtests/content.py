@@ -1,9 +1,12 @@
-"""What a result depends on, as one hash."""
+"""Hashes of what a result depends on, and of what a client asked for."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from gql_trader.backtests.execution import execution_to_json
+from gql_trader.backtests.types import BacktestRequest
 from gql_trader.engine.version import ENGINE_VERSION, METRICS_VERSION
 from gql_trader.infra import json_codec
 from gql_trader.market_data.types import MarketRecord
@@ -39,3 +42,22 @@ def content_hash(
         "candles": candles,
     }
     return hashlib.sha256(json_codec.dumps_canonical(content)).hexdigest()
+
+
+def request_hash(request: BacktestRequest) -> str:
+    """Return the SHA-256 (hexadecimal) of what a client asked for, as it asked for it, but for the key."""
+    content = {
+        "strategy": str(request.strategy_id),
+        "market": request.market,
+        "interval": request.interval.name,
+        "start": request.start and request.start.isoformat(),
+        "end": request.end and request.end.isoformat(),
+        "initialCapital": str(request.initial_capital),
+        "parameters": request.parameters,
+        "execution": execution_to_json(request.execution),
+        "label": request.label,
+        "tags": request.tags,
+        "force": request.force,
+    }
+    # The standard library's: parameters may be any JSON, whole numbers beyond 64 bits included.
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -51,11 +51,12 @@ def _problems(spec: ExecutionSpec) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def execution_to_json(spec: ExecutionSpec) -> dict[str, Any]:
     """Return a spec as the JSON object kept in the database and hashed."""
+    # + 0.0 makes −0.0 positive, as PostgreSQL would: what is hashed is what is read again.
     return {
         "fill": spec.fill.value,
-        "makerFee": spec.maker_fee,
-        "takerFee": spec.taker_fee,
-        "slippage": spec.slippage,
+        "makerFee": spec.maker_fee + 0.0,
+        "takerFee": spec.taker_fee + 0.0,
+        "slippage": spec.slippage + 0.0,
         "direction": spec.direction.value,
         "sizing": {_SIZING_NAMES[spec.sizing.kind]: spec.sizing.value},
         "stopLoss": spec.stop_loss,

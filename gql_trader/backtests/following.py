@@ -16,12 +16,16 @@ from gql_trader.backtests import repository
 from gql_trader.backtests.types import RunStatus, stream_of
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import NotFound
-from gql_trader.infra.event_streams import BEGINNING, EventStreams, EventTransportError
+from gql_trader.infra.event_streams import BEGINNING, EventStreams, EventTransportError, check_cursor
 from gql_trader.infra.stream_reader import cursor_position
 from gql_trader.infra.unit_of_work import UnitOfWorkFactory
 
 RECHECK_SECONDS = 2.0
 """After this long without an event the database is asked whether the run has ended."""
+
+
+REPLAY_SECONDS = 0.2
+"""The same for a run that is known to have ended: what was missed is read by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,13 @@ async def follow(
             raise NotFound("There is no such backtest.", ("id",))
         return row
 
+    if after is not None:
+        check_cursor(after)
     # The cursor is read before the row: an event between the two is told twice rather than never.
     try:
         newest = await events.last_cursor(stream)
     except EventTransportError:
         newest = BEGINNING
-    feed = events.follow(stream, newest if after is None else after, idle_seconds=RECHECK_SECONDS)
     row = await present()
     cursor, progress = newest if after is None else after, 0.0
     ended = RunStatus(row.status).is_final
@@ -84,6 +89,8 @@ async def follow(
         if ended:
             return
         progress = row.progress
+    attempt = row.attempt
+    feed = events.follow(stream, cursor, idle_seconds=REPLAY_SECONDS if ended else RECHECK_SECONDS)
     async with aclosing(feed):
         async for event in feed:
             if event is None:
@@ -97,10 +104,13 @@ async def follow(
             if status.is_final:
                 yield _state(await present(), cursor)
                 return
-            if status is RunStatus.RUNNING and 0 < event.data["progress"] < progress:
+            if event.data["attempt"] < attempt:
+                # A worker that has lost the run does not know it yet.
+                continue
+            if event.data["attempt"] == attempt and event.data["progress"] < progress:
                 # Older than the state that was told first.
                 continue
-            progress = event.data["progress"]
+            attempt, progress = event.data["attempt"], event.data["progress"]
             yield News(cursor, status, progress, event.data.get("barTime"), event.data.get("equity"))
 
 

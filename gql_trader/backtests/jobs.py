@@ -53,6 +53,10 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
         raise
     except RunStopped:
         log.info("backtest_stopped")
+    except (DBAPIError, OSError) as error:
+        # Counted, so that what fails every time does not go round for ever.
+        log.warning("database_lost", reason=str(error))
+        await _settle(runtime, lambda uow: lifecycle.hand_back(uow, held, crashed=True))
     except DomainError as error:
         message = error.message
         await _settle(runtime, lambda uow: lifecycle.fail(uow, held, message))

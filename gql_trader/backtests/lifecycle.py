@@ -90,7 +90,7 @@ async def claim(uow: UnitOfWork, backtest_id: UUID, lease_seconds: float) -> tup
     ).one_or_none()
     if row is None:
         return None
-    uow.publish(stream_of(backtest_id), {"status": RunStatus.RUNNING.value, "progress": 0.0})
+    _publish(uow, backtest_id, RunStatus.RUNNING, 0.0, row.attempt)
     return Claim(BacktestId(row.id), row.attempt), row
 
 
@@ -133,7 +133,7 @@ async def hand_back(uow: UnitOfWork, held: Claim, *, crashed: bool = False) -> b
     if dispatch is None:
         return False
     uow.enqueue(job_for(held.backtest_id, dispatch))
-    uow.publish(stream_of(held.backtest_id), {"status": RunStatus.QUEUED.value, "progress": 0.0})
+    _publish(uow, held.backtest_id, RunStatus.QUEUED, 0.0, held.attempt + 1)
     return True
 
 
@@ -162,7 +162,7 @@ async def complete(uow: UnitOfWork, held: Claim, outcome: Outcome) -> bool:
         for number, data in enumerate(outcome.ledger)
     )
     await uow.session.flush()
-    _publish_end(uow, key, RunStatus.COMPLETED, 1.0)
+    _publish(uow, key, RunStatus.COMPLETED, 1.0, held.attempt)
     return True
 
 
@@ -177,7 +177,7 @@ async def fail(uow: UnitOfWork, held: Claim, message: str) -> bool:
     progress = await uow.session.scalar(statement)
     if progress is None:
         return False
-    _publish_end(uow, held.backtest_id, RunStatus.FAILED, progress)
+    _publish(uow, held.backtest_id, RunStatus.FAILED, progress, held.attempt)
     return True
 
 
@@ -186,8 +186,16 @@ def _finished() -> dict[str, Any]:
     return {"finished_at": _now(), "duration_ms": milliseconds}
 
 
-def _publish_end(uow: UnitOfWork, backtest_id: UUID, status: RunStatus, progress: float) -> None:
-    uow.publish(stream_of(backtest_id), {"status": status.value, "progress": progress})
+def _publish(uow: UnitOfWork, backtest_id: UUID, status: RunStatus, progress: float, attempt: int) -> None:
+    # With the attempt a follower knows what a worker still tells that has lost the run.
+    event = {"status": status.value, "progress": progress, "attempt": attempt}
+    uow.publish(stream_of(backtest_id), event)
+
+
+def announce_queued(uow: UnitOfWork, backtest_id: UUID) -> None:
+    """Hand a new run to the workers and tell its followers, once the transaction has committed."""
+    uow.enqueue(job_for(backtest_id, 0))
+    _publish(uow, backtest_id, RunStatus.QUEUED, 0.0, 0)
 
 
 async def cancel(uow: UnitOfWork, backtest_id: UUID) -> bool:
@@ -198,13 +206,18 @@ async def cancel(uow: UnitOfWork, backtest_id: UUID) -> bool:
             BacktestRow.id == backtest_id,
             BacktestRow.status.in_([RunStatus.QUEUED.value, RunStatus.RUNNING.value]),
         )
-        .values(status=RunStatus.CANCELLED.value, lease_expires_at=None, **_finished())
-        .returning(BacktestRow.progress)
+        .values(
+            status=RunStatus.CANCELLED.value,
+            lease_expires_at=None,
+            attempt=BacktestRow.attempt + 1,
+            **_finished(),
+        )
+        .returning(BacktestRow.progress, BacktestRow.attempt)
     )
-    progress = await uow.session.scalar(statement)
-    if progress is None:
+    cancelled = (await uow.session.execute(statement)).one_or_none()
+    if cancelled is None:
         return False
-    _publish_end(uow, backtest_id, RunStatus.CANCELLED, progress)
+    _publish(uow, backtest_id, RunStatus.CANCELLED, cancelled.progress, cancelled.attempt)
     return True
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,7 +38,6 @@ class BacktestRow(Base):
 
     __tablename__ = "backtests"
     __table_args__ = (
-        UniqueConstraint("user_id", "idempotency_key"),
         CheckConstraint("status IN ('QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED')", name="status"),
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
         CheckConstraint("status <> 'COMPLETED' OR metrics_version IS NOT NULL", name="completed_has_metrics"),
@@ -76,8 +75,6 @@ class BacktestRow(Base):
     execution: Mapped[dict[str, Any]]
     content_hash: Mapped[str]
     engine_version: Mapped[str]
-    idempotency_key: Mapped[str | None]
-    request_hash: Mapped[str]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -122,6 +119,17 @@ class BacktestRow(Base):
     buy_and_hold_return: Mapped[float | None]
     alpha: Mapped[float | None]
     beta: Mapped[float | None]
+
+
+class BacktestKeyRow(Base):
+    """An idempotency key: what was asked for under it, and which backtest was the answer."""
+
+    __tablename__ = "backtest_keys"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[str]
+    backtest_id: Mapped[UUID] = mapped_column(ForeignKey("backtests.id", ondelete="CASCADE"), index=True)
 
 
 class BacktestCurveRow(Base):

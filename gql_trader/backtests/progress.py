@@ -70,6 +70,7 @@ class Progress:
     def __init__(self, held: Claim, events: EventStreams) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream_of(held.backtest_id)
+        self._attempt = held.attempt
         self._events = events
         self._queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         # Two places are kept for the first and the final event, which are never dropped.
@@ -111,6 +112,7 @@ class Progress:
                 "progress": round(self.fraction, 4),
                 "barTime": bar_time,
                 "equity": equity,
+                "attempt": self._attempt,
             }
             self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 

@@ -8,7 +8,12 @@ from sqlalchemy import Row, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.backtests.filters import condition, sort_keys
-from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
+from gql_trader.backtests.models import (
+    BacktestCurveRow,
+    BacktestKeyRow,
+    BacktestRow,
+    LedgerSegmentRow,
+)
 from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, RunStatus
 from gql_trader.core.ids import UserId
 from gql_trader.infra.keyset import PageRequest, Slice, fetch_page
@@ -65,10 +70,13 @@ async def completed_like(session: AsyncSession, user_id: UserId, content_hash: s
     return (await session.execute(statement)).one_or_none()
 
 
-async def by_idempotency_key(session: AsyncSession, user_id: UserId, key: str) -> Row[Any] | None:
-    """Return the backtest that this user requested under a key."""
-    statement = select(*_COLUMNS).where(BacktestRow.user_id == user_id, BacktestRow.idempotency_key == key)
-    return (await session.execute(statement)).one_or_none()
+async def requested_before(session: AsyncSession, user_id: UserId, key: str) -> Row[Any] | None:
+    """Return what this user requested under an idempotency key: request_hash and backtest_id."""
+    statement = select(BacktestKeyRow.request_hash, BacktestKeyRow.backtest_id).where(
+        BacktestKeyRow.user_id == user_id, BacktestKeyRow.key == key
+    )
+    found: Row[Any] | None = (await session.execute(statement)).one_or_none()
+    return found
 
 
 async def count_active(session: AsyncSession, user_id: UserId) -> int:

@@ -11,10 +11,10 @@ from sqlalchemy import Row, delete, func, insert, select
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.backtests import lifecycle, repository
-from gql_trader.backtests.content import content_hash
+from gql_trader.backtests.content import content_hash, request_hash
 from gql_trader.backtests.execution import check_execution, execution_to_json
-from gql_trader.backtests.models import BacktestRow
-from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, BacktestRequest, RunStatus, stream_of
+from gql_trader.backtests.models import BacktestKeyRow, BacktestRow
+from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, BacktestRequest, RunStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import (
@@ -28,8 +28,8 @@ from gql_trader.core.errors import (
     QuotaExceeded,
 )
 from gql_trader.core.ids import uuid7
+from gql_trader.engine.rules import is_plain_text
 from gql_trader.engine.version import ENGINE_VERSION
-from gql_trader.infra import json_codec
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -40,6 +40,8 @@ from gql_trader.strategies import service as strategies
 MAXIMUM_TAGS = 20
 MAXIMUM_TEXT = 200
 MAXIMUM_CAPITAL = 10**15
+SIGNAL_BARS = 1
+"""Bars wanted before the start besides those for warming up: a signal there fills at the first open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,13 @@ def _check_request(request: BacktestRequest) -> list[DomainError]:
         *(("tags", tag) for tag in request.tags),
     ]
     for name, text in texts:
-        if text is not None and not 0 < len(text.strip()) <= MAXIMUM_TEXT:
-            problems.append(InvalidInput(f"{name}: 1 to {MAXIMUM_TEXT} characters.", (name,)))
+        if text is not None and not (text.strip() == text != "" and is_plain_text(text, MAXIMUM_TEXT)):
+            problems.append(
+                InvalidInput(
+                    f"{name}: 1 to {MAXIMUM_TEXT} printable characters, without spaces around them.",
+                    (name,),
+                )
+            )
     return problems
 
 
@@ -98,6 +105,14 @@ async def request_run(
         If too many are active.
     """
     problems = _check_request(request)
+    key = request.idempotency_key
+    if key is not None and not any(error.path == ("idempotencyKey",) for error in problems):
+        # Before anything else is looked up: the same request gets the same answer, whatever has become
+        # of its strategy and candles meanwhile.
+        await _lock_key(uow, actor, key)
+        before = await repository.requested_before(uow.session, actor.user_id, key)
+        if before is not None:
+            return await _same_request(uow, actor, before, request_hash(request)), False
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
     parameters: dict[str, Any] = {}
     try:
@@ -114,26 +129,8 @@ async def request_run(
             ("interval",),
             ErrorCode.NO_DATA,
         )
-    asked = {
-        "strategy": [str(definition.strategy_id), definition.version],
-        "market": market.name,
-        "interval": request.interval.name,
-        "start": request.start,
-        "end": request.end,
-        "capital": f"{request.initial_capital.normalize():f}",
-        "parameters": parameters,
-        "execution": execution_to_json(request.execution),
-        "label": request.label,
-        "tags": list(request.tags),
-    }
-    request_hash = hashlib.sha256(json_codec.dumps_canonical(asked)).hexdigest()
-    if request.idempotency_key is not None:
-        await _lock_key(uow, actor, request.idempotency_key)
-        before = await repository.by_idempotency_key(uow.session, actor.user_id, request.idempotency_key)
-        if before is not None:
-            return _same_request(before, request_hash), False
-    warmup = strategies.compiled(definition).warmup(parameters)
-    loaded = await load_bars(uow, arrays, series, request.start, request.end, warmup)
+    lookback = strategies.compiled(definition).warmup(parameters) + SIGNAL_BARS
+    loaded = await load_bars(uow, arrays, series, request.start, request.end, lookback)
     bars = len(loaded.bars) - loaded.warmup
     if bars == 0:
         raise DomainError(
@@ -143,13 +140,12 @@ async def request_run(
         )
     if bars > limits.bars:
         raise InvalidInput(f"At most {limits.bars} bars at a time; this would be {bars}.", ("start",))
-    execution = asked["execution"]
     first, last = (from_milliseconds(int(loaded.bars.time[i])) for i in (loaded.warmup, -1))
     values: dict[str, Any] = {
         "start_time": request.start or first,
         "end_time": request.end or last + timedelta(milliseconds=request.interval.milliseconds),
         "parameters": parameters,
-        "execution": execution,
+        "execution": execution_to_json(request.execution),
         "initial_capital": request.initial_capital,
         "interval": request.interval.name,
     }
@@ -157,15 +153,16 @@ async def request_run(
     if not request.force:
         done = await repository.completed_like(uow.session, actor.user_id, hashed)
         if done is not None:
+            await _remember(uow, actor, request, done.id)
             return done, True
     await _check_quota(uow, actor, limits)
-    key = uuid7()
+    backtest_id = uuid7()
     now = uow.clock.now()
     row = (
         await uow.session.execute(
             insert(BacktestRow)
             .values(
-                id=key,
+                id=backtest_id,
                 user_id=actor.user_id,
                 status=RunStatus.QUEUED.value,
                 label=request.label,
@@ -176,8 +173,6 @@ async def request_run(
                 bars=bars,
                 content_hash=hashed,
                 engine_version=ENGINE_VERSION,
-                idempotency_key=request.idempotency_key,
-                request_hash=request_hash,
                 created_at=now,
                 queued_at=now,
                 **values,
@@ -185,19 +180,31 @@ async def request_run(
             .returning(*BacktestRow.__table__.c)
         )
     ).one()
-    uow.enqueue(lifecycle.job_for(key, row.dispatch))
-    uow.publish(stream_of(key), {"status": RunStatus.QUEUED.value, "progress": 0.0})
+    await _remember(uow, actor, request, backtest_id)
+    lifecycle.announce_queued(uow, backtest_id)
     return row, False
 
 
-def _same_request(before: Row[Any], request_hash: str) -> Row[Any]:
-    if before.request_hash != request_hash:
+async def _remember(uow: UnitOfWork, actor: Actor, request: BacktestRequest, backtest_id: UUID) -> None:
+    if request.idempotency_key is not None:
+        await uow.session.execute(
+            insert(BacktestKeyRow).values(
+                user_id=actor.user_id,
+                key=request.idempotency_key,
+                request_hash=request_hash(request),
+                backtest_id=backtest_id,
+            )
+        )
+
+
+async def _same_request(uow: UnitOfWork, actor: Actor, before: Row[Any], hashed: str) -> Row[Any]:
+    if before.request_hash != hashed:
         raise Conflict(
             "This idempotency key was used before with other input.",
             ("idempotencyKey",),
             ErrorCode.IDEMPOTENCY_MISMATCH,
         )
-    return before
+    return await _own(uow, actor, before.backtest_id)
 
 
 async def _lock_key(uow: UnitOfWork, actor: Actor, key: str) -> None:

@@ -112,7 +112,7 @@ class EventStreams:
         InvalidInput
             If the cursor is not one; at the call, not at the first event.
         """
-        _check_cursor(after)
+        check_cursor(after)
         return self._follow(stream, after, idle_seconds)
 
     async def _follow(
@@ -172,7 +172,8 @@ class EventStreams:
         await self._redis.aclose(close_connection_pool=True)
 
 
-def _check_cursor(cursor: str) -> None:
+def check_cursor(cursor: str) -> None:
+    """Raise InvalidInput, path ``after``, unless this is a cursor."""
     match = _CURSOR.fullmatch(cursor)
     if match is None or any(int(part) > _LARGEST_PART for part in match.groups()):
         raise InvalidInput("Not a cursor of an event; pass one that an event carried.", ("after",))

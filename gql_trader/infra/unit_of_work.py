@@ -79,16 +79,17 @@ class UnitOfWork:
 
     async def _send(self) -> None:
         after, self._after = self._after, _AfterCommit()
-        for job in after.jobs:
-            try:
-                await self._queue.enqueue(job.name, *job.arguments, queue=job.queue, key=job.key)
-            except JobTransportError as error:
-                _log.warning("job_not_enqueued", job=job.name, key=job.key, reason=str(error))
+        # Events first: a worker starts within a millisecond, and what it tells comes after these.
         for stream, event in after.events:
             try:
                 await self._events.publish(stream, event)
             except EventTransportError as error:
                 _log.warning("event_not_published", stream=stream, reason=str(error))
+        for job in after.jobs:
+            try:
+                await self._queue.enqueue(job.name, *job.arguments, queue=job.queue, key=job.key)
+            except JobTransportError as error:
+                _log.warning("job_not_enqueued", job=job.name, key=job.key, reason=str(error))
 
 
 UnitOfWorkFactory = Callable[[], UnitOfWork]

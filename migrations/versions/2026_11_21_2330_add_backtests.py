@@ -35,8 +35,6 @@ def upgrade() -> None:
         sa.Column("execution", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("content_hash", sa.String(), nullable=False),
         sa.Column("engine_version", sa.String(), nullable=False),
-        sa.Column("idempotency_key", sa.String(), nullable=True),
-        sa.Column("request_hash", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -96,7 +94,6 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name=op.f("fk_backtests_user_id_users"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_backtests")),
-        sa.UniqueConstraint("user_id", "idempotency_key", name=op.f("uq_backtests_user_id_idempotency_key")),
     )
     op.create_index(op.f("ix_backtests_market_id"), "backtests", ["market_id"], unique=False)
     op.create_index(op.f("ix_backtests_strategy_id"), "backtests", ["strategy_id"], unique=False)
@@ -165,6 +162,24 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "backtest_keys",
+        sa.Column("user_id", sa.UUID(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("request_hash", sa.String(), nullable=False),
+        sa.Column("backtest_id", sa.UUID(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["backtest_id"],
+            ["backtests.id"],
+            name=op.f("fk_backtest_keys_backtest_id_backtests"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_backtest_keys_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", "key", name=op.f("pk_backtest_keys")),
+    )
+    op.create_index(op.f("ix_backtest_keys_backtest_id"), "backtest_keys", ["backtest_id"], unique=False)
+    op.create_table(
         "backtest_curves",
         sa.Column("backtest_id", sa.UUID(), nullable=False),
         sa.Column("equity", sa.LargeBinary(), nullable=False),
@@ -196,4 +211,5 @@ def downgrade() -> None:
     """Undo."""
     op.drop_table("backtest_ledger_segments")
     op.drop_table("backtest_curves")
+    op.drop_table("backtest_keys")
     op.drop_table("backtests")

@@ -78,6 +78,39 @@ async def test_the_end_is_told_even_if_its_event_was_never_published(
     assert rest[-1].status is RunStatus.COMPLETED
 
 
+async def test_what_a_worker_still_tells_of_a_cancelled_run_is_not_passed_on(desk: Desk) -> None:
+    row, _ = await desk.submit()
+    runtime = desk.runtime
+    async with runtime.unit_of_work() as uow:
+        claimed = await lifecycle.claim(uow, row.id, 60.0)
+    assert claimed is not None
+    async with runtime.unit_of_work() as uow:
+        assert await lifecycle.cancel(uow, row.id)
+    cancelled = await runtime.events.last_cursor(stream_of(row.id))
+    late = {"status": "RUNNING", "progress": 0.7, "attempt": claimed[0].attempt}
+    await runtime.events.publish(stream_of(row.id), late)
+    assert [news.status for news in await _follow(desk, row.id, cancelled)] == [RunStatus.CANCELLED]
+
+
+async def test_a_run_is_queued_before_a_worker_tells_that_it_runs(desk: Desk) -> None:
+    enqueue = desk.runtime.queue.enqueue
+
+    async def at_once(name: str, *arguments: str, queue: str, key: str) -> bool:
+        await run_backtest({"runtime": desk.runtime}, arguments[0])
+        return await enqueue(name, *arguments, queue=queue, key=key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk.runtime.queue, "enqueue", at_once)
+        row, _ = await desk.submit()
+    told = []
+    async with aclosing(desk.runtime.events.follow(stream_of(row.id), BEGINNING, idle_seconds=0.1)) as events:
+        async for event in events:
+            if event is None:
+                break
+            told.append(event.data["status"])
+    assert (told[0], told[1], told[-1]) == ("QUEUED", "RUNNING", "COMPLETED")
+
+
 async def test_another_users_run_does_not_exist(desk: Desk) -> None:
     row, _ = await desk.submit()
     stranger = await make_actor(desk.runtime, "stranger")

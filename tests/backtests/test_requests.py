@@ -25,6 +25,9 @@ from gql_trader.core.errors import (
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.rules import Rules
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import NewStrategy, StrategyChange
 from tests.factories.actors import make_actor
 from tests.factories.backtests import BARS, LIMITS, Desk
 
@@ -123,6 +126,45 @@ async def test_an_idempotency_key_runs_once_even_at_the_same_moment(desk: Desk) 
     with pytest.raises(Conflict) as refusal:
         await desk.submit(replace(request, parameters={"fast": 6}))
     assert refusal.value.code is ErrorCode.IDEMPOTENCY_MISMATCH
+
+
+async def test_an_idempotency_key_answers_the_same_whatever_became_of_the_strategy(desk: Desk) -> None:
+    async with desk.runtime.unit_of_work() as uow:
+        own = await strategies.create_strategy(
+            uow, desk.trader, NewStrategy("Own", "", Rules("close > open"))
+        )
+    request = desk.request(strategy_id=own.id, idempotency_key="k2")
+    first, _ = await desk.submit(request)
+    async with desk.runtime.unit_of_work() as uow:
+        await strategies.update_strategy(uow, desk.trader, own.id, StrategyChange(description="Changed."))
+    assert (await desk.submit(request))[0].id == first.id
+    async with desk.runtime.unit_of_work() as uow:
+        await strategies.delete_strategy(uow, desk.trader, own.id)
+    assert (await desk.submit(request))[0].id == first.id
+
+
+async def test_an_idempotency_key_holds_for_a_cached_answer_too(desk: Desk) -> None:
+    first, _ = await desk.submit()
+    await run_backtest({"runtime": desk.runtime}, str(first.id))
+    request = desk.request(idempotency_key="k3")
+    again, cached = await desk.submit(request)
+    assert (again.id, cached) == (first.id, True)
+    with pytest.raises(Conflict):
+        await desk.submit(replace(request, force=True))
+
+
+@pytest.mark.parametrize("text", ["", " ", "a ", "x" * 201, "a" + " " * 300, "a\x07b"])
+async def test_texts_are_short_and_plain(desk: Desk, text: str) -> None:
+    for changes in ({"label": text}, {"tags": (text,)}, {"idempotency_key": text}):
+        with pytest.raises(DomainErrors):
+            await desk.submit(**changes)
+
+
+async def test_a_negative_zero_is_the_zero_that_is_stored(desk: Desk) -> None:
+    first, _ = await desk.submit(execution=ExecutionSpec(slippage=-0.0))
+    await run_backtest({"runtime": desk.runtime}, str(first.id))
+    again, cached = await desk.submit(execution=ExecutionSpec(slippage=-0.0))
+    assert (again.id, cached) == (first.id, True)
 
 
 async def test_the_quota_counts_requests_of_the_same_moment(desk: Desk) -> None:

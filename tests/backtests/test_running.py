@@ -18,6 +18,7 @@ from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.event_streams import BEGINNING
+from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
 from gql_trader.strategies import service as strategies
@@ -169,6 +170,27 @@ async def test_a_stopping_worker_hands_its_run_back(desk: Desk, monkeypatch: pyt
     after = await desk.row(row.id)
     assert (after.status, after.dispatch, after.crashes) == (RunStatus.QUEUED, 1, 0)
     release.set()
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    assert (await desk.row(row.id)).status == RunStatus.COMPLETED
+
+
+async def test_a_lost_database_connection_puts_the_run_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = jobs.load_input
+
+    async def cut_off(uow: UnitOfWork, *arguments: object) -> object:
+        own = await uow.session.scalar(select(func.pg_backend_pid()))
+        async with desk.engine.connect() as other:
+            await other.execute(select(func.pg_terminate_backend(own)))
+        return await load(uow, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs, "load_input", cut_off)
+    row, _ = await desk.submit()
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    after = await desk.row(row.id)
+    assert (after.status, after.crashes) == (RunStatus.QUEUED, 1)
+    monkeypatch.setattr(jobs, "load_input", load)
     await run_backtest({"runtime": desk.runtime}, str(row.id))
     assert (await desk.row(row.id)).status == RunStatus.COMPLETED
 
