@@ -7,20 +7,21 @@ nor skip others.
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, or_
+from sqlalchemy import ColumnElement, Row, Select, and_, column, false, or_, select, true, values
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.core.errors import InvalidInput
 from gql_trader.infra import json_codec
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Hashable)
 
 DEFAULT_PAGE = 20
 MAXIMUM_PAGE = 100
@@ -193,24 +194,81 @@ async def fetch_page(
     InvalidInput
         If a cursor is malformed or belongs to another ordering.
     """
+    rows = (await session.execute(_one_page(statement, keys, page))).all()
+    return _cut(rows, keys, page)
+
+
+async def fetch_pages(
+    session: AsyncSession,
+    statement: Select[Any],
+    parent: ColumnElement[Any],
+    parents: Sequence[P],
+    keys: Sequence[SortKey],
+    page: PageRequest,
+) -> dict[P, Slice[Row[Any]]]:
+    """Run one statement that reads the same page of the lists of several parents.
+
+    Parameters
+    ----------
+    statement, keys
+        As for `fetch_page`.
+    parent
+        The column that says whose list a row is on.
+    parents
+        Whose lists to read.
+
+    Returns
+    -------
+    dict
+        A page for each of the parents; its rows have the parent in front.
+
+    Raises
+    ------
+    InvalidInput
+        If a cursor is malformed or belongs to another ordering.
+    """
+    wanted = values(column("key", parent.type), name="parents").data([(key,) for key in set(parents)])
+    inner = _one_page(statement.where(parent == wanted.c.key), keys, page)
+    rows_of = inner.correlate(wanted).lateral("page")
+    # The order inside a lateral subquery is lost when it is joined.
+    ordered = [
+        replace(key, column=rows_of.c[_label(index)]).order_by(page.backwards)
+        for index, key in enumerate(keys)
+    ]
+    joined = select(wanted.c.key.label("_parent_key"), rows_of).join_from(wanted, rows_of, true())
+    found: dict[P, list[Row[Any]]] = {key: [] for key in parents}
+    for row in await session.execute(joined.order_by(*ordered)):
+        found[row[0]].append(row)
+    return {key: _cut(rows, keys, page) for key, rows in found.items()}
+
+
+def _one_page(statement: Select[Any], keys: Sequence[SortKey], page: PageRequest) -> Select[Any]:
+    """Return the statement for one row more than the page has, which tells whether more follow."""
     signature = _signature(keys)
     for cursor, argument, backwards in ((page.after, "after", False), (page.before, "before", True)):
         if cursor is not None:
-            values = _typed(keys, decode_cursor(cursor, signature, argument), argument)
-            statement = statement.where(_seek(keys, values, backwards))
-    statement = (
-        statement.add_columns(*(key.column.label(f"_key{index}") for index, key in enumerate(keys)))
+            found = _typed(keys, decode_cursor(cursor, signature, argument), argument)
+            statement = statement.where(_seek(keys, found, backwards))
+    return (
+        statement.add_columns(*(key.column.label(_label(index)) for index, key in enumerate(keys)))
         .order_by(*(key.order_by(page.backwards) for key in keys))
         .limit(page.limit + 1)
     )
-    rows = list((await session.execute(statement)).all())
+
+
+def _label(index: int) -> str:
+    return f"_key{index}"
+
+
+def _cut(rows: Sequence[Row[Any]], keys: Sequence[SortKey], page: PageRequest) -> Slice[Row[Any]]:
     more = len(rows) > page.limit
-    rows = rows[: page.limit]
+    kept = list(rows[: page.limit])
     if page.backwards:
-        rows.reverse()
-    cursors = [encode_cursor(signature, row[-len(keys) :]) for row in rows]
+        kept.reverse()
+    signature = _signature(keys)
+    cursors = [encode_cursor(signature, row[-len(keys) :]) for row in kept]
     return Slice(
-        rows,
+        kept,
         cursors,
         has_next=page.before is not None if page.backwards else more,
         has_previous=more if page.backwards else page.after is not None,

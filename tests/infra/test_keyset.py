@@ -13,8 +13,9 @@ from sqlalchemy import Column, DateTime, Float, Integer, MetaData, Table, select
 from sqlalchemy.dialects.postgresql import UUID as PostgresUUID
 
 from gql_trader.core.errors import InvalidInput
-from gql_trader.infra.keyset import PageRequest, SortKey, encode_cursor, fetch_page, page_request
+from gql_trader.infra.keyset import PageRequest, SortKey, encode_cursor, fetch_page, fetch_pages, page_request
 from gql_trader.runtime import Runtime
+from tests.factories.statements import counted_statements
 
 TABLE = Table(
     "paged",
@@ -94,6 +95,30 @@ async def test_walking_the_pages_gives_the_whole_list_once(
                     break
                 cursor = got.cursors[0 if backwards else -1]
             assert walked == expected
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("limit", "backwards"), [(3, False), (4, True), (100, False)])
+async def test_pages_of_several_lists_are_the_page_of_each_in_one_statement(
+    runtime: Runtime, rows: list[dict[str, Any]], order: tuple[str, ...], limit: int, backwards: bool
+) -> None:
+    keys = _keys(*order)
+    parents = [2, 0, 7, 2]
+    async with runtime.database.session() as session:
+        middle = await fetch_page(session, select(TABLE.c.id), keys, page_request(first=30))
+        cursors = {"before": middle.cursors[25]} if backwards else {"after": middle.cursors[10]}
+        page = PageRequest(limit, backwards, **cursors)
+        with counted_statements(runtime.database.engine) as seen:
+            found = await fetch_pages(session, select(TABLE.c.id), TABLE.c.size, parents, keys, page)
+        assert len(seen) == 1
+        assert set(found) == set(parents)
+        for parent in parents:
+            statement = select(TABLE.c.id).where(TABLE.c.size == parent)
+            alone = await fetch_page(session, statement, keys, page)
+            together = found[parent]
+            assert [row.id for row in together.rows] == [row.id for row in alone.rows]
+            assert together.cursors == alone.cursors
+            assert (together.has_next, together.has_previous) == (alone.has_next, alone.has_previous)
 
 
 async def test_a_cursor_of_another_order_is_refused(runtime: Runtime, rows: list[dict[str, Any]]) -> None:
