@@ -70,13 +70,12 @@ async def completed_like(session: AsyncSession, user_id: UserId, content_hash: s
     return (await session.execute(statement)).one_or_none()
 
 
-async def requested_before(session: AsyncSession, user_id: UserId, key: str) -> Row[Any] | None:
+async def requested_before(session: AsyncSession, user_id: UserId, key: str) -> Row[str, UUID] | None:
     """Return what this user requested under an idempotency key: request_hash and backtest_id."""
     statement = select(BacktestKeyRow.request_hash, BacktestKeyRow.backtest_id).where(
         BacktestKeyRow.user_id == user_id, BacktestKeyRow.key == key
     )
-    found: Row[Any] | None = (await session.execute(statement)).one_or_none()
-    return found
+    return (await session.execute(statement)).one_or_none()
 
 
 async def count_active(session: AsyncSession, user_id: UserId) -> int:

@@ -12,7 +12,7 @@ from gql_trader.backtests.ledger import LedgerRows
 from gql_trader.backtests.schema_enums import Direction, ExitReason, FillModel, Side
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidInput
-from gql_trader.core.money import to_decimal
+from gql_trader.core.money import to_decimal, to_exact, to_price
 from gql_trader.engine import sampling
 from gql_trader.engine.ledger import EXIT_REASONS
 from gql_trader.gql.permissions import visible
@@ -72,8 +72,8 @@ class Execution:
             direction=Direction(data["direction"]),
             sizing=Sizing(
                 equity_fraction=sizing.get("equityFraction"),
-                cash=to_decimal(sizing["cash"]) if "cash" in sizing else None,
-                quantity=to_decimal(sizing["quantity"]) if "quantity" in sizing else None,
+                cash=to_exact(sizing["cash"]) if "cash" in sizing else None,
+                quantity=to_exact(sizing["quantity"]) if "quantity" in sizing else None,
             ),
             stop_loss=data["stopLoss"],
             take_profit=data["takeProfit"],
@@ -130,7 +130,7 @@ class Metrics:
     worst_trade: float | None = _metric("Worst trade's profit over what it cost to enter.")
     avg_trade_duration_hours: float | None = _metric("Mean time in a trade, in hours.")
     max_consecutive_wins: int = _metric("Longest series of winners.")
-    max_consecutive_losses: int = _metric("Longest series of trades without a profit.")
+    max_consecutive_losses: int = _metric("Longest series of losers, trades with a loss after all costs.")
     exposure: float = _metric("Share of bars with an open position.")
     turnover: float = _metric("Traded notional over mean equity.")
     fees_paid: Decimal = _metric("All fees, in the quote currency.")
@@ -185,11 +185,11 @@ def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
         LedgerEntry(
             number=number,
             side=Side.LONG if side > 0 else Side.SHORT,
-            quantity=to_decimal(quantity),
+            quantity=to_price(quantity),
             entry_time=from_milliseconds(entry_time),
-            entry_price=to_decimal(entry_price),
+            entry_price=to_price(entry_price),
             exit_time=from_milliseconds(exit_time),
-            exit_price=to_decimal(exit_price),
+            exit_price=to_price(exit_price),
             profit=to_decimal(profit),
             profit_fraction=profit_fraction,
             fees=to_decimal(fees),

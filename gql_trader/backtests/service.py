@@ -197,7 +197,7 @@ async def _remember(uow: UnitOfWork, actor: Actor, request: BacktestRequest, bac
         )
 
 
-async def _same_request(uow: UnitOfWork, actor: Actor, before: Row[Any], hashed: str) -> Row[Any]:
+async def _same_request(uow: UnitOfWork, actor: Actor, before: Row[str, UUID], hashed: str) -> Row[Any]:
     if before.request_hash != hashed:
         raise Conflict(
             "This idempotency key was used before with other input.",
