@@ -56,6 +56,9 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters. Generated in the data directory for local use."""
+    encryption_keys: SecretStr = SecretStr("")
+    """Keys for secrets at rest, as ``1:<base64 of 32 bytes>,2:…``; the highest number encrypts. Generated
+    in the data directory for local use."""
     access_token_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
     signup_approval: SignupApproval = SignupApproval.REQUIRED
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
@@ -122,6 +125,7 @@ class Settings(BaseSettings):
                     ("DATABASE_URL", self.database_url),
                     ("REDIS_URL", self.redis_url),
                     ("JWT_SECRET", self.jwt_secret),
+                    ("ENCRYPTION_KEYS", self.encryption_keys),
                 )
                 if not value.get_secret_value()
             ]

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
@@ -10,6 +11,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -27,6 +29,7 @@ class Runtime:
     arrays: ArrayCache
     passwords: PasswordHasher
     tokens: AccessTokens
+    keys: KeyRing
 
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work; enter it to open its transaction."""
@@ -53,6 +56,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             arrays=arrays,
             passwords=passwords,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
+            keys=open_key_ring(settings),
         )
     finally:
         passwords.close()
@@ -60,6 +64,23 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         await events.close()
         await queue.close()
         await database.close()
+
+
+def key_ring_file(settings: Settings) -> Path | None:
+    """Return the file of a generated key ring; None if the settings carry the ring."""
+    return None if settings.encryption_keys.get_secret_value() else settings.data_dir / "encryption_keys"
+
+
+def open_key_ring(settings: Settings) -> KeyRing:
+    """Return the ring of the settings, or the generated one.
+
+    Raises
+    ------
+    KeyRingError
+        If it is malformed.
+    """
+    path = key_ring_file(settings)
+    return KeyRing.from_file(path) if path else KeyRing.from_text(settings.encryption_keys.get_secret_value())
 
 
 def _jwt_secret(settings: Settings) -> str:

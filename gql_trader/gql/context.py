@@ -14,6 +14,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -40,6 +41,8 @@ class Services(Protocol):
     def passwords(self) -> PasswordHasher: ...
     @property
     def tokens(self) -> AccessTokens: ...
+    @property
+    def keys(self) -> KeyRing: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 
