@@ -12,6 +12,7 @@ from gql_trader.accounts.loaders import AccountLoaders
 from gql_trader.accounts.schema_types import User
 from gql_trader.accounts.types import SignupSpec, UserStatus
 from gql_trader.config import SignupApproval
+from gql_trader.core.actor import TokenScope
 from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
@@ -77,7 +78,9 @@ class AuthPayload:
 class AccountQuery:
     """Queries of the account domain."""
 
-    @strawberry.field(description="The signed-in user; null if nobody is.", extensions=public())
+    @strawberry.field(
+        description="The signed-in user; null if nobody is.", extensions=public(TokenScope.READ)
+    )
     async def me(self, info: Info) -> User | None:
         actor = info.context.actor
         if actor is None:

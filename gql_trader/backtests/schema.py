@@ -25,7 +25,7 @@ from gql_trader.backtests.schema_types import (
     ledger_entries,
 )
 from gql_trader.backtests.types import BacktestQuery
-from gql_trader.core.actor import Role
+from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
@@ -351,6 +351,7 @@ class BacktestMutation:
         RunBacktestPayload,
         Role.TRADER,
         "Run a strategy over history. Answers with the queued backtest; follow it with `backtestProgress`.",
+        TokenScope.BACKTEST,
     )
     async def run_backtest(
         self, info: Info, input: Annotated[RunBacktestInput, strawberry.argument(description="What to run.")]
@@ -365,7 +366,12 @@ class BacktestMutation:
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 
-    @mutation(CancelBacktestPayload, Role.TRADER, "End a queued or running backtest without a result.")
+    @mutation(
+        CancelBacktestPayload,
+        Role.TRADER,
+        "End a queued or running backtest without a result.",
+        TokenScope.BACKTEST,
+    )
     async def cancel_backtest(
         self,
         info: Info,
@@ -377,7 +383,10 @@ class BacktestMutation:
         return CancelBacktestPayload(backtest=Backtest.from_row(row))
 
     @mutation(
-        DeleteBacktestPayload, Role.TRADER, "Delete a backtest that has ended, with its ledger and curves."
+        DeleteBacktestPayload,
+        Role.TRADER,
+        "Delete a backtest that has ended, with its ledger and curves.",
+        TokenScope.BACKTEST,
     )
     async def delete_backtest(
         self,
