@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.infra.database import Base
@@ -33,3 +33,57 @@ class UserRow(Base):
     token_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class LoginSessionRow(Base):
+    """A login on one device: the family of refresh tokens that grew from it.
+
+    It is alive while it is not revoked, not expired, and ``token_version`` is still its user's.
+    """
+
+    __tablename__ = "login_sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_version: Mapped[int]
+    remember: Mapped[bool]
+    ip_address: Mapped[str | None]
+    user_agent: Mapped[str | None]
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    revoked_at: Mapped[datetime | None]
+
+
+class RefreshTokenRow(Base):
+    """A refresh token: its SHA-256, and when it was exchanged for the next one."""
+
+    __tablename__ = "refresh_tokens"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("login_sessions.id", ondelete="CASCADE"), index=True)
+    issued_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class PasswordResetRow(Base):
+    """A token that was mailed to a user: its SHA-256. A user has one at a time."""
+
+    __tablename__ = "password_resets"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
+    expires_at: Mapped[datetime]
+
+
+class ReservedUsernameRow(Base):
+    """A name that somebody signed up with an e-mail address that has an account already.
+
+    It is as taken as if the account had been made: otherwise a second attempt with the same name would
+    tell whether the address was registered.
+    """
+
+    __tablename__ = "reserved_usernames"
+
+    username_key: Mapped[str] = mapped_column(primary_key=True)
+    reserved_at: Mapped[datetime]
