@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gql_trader.core.ids import UserId
+from gql_trader.core.ids import SessionId, UserId
 
 
 class Role(StrEnum):
@@ -39,11 +39,14 @@ class Actor:
     scopes
         What the API token that was sent may be used for; None in a login session, which may do all
         that the role allows.
+    session_id
+        The login session that the credentials belong to; None if they do not belong to one.
     """
 
     user_id: UserId
     role: Role
     scopes: frozenset[TokenScope] | None = None
+    session_id: SessionId | None = None
 
     @property
     def is_admin(self) -> bool:

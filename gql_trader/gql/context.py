@@ -9,6 +9,7 @@ import strawberry
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
+from gql_trader.gql.client import Client
 from gql_trader.gql.errors import unauthenticated
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.database import Database
@@ -56,12 +57,15 @@ class Context:
         The signed-in user, or None.
     authentication_problem
         Why credentials that were sent were not accepted; shown when a field needs a user.
+    client
+        Who is at the other end of the connection.
     """
 
     services: Services
     request_id: str
     actor: Actor | None = None
     authentication_problem: str | None = None
+    client: Client = field(default_factory=Client)
     _loaders: dict[Callable[..., Any], Any] = field(default_factory=dict)
 
     @property

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.api import GraphQLApi, MalformedRequestError, Operation, Request, Response, read_request
 from gql_trader.gql.authentication import Authenticate
+from gql_trader.gql.client import client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.masking import internal_error
 from gql_trader.gql.negotiation import GRAPHQL_RESPONSE, HTML, JSON, accepted_types, is_json_body
@@ -114,12 +115,14 @@ class HttpEndpoint:
             )
         if method == "GET" and not operation.is_query:
             raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Mutations need POST.", {"allow": "POST"})
-        return _graphql(await self._execute(operation, headers, request_id), media_type)
+        return _graphql(await self._execute(operation, scope, headers, request_id), media_type)
 
-    async def _execute(self, operation: Operation, headers: Headers, request_id: str) -> Response:
+    async def _execute(
+        self, operation: Operation, scope: Scope, headers: Headers, request_id: str
+    ) -> Response:
         services = self._services()
         credentials = await self._authenticate(services, headers.get("authorization"))
-        context = Context(services, request_id, credentials.actor, credentials.problem)
+        context = Context(services, request_id, credentials.actor, credentials.problem, client_of(scope))
         return await self._api.execute(operation, context)
 
     async def _posted(self, headers: Headers, receive: Receive) -> Request:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
 from gql_trader.gql.authentication import Authenticate
+from gql_trader.gql.client import Client, client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.masking import internal_error
 from gql_trader.gql.scalars import format_datetime
@@ -110,6 +111,7 @@ class WebSocketEndpoint:
             self._options,
             receive,
             send,
+            client_of(scope),
             headers.get("authorization"),
             (scope.get("extensions") or {}).get(ABORT_EXTENSION, {}).get("abort"),
         )
@@ -133,6 +135,7 @@ class _Connection:
         options: SocketOptions,
         receive: Receive,
         send: Send,
+        client: Client,
         authorization: str | None,
         abort: Callable[[], None] | None,
     ) -> None:
@@ -142,6 +145,7 @@ class _Connection:
         self._options = options
         self._receive = receive
         self._transmit = send
+        self._client = client
         self._abort = abort
         # Clients that can set headers may authenticate by the handshake's instead of the payload.
         self._authorization = authorization
@@ -289,7 +293,7 @@ class _Connection:
         credentials = await self._authenticate(self._services, self._authorization)
         if credentials.problem is not None:
             raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
-        context = Context(self._services, request_id, credentials.actor)
+        context = Context(self._services, request_id, credentials.actor, client=self._client)
         if not operation.is_subscription:
             response = await self._api.execute(operation, context)
             if not response.executed:
