@@ -17,6 +17,7 @@ from gql_trader.accounts import service as accounts
 from gql_trader.config import Settings
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
+from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
 from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HttpEndpoint
@@ -112,6 +113,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
+            Middleware(ClientMiddleware, trusted_proxies=settings.trusted_proxies),
             Middleware(SecurityHeadersMiddleware),
             *_cors(settings),
         ],

@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     max_query_depth: Annotated[int, Field(ge=1)] = 15
     max_query_aliases: Annotated[int, Field(ge=1)] = 60
     max_query_tokens: Annotated[int, Field(ge=1)] = 4000
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """Proxies of yours that every request passes through; X-Forwarded-For counts for that many."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     max_operations_per_socket: Annotated[int, Field(ge=1)] = 100
     request_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
