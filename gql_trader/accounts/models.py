@@ -3,9 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, false
 from sqlalchemy.orm import Mapped, mapped_column
 
+# Whoever imports the models of the domain, as the migrations do, gets these tables too.
+from gql_trader.accounts import models_credentials as models_credentials
 from gql_trader.infra.database import Base
 
 
@@ -31,6 +33,7 @@ class UserRow(Base):
     role: Mapped[str]
     status: Mapped[str]
     token_version: Mapped[int] = mapped_column(default=1)
+    totp_enabled: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
