@@ -3,6 +3,11 @@
 import strawberry
 
 from gql_trader.accounts.schema import AccountMutation, AccountQuery, resolve_user_nodes
+from gql_trader.accounts.schema_administration import (
+    AdministrationMutation,
+    AdministrationQuery,
+    resolve_audit_event_nodes,
+)
 from gql_trader.backtests.schema import (
     BacktestMutation,
     BacktestsQuery,
@@ -14,11 +19,12 @@ from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery, MarketDataQuery, StrategyQuery, BacktestsQuery]
-MUTATIONS = [AccountMutation, StrategyMutation, BacktestMutation]
+QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery]
+MUTATIONS = [AccountMutation, AdministrationMutation, StrategyMutation, BacktestMutation]
 SUBSCRIPTIONS = [BacktestSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Asset": resolve_asset_nodes,
+    "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
     "Market": resolve_market_nodes,
     "Strategy": resolve_strategy_nodes,
