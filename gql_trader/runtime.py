@@ -13,6 +13,7 @@ from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -30,6 +31,7 @@ class Runtime:
     passwords: PasswordHasher
     tokens: AccessTokens
     keys: KeyRing
+    rate_limits: RateLimits
 
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work; enter it to open its transaction."""
@@ -45,6 +47,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     queue = JobQueue(redis_url)
     events = EventStreams(redis_url)
     arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
+    rate_limits = RateLimits(redis_url, clock)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
     try:
         yield Runtime(
@@ -57,10 +60,12 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             passwords=passwords,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
+            rate_limits=rate_limits,
         )
     finally:
         passwords.close()
         arrays.close()
+        await rate_limits.close()
         await events.close()
         await queue.close()
         await database.close()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -39,7 +40,7 @@ class Client:
 
 
 class ClientMiddleware:
-    """Leave the client of each request in its scope.
+    """Leave the client of each request in its scope, and its address in the request's log records.
 
     Parameters
     ----------
@@ -57,8 +58,12 @@ class ClientMiddleware:
         """Handle a request."""
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
-            scope.setdefault("state", {})[_SCOPE_KEY] = _read(scope, headers, self._trusted_proxies)
-        await self._app(scope, receive, send)
+            client = _read(scope, headers, self._trusted_proxies)
+            scope.setdefault("state", {})[_SCOPE_KEY] = client
+            with structlog.contextvars.bound_contextvars(address=client.address):
+                await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def client_of(scope: Scope) -> Client:

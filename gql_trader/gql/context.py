@@ -17,6 +17,7 @@ from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -44,6 +45,8 @@ class Services(Protocol):
     def tokens(self) -> AccessTokens: ...
     @property
     def keys(self) -> KeyRing: ...
+    @property
+    def rate_limits(self) -> RateLimits: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 

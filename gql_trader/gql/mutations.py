@@ -10,6 +10,7 @@ from strawberry.types import Info
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.errors import DomainError, DomainErrors
 from gql_trader.gql.errors import user_errors
+from gql_trader.gql.limiting import Limited
 from gql_trader.gql.permissions import Access
 
 
@@ -35,7 +36,13 @@ class Refusals(FieldExtension):
             return self.payload(errors=user_errors(error))
 
 
-def mutation(payload: type[Any], role: Role | None, description: str, scope: TokenScope | None = None) -> Any:
+def mutation(
+    payload: type[Any],
+    role: Role | None,
+    description: str,
+    scope: TokenScope | None = None,
+    limited: Limited | None = None,
+) -> Any:
     """Declare a mutation: what it returns, who may call it and what it does.
 
     Parameters
@@ -44,6 +51,12 @@ def mutation(payload: type[Any], role: Role | None, description: str, scope: Tok
         The least role needed; None: anybody.
     scope
         What an API token needs. None, where a role is needed: no API token will do.
+    limited
+        How often it may be tried.
     """
-    extensions: Sequence[FieldExtension] = [Access(role, scope), Refusals(payload)]
+    extensions: Sequence[FieldExtension] = [
+        Access(role, scope),
+        Refusals(payload),
+        *([limited] if limited else []),
+    ]
     return strawberry.mutation(description=description, extensions=list(extensions))
