@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     """Keys for secrets at rest, as ``1:<base64 of 32 bytes>,2:…``; the highest number encrypts. Generated
     in the data directory for local use."""
     access_token_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """A login ends when it has not been refreshed for this long."""
+    remember_me_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """The same for a login that asked to be remembered."""
     signup_approval: SignupApproval = SignupApproval.REQUIRED
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536

@@ -1,6 +1,6 @@
 """Tables of the account domain."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, false
@@ -42,6 +42,7 @@ class LoginSessionRow(Base):
     """A login on one device: the family of refresh tokens that grew from it.
 
     It is alive while it is not revoked, not expired, and ``token_version`` is still its user's.
+    Each refresh prolongs it by ``lifetime``.
     """
 
     __tablename__ = "login_sessions"
@@ -49,7 +50,7 @@ class LoginSessionRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     token_version: Mapped[int]
-    remember: Mapped[bool]
+    lifetime: Mapped[timedelta]
     ip_address: Mapped[str | None]
     user_agent: Mapped[str | None]
     created_at: Mapped[datetime]

@@ -1,13 +1,12 @@
 """GraphQL types and resolvers of the account domain."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
-from gql_trader.accounts import service
+from gql_trader.accounts import limits, service
 from gql_trader.accounts.loaders import AccountLoaders
 from gql_trader.accounts.schema_types import User
 from gql_trader.accounts.types import SignupSpec, UserStatus
@@ -17,8 +16,6 @@ from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import public, visible
-
-AUTH_SCHEME = "Bearer"
 
 
 @strawberry.input(description="A new account.")
@@ -49,31 +46,6 @@ class SignupPayload:
     )
 
 
-@strawberry.input(description="Credentials.")
-class LoginInput:
-    """Input of login."""
-
-    login: str = strawberry.field(description="Username or e-mail address, in any case.")
-    password: str = strawberry.field(description="The password.")
-
-
-@visible("whoever logs in")
-@strawberry.type(description="Result of `login`.")
-class AuthPayload:
-    """Payload of login."""
-
-    access_token: str | None = strawberry.field(
-        default=None,
-        description="Send it as `Authorization: Bearer …`, over WebSocket in connection_init's payload.",
-    )
-    token_type: str | None = strawberry.field(default=None, description="Always Bearer.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When the access token ends.")
-    user: User | None = strawberry.field(default=None, description="Who has logged in.")
-    errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why the login was refused; empty on success."
-    )
-
-
 @strawberry.type
 class AccountQuery:
     """Queries of the account domain."""
@@ -94,7 +66,10 @@ class AccountMutation:
     """Mutations of the account domain."""
 
     @mutation(
-        SignupPayload, None, "Make a new account. It can be used once an administrator has approved it."
+        SignupPayload,
+        None,
+        "Make a new account. It can be used once an administrator has approved it.",
+        limited=limits.SIGNUP,
     )
     async def signup(
         self,
@@ -117,21 +92,6 @@ class AccountMutation:
             message="An administrator has to approve the account; then you can log in."
             if pending
             else "The account is ready; log in.",
-        )
-
-    @mutation(AuthPayload, None, "Exchange a login and password for an access token.")
-    async def login(
-        self,
-        info: Info,
-        input: Annotated[LoginInput, strawberry.argument(description="The credentials.")],
-    ) -> AuthPayload:
-        services = info.context.services
-        async with info.context.uow() as uow:
-            user, token, expires_at = await service.log_in(
-                uow, services.passwords, services.tokens, input.login, input.password
-            )
-        return AuthPayload(
-            access_token=token, token_type=AUTH_SCHEME, expires_at=expires_at, user=User.from_record(user)
         )
 
 

@@ -1,15 +1,25 @@
 """Rules of the account domain: sign-up, login, and who an Authorization header stands for."""
 
 import re
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import repository
+from gql_trader.accounts import repository, sessions
 from gql_trader.accounts.models import UserRow
-from gql_trader.accounts.types import Authenticated, SignupSpec, UserRecord, UserStatus
+from gql_trader.accounts.repository import record as record
+from gql_trader.accounts.types import (
+    UNKNOWN_DEVICE,
+    Authenticated,
+    Device,
+    Grant,
+    SignedIn,
+    SignupSpec,
+    UserRecord,
+    UserStatus,
+)
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import (
     Conflict,
@@ -28,21 +38,9 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 DEMO_USERNAME = "demo"
 DEMO_EMAIL = "demo@example.com"
 PASSWORD_LENGTHS = (12, 128)
+SESSION_LIFETIME = timedelta(days=7)
 
 _USERNAME = re.compile(r"[A-Za-z0-9_]{3,32}", re.ASCII)
-
-
-def record(row: UserRow) -> UserRecord:
-    """Return a user without its secrets."""
-    return UserRecord(
-        id=UserId(row.id),
-        username=row.username,
-        email=row.email,
-        role=Role(row.role),
-        status=UserStatus(row.status),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
 
 
 def normalize_email(email: str) -> str:
@@ -176,12 +174,24 @@ async def ensure_demo_user(uow: UnitOfWork, passwords: PasswordHasher, password:
 
 
 async def log_in(
-    uow: UnitOfWork, passwords: PasswordHasher, tokens: AccessTokens, login: str, password: str
-) -> tuple[UserRecord, str, datetime]:
-    """Return the user, a new access token and the moment it expires.
+    uow: UnitOfWork,
+    passwords: PasswordHasher,
+    tokens: AccessTokens,
+    login: str,
+    password: str,
+    *,
+    device: Device = UNKNOWN_DEVICE,
+    lifetime: timedelta = SESSION_LIFETIME,
+) -> SignedIn:
+    """Open a login session and return the user and its first tokens.
 
     An unknown login, a wrong password and an account that is not active get one and the same error
     after the same work.
+
+    Parameters
+    ----------
+    lifetime
+        How long the session lasts without being refreshed.
 
     Raises
     ------
@@ -196,8 +206,7 @@ async def log_in(
         raise DomainError(
             "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
         )
-    token, expires_at = tokens.issue(UserId(row.id), row.token_version)
-    return record(row), token, expires_at
+    return await sessions.start(uow, tokens, row, device, lifetime)
 
 
 async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None) -> Authenticated:
@@ -217,10 +226,13 @@ async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None
         claims = tokens.verify(token.strip())
     except InvalidAccessToken:
         return Authenticated(problem="The access token is invalid or has expired; log in again.")
-    row = await repository.user_by_id(uow.session, claims.user_id)
-    if row is None or row.status != UserStatus.ACTIVE or row.token_version != claims.token_version:
+    grant = Grant(claims.session_id, claims.token_version)
+    found = await sessions.holder(uow, grant)
+    if found is None or found[0] != claims.user_id:
         return Authenticated(problem="The access token is no longer valid; log in again.")
-    return Authenticated(Actor(UserId(row.id), Role(row.role)), None, claims.expires_at)
+    user_id, role = found
+    actor = Actor(user_id, role, session_id=claims.session_id)
+    return Authenticated(actor, None, claims.expires_at, grant)
 
 
 async def find_user(uow: UnitOfWork, user_id: UserId) -> UserRecord | None:

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("user_id", sa.UUID(), nullable=False),
         sa.Column("token_version", sa.Integer(), nullable=False),
-        sa.Column("remember", sa.Boolean(), nullable=False),
+        sa.Column("lifetime", sa.Interval(), nullable=False),
         sa.Column("ip_address", sa.String(), nullable=True),
         sa.Column("user_agent", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
