@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Hashable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_trader.accounts import service as accounts
+from gql_trader.accounts import sessions
+from gql_trader.accounts.types import Grant
 from gql_trader.config import Settings
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
@@ -105,6 +107,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                         maximum_operations=settings.max_operations_per_socket,
                         maximum_message=settings.max_body_bytes,
                     ),
+                    _ended_grants,
                 ),
             ),
             Route("/healthz", _health),
@@ -147,6 +150,12 @@ def _tune_collector() -> None:
 async def _authenticate(services: Services, header: str | None) -> Credentials:
     async with services.unit_of_work() as uow:
         return await accounts.authenticate(uow, services.tokens, header)
+
+
+async def _ended_grants(services: Services, grants: Collection[Hashable]) -> Collection[Hashable]:
+    ours = [grant for grant in grants if isinstance(grant, Grant)]
+    async with services.unit_of_work() as uow:
+        return await sessions.ended(uow, ours)
 
 
 async def _to_graphql(_request: Request) -> Response:

@@ -1,7 +1,7 @@
 """A small schema with one of everything that the GraphQL plumbing has to handle."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -282,6 +282,7 @@ class ToyCredentials:
     actor: Actor | None = None
     problem: str | None = None
     expires_at: datetime | None = None
+    grant: Hashable | None = None
 
 
 async def authenticate(_services: Services, header: str | None) -> ToyCredentials:
