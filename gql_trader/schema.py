@@ -8,6 +8,7 @@ from gql_trader.accounts.schema_administration import (
     AdministrationQuery,
     resolve_audit_event_nodes,
 )
+from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
 from gql_trader.backtests.schema import (
     BacktestMutation,
@@ -21,9 +22,17 @@ from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, 
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery]
-MUTATIONS = [AccountMutation, SessionMutation, AdministrationMutation, StrategyMutation, BacktestMutation]
+MUTATIONS = [
+    AccountMutation,
+    SessionMutation,
+    CredentialMutation,
+    AdministrationMutation,
+    StrategyMutation,
+    BacktestMutation,
+]
 SUBSCRIPTIONS = [BacktestSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,

@@ -66,6 +66,16 @@ async def lock_administration(session: AsyncSession, user_id: UUID) -> dict[UUID
     return {row.id: row for row in rows}
 
 
+async def lock_user(session: AsyncSession, user_id: UUID) -> UserRow | None:
+    """Lock a user until the transaction ends, and return the row as it is after the wait for the lock."""
+    return await session.scalar(
+        select(UserRow)
+        .where(UserRow.id == user_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
 async def audit_events_by_ids(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, AuditEventRow]:
     """Return those of the events that exist, by id."""
     rows = await session.scalars(select(AuditEventRow).where(AuditEventRow.id.in_(ids)))

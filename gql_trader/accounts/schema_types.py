@@ -7,6 +7,7 @@ import strawberry
 
 from gql_trader.accounts import types
 from gql_trader.accounts.loaders import AccountLoaders
+from gql_trader.accounts.schema_api_token import ApiToken, ApiTokenLoaders
 from gql_trader.accounts.types import UserRecord, UserStatus
 from gql_trader.core.actor import Role
 from gql_trader.gql.context import Info
@@ -80,6 +81,11 @@ class User(Node):
         found = await info.context.loaders(AccountLoaders).login_sessions.load(self.key)
         current = info.context.actor.session_id if info.context.actor else None
         return [LoginSession.from_record(each, current=each.id == current) for each in found]
+
+    @strawberry.field(description="The user's API tokens, newest first; not those that were revoked.")
+    async def api_tokens(self, info: Info) -> list[ApiToken]:
+        found = await info.context.loaders(ApiTokenLoaders).of_user.load(self.key)
+        return [ApiToken.from_record(each) for each in found]
 
     @classmethod
     def from_record(cls, user: UserRecord) -> "User":

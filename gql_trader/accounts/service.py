@@ -7,7 +7,7 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import repository, sessions
+from gql_trader.accounts import api_tokens, repository, sessions
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.repository import record as record
 from gql_trader.accounts.types import (
@@ -215,15 +215,21 @@ async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None
     Parameters
     ----------
     header
-        ``Bearer <access token>``, or None.
+        ``Bearer <access token>``, ``Token <API token>``, or None. The two words mean the same: what a
+        token begins with says which kind it is.
     """
     if not header:
         return Authenticated()
     scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        return Authenticated(problem="The Authorization header must be “Bearer <access token>”.")
+    token = token.strip()
+    if scheme.lower() not in ("bearer", "token") or not token:
+        return Authenticated(
+            problem="The Authorization header must be “Bearer <access token>” or “Token <API token>”."
+        )
+    if api_tokens.is_api_token(token):
+        return await api_tokens.authenticate_token(uow, token)
     try:
-        claims = tokens.verify(token.strip())
+        claims = tokens.verify(token)
     except InvalidAccessToken:
         return Authenticated(problem="The access token is invalid or has expired; log in again.")
     grant = Grant(claims.session_id, claims.token_version)
