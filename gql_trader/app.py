@@ -64,6 +64,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         introspection=settings.allows_introspection,
         suggestions=settings.allows_introspection,
         timeout=settings.request_timeout_seconds,
+        max_cost=settings.max_query_cost,
     )
 
     @asynccontextmanager

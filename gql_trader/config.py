@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     max_query_depth: Annotated[int, Field(ge=1)] = 15
     max_query_aliases: Annotated[int, Field(ge=1)] = 60
     max_query_tokens: Annotated[int, Field(ge=1)] = 4000
+    max_query_cost: Annotated[int, Field(ge=1)] = 20_000
+    """Points that one operation may cost: about one for each object that it may return."""
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     """Proxies of yours that every request passes through; X-Forwarded-For counts for that many."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
