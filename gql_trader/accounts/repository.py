@@ -21,6 +21,7 @@ def record(row: UserRow) -> UserRecord:
         email=row.email,
         role=Role(row.role),
         status=UserStatus(row.status),
+        totp_enabled=row.totp_enabled,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

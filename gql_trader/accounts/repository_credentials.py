@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.accounts.models import UserRow
-from gql_trader.accounts.models_credentials import ApiTokenRow, AuditEventRow
+from gql_trader.accounts.models_credentials import ApiTokenRow, AuditEventRow, RecoveryCodeRow, TotpSecretRow
 from gql_trader.accounts.types import UserStatus
 from gql_trader.accounts.types_credentials import AuditFilter, UserFilter
 from gql_trader.core.actor import Role
@@ -80,6 +80,23 @@ async def audit_events_by_ids(session: AsyncSession, ids: Sequence[UUID]) -> dic
     """Return those of the events that exist, by id."""
     rows = await session.scalars(select(AuditEventRow).where(AuditEventRow.id.in_(ids)))
     return {row.id: row for row in rows}
+
+
+async def totp_secret(session: AsyncSession, user_id: UUID) -> TotpSecretRow | None:
+    """Return a user's secret for one-time passwords, sealed."""
+    return await session.scalar(
+        select(TotpSecretRow)
+        .where(TotpSecretRow.user_id == user_id)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def count_recovery_codes(session: AsyncSession, user_id: UUID) -> int:
+    """Return how many recovery codes of a user have not been used."""
+    statement = select(RecoveryCodeRow).where(
+        RecoveryCodeRow.user_id == user_id, RecoveryCodeRow.used_at.is_(None)
+    )
+    return await count(session, statement)
 
 
 async def api_tokens_by_ids(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:

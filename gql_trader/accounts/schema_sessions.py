@@ -32,6 +32,11 @@ class LoginInput:
     remember_me: bool = strawberry.field(
         default=False, description="Whether the login lasts longer without being refreshed: 30 days, not 7."
     )
+    totp_code: str | None = strawberry.field(
+        default=None,
+        description="A code of the authenticator app, or a recovery code; needed if the user has turned the "
+        "second factor on.",
+    )
 
 
 @visible("whoever logs in")
@@ -148,8 +153,10 @@ class SessionMutation:
                 uow,
                 services.passwords,
                 services.tokens,
+                services.keys,
                 input.login,
                 input.password,
+                totp_code=input.totp_code,
                 device=device_of(info),
                 lifetime=timedelta(days=days),
             )

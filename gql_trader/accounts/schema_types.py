@@ -73,6 +73,9 @@ class User(Node):
     email: str = strawberry.field(description="E-mail address, normalised; unique, ignoring case.")
     role: Role = strawberry.field(description="What the user may do.")
     status: UserStatus = strawberry.field(description="Whether the account may be used.")
+    totp_enabled: bool = strawberry.field(
+        description="Whether logging in takes a one-time password besides the password."
+    )
     created_at: datetime = strawberry.field(description="When the account was made.")
     updated_at: datetime = strawberry.field(description="When the account last changed.")
 
@@ -97,6 +100,7 @@ class User(Node):
             email=user.email,
             role=user.role,
             status=user.status,
+            totp_enabled=user.totp_enabled,
             created_at=user.created_at,
             updated_at=user.updated_at,
         )

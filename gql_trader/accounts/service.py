@@ -7,7 +7,7 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import api_tokens, repository, sessions
+from gql_trader.accounts import api_tokens, repository, sessions, totp
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.repository import record as record
 from gql_trader.accounts.types import (
@@ -31,6 +31,7 @@ from gql_trader.core.errors import (
     NotFound,
 )
 from gql_trader.core.ids import UserId, uuid7
+from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens, InvalidAccessToken
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -177,9 +178,11 @@ async def log_in(
     uow: UnitOfWork,
     passwords: PasswordHasher,
     tokens: AccessTokens,
+    keys: KeyRing,
     login: str,
     password: str,
     *,
+    totp_code: str | None = None,
     device: Device = UNKNOWN_DEVICE,
     lifetime: timedelta = SESSION_LIFETIME,
 ) -> SignedIn:
@@ -190,13 +193,16 @@ async def log_in(
 
     Parameters
     ----------
+    totp_code
+        A one-time password or recovery code; needed if the user has turned the second factor on, which
+        nobody learns without the password.
     lifetime
         How long the session lasts without being refreshed.
 
     Raises
     ------
     DomainError
-        INVALID_CREDENTIALS.
+        INVALID_CREDENTIALS, or TOTP_REQUIRED if a code is needed and none was given.
     """
     row = await repository.user_by_login(uow.session, login) if "\0" not in login else None
     matches = len(password) <= PASSWORD_LENGTHS[1] and await passwords.verify(
@@ -206,6 +212,7 @@ async def log_in(
         raise DomainError(
             "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
         )
+    await totp.require(uow, keys, row, totp_code)
     return await sessions.start(uow, tokens, row, device, lifetime)
 
 

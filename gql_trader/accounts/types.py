@@ -34,6 +34,7 @@ class UserRecord:
     email: str
     role: Role
     status: UserStatus
+    totp_enabled: bool
     created_at: datetime
     updated_at: datetime
 

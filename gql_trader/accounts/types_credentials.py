@@ -62,6 +62,22 @@ class UserFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrollment:
+    """What a user gets to set up a second factor with; nobody can find it out again.
+
+    Attributes
+    ----------
+    uri
+        ``otpauth://…``, for the authenticator app.
+    recovery_codes
+        Each replaces a one-time password, once.
+    """
+
+    uri: str
+    recovery_codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ApiTokenSpec:
     """An API token as asked for."""
 
