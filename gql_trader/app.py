@@ -17,6 +17,7 @@ from gql_trader.accounts import service as accounts
 from gql_trader.accounts import sessions
 from gql_trader.accounts.types import Grant
 from gql_trader.config import Settings
+from gql_trader.gql.access_log import AccessLogMiddleware
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
 from gql_trader.gql.client import ClientMiddleware
@@ -118,6 +119,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         middleware=[
             Middleware(RequestIdMiddleware),
             Middleware(ClientMiddleware, trusted_proxies=settings.trusted_proxies),
+            Middleware(AccessLogMiddleware),
             Middleware(SecurityHeadersMiddleware),
             *_cors(settings),
         ],

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gql_trader.core.ids import uuid7
+from gql_trader.gql.access_log import access_record
 from gql_trader.gql.api import GraphQLApi, MalformedRequestError, Operation, Request, Response, read_request
 from gql_trader.gql.authentication import Authenticate
 from gql_trader.gql.client import client_of
@@ -104,8 +105,11 @@ class HttpEndpoint:
         if media_type is None:
             raise HttpRefusal(406, "NOT_ACCEPTABLE", f"Accept must admit {GRAPHQL_RESPONSE} or {JSON}.")
         operation = self._api.prepare(request, request_id)
+        record = access_record(scope)
         if isinstance(operation, Response):
+            record.of_errors(operation.errors)
             return _graphql(operation, media_type)
+        record.of_operation(operation)
         if operation.is_subscription:
             raise HttpRefusal(
                 400,
@@ -122,8 +126,12 @@ class HttpEndpoint:
     ) -> Response:
         services = self._services()
         credentials = await self._authenticate(services, headers.get("authorization"))
+        record = access_record(scope)
+        record.of_actor(credentials.actor)
         context = Context(services, request_id, credentials.actor, credentials.problem, client_of(scope))
-        return await self._api.execute(operation, context)
+        response = await self._api.execute(operation, context)
+        record.of_errors(response.errors)
+        return response
 
     async def _posted(self, headers: Headers, receive: Receive) -> Request:
         if not is_json_body(headers.get("content-type", "")):

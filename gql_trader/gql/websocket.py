@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gql_trader.core.ids import uuid7
+from gql_trader.gql.access_log import AccessRecord
 from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
 from gql_trader.gql.authentication import Authenticate
 from gql_trader.gql.client import Client, client_of
@@ -295,16 +296,26 @@ class _Connection:
         request_id = str(uuid7())
         structlog.contextvars.bind_contextvars(request_id=request_id)
         refused: list[dict[str, Any]] | None
+        record = AccessRecord()
+        status = "stopped"
         try:
             operation = self._api.prepare(request, request_id)
             if isinstance(operation, Response):
                 refused = operation.errors
+                record.of_errors(refused)
             else:
-                refused = await self._respond(identifier, operation, request_id)
+                record.of_operation(operation)
+                refused = await self._respond(identifier, operation, request_id, record)
+            status = "complete" if refused is None else "error"
         except ProtocolError:
+            status = "closed"
             raise
         except Exception as error:
             refused = [internal_error(error, request_id)]
+            status = "error"
+            record.of_errors(refused)
+        finally:
+            record.write("operation", status)
         # The id is free before the client learns that the operation is over, so that it may use it again.
         if self._operations.pop(identifier, None) is not None:
             if refused is None:
@@ -313,22 +324,25 @@ class _Connection:
                 await self._send("error", identifier, refused)
 
     async def _respond(
-        self, identifier: str, operation: Operation, request_id: str
+        self, identifier: str, operation: Operation, request_id: str, record: AccessRecord
     ) -> list[dict[str, Any]] | None:
         """Send each result; return the errors if the operation was refused before it began."""
         # Asked anew for each operation: the user may have been disabled since the socket was opened.
         credentials = await self._authenticate(self._services, self._authorization)
         if credentials.problem is not None:
             raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
+        record.of_actor(credentials.actor)
         context = Context(self._services, request_id, credentials.actor, client=self._client)
         if not operation.is_subscription:
             response = await self._api.execute(operation, context)
+            record.of_errors(response.errors)
             if not response.executed:
                 return response.errors
             await self._send("next", identifier, response.payload())
             return None
         async with aclosing(self._api.subscribe(operation, context)) as responses:
             async for response in responses:
+                record.of_errors(response.errors)
                 if not response.executed:
                     return response.errors
                 await self._send("next", identifier, response.payload())

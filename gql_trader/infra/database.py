@@ -53,6 +53,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
+            # Errors are logged with their statement; what people sent must not be.
+            hide_parameters=True,
             json_serializer=json_codec.dumps_text,
             json_deserializer=json_codec.loads,
             # A plan prepared before a migration must not fail after it.

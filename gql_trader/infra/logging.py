@@ -5,6 +5,7 @@ import sys
 from typing import TextIO
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from gql_trader.infra import json_codec
 
@@ -30,9 +31,17 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None, output: 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_dumps)]
+        [
+            # Without local variables: they hold what people send, passwords among it.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(_dumps),
+        ]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=output.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(
@@ -45,7 +54,7 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None, output: 
     root.handlers = [handler]
     root.setLevel(level)
     # They say every start of a job, every request, every part of Alembic: ours say more.
-    for name in ("arq", "uvicorn.access", "alembic.runtime.plugins"):
+    for name in ("arq", "uvicorn.access", "alembic.runtime.plugins", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[
