@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from gql_trader.accounts import external_identity, sessions
 from gql_trader.accounts import service as accounts
-from gql_trader.accounts import sessions
 from gql_trader.accounts.types import Grant
 from gql_trader.config import Settings
 from gql_trader.gql.access_log import AccessLogMiddleware
@@ -152,6 +152,13 @@ def _tune_collector() -> None:
 
 async def _authenticate(services: Services, header: str | None) -> Credentials:
     async with services.unit_of_work() as uow:
+        if services.identity is not None:
+            approval = services.settings.signup_approval
+            external = await external_identity.authenticate(
+                uow, services.identity, services.passwords, approval, header
+            )
+            if external is not None:
+                return external
         return await accounts.authenticate(uow, services.tokens, header)
 
 

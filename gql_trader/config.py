@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     remember_me_days: Annotated[int, Field(ge=1, le=365)] = 30
     """The same for a login that asked to be remembered."""
     signup_approval: SignupApproval = SignupApproval.REQUIRED
+    auth_jwks_url: str | None = None
+    """Public keys of an identity provider (OpenID Connect), whose tokens are accepted too."""
+    auth_issuer: str | None = None
+    """The ``iss`` of its tokens, exactly."""
+    auth_audience: str | None = None
+    """The ``aud`` of its tokens that are meant for this server."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -126,6 +132,7 @@ class Settings(BaseSettings):
         secret = self.jwt_secret.get_secret_value()
         if secret and len(secret) < 32:
             raise ValueError("JWT_SECRET must have at least 32 characters")
+        self._check_identity_provider()
         if self.env is not Environment.LOCAL:
             missing = [
                 name
@@ -146,3 +153,14 @@ class Settings(BaseSettings):
             if self.argon2_time_cost < 2 or self.argon2_memory_kib < 19456:
                 raise ValueError("argon2 parameters below OWASP's minimum are refused outside ENV=local")
         return self
+
+    def _check_identity_provider(self) -> None:
+        provider = (self.auth_jwks_url, self.auth_issuer, self.auth_audience)
+        if any(provider) and not all(provider):
+            raise ValueError("AUTH_JWKS_URL, AUTH_ISSUER and AUTH_AUDIENCE must be set together")
+        if self.auth_issuer == "gql_trader":
+            raise ValueError("AUTH_ISSUER is the name of this server's own tokens")
+        if self.auth_jwks_url:
+            schemes = ("https://", "http://") if self.is_local else ("https://",)
+            if not self.auth_jwks_url.startswith(schemes):
+                raise ValueError(f"AUTH_JWKS_URL must begin with {' or '.join(schemes)}")

@@ -11,6 +11,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.jwks import IdentityTokens, KeySet
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.rate_limits import RateLimits
@@ -32,6 +33,7 @@ class Runtime:
     tokens: AccessTokens
     keys: KeyRing
     rate_limits: RateLimits
+    identity: IdentityTokens | None
 
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work; enter it to open its transaction."""
@@ -48,6 +50,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     events = EventStreams(redis_url)
     arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
     rate_limits = RateLimits(redis_url, clock)
+    identity = _identity_tokens(settings, clock)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
     try:
         yield Runtime(
@@ -61,10 +64,13 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
+            identity=identity,
         )
     finally:
         passwords.close()
         arrays.close()
+        if identity is not None:
+            await identity.close()
         await rate_limits.close()
         await events.close()
         await queue.close()
@@ -86,6 +92,14 @@ def open_key_ring(settings: Settings) -> KeyRing:
     """
     path = key_ring_file(settings)
     return KeyRing.from_file(path) if path else KeyRing.from_text(settings.encryption_keys.get_secret_value())
+
+
+def _identity_tokens(settings: Settings, clock: Clock) -> IdentityTokens | None:
+    # The settings have all three or none.
+    if not (settings.auth_jwks_url and settings.auth_issuer and settings.auth_audience):
+        return None
+    keys = KeySet(settings.auth_jwks_url, clock)
+    return IdentityTokens(keys, settings.auth_issuer, settings.auth_audience, clock)
 
 
 def _jwt_secret(settings: Settings) -> str:

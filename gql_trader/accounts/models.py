@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 # Whoever imports the models of the domain, as the migrations do, gets these tables too.
 from gql_trader.accounts import models_credentials as models_credentials
+from gql_trader.accounts import models_external as models_external
 from gql_trader.infra.database import Base
 
 

@@ -15,6 +15,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.jwks import IdentityTokens
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.rate_limits import RateLimits
@@ -47,6 +48,8 @@ class Services(Protocol):
     def keys(self) -> KeyRing: ...
     @property
     def rate_limits(self) -> RateLimits: ...
+    @property
+    def identity(self) -> IdentityTokens | None: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 
