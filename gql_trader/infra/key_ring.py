@@ -59,8 +59,8 @@ class KeyRing:
     keys
         Keys of 32 bytes by number; the highest number seals, all of them open.
     reload
-        Reads the ring anew when a value names a number that is not in it: another process may have
-        added a key. None: the ring does not change.
+        Reads the ring anew, before sealing and when a value names a number that is not in it: another
+        process may have added a key. None: the ring does not change.
     """
 
     def __init__(
@@ -104,6 +104,10 @@ class KeyRing:
         row_id
             The row that it belongs to.
         """
+        if self._reload is not None:
+            # Sealing is rare: look each time whether another process has added a key.
+            with self._lock:
+                self._take(self._reload())
         number = self._newest
         header = bytes([_FORMAT]) + number.to_bytes(4, "big")
         nonce = os.urandom(_NONCE_BYTES)

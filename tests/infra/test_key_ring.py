@@ -111,3 +111,5 @@ def test_a_running_process_learns_a_key_that_another_one_added(tmp_path: Path) -
     assert running.newest == 1
     assert running.decrypt(PURPOSE, ROW, sealed) == b"secret"
     assert running.newest == 2
+    assert add_key(path) == 3
+    assert key_number(running.encrypt(PURPOSE, ROW, b"secret")) == 3
