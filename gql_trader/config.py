@@ -9,6 +9,8 @@ from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gql_trader.core.smtp import SmtpSecurity
+
 
 class Environment(StrEnum):
     """Where the server runs; everything but LOCAL refuses insecure settings."""
@@ -71,6 +73,18 @@ class Settings(BaseSettings):
     """The ``iss`` of its tokens, exactly."""
     auth_audience: str | None = None
     """The ``aud`` of its tokens that are meant for this server."""
+    public_url: str = ""
+    """Where people reach this server, as ``https://trader.example.com``; empty: host and port."""
+    password_reset_url: str = ""
+    """Page for choosing another password; mails append ``#token=…``. Empty: the server's own."""
+    smtp_host: str = ""
+    """Mail server; empty: mails are shown in the log where env is local, else they wait."""
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_tls: SmtpSecurity = SmtpSecurity.STARTTLS
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    mail_from: str = ""
+    """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -93,6 +107,8 @@ class Settings(BaseSettings):
 
     max_active_backtests_per_user: Annotated[int, Field(ge=1)] = 100
     """Queued and running backtests of one user at a time."""
+    max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
@@ -107,6 +123,16 @@ class Settings(BaseSettings):
     def is_local(self) -> bool:
         """Whether this is somebody's own machine, where generated secrets will do."""
         return self.env is Environment.LOCAL
+
+    @property
+    def public_address(self) -> str:
+        """Where people reach this server, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def password_reset_page(self) -> str:
+        """Address of the page for choosing another password."""
+        return self.password_reset_url or f"{self.public_address}/reset-password"
 
     @property
     def serves_graphiql(self) -> bool:
@@ -133,6 +159,8 @@ class Settings(BaseSettings):
         if secret and len(secret) < 32:
             raise ValueError("JWT_SECRET must have at least 32 characters")
         self._check_identity_provider()
+        if self.smtp_host and "@" not in self.mail_from:
+            raise ValueError("MAIL_FROM must be an address where SMTP_HOST is set")
         if self.env is not Environment.LOCAL:
             missing = [
                 name

@@ -13,6 +13,7 @@ from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.jwks import IdentityTokens, KeySet
 from gql_trader.infra.key_ring import KeyRing
+from gql_trader.infra.mail import LoggedMail, MailTransport, SmtpTransport
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
@@ -31,6 +32,8 @@ class Runtime:
     arrays: ArrayCache
     passwords: PasswordHasher
     tokens: AccessTokens
+    mail: MailTransport | None
+    """None: no mail server is set, so that mails wait."""
     keys: KeyRing
     rate_limits: RateLimits
     identity: IdentityTokens | None
@@ -61,6 +64,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             events=events,
             arrays=arrays,
             passwords=passwords,
+            mail=mail_transport(settings),
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
@@ -100,6 +104,20 @@ def _identity_tokens(settings: Settings, clock: Clock) -> IdentityTokens | None:
         return None
     keys = KeySet(settings.auth_jwks_url, clock)
     return IdentityTokens(keys, settings.auth_issuer, settings.auth_audience, clock)
+
+
+def mail_transport(settings: Settings) -> MailTransport | None:
+    """Return how mails leave; None if they cannot."""
+    if settings.smtp_host:
+        return SmtpTransport(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            sender=settings.mail_from,
+            security=settings.smtp_tls,
+            username=settings.smtp_username or None,
+            password=settings.smtp_password.get_secret_value() or None,
+        )
+    return LoggedMail() if settings.is_local else None
 
 
 def _jwt_secret(settings: Settings) -> str:

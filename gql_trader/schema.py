@@ -9,6 +9,7 @@ from gql_trader.accounts.schema_administration import (
     resolve_audit_event_nodes,
 )
 from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
+from gql_trader.accounts.schema_passwords import PasswordMutation
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
 from gql_trader.backtests.schema import (
     BacktestMutation,
@@ -25,6 +26,7 @@ QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, Ba
 MUTATIONS = [
     AccountMutation,
     SessionMutation,
+    PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
     StrategyMutation,

@@ -82,10 +82,10 @@ class PasswordResetRow(Base):
 
 
 class ReservedUsernameRow(Base):
-    """A name that somebody signed up with an e-mail address that has an account already.
+    """A name that somebody has signed up with, whether that made an account or not.
 
-    It is as taken as if the account had been made: otherwise a second attempt with the same name would
-    tell whether the address was registered.
+    Were names free where the e-mail address had an account already, a second attempt with the same name
+    would tell an outsider that it had.
     """
 
     __tablename__ = "reserved_usernames"

@@ -1,6 +1,7 @@
 """Rules of the account domain: sign-up, login, and who an Authorization header stands for."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +9,12 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts import api_tokens, repository, sessions, totp
-from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.models import ReservedUsernameRow, UserRow
+from gql_trader.accounts.password_strength import is_hard_to_guess
 from gql_trader.accounts.repository import record as record
 from gql_trader.accounts.types import (
     UNKNOWN_DEVICE,
+    AccountMail,
     Authenticated,
     Device,
     Grant,
@@ -31,6 +34,7 @@ from gql_trader.core.errors import (
     NotFound,
 )
 from gql_trader.core.ids import UserId, uuid7
+from gql_trader.infra import outbox
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens, InvalidAccessToken
@@ -64,11 +68,19 @@ def check_username(username: str) -> None:
         raise InvalidInput("A username has 3 to 32 letters, digits and underscores.", ("username",))
 
 
-def check_password(password: str) -> None:
-    """Raise DomainError WEAK_PASSWORD unless a password is long and varied enough."""
+def check_password(password: str, personal: Sequence[str] = (), path: Sequence[str] = ("password",)) -> None:
+    """Raise DomainError WEAK_PASSWORD unless a password is long, varied and hard enough to guess.
+
+    Parameters
+    ----------
+    personal
+        What an attacker would try first, such as the user's name.
+    path
+        Where in the input it is.
+    """
     shortest, longest = PASSWORD_LENGTHS
     if len(password) > longest:
-        raise InvalidInput(f"A password has at most {longest} characters.", ("password",))
+        raise InvalidInput(f"A password has at most {longest} characters.", path)
     missing = [
         what
         for what, present in (
@@ -81,7 +93,13 @@ def check_password(password: str) -> None:
         if not present
     ]
     if missing:
-        raise DomainError(f"A password needs {', '.join(missing)}.", ("password",), ErrorCode.WEAK_PASSWORD)
+        raise DomainError(f"A password needs {', '.join(missing)}.", path, ErrorCode.WEAK_PASSWORD)
+    if not is_hard_to_guess(password, personal):
+        raise DomainError(
+            "This password is too easy to guess: use more words, and none of the usual ones.",
+            path,
+            ErrorCode.WEAK_PASSWORD,
+        )
 
 
 async def sign_up(
@@ -105,17 +123,28 @@ async def sign_up(
         raise Forbidden("Sign-up is closed on this server; ask its administrator for an account.")
     status = UserStatus.ACTIVE if approved else UserStatus.PENDING
     row = await _new_user(uow, passwords, spec, Role.TRADER, status)
-    taken = await repository.user_by_login(uow.session, row["username_key"])
-    if taken is not None and taken.email_key != row["email_key"]:
-        raise Conflict("This username is taken.", ("username",))
-    inserted = await uow.session.scalar(
-        insert(UserRow).values(row).on_conflict_do_nothing().returning(UserRow.id)
+    # Whether the address is registered or not, the same statements follow, and the same mail goes out to it
+    # but for its text. The name is taken from now on in either case: were it free afterwards where the
+    # address was registered, a second attempt with the same name would tell.
+    taken = Conflict("This username is taken.", ("username",))
+    if await repository.user_by_login(uow.session, row["username_key"]) is not None:
+        raise taken
+    reserved = await uow.session.scalar(
+        insert(ReservedUsernameRow)
+        .values(username_key=row["username_key"], reserved_at=uow.clock.now())
+        .on_conflict_do_nothing()
+        .returning(ReservedUsernameRow.username_key)
     )
-    if inserted is None:
-        # Somebody was faster with the name; an address that exists already is not told.
-        taken = await repository.user_by_login(uow.session, row["username_key"])
-        if taken is not None and taken.email_key != row["email_key"]:
-            raise Conflict("This username is taken.", ("username",))
+    if reserved is None:
+        raise taken
+    inserted = await uow.session.scalar(
+        insert(UserRow)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=[UserRow.email_key])
+        .returning(UserRow.id)
+    )
+    mail = AccountMail.SIGNED_UP if inserted is not None else AccountMail.SIGNED_UP_AGAIN
+    outbox.send(uow, mail, {"email": row["email"], "username": row["username"], "status": status.value})
     return status
 
 
@@ -157,6 +186,7 @@ async def approve_user(uow: UnitOfWork, login: str) -> UserRecord:
     if row.status == UserStatus.PENDING:
         row.status = UserStatus.ACTIVE
         row.updated_at = uow.clock.now()
+        outbox.send(uow, AccountMail.APPROVED, {"email": row.email, "username": row.username})
         await uow.session.flush()
     return record(row)
 
@@ -263,11 +293,14 @@ async def _new_user(
         email = normalize_email(spec.email)
     except DomainError as error:
         problems.append(error)
-    for check, value in ((check_username, spec.username), (check_password, spec.password)):
-        try:
-            check(value)
-        except DomainError as error:
-            problems.append(error)
+    try:
+        check_username(spec.username)
+    except DomainError as error:
+        problems.append(error)
+    try:
+        check_password(spec.password, (spec.username, spec.email))
+    except DomainError as error:
+        problems.append(error)
     if problems:
         raise DomainErrors(problems)
     now = uow.clock.now()

@@ -16,6 +16,16 @@ class UserStatus(StrEnum):
     DISABLED = "DISABLED"
 
 
+class AccountMail(StrEnum):
+    """What users are told by mail; kinds of messages in the outbox."""
+
+    SIGNED_UP = "account.signed_up"
+    SIGNED_UP_AGAIN = "account.signed_up_again"
+    APPROVED = "account.approved"
+    PASSWORD_RESET_REQUESTED = "account.password_reset_requested"  # noqa: S105 -- a kind of mail
+    PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
+
+
 @dataclass(frozen=True, slots=True)
 class SignupSpec:
     """A new account as asked for."""

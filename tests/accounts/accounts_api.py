@@ -36,14 +36,14 @@ class Accounts:
         self,
         name: str,
         fields: str,
-        token: str | None = None,
+        access_token: str | None = None,
         headers: dict[str, str] | None = None,
         **given: Any,
     ) -> Any:
         """Send a mutation and return its payload."""
         kind = f"{name[0].upper()}{name[1:]}Input!"
         query = f"mutation($input: {kind}) {{ {name}(input: $input) {{ {fields} {_ERRORS} }} }}"
-        client = self.client.signed_in(token) if token else self.client
+        client = self.client.signed_in(access_token) if access_token else self.client
         return (await client.execute(query, {"input": given}, headers=headers)).data[name]
 
     async def log_in(self, login: str, password: str = PASSWORD, **given: Any) -> Any:
