@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """Queued and running backtests of one user at a time."""
     max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
     """Backtests that one user may queue within any hour."""
+    max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""

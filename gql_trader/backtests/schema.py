@@ -365,11 +365,18 @@ class BacktestMutation:
     ) -> RunBacktestPayload:
         services = info.context.services
         limits = service.Limits(
-            services.settings.max_active_backtests_per_user, services.settings.max_backtest_bars
+            active=services.settings.max_active_backtests_per_user,
+            bars=services.settings.max_backtest_bars,
+            hourly=services.settings.max_backtests_per_hour_per_user,
         )
         async with info.context.uow() as uow:
             row, cached = await service.request_run(
-                uow, services.arrays, info.context.viewer, input.to_request(), limits
+                uow,
+                services.arrays,
+                services.rate_limits,
+                info.context.viewer,
+                input.to_request(),
+                limits,
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 
