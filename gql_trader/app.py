@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Collection, Hashable
+from collections.abc import AsyncIterator, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from gql_trader.accounts import external_identity, sessions
+from gql_trader.accounts import external_identity, sessions, webhooks
 from gql_trader.accounts import service as accounts
 from gql_trader.accounts.types import Grant
 from gql_trader.config import Settings
@@ -26,7 +26,9 @@ from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
+from gql_trader.infra.webhook_signatures import WebhookSignatures
 from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.schema import create_schema
 
@@ -113,6 +115,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                 ),
             ),
             Route("/healthz", _health),
+            *_webhooks(settings, process.services),
             Route("/readyz", ready),
             *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
@@ -140,6 +143,20 @@ def _cors(settings: Settings) -> list[Middleware]:
             max_age=3600,
         )
     ]
+
+
+def _webhooks(settings: Settings, services: Callable[[], Services]) -> list[Route]:
+    secret, issuer = settings.auth_webhook_secret.get_secret_value(), settings.auth_issuer
+    if not secret or not issuer:
+        return []
+
+    async def receive(running: Services, message_id: str, body: bytes) -> None:
+        async with running.unit_of_work() as uow:
+            approval = settings.signup_approval
+            await webhooks.receive(uow, running.passwords, issuer, approval, message_id, body)
+
+    endpoint = webhook_endpoint(services, WebhookSignatures(secret), receive)
+    return [Route("/webhooks/identity", endpoint, methods=["POST"])]
 
 
 def _tune_collector() -> None:

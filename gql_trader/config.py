@@ -1,5 +1,7 @@
 """Settings, parsed once from the environment and `.env`, frozen, and passed down."""
 
+import base64
+import binascii
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +75,8 @@ class Settings(BaseSettings):
     """The ``iss`` of its tokens, exactly."""
     auth_audience: str | None = None
     """The ``aud`` of its tokens that are meant for this server."""
+    auth_webhook_secret: SecretStr = SecretStr("")
+    """Signs its messages to /webhooks/identity, as ``whsec_<base64>``; empty: none are accepted."""
     public_url: str = ""
     """Where people reach this server, as ``https://trader.example.com``; empty: host and port."""
     password_reset_url: str = ""
@@ -188,9 +192,21 @@ class Settings(BaseSettings):
         provider = (self.auth_jwks_url, self.auth_issuer, self.auth_audience)
         if any(provider) and not all(provider):
             raise ValueError("AUTH_JWKS_URL, AUTH_ISSUER and AUTH_AUDIENCE must be set together")
+        if self.auth_webhook_secret.get_secret_value():
+            if not self.auth_issuer:
+                raise ValueError("AUTH_WEBHOOK_SECRET needs AUTH_ISSUER, whose users the messages are about")
+            if not _is_webhook_secret(self.auth_webhook_secret.get_secret_value()):
+                raise ValueError("AUTH_WEBHOOK_SECRET must be whsec_ and at least 16 bytes in base64")
         if self.auth_issuer == "gql_trader":
             raise ValueError("AUTH_ISSUER is the name of this server's own tokens")
         if self.auth_jwks_url:
             schemes = ("https://", "http://") if self.is_local else ("https://",)
             if not self.auth_jwks_url.startswith(schemes):
                 raise ValueError(f"AUTH_JWKS_URL must begin with {' or '.join(schemes)}")
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        return text.startswith("whsec_") and len(base64.b64decode(text[6:], validate=True)) >= 16
+    except binascii.Error:
+        return False

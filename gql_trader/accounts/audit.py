@@ -28,7 +28,7 @@ def record_event(
     Parameters
     ----------
     actor_id
-        Who did it; None: the operator, from the command line.
+        Who did it; None: the operator, from the command line, or an identity provider.
     target_id
         The user to whom it was done.
     metadata

@@ -39,8 +39,8 @@ class AuditEvent(Node):
     created_at: datetime = strawberry.field(description="When it was done.")
 
     @strawberry.field(
-        description="Who did it; null if it was the server's operator from the command line, or if the user "
-        "exists no more."
+        description="Who did it; null if it was the server's operator from the command line, an identity "
+        "provider, or a user who exists no more."
     )
     async def actor(self, info: Info) -> User | None:
         return await _load_user(info, self.actor_id)
