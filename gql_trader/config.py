@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     max_query_tokens: Annotated[int, Field(ge=1)] = 4000
     max_query_cost: Annotated[int, Field(ge=1)] = 20_000
     """Points that one operation may cost: about one for each object that it may return."""
+    cost_per_minute: Annotated[int, Field(ge=1000)] = 10_000_000
+    """Points that one user, or one address that is not signed in, may spend in a minute."""
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     """Proxies of yours that every request passes through; X-Forwarded-For counts for that many."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
@@ -111,8 +113,6 @@ class Settings(BaseSettings):
 
     max_active_backtests_per_user: Annotated[int, Field(ge=1)] = 100
     """Queued and running backtests of one user at a time."""
-    max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
-    """Backtests that one user may queue within any hour."""
     max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
     """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000

@@ -8,6 +8,7 @@ from pathlib import Path
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
 from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
@@ -36,6 +37,7 @@ class Runtime:
     """None: no mail server is set, so that mails wait."""
     keys: KeyRing
     rate_limits: RateLimits
+    budget: CostBudget
     identity: IdentityTokens | None
 
     def unit_of_work(self) -> UnitOfWork:
@@ -53,6 +55,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     events = EventStreams(redis_url)
     arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
     rate_limits = RateLimits(redis_url, clock)
+    budget = CostBudget(redis_url, clock, settings.cost_per_minute)
     identity = _identity_tokens(settings, clock)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
     try:
@@ -68,6 +71,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
+            budget=budget,
             identity=identity,
         )
     finally:
@@ -75,6 +79,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         arrays.close()
         if identity is not None:
             await identity.close()
+        await budget.close()
         await rate_limits.close()
         await events.close()
         await queue.close()

@@ -10,12 +10,14 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, Oper
 from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
+from gql_trader.core.errors import RateLimited
 from gql_trader.gql.context import Context
 from gql_trader.gql.cost import operation_cost
 from gql_trader.gql.documents import Document, DocumentError, Documents
 from gql_trader.gql.errors import ApiError
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.masking import internal_error, present_errors, refusal
+from gql_trader.gql.scalars import format_datetime
 from gql_trader.gql.schema_builder import core_schema
 
 
@@ -182,6 +184,9 @@ class GraphQLApi:
 
     async def execute(self, operation: Operation, context: Context) -> Response:
         """Execute a query or a mutation."""
+        refused = await self._pay(operation, context)
+        if refused is not None:
+            return refused
         executor = self._executor(operation, context)
         if isinstance(executor, Response):
             return executor
@@ -200,8 +205,12 @@ class GraphQLApi:
         """Execute a subscription: yield a response for each event.
 
         The first response has ``executed`` False, and is the only one, if the subscription was refused.
-        Closing the generator closes the event source.
+        Closing the generator closes the event source. The subscription is paid once, as it begins.
         """
+        refused = await self._pay(operation, context)
+        if refused is not None:
+            yield refused
+            return
         executor = self._executor(operation, context)
         if isinstance(executor, Response):
             yield executor
@@ -232,6 +241,15 @@ class GraphQLApi:
             if close is not None:
                 await close()
 
+    async def _pay(self, operation: Operation, context: Context) -> Response | None:
+        context.cost = operation.cost
+        try:
+            await context.services.budget.spend(context.payer, operation.cost)
+        except RateLimited as error:
+            failure = located_error(error, None, None)
+            return Response(errors=present_errors([failure], context.request_id), executed=False)
+        return None
+
     def _executor(self, operation: Operation, context: Context) -> "Executor[Any] | Response":
         executor = self._executor_class.build(
             self._schema,
@@ -252,7 +270,16 @@ class GraphQLApi:
     def _response(self, result: ExecutionResult, operation: Operation, context: Context) -> Response:
         response = Response(result.data, present_errors(result.errors or (), context.request_id))
         if operation.wants_cost:
-            response.extensions = {"cost": {"requested": operation.cost, "maximum": self._max_cost}}
+            budget = context.services.budget.status(context.payer)
+            response.extensions = {
+                "cost": {
+                    "requested": operation.cost,
+                    "maximum": self._max_cost,
+                    "limit": budget.limit,
+                    "remaining": budget.remaining,
+                    "resetAt": format_datetime(budget.reset_at),
+                }
+            }
         return response
 
 
