@@ -54,9 +54,10 @@ def mutation(
     limited
         How often it may be tried.
     """
+    # The last one is the outermost: who may not call is refused first, and counts as no attempt.
     extensions: Sequence[FieldExtension] = [
-        Access(role, scope),
         Refusals(payload),
         *([limited] if limited else []),
+        Access(role, scope),
     ]
     return strawberry.mutation(description=description, extensions=list(extensions))
