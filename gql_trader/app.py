@@ -123,7 +123,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             Middleware(RequestIdMiddleware),
             Middleware(ClientMiddleware, trusted_proxies=settings.trusted_proxies),
             Middleware(AccessLogMiddleware),
-            Middleware(SecurityHeadersMiddleware),
+            Middleware(SecurityHeadersMiddleware, transport_security=not settings.is_local),
             *_cors(settings),
         ],
         lifespan=lifespan,

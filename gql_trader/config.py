@@ -3,7 +3,6 @@
 import base64
 import binascii
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -125,7 +124,7 @@ class Settings(BaseSettings):
     candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
     """Disk space for the worker's cache of candles."""
 
-    @cached_property
+    @property
     def is_local(self) -> bool:
         """Whether this is somebody's own machine, where generated secrets will do."""
         return self.env is Environment.LOCAL
