@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -13,17 +13,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from gql_trader.accounts import external_identity, sessions, webhooks
 from gql_trader.accounts import service as accounts
-from gql_trader.accounts.types import Authenticated
+from gql_trader.accounts.types import Authenticated, Grant
 from gql_trader.config import Settings
+from gql_trader.gql.access_log import AccessLogMiddleware
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
+from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
 from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
+from gql_trader.infra.webhook_signatures import WebhookSignatures
 from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.schema import create_schema
 
@@ -62,6 +67,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         introspection=settings.allows_introspection,
         suggestions=settings.allows_introspection,
         timeout=settings.request_timeout_seconds,
+        max_cost=settings.max_query_cost,
     )
 
     @asynccontextmanager
@@ -105,15 +111,19 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                         maximum_operations=settings.max_operations_per_socket,
                         maximum_message=settings.max_body_bytes,
                     ),
+                    _ended_grants,
                 ),
             ),
             Route("/healthz", _health),
+            *_webhooks(settings, process.services),
             Route("/readyz", ready),
             *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
-            Middleware(SecurityHeadersMiddleware),
+            Middleware(ClientMiddleware, trusted_proxies=settings.trusted_proxies),
+            Middleware(AccessLogMiddleware),
+            Middleware(SecurityHeadersMiddleware, transport_security=not settings.is_local),
             *_cors(settings),
         ],
         lifespan=lifespan,
@@ -135,6 +145,20 @@ def _cors(settings: Settings) -> list[Middleware]:
     ]
 
 
+def _webhooks(settings: Settings, services: Callable[[], Services]) -> list[Route]:
+    secret, issuer = settings.auth_webhook_secret.get_secret_value(), settings.auth_issuer
+    if not secret or not issuer:
+        return []
+
+    async def receive(running: Services, message_id: str, body: bytes) -> None:
+        async with running.unit_of_work() as uow:
+            approval = settings.signup_approval
+            await webhooks.receive(uow, running.passwords, issuer, approval, message_id, body)
+
+    endpoint = webhook_endpoint(services, WebhookSignatures(secret), receive)
+    return [Route("/webhooks/identity", endpoint, methods=["POST"])]
+
+
 def _tune_collector() -> None:
     # Modules, schema and compiled queries live as long as the process. Leaving them out of collections
     # takes the pauses out of the slowest requests; fewer young collections speed up long lists.
@@ -147,7 +171,20 @@ async def _authenticate(services: Services, header: str | None) -> Credentials:
     if header is None:
         return Authenticated()
     async with services.unit_of_work() as uow:
+        if services.identity is not None:
+            approval = services.settings.signup_approval
+            external = await external_identity.authenticate(
+                uow, services.identity, services.passwords, approval, header
+            )
+            if external is not None:
+                return external
         return await accounts.authenticate(uow, services.tokens, header)
+
+
+async def _ended_grants(services: Services, grants: Collection[Hashable]) -> Collection[Hashable]:
+    ours = [grant for grant in grants if isinstance(grant, Grant)]
+    async with services.unit_of_work() as uow:
+        return await sessions.ended(uow, ours)
 
 
 async def _to_graphql(_request: Request) -> Response:

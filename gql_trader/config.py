@@ -1,13 +1,16 @@
 """Settings, parsed once from the environment and `.env`, frozen, and passed down."""
 
+import base64
+import binascii
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gql_trader.core.smtp import SmtpSecurity
 
 
 class Environment(StrEnum):
@@ -56,8 +59,35 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters. Generated in the data directory for local use."""
+    encryption_keys: SecretStr = SecretStr("")
+    """Keys for secrets at rest, as ``1:<base64 of 32 bytes>,2:…``; the highest number encrypts. Generated
+    in the data directory for local use."""
     access_token_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """A login ends when it has not been refreshed for this long."""
+    remember_me_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """The same for a login that asked to be remembered."""
     signup_approval: SignupApproval = SignupApproval.REQUIRED
+    auth_jwks_url: str | None = None
+    """Public keys of an identity provider (OpenID Connect), whose tokens are accepted too."""
+    auth_issuer: str | None = None
+    """The ``iss`` of its tokens, exactly."""
+    auth_audience: str | None = None
+    """The ``aud`` of its tokens that are meant for this server."""
+    auth_webhook_secret: SecretStr = SecretStr("")
+    """Signs its messages to /webhooks/identity, as ``whsec_<base64>``; empty: none are accepted."""
+    public_url: str = ""
+    """Where people reach this server, as ``https://trader.example.com``; empty: host and port."""
+    password_reset_url: str = ""
+    """Page for choosing another password; mails append ``#token=…``. Empty: the server's own."""
+    smtp_host: str = ""
+    """Mail server; empty: mails are shown in the log where env is local, else they wait."""
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_tls: SmtpSecurity = SmtpSecurity.STARTTLS
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    mail_from: str = ""
+    """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -70,12 +100,20 @@ class Settings(BaseSettings):
     max_query_depth: Annotated[int, Field(ge=1)] = 15
     max_query_aliases: Annotated[int, Field(ge=1)] = 60
     max_query_tokens: Annotated[int, Field(ge=1)] = 4000
+    max_query_cost: Annotated[int, Field(ge=1)] = 20_000
+    """Points that one operation may cost: about one for each object that it may return."""
+    cost_per_minute: Annotated[int, Field(ge=1000)] = 10_000_000
+    """Points that one user, or one address that is not signed in, may spend in a minute."""
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """Proxies of yours that every request passes through; X-Forwarded-For counts for that many."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     max_operations_per_socket: Annotated[int, Field(ge=1)] = 100
     request_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
 
     max_active_backtests_per_user: Annotated[int, Field(ge=1)] = 100
     """Queued and running backtests of one user at a time."""
+    max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
@@ -86,10 +124,20 @@ class Settings(BaseSettings):
     candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
     """Disk space for the worker's cache of candles."""
 
-    @cached_property
+    @property
     def is_local(self) -> bool:
         """Whether this is somebody's own machine, where generated secrets will do."""
         return self.env is Environment.LOCAL
+
+    @property
+    def public_address(self) -> str:
+        """Where people reach this server, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def password_reset_page(self) -> str:
+        """Address of the page for choosing another password."""
+        return self.password_reset_url or f"{self.public_address}/reset-password"
 
     @property
     def serves_graphiql(self) -> bool:
@@ -115,6 +163,9 @@ class Settings(BaseSettings):
         secret = self.jwt_secret.get_secret_value()
         if secret and len(secret) < 32:
             raise ValueError("JWT_SECRET must have at least 32 characters")
+        self._check_identity_provider()
+        if self.smtp_host and "@" not in self.mail_from:
+            raise ValueError("MAIL_FROM must be an address where SMTP_HOST is set")
         if self.env is not Environment.LOCAL:
             missing = [
                 name
@@ -122,6 +173,7 @@ class Settings(BaseSettings):
                     ("DATABASE_URL", self.database_url),
                     ("REDIS_URL", self.redis_url),
                     ("JWT_SECRET", self.jwt_secret),
+                    ("ENCRYPTION_KEYS", self.encryption_keys),
                 )
                 if not value.get_secret_value()
             ]
@@ -134,3 +186,26 @@ class Settings(BaseSettings):
             if self.argon2_time_cost < 2 or self.argon2_memory_kib < 19456:
                 raise ValueError("argon2 parameters below OWASP's minimum are refused outside ENV=local")
         return self
+
+    def _check_identity_provider(self) -> None:
+        provider = (self.auth_jwks_url, self.auth_issuer, self.auth_audience)
+        if any(provider) and not all(provider):
+            raise ValueError("AUTH_JWKS_URL, AUTH_ISSUER and AUTH_AUDIENCE must be set together")
+        if self.auth_webhook_secret.get_secret_value():
+            if not self.auth_issuer:
+                raise ValueError("AUTH_WEBHOOK_SECRET needs AUTH_ISSUER, whose users the messages are about")
+            if not _is_webhook_secret(self.auth_webhook_secret.get_secret_value()):
+                raise ValueError("AUTH_WEBHOOK_SECRET must be whsec_ and at least 16 bytes in base64")
+        if self.auth_issuer == "gql_trader":
+            raise ValueError("AUTH_ISSUER is the name of this server's own tokens")
+        if self.auth_jwks_url:
+            schemes = ("https://", "http://") if self.is_local else ("https://",)
+            if not self.auth_jwks_url.startswith(schemes):
+                raise ValueError(f"AUTH_JWKS_URL must begin with {' or '.join(schemes)}")
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        return text.startswith("whsec_") and len(base64.b64decode(text[6:], validate=True)) >= 16
+    except binascii.Error:
+        return False

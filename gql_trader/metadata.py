@@ -4,6 +4,7 @@ import importlib.util
 import pkgutil
 
 import gql_trader
+import gql_trader.infra.outbox
 from gql_trader.infra.database import Base
 
 for _package in pkgutil.iter_modules(gql_trader.__path__):

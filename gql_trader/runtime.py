@@ -3,14 +3,20 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
 from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.jwks import IdentityTokens, KeySet
+from gql_trader.infra.key_ring import KeyRing
+from gql_trader.infra.mail import LoggedMail, MailTransport, SmtpTransport
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -27,6 +33,12 @@ class Runtime:
     arrays: ArrayCache
     passwords: PasswordHasher
     tokens: AccessTokens
+    mail: MailTransport | None
+    """None: no mail server is set, so that mails wait."""
+    keys: KeyRing
+    rate_limits: RateLimits
+    budget: CostBudget
+    identity: IdentityTokens | None
 
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work; enter it to open its transaction."""
@@ -42,6 +54,9 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     queue = JobQueue(redis_url)
     events = EventStreams(redis_url)
     arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
+    rate_limits = RateLimits(redis_url, clock)
+    budget = CostBudget(redis_url, clock, settings.cost_per_minute)
+    identity = _identity_tokens(settings, clock)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
     try:
         yield Runtime(
@@ -52,14 +67,62 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             events=events,
             arrays=arrays,
             passwords=passwords,
+            mail=mail_transport(settings),
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
+            keys=open_key_ring(settings),
+            rate_limits=rate_limits,
+            budget=budget,
+            identity=identity,
         )
     finally:
         passwords.close()
         arrays.close()
+        if identity is not None:
+            await identity.close()
+        await budget.close()
+        await rate_limits.close()
         await events.close()
         await queue.close()
         await database.close()
+
+
+def key_ring_file(settings: Settings) -> Path | None:
+    """Return the file of a generated key ring; None if the settings carry the ring."""
+    return None if settings.encryption_keys.get_secret_value() else settings.data_dir / "encryption_keys"
+
+
+def open_key_ring(settings: Settings) -> KeyRing:
+    """Return the ring of the settings, or the generated one.
+
+    Raises
+    ------
+    KeyRingError
+        If it is malformed.
+    """
+    path = key_ring_file(settings)
+    return KeyRing.from_file(path) if path else KeyRing.from_text(settings.encryption_keys.get_secret_value())
+
+
+def _identity_tokens(settings: Settings, clock: Clock) -> IdentityTokens | None:
+    # The settings have all three or none.
+    if not (settings.auth_jwks_url and settings.auth_issuer and settings.auth_audience):
+        return None
+    keys = KeySet(settings.auth_jwks_url, clock)
+    return IdentityTokens(keys, settings.auth_issuer, settings.auth_audience, clock)
+
+
+def mail_transport(settings: Settings) -> MailTransport | None:
+    """Return how mails leave; None if they cannot."""
+    if settings.smtp_host:
+        return SmtpTransport(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            sender=settings.mail_from,
+            security=settings.smtp_tls,
+            username=settings.smtp_username or None,
+            password=settings.smtp_password.get_secret_value() or None,
+        )
+    return LoggedMail() if settings.is_local else None
 
 
 def _jwt_secret(settings: Settings) -> str:

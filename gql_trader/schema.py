@@ -3,6 +3,14 @@
 import strawberry
 
 from gql_trader.accounts.schema import AccountMutation, AccountQuery, resolve_user_nodes
+from gql_trader.accounts.schema_administration import (
+    AdministrationMutation,
+    AdministrationQuery,
+    resolve_audit_event_nodes,
+)
+from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
+from gql_trader.accounts.schema_passwords import PasswordMutation
+from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
 from gql_trader.backtests.schema import (
     BacktestMutation,
     BacktestsQuery,
@@ -10,16 +18,28 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.gql.node import NodeResolver
+from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery, MarketDataQuery, StrategyQuery, BacktestsQuery]
-MUTATIONS = [AccountMutation, StrategyMutation, BacktestMutation]
+QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery, RateLimitQuery]
+MUTATIONS = [
+    AccountMutation,
+    SessionMutation,
+    PasswordMutation,
+    CredentialMutation,
+    AdministrationMutation,
+    StrategyMutation,
+    BacktestMutation,
+]
 SUBSCRIPTIONS = [BacktestSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
+    "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
+    "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
     "Strategy": resolve_strategy_nodes,
     "User": resolve_user_nodes,

@@ -1,5 +1,6 @@
 """The queue of housekeeping."""
 
+from gql_trader.accounts.jobs import forget_ended_sessions
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
 from gql_trader.market_data.jobs import seal_open_months
@@ -13,5 +14,9 @@ async def _seal(runtime: Runtime) -> None:
 
 
 def queue(_settings: Settings) -> QueueSpec:
-    """Return the queue; every worker seals once an hour the months that are over."""
-    return QueueSpec(name="maintenance", functions=[seal_open_months], periodic=[Periodic(_seal, _HOUR)])
+    """Return the queue; every worker, once an hour, seals months and forgets sessions that are over."""
+    return QueueSpec(
+        name="maintenance",
+        functions=[seal_open_months],
+        periodic=[Periodic(_seal, _HOUR), Periodic(forget_ended_sessions, _HOUR)],
+    )

@@ -1,71 +1,21 @@
 """GraphQL types and resolvers of the account domain."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
-from gql_trader.accounts import service
+from gql_trader.accounts import limits, service
 from gql_trader.accounts.loaders import AccountLoaders
-from gql_trader.accounts.types import SignupSpec, UserRecord, UserStatus
+from gql_trader.accounts.schema_types import User
+from gql_trader.accounts.types import SignupSpec, UserStatus
 from gql_trader.config import SignupApproval
-from gql_trader.core.actor import Role
+from gql_trader.core.actor import TokenScope
 from gql_trader.gql.context import Info
-from gql_trader.gql.enums import register_enum
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import public, visible
-from gql_trader.gql.relay import Node, encode_id
-
-register_enum(
-    Role,
-    "What a user may do; each role includes the ones before it.",
-    {
-        "VIEWER": "Reads market data, strategies and what is theirs.",
-        "TRADER": "Also creates strategies and runs backtests.",
-        "ADMIN": "Also administers the server.",
-    },
-)
-register_enum(
-    UserStatus,
-    "Whether an account may be used.",
-    {
-        "PENDING": "Signed up, waiting for an administrator's approval.",
-        "ACTIVE": "May log in.",
-        "DISABLED": "Was shut out by an administrator.",
-    },
-)
-
-
-AUTH_SCHEME = "Bearer"
-
-
-@visible("the user, and administrators")
-@strawberry.type(description="A person or program with an account.")
-class User(Node):
-    """A user; only ever the viewer, or anybody to an administrator."""
-
-    username: str = strawberry.field(description="The name for logging in; unique, ignoring case.")
-    email: str = strawberry.field(description="E-mail address, normalised; unique, ignoring case.")
-    role: Role = strawberry.field(description="What the user may do.")
-    status: UserStatus = strawberry.field(description="Whether the account may be used.")
-    created_at: datetime = strawberry.field(description="When the account was made.")
-    updated_at: datetime = strawberry.field(description="When the account last changed.")
-
-    @classmethod
-    def from_record(cls, user: UserRecord) -> "User":
-        """Return the GraphQL object of a user."""
-        return cls(
-            id=encode_id("User", user.id),
-            username=user.username,
-            email=user.email,
-            role=user.role,
-            status=user.status,
-            created_at=user.created_at,
-            updated_at=user.updated_at,
-        )
 
 
 @strawberry.input(description="A new account.")
@@ -96,36 +46,13 @@ class SignupPayload:
     )
 
 
-@strawberry.input(description="Credentials.")
-class LoginInput:
-    """Input of login."""
-
-    login: str = strawberry.field(description="Username or e-mail address, in any case.")
-    password: str = strawberry.field(description="The password.")
-
-
-@visible("whoever logs in")
-@strawberry.type(description="Result of `login`.")
-class AuthPayload:
-    """Payload of login."""
-
-    access_token: str | None = strawberry.field(
-        default=None,
-        description="Send it as `Authorization: Bearer …`, over WebSocket in connection_init's payload.",
-    )
-    token_type: str | None = strawberry.field(default=None, description="Always Bearer.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When the access token ends.")
-    user: User | None = strawberry.field(default=None, description="Who has logged in.")
-    errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why the login was refused; empty on success."
-    )
-
-
 @strawberry.type
 class AccountQuery:
     """Queries of the account domain."""
 
-    @strawberry.field(description="The signed-in user; null if nobody is.", extensions=public())
+    @strawberry.field(
+        description="The signed-in user; null if nobody is.", extensions=public(TokenScope.READ)
+    )
     async def me(self, info: Info) -> User | None:
         actor = info.context.actor
         if actor is None:
@@ -139,7 +66,10 @@ class AccountMutation:
     """Mutations of the account domain."""
 
     @mutation(
-        SignupPayload, None, "Make a new account. It can be used once an administrator has approved it."
+        SignupPayload,
+        None,
+        "Make a new account. It can be used once an administrator has approved it.",
+        limited=limits.SIGNUP,
     )
     async def signup(
         self,
@@ -162,21 +92,6 @@ class AccountMutation:
             message="An administrator has to approve the account; then you can log in."
             if pending
             else "The account is ready; log in.",
-        )
-
-    @mutation(AuthPayload, None, "Exchange a login and password for an access token.")
-    async def login(
-        self,
-        info: Info,
-        input: Annotated[LoginInput, strawberry.argument(description="The credentials.")],
-    ) -> AuthPayload:
-        services = info.context.services
-        async with info.context.uow() as uow:
-            user, token, expires_at = await service.log_in(
-                uow, services.passwords, services.tokens, input.login, input.password
-            )
-        return AuthPayload(
-            access_token=token, token_type=AUTH_SCHEME, expires_at=expires_at, user=User.from_record(user)
         )
 
 

@@ -1,15 +1,28 @@
 """Rules of the account domain: sign-up, login, and who an Authorization header stands for."""
 
 import re
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import repository
-from gql_trader.accounts.models import UserRow
-from gql_trader.accounts.types import Authenticated, SignupSpec, UserRecord, UserStatus
+from gql_trader.accounts import api_tokens, repository, sessions, totp
+from gql_trader.accounts.models import ReservedUsernameRow, UserRow
+from gql_trader.accounts.password_strength import is_hard_to_guess
+from gql_trader.accounts.repository import record as record
+from gql_trader.accounts.types import (
+    UNKNOWN_DEVICE,
+    AccountMail,
+    Authenticated,
+    Device,
+    Grant,
+    SignedIn,
+    SignupSpec,
+    UserRecord,
+    UserStatus,
+)
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import (
     Conflict,
@@ -21,6 +34,8 @@ from gql_trader.core.errors import (
     NotFound,
 )
 from gql_trader.core.ids import UserId, uuid7
+from gql_trader.infra import outbox
+from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens, InvalidAccessToken
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -28,21 +43,9 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 DEMO_USERNAME = "demo"
 DEMO_EMAIL = "demo@example.com"
 PASSWORD_LENGTHS = (12, 128)
+SESSION_LIFETIME = timedelta(days=7)
 
 _USERNAME = re.compile(r"[A-Za-z0-9_]{3,32}", re.ASCII)
-
-
-def record(row: UserRow) -> UserRecord:
-    """Return a user without its secrets."""
-    return UserRecord(
-        id=UserId(row.id),
-        username=row.username,
-        email=row.email,
-        role=Role(row.role),
-        status=UserStatus(row.status),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
 
 
 def normalize_email(email: str) -> str:
@@ -65,11 +68,19 @@ def check_username(username: str) -> None:
         raise InvalidInput("A username has 3 to 32 letters, digits and underscores.", ("username",))
 
 
-def check_password(password: str) -> None:
-    """Raise DomainError WEAK_PASSWORD unless a password is long and varied enough."""
+def check_password(password: str, personal: Sequence[str] = (), path: Sequence[str] = ("password",)) -> None:
+    """Raise DomainError WEAK_PASSWORD unless a password is long, varied and hard enough to guess.
+
+    Parameters
+    ----------
+    personal
+        What an attacker would try first, such as the user's name.
+    path
+        Where in the input it is.
+    """
     shortest, longest = PASSWORD_LENGTHS
     if len(password) > longest:
-        raise InvalidInput(f"A password has at most {longest} characters.", ("password",))
+        raise InvalidInput(f"A password has at most {longest} characters.", path)
     missing = [
         what
         for what, present in (
@@ -82,7 +93,13 @@ def check_password(password: str) -> None:
         if not present
     ]
     if missing:
-        raise DomainError(f"A password needs {', '.join(missing)}.", ("password",), ErrorCode.WEAK_PASSWORD)
+        raise DomainError(f"A password needs {', '.join(missing)}.", path, ErrorCode.WEAK_PASSWORD)
+    if not is_hard_to_guess(password, personal):
+        raise DomainError(
+            "This password is too easy to guess: use more words, and none of the usual ones.",
+            path,
+            ErrorCode.WEAK_PASSWORD,
+        )
 
 
 async def sign_up(
@@ -106,17 +123,28 @@ async def sign_up(
         raise Forbidden("Sign-up is closed on this server; ask its administrator for an account.")
     status = UserStatus.ACTIVE if approved else UserStatus.PENDING
     row = await _new_user(uow, passwords, spec, Role.TRADER, status)
-    taken = await repository.user_by_login(uow.session, row["username_key"])
-    if taken is not None and taken.email_key != row["email_key"]:
-        raise Conflict("This username is taken.", ("username",))
-    inserted = await uow.session.scalar(
-        insert(UserRow).values(row).on_conflict_do_nothing().returning(UserRow.id)
+    # Whether the address is registered or not, the same statements follow, and the same mail goes out to it
+    # but for its text. The name is taken from now on in either case: were it free afterwards where the
+    # address was registered, a second attempt with the same name would tell.
+    taken = Conflict("This username is taken.", ("username",))
+    if await repository.user_by_login(uow.session, row["username_key"]) is not None:
+        raise taken
+    reserved = await uow.session.scalar(
+        insert(ReservedUsernameRow)
+        .values(username_key=row["username_key"], reserved_at=uow.clock.now())
+        .on_conflict_do_nothing()
+        .returning(ReservedUsernameRow.username_key)
     )
-    if inserted is None:
-        # Somebody was faster with the name; an address that exists already is not told.
-        taken = await repository.user_by_login(uow.session, row["username_key"])
-        if taken is not None and taken.email_key != row["email_key"]:
-            raise Conflict("This username is taken.", ("username",))
+    if reserved is None:
+        raise taken
+    inserted = await uow.session.scalar(
+        insert(UserRow)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=[UserRow.email_key])
+        .returning(UserRow.id)
+    )
+    mail = AccountMail.SIGNED_UP if inserted is not None else AccountMail.SIGNED_UP_AGAIN
+    outbox.send(uow, mail, {"email": row["email"], "username": row["username"], "status": status.value})
     return status
 
 
@@ -158,6 +186,7 @@ async def approve_user(uow: UnitOfWork, login: str) -> UserRecord:
     if row.status == UserStatus.PENDING:
         row.status = UserStatus.ACTIVE
         row.updated_at = uow.clock.now()
+        outbox.send(uow, AccountMail.APPROVED, {"email": row.email, "username": row.username})
         await uow.session.flush()
     return record(row)
 
@@ -176,17 +205,34 @@ async def ensure_demo_user(uow: UnitOfWork, passwords: PasswordHasher, password:
 
 
 async def log_in(
-    uow: UnitOfWork, passwords: PasswordHasher, tokens: AccessTokens, login: str, password: str
-) -> tuple[UserRecord, str, datetime]:
-    """Return the user, a new access token and the moment it expires.
+    uow: UnitOfWork,
+    passwords: PasswordHasher,
+    tokens: AccessTokens,
+    keys: KeyRing,
+    login: str,
+    password: str,
+    *,
+    totp_code: str | None = None,
+    device: Device = UNKNOWN_DEVICE,
+    lifetime: timedelta = SESSION_LIFETIME,
+) -> SignedIn:
+    """Open a login session and return the user and its first tokens.
 
     An unknown login, a wrong password and an account that is not active get one and the same error
     after the same work.
 
+    Parameters
+    ----------
+    totp_code
+        A one-time password or recovery code; needed if the user has turned the second factor on, which
+        nobody learns without the password.
+    lifetime
+        How long the session lasts without being refreshed.
+
     Raises
     ------
     DomainError
-        INVALID_CREDENTIALS.
+        INVALID_CREDENTIALS, or TOTP_REQUIRED if a code is needed and none was given.
     """
     row = await repository.user_by_login(uow.session, login) if "\0" not in login else None
     matches = len(password) <= PASSWORD_LENGTHS[1] and await passwords.verify(
@@ -196,8 +242,8 @@ async def log_in(
         raise DomainError(
             "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
         )
-    token, expires_at = tokens.issue(UserId(row.id), row.token_version)
-    return record(row), token, expires_at
+    await totp.require(uow, keys, row, totp_code)
+    return await sessions.start(uow, tokens, row, device, lifetime)
 
 
 async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None) -> Authenticated:
@@ -206,21 +252,30 @@ async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None
     Parameters
     ----------
     header
-        ``Bearer <access token>``, or None.
+        ``Bearer <access token>``, ``Token <API token>``, or None. The two words mean the same: what a
+        token begins with says which kind it is.
     """
     if not header:
         return Authenticated()
     scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        return Authenticated(problem="The Authorization header must be “Bearer <access token>”.")
+    token = token.strip()
+    if scheme.lower() not in ("bearer", "token") or not token:
+        return Authenticated(
+            problem="The Authorization header must be “Bearer <access token>” or “Token <API token>”."
+        )
+    if api_tokens.is_api_token(token):
+        return await api_tokens.authenticate_token(uow, token)
     try:
-        claims = tokens.verify(token.strip())
+        claims = tokens.verify(token)
     except InvalidAccessToken:
         return Authenticated(problem="The access token is invalid or has expired; log in again.")
-    row = await repository.user_by_id(uow.session, claims.user_id)
-    if row is None or row.status != UserStatus.ACTIVE or row.token_version != claims.token_version:
+    grant = Grant(claims.session_id, claims.token_version)
+    found = await sessions.holder(uow, grant)
+    if found is None or found[0] != claims.user_id:
         return Authenticated(problem="The access token is no longer valid; log in again.")
-    return Authenticated(Actor(UserId(row.id), Role(row.role)), None, claims.expires_at)
+    user_id, role = found
+    actor = Actor(user_id, role, session_id=claims.session_id)
+    return Authenticated(actor, None, claims.expires_at, grant)
 
 
 async def find_user(uow: UnitOfWork, user_id: UserId) -> UserRecord | None:
@@ -238,11 +293,14 @@ async def _new_user(
         email = normalize_email(spec.email)
     except DomainError as error:
         problems.append(error)
-    for check, value in ((check_username, spec.username), (check_password, spec.password)):
-        try:
-            check(value)
-        except DomainError as error:
-            problems.append(error)
+    try:
+        check_username(spec.username)
+    except DomainError as error:
+        problems.append(error)
+    try:
+        check_password(spec.password, (spec.username, spec.email))
+    except DomainError as error:
+        problems.append(error)
     if problems:
         raise DomainErrors(problems)
     now = uow.clock.now()

@@ -18,7 +18,7 @@ from gql_trader.backtests.schema_backtest import (
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
 from gql_trader.backtests.schema_types import OWNER
 from gql_trader.backtests.types import BacktestQuery
-from gql_trader.core.actor import Role
+from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.money import to_decimal
 from gql_trader.gql.context import Info
@@ -127,21 +127,34 @@ class BacktestMutation:
         RunBacktestPayload,
         Role.TRADER,
         "Run a strategy over history. Answers with the queued backtest; follow it with `backtestProgress`.",
+        TokenScope.BACKTEST,
     )
     async def run_backtest(
         self, info: Info, input: Annotated[RunBacktestInput, strawberry.argument(description="What to run.")]
     ) -> RunBacktestPayload:
         services = info.context.services
         limits = service.Limits(
-            services.settings.max_active_backtests_per_user, services.settings.max_backtest_bars
+            active=services.settings.max_active_backtests_per_user,
+            bars=services.settings.max_backtest_bars,
+            hourly=services.settings.max_backtests_per_hour_per_user,
         )
         async with info.context.uow() as uow:
             row, cached = await service.request_run(
-                uow, services.arrays, info.context.viewer, input.to_request(), limits
+                uow,
+                services.arrays,
+                services.rate_limits,
+                info.context.viewer,
+                input.to_request(),
+                limits,
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 
-    @mutation(CancelBacktestPayload, Role.TRADER, "End a queued or running backtest without a result.")
+    @mutation(
+        CancelBacktestPayload,
+        Role.TRADER,
+        "End a queued or running backtest without a result.",
+        TokenScope.BACKTEST,
+    )
     async def cancel_backtest(
         self,
         info: Info,
@@ -153,7 +166,10 @@ class BacktestMutation:
         return CancelBacktestPayload(backtest=Backtest.from_row(row))
 
     @mutation(
-        DeleteBacktestPayload, Role.TRADER, "Delete a backtest that has ended, with its ledger and curves."
+        DeleteBacktestPayload,
+        Role.TRADER,
+        "Delete a backtest that has ended, with its ledger and curves.",
+        TokenScope.BACKTEST,
     )
     async def delete_backtest(
         self,

@@ -26,6 +26,7 @@ from gql_trader.backtests.schema_types import (
 from gql_trader.backtests.types import BacktestQuery
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Info
+from gql_trader.gql.cost import COLUMNS_COST, costs
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
@@ -176,7 +177,10 @@ class Backtest(Node):
             count=count,
         )
 
-    @strawberry.field(description="Equity at every bar's close; null until the run has completed.")
+    @strawberry.field(
+        description="Equity at every bar's close; null until the run has completed.",
+        metadata=costs(COLUMNS_COST),
+    )
     async def equity(self, info: Info, max_points: MaxPoints = None) -> EquityColumns | None:
         if not self._completed:
             return None
@@ -187,7 +191,10 @@ class Backtest(Node):
             else None
         )
 
-    @strawberry.field(description="Equity and return of every UTC day; null until the run has completed.")
+    @strawberry.field(
+        description="Equity and return of every UTC day; null until the run has completed.",
+        metadata=costs(COLUMNS_COST),
+    )
     async def daily(self, info: Info) -> DailyColumns | None:
         if not self._completed:
             return None

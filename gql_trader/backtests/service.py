@@ -26,12 +26,14 @@ from gql_trader.core.errors import (
     InvalidState,
     NotFound,
     QuotaExceeded,
+    RateLimited,
 )
 from gql_trader.core.ids import uuid7
 from gql_trader.engine.rules import is_plain_text
 from gql_trader.engine.version import ENGINE_VERSION
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
+from gql_trader.infra.rate_limits import Policy, RateLimits, Subject
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
@@ -54,10 +56,13 @@ class Limits:
         Queued and running backtests at a time.
     bars
         Bars of one backtest.
+    hourly
+        Backtests queued within any hour, deleted ones too.
     """
 
     active: int
     bars: int
+    hourly: int
 
 
 def _check_request(request: BacktestRequest) -> list[DomainError]:
@@ -87,7 +92,12 @@ def _check_request(request: BacktestRequest) -> list[DomainError]:
 
 
 async def request_run(
-    uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request: BacktestRequest, limits: Limits
+    uow: UnitOfWork,
+    arrays: ArrayCache,
+    rate_limits: RateLimits,
+    actor: Actor,
+    request: BacktestRequest,
+    limits: Limits,
 ) -> tuple[Row[Any], bool]:
     """Queue a backtest; return its row and whether an equal one had completed and is returned instead.
 
@@ -102,7 +112,7 @@ async def request_run(
     Conflict
         IDEMPOTENCY_MISMATCH.
     QuotaExceeded
-        If too many are active.
+        If too many are active, or were queued within the last hour.
     """
     problems = _check_request(request)
     key = request.idempotency_key
@@ -155,7 +165,7 @@ async def request_run(
         if done is not None:
             await _remember(uow, actor, request, done.id)
             return done, True
-    await _check_quota(uow, actor, limits)
+    await _check_quota(uow, rate_limits, actor, limits)
     backtest_id = uuid7()
     now = uow.clock.now()
     row = (
@@ -215,7 +225,7 @@ async def _lock_key(uow: UnitOfWork, actor: Actor, key: str) -> None:
     await uow.session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
-async def _check_quota(uow: UnitOfWork, actor: Actor, limits: Limits) -> None:
+async def _check_quota(uow: UnitOfWork, rate_limits: RateLimits, actor: Actor, limits: Limits) -> None:
     # Locks the user's row, so that requests at the same moment are counted one after the other.
     await uow.session.execute(
         select(UserRow.id).where(UserRow.id == actor.user_id).with_for_update(key_share=True)
@@ -226,6 +236,14 @@ async def _check_quota(uow: UnitOfWork, actor: Actor, limits: Limits) -> None:
             f"{active} of your backtests are queued or running, which is as many as may be.",
             retry_after_seconds=5,
         )
+    policy = Policy("backtests", limits.hourly, 3600)
+    try:
+        await rate_limits.count(Subject(policy, str(actor.user_id)))
+    except RateLimited as error:
+        raise QuotaExceeded(
+            f"You have queued {limits.hourly} backtests within the last hour, which is as many as may be.",
+            retry_after_seconds=error.retry_after_seconds,
+        ) from error
 
 
 async def cancel(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:

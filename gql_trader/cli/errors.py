@@ -36,6 +36,10 @@ def _explanation(error: Exception) -> str | None:
             for problem in error.errors()
         ]
         return "\n".join(["the settings are refused:", *lines])
+    if "gql_trader.infra.key_ring" in modules and isinstance(
+        error, modules["gql_trader.infra.key_ring"].KeyRingError
+    ):
+        return f"ENCRYPTION_KEYS: {error}"
     if "gql_trader.infra.embedded" in modules and isinstance(
         error, modules["gql_trader.infra.embedded"].EmbeddedServerError
     ):

@@ -16,8 +16,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
+keys = typer.Typer(help="Keys that encrypt secrets at rest.", no_args_is_help=True)
 schema = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 app.add_typer(users, name="users")
+app.add_typer(keys, name="keys")
 app.add_typer(schema, name="schema")
 app.add_typer(candles.app, name="candles")
 
@@ -133,6 +135,29 @@ def users_create(
     )
     with connected(load_settings(data_dir=data_dir)) as settings:
         create(settings, username, email, password, role)
+
+
+@keys.command("new")
+def keys_new() -> None:
+    """Print a new entry for ENCRYPTION_KEYS; append it to those that are there, separated by a comma."""
+    from gql_trader.cli import keys
+    from gql_trader.cli.session import load_settings
+
+    keys.new(load_settings())
+
+
+@keys.command("rotate")
+def keys_rotate(data_dir: DataDir = None) -> None:
+    """Encrypt every secret anew with the newest key; a generated key ring gets a new key first.
+
+    Where ENCRYPTION_KEYS is set: append what `gql-trader keys new` prints, restart the API and the workers,
+    then run this. Safe to interrupt and to run again.
+    """
+    from gql_trader.cli import keys
+    from gql_trader.cli.session import connected, load_settings
+
+    with connected(load_settings(data_dir=data_dir)) as settings:
+        raise typer.Exit(keys.rotate(settings))
 
 
 @schema.command("export")

@@ -49,6 +49,8 @@ def run(
         lifespan="on",
         log_config=None,
         access_log=False,
+        # The client's address is ours to find (TRUSTED_PROXIES): uvicorn would believe any local peer.
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         timeout_keep_alive=75,

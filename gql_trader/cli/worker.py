@@ -54,9 +54,9 @@ def numba_cache(settings: Settings) -> Path:
 
 def _queues(settings: Settings) -> list[QueueSpec]:
     # numba must know its cache's directory before these import the engine.
-    from workers import backtests, maintenance
+    from workers import backtests, maintenance, notifications
 
-    return [backtests.queue(settings), maintenance.queue(settings)]
+    return [module.queue(settings) for module in (backtests, maintenance, notifications)]
 
 
 async def _work(settings: Settings, specs: Sequence[QueueSpec]) -> None:

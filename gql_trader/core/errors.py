@@ -96,6 +96,23 @@ class QuotaExceeded(DomainError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class RateLimited(Exception):
+    """Somebody tries too often; says nothing about whether what was tried would have succeeded.
+
+    Parameters
+    ----------
+    limit
+        Name of the limit, for the log.
+    retry_after_seconds
+        When trying again may succeed, at least 1.
+    """
+
+    def __init__(self, limit: str, retry_after_seconds: int) -> None:
+        super().__init__(f"Too many attempts; try again in {retry_after_seconds} seconds.")
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+
+
 class DomainErrors(Exception):
     """Several refusals of one request, reported together so that a form can show them all at once."""
 

@@ -6,6 +6,7 @@ from typing import NewType
 from uuid import UUID
 
 UserId = NewType("UserId", UUID)
+SessionId = NewType("SessionId", UUID)
 AssetId = NewType("AssetId", UUID)
 MarketId = NewType("MarketId", UUID)
 SeriesId = NewType("SeriesId", UUID)

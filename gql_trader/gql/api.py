@@ -11,10 +11,14 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, Oper
 from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
+from gql_trader.core.errors import RateLimited
 from gql_trader.gql.context import Context
+from gql_trader.gql.cost import operation_cost
 from gql_trader.gql.documents import Document, DocumentError, Documents
+from gql_trader.gql.errors import ApiError
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.masking import internal_error, present_errors, refusal
+from gql_trader.gql.scalars import format_datetime
 from gql_trader.gql.schema_builder import core_schema
 
 
@@ -63,6 +67,17 @@ class Operation:
     document: Document
     node: OperationDefinitionNode
     request: Request
+    cost: int = 1
+
+    @property
+    def name(self) -> str | None:
+        """Its name in the document."""
+        return self.node.name.value if self.node.name else None
+
+    @property
+    def wants_cost(self) -> bool:
+        """Whether the client asked to be told the cost: ``"extensions": {"cost": true}``."""
+        return bool((self.request.extensions or {}).get("cost"))
 
     @property
     def is_query(self) -> bool:
@@ -85,6 +100,8 @@ class Response:
         The result; None if a non-null root field failed, or if nothing was executed.
     errors
         As the client sees them.
+    extensions
+        Beside the result; None: nothing.
     executed
         Whether execution began; if not, the response has no ``data`` entry.
     """
@@ -92,12 +109,16 @@ class Response:
     data: dict[str, Any] | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
     executed: bool = True
+    extensions: dict[str, Any] | None = None
 
     def payload(self) -> dict[str, Any]:
         """Return the response map of the GraphQL specification."""
-        if not self.executed:
-            return {"errors": self.errors}
-        return {"data": self.data, "errors": self.errors} if self.errors else {"data": self.data}
+        shown: dict[str, Any] = {"data": self.data} if self.executed else {}
+        if self.errors:
+            shown["errors"] = self.errors
+        if self.extensions:
+            shown["extensions"] = self.extensions
+        return shown
 
 
 class GraphQLApi:
@@ -109,6 +130,8 @@ class GraphQLApi:
         See `Documents`.
     timeout
         Seconds that a query or mutation may take.
+    max_cost
+        Points that one operation may cost; see `operation_cost`.
     """
 
     def __init__(
@@ -119,11 +142,13 @@ class GraphQLApi:
         introspection: bool = True,
         suggestions: bool = True,
         timeout: float = 30.0,
+        max_cost: int = 20_000,
     ) -> None:
         self._schema = core_schema(schema)
         self._executor_class: type[Executor[Any]] = schema.execution_context_class
         self._suggestions = suggestions
         self._timeout = timeout
+        self._max_cost = max_cost
         self.documents = Documents(
             self._schema, limits or Limits(), introspection=introspection, suggestions=suggestions
         )
@@ -132,14 +157,37 @@ class GraphQLApi:
         """Return the operation that a request names, or the response that refuses it."""
         try:
             document = self.documents.get(request.query)
-            return Operation(document, document.operation(request.operation_name), request)
+            node = document.operation(request.operation_name)
+            cost = self._cost(document, node, request.variables or {})
+            if cost > self._max_cost:
+                message = (
+                    f"This may return too much: it costs {cost} points, and {self._max_cost} are allowed."
+                )
+                too_dear = ApiError(
+                    message, "COST_LIMIT_EXCEEDED", cost={"requested": cost, "maximum": self._max_cost}
+                )
+                raise DocumentError([too_dear], "COST_LIMIT_EXCEEDED")
+            return Operation(document, node, request, cost)
         except DocumentError as refused:
             return Response(
                 errors=[refusal(error, refused.code, request_id) for error in refused.errors], executed=False
             )
 
+    def _cost(self, document: Document, node: OperationDefinitionNode, variables: dict[str, Any]) -> int:
+        name = node.name.value if node.name else None
+        known = document.fixed_costs.get(name)
+        if known is not None:
+            return known
+        cost = operation_cost(self._schema, document.fragments, node, variables)
+        if cost.fixed:
+            document.fixed_costs[name] = cost.points
+        return cost.points
+
     async def execute(self, operation: Operation, context: Context) -> Response:
         """Execute a query or a mutation."""
+        refused = await self._pay(operation, context)
+        if refused is not None:
+            return refused
         executor = self._executor(operation, context)
         if isinstance(executor, Response):
             return executor
@@ -152,14 +200,18 @@ class GraphQLApi:
             message = f"The request took longer than {self._timeout:g} seconds and was stopped."
             timed_out = GraphQLError(message, extensions={"code": "TIMEOUT"})
             return Response(errors=[refusal(timed_out, "TIMEOUT", context.request_id)])
-        return self._response(result, context)
+        return self._response(result, operation, context)
 
     async def subscribe(self, operation: Operation, context: Context) -> AsyncGenerator[Response, None]:
         """Execute a subscription: yield a response for each event.
 
         The first response has ``executed`` False, and is the only one, if the subscription was refused.
-        Closing the generator closes the event source.
+        Closing the generator closes the event source. The subscription is paid once, as it begins.
         """
+        refused = await self._pay(operation, context)
+        if refused is not None:
+            yield refused
+            return
         executor = self._executor(operation, context)
         if isinstance(executor, Response):
             yield executor
@@ -184,7 +236,7 @@ class GraphQLApi:
                     return
                 context.forget_loaded()
                 result = await _completed(executor.build_per_event_executor(event).execute_operation(False))
-                yield self._response(result, context)
+                yield self._response(result, operation, context)
         finally:
             close = getattr(events, "aclose", None)
             if close is not None:
@@ -199,14 +251,22 @@ class GraphQLApi:
             async for response in responses:
                 yield response
 
+    async def _pay(self, operation: Operation, context: Context) -> Response | None:
+        context.cost = operation.cost
+        try:
+            await context.services.budget.spend(context.payer, operation.cost)
+        except RateLimited as error:
+            failure = located_error(error, None, None)
+            return Response(errors=present_errors([failure], context.request_id), executed=False)
+        return None
+
     def _executor(self, operation: Operation, context: Context) -> "Executor[Any] | Response":
-        name = operation.node.name.value if operation.node.name else None
         executor = self._executor_class.build(
             self._schema,
             operation.document.ast,
             context_value=context,
             raw_variable_values=operation.request.variables,
-            operation_name=name,
+            operation_name=operation.name,
             is_awaitable=_is_awaitable,
             hide_suggestions=not self._suggestions,
         )
@@ -217,8 +277,20 @@ class GraphQLApi:
             )
         return executor
 
-    def _response(self, result: ExecutionResult, context: Context) -> Response:
-        return Response(result.data, present_errors(result.errors or (), context.request_id))
+    def _response(self, result: ExecutionResult, operation: Operation, context: Context) -> Response:
+        response = Response(result.data, present_errors(result.errors or (), context.request_id))
+        if operation.wants_cost:
+            budget = context.services.budget.status(context.payer)
+            response.extensions = {
+                "cost": {
+                    "requested": operation.cost,
+                    "maximum": self._max_cost,
+                    "limit": budget.limit,
+                    "remaining": budget.remaining,
+                    "resetAt": format_datetime(budget.reset_at),
+                }
+            }
+        return response
 
 
 def _is_awaitable(value: Any) -> TypeGuard[Awaitable[Any]]:

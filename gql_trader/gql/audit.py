@@ -14,7 +14,7 @@ from graphql import (
 )
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from gql_trader.gql.permissions import ACCESS_KEY
+from gql_trader.gql.permissions import ACCESS_KEY, SCOPE_KEY
 from gql_trader.gql.schema_builder import core_schema
 
 _ROOTS = ("Query", "Mutation", "Subscription")
@@ -66,7 +66,7 @@ def _access(schema: strawberry.Schema) -> Iterator[str]:
         if kind.name in _ROOTS:
             for name, field in kind.fields.items():
                 declared = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].metadata
-                if ACCESS_KEY not in declared:
+                if ACCESS_KEY not in declared or SCOPE_KEY not in declared:
                     yield f"{kind.name}.{name}: no access declared"
         else:
             origin = kind.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].origin

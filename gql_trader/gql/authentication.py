@@ -1,6 +1,6 @@
 """What the transports need to know about the credentials of a request."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,9 @@ class Credentials(Protocol):
         Why credentials that were sent were refused; None if none were sent or they are good.
     expires_at
         When the credentials end; None if they do not.
+    grant
+        What can be looked up, for many sockets at once, to see whether the credentials have ended before;
+        None if only judging them anew can tell.
     """
 
     @property
@@ -27,6 +30,8 @@ class Credentials(Protocol):
     def problem(self) -> str | None: ...
     @property
     def expires_at(self) -> datetime | None: ...
+    @property
+    def grant(self) -> Hashable | None: ...
 
 
 Authenticate = Callable[[Services, str | None], Awaitable[Credentials]]

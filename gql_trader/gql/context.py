@@ -9,12 +9,17 @@ import strawberry
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
+from gql_trader.gql.client import Client
 from gql_trader.gql.errors import unauthenticated
 from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.jwks import IdentityTokens
+from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -40,6 +45,14 @@ class Services(Protocol):
     def passwords(self) -> PasswordHasher: ...
     @property
     def tokens(self) -> AccessTokens: ...
+    @property
+    def keys(self) -> KeyRing: ...
+    @property
+    def rate_limits(self) -> RateLimits: ...
+    @property
+    def budget(self) -> CostBudget: ...
+    @property
+    def identity(self) -> IdentityTokens | None: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 
@@ -53,12 +66,18 @@ class Context:
         The signed-in user, or None.
     authentication_problem
         Why credentials that were sent were not accepted; shown when a field needs a user.
+    client
+        Who is at the other end of the connection.
+    cost
+        Points that the operation costs.
     """
 
     services: Services
     request_id: str
     actor: Actor | None = None
     authentication_problem: str | None = None
+    client: Client = field(default_factory=Client)
+    cost: int = 0
     _loaders: dict[Callable[..., Any], Any] = field(default_factory=dict)
 
     @property
@@ -73,6 +92,11 @@ class Context:
         if self.actor is None:
             raise unauthenticated(self.authentication_problem)
         return self.actor
+
+    @property
+    def payer(self) -> str:
+        """Whose budget the operation is paid from: the user's, or that of the client's network."""
+        return str(self.actor.user_id) if self.actor else f"anonymous:{self.client.network}"
 
     def uow(self) -> UnitOfWork:
         """Return a new unit of work; sibling resolvers run concurrently and never share one."""

@@ -1,12 +1,13 @@
 """Documents parsed, bounded and validated once, then kept."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
@@ -43,6 +44,9 @@ class Document:
 
     ast: DocumentNode
     operations: tuple[OperationDefinitionNode, ...]
+    fragments: Mapping[str, FragmentDefinitionNode]
+    fixed_costs: dict[str | None, int] = field(default_factory=dict, compare=False)
+    """Costs, by name, of the operations that do not depend on variables, once they are known."""
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """Return the operation of this name, or the only one.
@@ -146,4 +150,7 @@ class Documents:
         if errors:
             raise DocumentError(errors, "GRAPHQL_VALIDATION_FAILED")
         operations = tuple(node for node in ast.definitions if isinstance(node, OperationDefinitionNode))
-        return Document(ast, operations)
+        fragments = {
+            node.name.value: node for node in ast.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        return Document(ast, operations, fragments)

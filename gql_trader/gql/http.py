@@ -9,8 +9,10 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gql_trader.core.ids import uuid7
+from gql_trader.gql.access_log import access_record
 from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
 from gql_trader.gql.authentication import Authenticate, Credentials
+from gql_trader.gql.client import client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.event_stream import EventStream
 from gql_trader.gql.http_request import HttpRefusal, posted_request, requested_in_url
@@ -105,9 +107,12 @@ class HttpEndpoint:
         if media_type is None and EVENT_STREAM not in accepted:
             raise HttpRefusal(406, "NOT_ACCEPTABLE", f"Accept must admit {GRAPHQL_RESPONSE} or {JSON}.")
         operation = self._api.prepare(request, request_id)
+        record = access_record(scope)
         if isinstance(operation, Response):
+            record.of_errors(operation.errors)
             # What accepts nothing but a stream has no older clients to be polite to.
             return _graphql(operation, media_type or GRAPHQL_RESPONSE)
+        record.of_operation(operation)
         if method == "GET" and not (operation.is_query or operation.is_subscription):
             raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Mutations need POST.", {"allow": "POST"})
         if operation.is_subscription and EVENT_STREAM not in accepted:
@@ -119,11 +124,14 @@ class HttpEndpoint:
             )
         services = self._services()
         credentials = await self._authenticate(services, headers.get("authorization"))
-        context = Context(services, request_id, credentials.actor, credentials.problem)
+        record.of_actor(credentials.actor)
+        context = Context(services, request_id, credentials.actor, credentials.problem, client_of(scope))
         # A client may list the event stream among other types; only a subscription needs it then.
         if operation.is_subscription or media_type is None:
             return self._stream(operation, context, credentials)
-        return _graphql(await self._api.execute(operation, context), media_type)
+        response = await self._api.execute(operation, context)
+        record.of_errors(response.errors)
+        return _graphql(response, media_type)
 
     async def _request(self, method: str, scope: Scope, headers: Headers, receive: Receive) -> Request:
         match method:

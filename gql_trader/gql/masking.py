@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from graphql import FieldNode, GraphQLError
 
-from gql_trader.core.errors import DomainError, DomainErrors
+from gql_trader.core.errors import DomainError, DomainErrors, RateLimited
 from gql_trader.gql.errors import ApiError, bad_user_input
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +40,10 @@ def _present(error: GraphQLError, request_id: str) -> list[dict[str, Any]]:
         return [_refused(error, each, request_id) for each in cause.errors]
     if isinstance(cause, DomainError):
         return [_refused(error, cause, request_id)]
+    if isinstance(cause, RateLimited):
+        _log.warning("rate_limited", limit=cause.limit, retry_after_seconds=cause.retry_after_seconds)
+        extensions = {"code": "RATE_LIMITED", "retryAfterSeconds": cause.retry_after_seconds}
+        return [_format(error, str(cause), extensions, request_id)]
     if isinstance(cause, ApiError):
         return [_format(error, cause.message, cause.extensions or {}, request_id)]
     # graphql-core points at the part of the document that it cannot coerce to an argument; errors about

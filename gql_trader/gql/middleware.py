@@ -14,8 +14,13 @@ _SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 ]
+
+# For every answer that is no page of ours: if a browser shows it all the same, it does nothing.
+_POLICY = (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+_TWO_YEARS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
 
 class RequestIdMiddleware:
@@ -52,17 +57,26 @@ def _sent_id(scope: Scope) -> str | None:
 
 
 class SecurityHeadersMiddleware:
-    """Add the headers that keep a browser from guessing types, framing the page or leaking addresses."""
+    """Add the headers that keep a browser from guessing types, framing the page or leaking addresses.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Parameters
+    ----------
+    transport_security
+        Tell browsers to come back by HTTPS only; for servers that are reached by HTTPS.
+    """
+
+    def __init__(self, app: ASGIApp, *, transport_security: bool = False) -> None:
         self._app = app
+        self._always = [*_SECURITY_HEADERS, *([_TWO_YEARS] if transport_security else [])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_SECURITY_HEADERS]
+                given = list(message.get("headers", ()))
+                own_policy = any(name.lower() == _POLICY[0] for name, _ in given)
+                message["headers"] = [*given, *self._always, *([] if own_policy else [_POLICY])]
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

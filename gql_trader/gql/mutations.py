@@ -7,9 +7,10 @@ import strawberry
 from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension
 from strawberry.types import Info
 
-from gql_trader.core.actor import Role
+from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.errors import DomainError, DomainErrors
 from gql_trader.gql.errors import user_errors
+from gql_trader.gql.limiting import Limited
 from gql_trader.gql.permissions import Access
 
 
@@ -35,7 +36,28 @@ class Refusals(FieldExtension):
             return self.payload(errors=user_errors(error))
 
 
-def mutation(payload: type[Any], role: Role | None, description: str) -> Any:
-    """Declare a mutation: what it returns, who may call it (None: anybody) and what it does."""
-    extensions: Sequence[FieldExtension] = [Access(role), Refusals(payload)]
+def mutation(
+    payload: type[Any],
+    role: Role | None,
+    description: str,
+    scope: TokenScope | None = None,
+    limited: Limited | None = None,
+) -> Any:
+    """Declare a mutation: what it returns, who may call it and what it does.
+
+    Parameters
+    ----------
+    role
+        The least role needed; None: anybody.
+    scope
+        What an API token needs. None, where a role is needed: no API token will do.
+    limited
+        How often it may be tried.
+    """
+    # The last one is the outermost: who may not call is refused first, and counts as no attempt.
+    extensions: Sequence[FieldExtension] = [
+        Refusals(payload),
+        *([limited] if limited else []),
+        Access(role, scope),
+    ]
     return strawberry.mutation(description=description, extensions=list(extensions))

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
+from gql_trader.gql.cost import costs
 from gql_trader.gql.permissions import visible
 from gql_trader.infra.keyset import Slice
 
@@ -74,7 +75,8 @@ class Connection(Generic[T]):
         )
 
     @strawberry.field(
-        description="How many items the whole list has under these filters; counted only when asked for."
+        description="How many items the whole list has under these filters; counted only when asked for.",
+        metadata=costs(5),
     )
     async def total_count(self) -> int | None:
         return await self.count()

@@ -1,7 +1,7 @@
 """GraphQL over WebSocket: graphql-transport-ws, one connection at a time."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +13,13 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gql_trader.core.ids import uuid7
+from gql_trader.gql.access_log import AccessRecord
 from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
 from gql_trader.gql.authentication import Authenticate
+from gql_trader.gql.client import Client, client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.masking import internal_error
+from gql_trader.gql.revocation import EndedGrants, RevocationWatch
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.gql.websocket_messages import (
     SUBPROTOCOL,
@@ -51,6 +54,8 @@ class SocketOptions:
         for as long again is dropped.
     send_seconds
         How long one message may wait for a client that does not read.
+    revocation_seconds
+        How often to look whether the credentials are still good.
     maximum_operations
         Operations at a time.
     maximum_message
@@ -60,6 +65,7 @@ class SocketOptions:
     init_seconds: float = 10.0
     ping_seconds: float = 20.0
     send_seconds: float = 10.0
+    revocation_seconds: float = 2.0
     maximum_operations: int = 100
     maximum_message: int = 1_048_576
 
@@ -74,6 +80,8 @@ class WebSocketEndpoint:
     allowed_origins
         Web origins whose pages may connect; the server's own always may, and so may whatever sends no
         Origin, since that is no browser.
+    ended_grants
+        Which grants are not good any more; None if credentials have none.
     """
 
     def __init__(
@@ -83,12 +91,16 @@ class WebSocketEndpoint:
         authenticate: Authenticate,
         allowed_origins: Collection[str] = (),
         options: SocketOptions | None = None,
+        ended_grants: EndedGrants | None = None,
     ) -> None:
         self._api = api
         self._services = services
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)
         self._options = options or SocketOptions()
+        self._revocations = RevocationWatch(
+            services, ended_grants or _none_ended, self._options.revocation_seconds
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side closes it."""
@@ -108,8 +120,10 @@ class WebSocketEndpoint:
             self._services(),
             self._authenticate,
             self._options,
+            self._revocations,
             receive,
             send,
+            client_of(scope),
             headers.get("authorization"),
             (scope.get("extensions") or {}).get(ABORT_EXTENSION, {}).get("abort"),
         )
@@ -131,8 +145,10 @@ class _Connection:
         services: Services,
         authenticate: Authenticate,
         options: SocketOptions,
+        revocations: RevocationWatch,
         receive: Receive,
         send: Send,
+        client: Client,
         authorization: str | None,
         abort: Callable[[], None] | None,
     ) -> None:
@@ -140,8 +156,10 @@ class _Connection:
         self._services = services
         self._authenticate = authenticate
         self._options = options
+        self._revocations = revocations
         self._receive = receive
         self._transmit = send
+        self._client = client
         self._abort = abort
         # Clients that can set headers may authenticate by the handshake's instead of the payload.
         self._authorization = authorization
@@ -152,6 +170,7 @@ class _Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[ProtocolError | None] = asyncio.get_running_loop().create_future()
         self._expiry: asyncio.TimerHandle | None = None
+        self.grant: Hashable | None = None
 
     async def serve(self) -> None:
         """Serve until the client leaves or the socket has to be closed; leave nothing running."""
@@ -160,6 +179,7 @@ class _Connection:
         try:
             reason = await self._ended
         finally:
+            self._revocations.remove(self)
             if self._expiry is not None:
                 self._expiry.cancel()
             for task in self._tasks:
@@ -233,12 +253,24 @@ class _Connection:
         if credentials.problem is not None:
             raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
         self._initialised.set()
+        if credentials.actor is not None:
+            self.grant = credentials.grant
+            self._revocations.add(self)
         expires_at = credentials.expires_at
         if expires_at is not None:
             self._close_at(expires_at)
         await self._send(
             "connection_ack", payload={"expiresAt": format_datetime(expires_at) if expires_at else None}
         )
+
+    def refuse(self) -> None:
+        """Close the socket: its credentials are not good any more."""
+        self._end(ProtocolError(CloseCode.FORBIDDEN, "The credentials were revoked; log in again."))
+
+    async def judge_again(self) -> None:
+        """Judge the credentials anew, and close the socket if they are not good any more."""
+        if (await self._authenticate(self._services, self._authorization)).problem is not None:
+            self.refuse()
 
     def _close_at(self, moment: datetime) -> None:
         seconds = (moment - self._services.clock.now()).total_seconds()
@@ -265,16 +297,26 @@ class _Connection:
         request_id = str(uuid7())
         structlog.contextvars.bind_contextvars(request_id=request_id)
         refused: list[dict[str, Any]] | None
+        record = AccessRecord()
+        status = "stopped"
         try:
             operation = self._api.prepare(request, request_id)
             if isinstance(operation, Response):
                 refused = operation.errors
+                record.of_errors(refused)
             else:
-                refused = await self._respond(identifier, operation, request_id)
+                record.of_operation(operation)
+                refused = await self._respond(identifier, operation, request_id, record)
+            status = "complete" if refused is None else "error"
         except ProtocolError:
+            status = "closed"
             raise
         except Exception as error:
             refused = [internal_error(error, request_id)]
+            status = "error"
+            record.of_errors(refused)
+        finally:
+            record.write("operation", status)
         # The id is free before the client learns that the operation is over, so that it may use it again.
         if self._operations.pop(identifier, None) is not None:
             if refused is None:
@@ -283,16 +325,18 @@ class _Connection:
                 await self._send("error", identifier, refused)
 
     async def _respond(
-        self, identifier: str, operation: Operation, request_id: str
+        self, identifier: str, operation: Operation, request_id: str, record: AccessRecord
     ) -> list[dict[str, Any]] | None:
         """Send each result; return the errors if the operation was refused before it began."""
         # Asked anew for each operation: the user may have been disabled since the socket was opened.
         credentials = await self._authenticate(self._services, self._authorization)
         if credentials.problem is not None:
             raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
-        context = Context(self._services, request_id, credentials.actor)
+        record.of_actor(credentials.actor)
+        context = Context(self._services, request_id, credentials.actor, client=self._client)
         async with aclosing(self._api.respond(operation, context)) as responses:
             async for response in responses:
+                record.of_errors(response.errors)
                 if not response.executed:
                     return response.errors
                 await self._send("next", identifier, response.payload())
@@ -332,6 +376,10 @@ class _Connection:
             await asyncio.sleep(self._options.ping_seconds)
             if self._received == received:
                 raise ProtocolError(CloseCode.SHUTTING_DOWN, "No answer to ping")
+
+
+async def _none_ended(_services: Services, _grants: Collection[Hashable]) -> Collection[Hashable]:
+    return ()
 
 
 async def _close(send: Send, code: CloseCode, reason: str) -> None:

@@ -53,7 +53,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
-            # Errors are logged; what a statement was about, such as a password's hash, is not.
+            # Errors are logged with their statement; what people sent must not be.
             hide_parameters=True,
             json_serializer=json_codec.dumps_text,
             json_deserializer=json_codec.loads,

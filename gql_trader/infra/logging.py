@@ -55,7 +55,7 @@ def configure_logging(level: str = "INFO", *, json: bool | None = None, output: 
     root.handlers = [handler]
     root.setLevel(level)
     # They say every start of a job, every request, every part of Alembic: ours say more.
-    for name in ("arq", "uvicorn.access", "alembic.runtime.plugins"):
+    for name in ("arq", "uvicorn.access", "alembic.runtime.plugins", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[

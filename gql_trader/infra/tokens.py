@@ -1,5 +1,6 @@
-"""Signed access tokens (JWT, HS256) and the file that keeps a generated secret."""
+"""Signed access tokens (JWT, HS256), opaque tokens, and the file that keeps a generated secret."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from uuid import UUID
 import jwt
 
 from gql_trader.core.clock import Clock
-from gql_trader.core.ids import UserId
+from gql_trader.core.ids import SessionId, UserId
 
 _ALGORITHM = "HS256"
 _ISSUER = "gql_trader"
@@ -27,6 +28,7 @@ class AccessClaims:
     """What a valid access token says."""
 
     user_id: UserId
+    session_id: SessionId
     token_version: int
     expires_at: datetime
 
@@ -47,7 +49,7 @@ class AccessTokens:
         self._lifetime = timedelta(minutes=minutes)
         self._clock = clock
 
-    def issue(self, user_id: UserId, token_version: int) -> tuple[str, datetime]:
+    def issue(self, user_id: UserId, session_id: SessionId, token_version: int) -> tuple[str, datetime]:
         """Return a new token and the moment it expires."""
         now = self._clock.now().replace(microsecond=0)
         expires_at = now + self._lifetime
@@ -55,6 +57,7 @@ class AccessTokens:
             "iss": _ISSUER,
             "typ": "access",
             "sub": str(user_id),
+            "sid": str(session_id),
             "ver": token_version,
             "iat": now,
             "exp": expires_at,
@@ -82,13 +85,36 @@ class AccessTokens:
             if claims.get("typ") != "access":
                 raise InvalidAccessToken("not an access token")
             result = AccessClaims(
-                UserId(UUID(claims["sub"])), int(claims["ver"]), datetime.fromtimestamp(claims["exp"], UTC)
+                UserId(UUID(claims["sub"])),
+                SessionId(UUID(claims["sid"])),
+                int(claims["ver"]),
+                datetime.fromtimestamp(claims["exp"], UTC),
             )
-        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, OverflowError) as error:
+        except (
+            jwt.InvalidTokenError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise InvalidAccessToken(str(error)) from error
         if result.expires_at <= self._clock.now():
             raise InvalidAccessToken("expired")
         return result
+
+
+def new_opaque_token(prefix: str) -> str:
+    """Return a token of 256 random bits; the prefix tells people and secret scanners what it is."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def token_digest(token: str) -> bytes:
+    """Return what is stored of an opaque token: its SHA-256.
+
+    A token has too many bits to be guessed, so that a slow hash, as passwords need, would protect nothing.
+    """
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def load_or_create_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:

@@ -15,6 +15,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.context import Info
+from gql_trader.gql.cost import COLUMNS_COST, costs
 from gql_trader.gql.enums import register_enum
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
 from gql_trader.gql.permissions import requires, visible
@@ -169,7 +170,9 @@ class PriceSeries:
 
         return connection(Connection[Candle], page, Candle.from_record, count)
 
-    @strawberry.field(description="The candles as columns of numbers, oldest first.")
+    @strawberry.field(
+        description="The candles as columns of numbers, oldest first.", metadata=costs(COLUMNS_COST)
+    )
     async def columns(
         self,
         info: Info,

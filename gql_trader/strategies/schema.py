@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from gql_trader.core.actor import Role
+from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.ids import StrategyId
 from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
@@ -158,7 +158,7 @@ class StrategyQuery:
 class StrategyMutation:
     """Mutations of the strategy domain."""
 
-    @mutation(CreateStrategyPayload, Role.TRADER, "Make a strategy of your own.")
+    @mutation(CreateStrategyPayload, Role.TRADER, "Make a strategy of your own.", TokenScope.BACKTEST)
     async def create_strategy(
         self,
         info: Info,
@@ -172,6 +172,7 @@ class StrategyMutation:
         UpdateStrategyPayload,
         Role.TRADER,
         "Change a strategy of your own. The change is a new version; backtests keep the one that they ran.",
+        TokenScope.BACKTEST,
     )
     async def update_strategy(
         self,
@@ -186,6 +187,7 @@ class StrategyMutation:
         DeleteStrategyPayload,
         Role.TRADER,
         "Delete a strategy of your own. Backtests that ran it keep their version of it.",
+        TokenScope.BACKTEST,
     )
     async def delete_strategy(
         self,

@@ -20,8 +20,10 @@ async def _sign_up(runtime: Runtime, spec: SignupSpec, *, approved: bool = True)
 
 async def _log_in(runtime: Runtime, login: str, password: str = ALICE.password) -> str:
     async with runtime.unit_of_work() as uow:
-        _, token, _ = await service.log_in(uow, runtime.passwords, runtime.tokens, login, password)
-    return token
+        signed_in = await service.log_in(
+            uow, runtime.passwords, runtime.tokens, runtime.keys, login, password
+        )
+    return signed_in.access_token
 
 
 async def _emails(runtime: Runtime, login: str) -> str | None:

@@ -13,7 +13,7 @@ from gql_trader.app import create_app
 from gql_trader.backtests.jobs import run_backtest
 from gql_trader.config import Settings
 from gql_trader.gql.relay import encode_id, parse_id
-from tests.factories.actors import make_actor
+from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import Desk
 from tests.factories.statements import counted_statements
 from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, graphql_client
@@ -78,7 +78,7 @@ class Api:
 async def api(desk: Desk, settings: Settings) -> AsyncIterator[Api]:
     """The application over the desk's runtime."""
     app = create_app(settings, desk.runtime)
-    token, _ = desk.runtime.tokens.issue(desk.trader.user_id, 1)
+    token = await make_access_token(desk.runtime, desk.trader)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(graphql_client(app))
         yield Api(desk, app, client.signed_in(token), token)
@@ -201,7 +201,7 @@ async def test_explicit_nulls_mean_the_defaults(api: Api) -> None:
 async def test_another_user_and_nobody_see_nothing(api: Api, desk: Desk) -> None:
     identifier = await api.complete()
     stranger = await make_actor(desk.runtime, "stranger")
-    token, _ = desk.runtime.tokens.issue(stranger.user_id, 1)
+    token = await make_access_token(desk.runtime, stranger)
     query = "query($id: ID!) { backtest(id: $id) { id } node(id: $id) { id } backtests { totalCount } }"
     other = await api.client.signed_in(token).execute(query, {"id": identifier})
     assert other.data == {"backtest": None, "node": None, "backtests": {"totalCount": 0}}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -173,7 +173,8 @@ async def test_the_quota_counts_requests_of_the_same_moment(desk: Desk) -> None:
     async def submit(number: int) -> None:
         async with desk.runtime.unit_of_work() as uow:
             request = desk.request(parameters={"fast": 3 + number})
-            await service.request_run(uow, desk.runtime.arrays, desk.trader, request, limits)
+            runtime = desk.runtime
+            await service.request_run(uow, runtime.arrays, runtime.rate_limits, desk.trader, request, limits)
 
     outcomes = await asyncio.gather(*map(submit, range(8)), return_exceptions=True)
     refusals = [each for each in outcomes if isinstance(each, QuotaExceeded)]
@@ -182,11 +183,38 @@ async def test_the_quota_counts_requests_of_the_same_moment(desk: Desk) -> None:
     assert {each.retry_after_seconds for each in refusals} == {5}
 
 
+async def test_only_so_many_may_be_queued_in_an_hour(desk: Desk) -> None:
+    limits = replace(LIMITS, hourly=2)
+
+    async def submit(fast: int) -> UUID:
+        async with desk.runtime.unit_of_work() as uow:
+            runtime, request = desk.runtime, desk.request(parameters={"fast": fast})
+            row, _ = await service.request_run(
+                uow, runtime.arrays, runtime.rate_limits, desk.trader, request, limits
+            )
+            return row.id  # type: ignore[no-any-return]
+
+    first = await submit(3)
+    await submit(4)
+    # Deleting one does not make room.
+    async with desk.runtime.unit_of_work() as uow:
+        await service.cancel(uow, desk.trader, first)
+        await service.delete_backtest(uow, desk.trader, first)
+    with pytest.raises(QuotaExceeded, match="2 backtests within the last hour") as refusal:
+        await submit(5)
+    assert 3590 <= (refusal.value.retry_after_seconds or 0) <= 3600
+
+
 async def test_more_bars_than_allowed_are_refused(desk: Desk) -> None:
     with pytest.raises(DomainError, match="At most 1000 bars"):
         async with desk.runtime.unit_of_work() as uow:
             await service.request_run(
-                uow, desk.runtime.arrays, desk.trader, desk.request(), replace(LIMITS, bars=1000)
+                uow,
+                desk.runtime.arrays,
+                desk.runtime.rate_limits,
+                desk.trader,
+                desk.request(),
+                replace(LIMITS, bars=1000),
             )
 
 

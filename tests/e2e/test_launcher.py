@@ -197,7 +197,10 @@ def test_refused_settings_are_named_without_a_traceback(
     monkeypatch.setenv("ALLOWED_ORIGINS", "*")
     result = _command("up", data_dir=tmp_path)
     assert result.returncode == 1
-    assert "DATABASE_URL, REDIS_URL, JWT_SECRET must be set where ENV=production" in result.stderr
+    assert (
+        "DATABASE_URL, REDIS_URL, JWT_SECRET, ENCRYPTION_KEYS must be set where ENV=production"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 

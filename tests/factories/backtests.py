@@ -17,7 +17,7 @@ from gql_trader.strategies import service as strategies
 from tests.factories.actors import make_actor
 from tests.factories.candles import random_bars
 
-LIMITS = service.Limits(active=100, bars=10_000_000)
+LIMITS = service.Limits(active=100, bars=10_000_000, hourly=5000)
 BARS = 2_000
 
 
@@ -46,7 +46,12 @@ class Desk:
         """Request a backtest as the trader."""
         async with self.runtime.unit_of_work() as uow:
             return await service.request_run(
-                uow, self.runtime.arrays, self.trader, request or self.request(**changes), LIMITS
+                uow,
+                self.runtime.arrays,
+                self.runtime.rate_limits,
+                self.trader,
+                request or self.request(**changes),
+                LIMITS,
             )
 
     async def row(self, backtest_id: UUID) -> Row[tuple[object, ...]]:

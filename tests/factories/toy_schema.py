@@ -1,7 +1,7 @@
 """A small schema with one of everything that the GraphQL plumbing has to handle."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ from gql_trader.gql.permissions import public, requires, visible
 from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON, EpochSeries, FloatSeries
 from gql_trader.gql.schema_builder import build_schema
+from gql_trader.infra.cost_budget import CostBudget
 
 USER = UserId(UUID("01890000-0000-7000-8000-000000000001"))
 START = datetime(2026, 1, 31, 9, 30, 0, 123456, tzinfo=UTC)
@@ -119,6 +120,10 @@ class ToyLoaders:
         return [Maker(name=f"maker {key}", loaded=len(self._services.batches)) for key in keys]
 
 
+# A port on which nothing listens: the toy has no Redis.
+_NOWHERE = "redis://127.0.0.1:9/0"
+
+
 @dataclass
 class ToyServices:
     """What the toy's resolvers reach."""
@@ -129,6 +134,7 @@ class ToyServices:
     batches: list[list[int]] = field(default_factory=list)
     counter: int = 0
     open_streams: int = 0
+    budget: CostBudget = field(default_factory=lambda: CostBudget(_NOWHERE, SystemClock(), 10**9))
     events: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
 
     def unit_of_work(self) -> Any:
@@ -282,6 +288,7 @@ class ToyCredentials:
     actor: Actor | None = None
     problem: str | None = None
     expires_at: datetime | None = None
+    grant: Hashable | None = None
 
 
 async def authenticate(_services: Services, header: str | None) -> ToyCredentials:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from gql_trader.accounts import service as accounts
 from gql_trader.accounts.types import SignupSpec
 from gql_trader.app import create_app
-from gql_trader.config import Settings
+from gql_trader.config import Environment, Settings
 from gql_trader.core.actor import Role
 from gql_trader.runtime import Runtime, open_runtime
 from tests.graphql_client import GraphQLSocket, InProcessTransport, graphql_client
@@ -67,7 +67,61 @@ async def test_every_answer_has_the_security_headers(http: httpx.AsyncClient) ->
         headers = (await http.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["content-security-policy"] == (
+            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        )
+        assert "strict-transport-security" not in headers
         assert len(headers["x-request-id"]) == 36
+
+
+async def test_pages_have_a_policy_of_their_own_that_runs_no_foreign_or_inline_script(
+    http: httpx.AsyncClient,
+) -> None:
+    page = await http.get("/graphql", headers={"accept": "text/html"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    [policy] = page.headers.get_list("content-security-policy")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == "'self'"
+    assert rules["connect-src"] == "'self'"
+    assert rules["frame-ancestors"] == "'none'"
+    assert rules["base-uri"] == "'none'"
+    script = await http.get("/static/explorer.js")
+    assert script.status_code == 200
+    assert script.headers["x-content-type-options"] == "nosniff"
+    assert script.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_outside_local_browsers_come_back_by_https_only(settings: Settings, runtime: Runtime) -> None:
+    staging = settings.model_copy(update={"env": Environment.STAGING})
+    async with graphql_client(create_app(staging, runtime)) as client:
+        answer = await client.http.get("/healthz")
+        assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+
+
+@pytest.mark.usefixtures("user")
+async def test_what_a_browser_sends_by_itself_signs_nobody_in(http: httpx.AsyncClient) -> None:
+    body = {"query": LOGIN, "variables": CREDENTIALS}
+    token = (await http.post("/graphql", json=body)).json()["data"]["login"]["accessToken"]
+    for name in ("authorization", "access_token", "token", "session"):
+        answer = await http.post("/graphql", json={"query": ME}, headers={"cookie": f"{name}={token}"})
+        assert answer.json() == {"data": {"me": None}}
+        assert "set-cookie" not in answer.headers
+    # Pages of other origins can send these without asking; none of them is read as a request.
+    for content_type in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ):
+        simple = await http.post(
+            "/graphql",
+            content=b'{"query": "{ me { username } }"}',
+            headers={"content-type": content_type, "origin": "https://evil.example"},
+        )
+        assert simple.status_code == 415
+        assert "access-control-allow-origin" not in simple.headers
 
 
 async def test_allowed_origins_may_send_requests_and_others_may_not(http: httpx.AsyncClient) -> None:

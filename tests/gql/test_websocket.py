@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from gql_trader.core.actor import Actor, Role
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.websocket import ABORT_EXTENSION, SocketOptions, WebSocketEndpoint
-from tests.factories.toy_schema import USER, ToyServices, authenticate, make_row, toy_schema
+from tests.factories.toy_schema import USER, ToyCredentials, ToyServices, authenticate, make_row, toy_schema
 from tests.graphql_client import GraphQLSocket, InProcessTransport, SocketClosedError, until
 
 SCHEMA = toy_schema()
@@ -361,3 +363,77 @@ async def test_a_client_that_does_not_read_is_dropped(services: ToyServices) -> 
             await dropped.wait()
         await until(lambda: raw.finished)
     assert services.open_streams == 0
+
+
+# ---- credentials that end before their time ----
+
+
+class Keys:
+    """Who may enter: each key is a header that is good until it is taken away."""
+
+    def __init__(self, *, looked_up: bool) -> None:
+        self.good = {"Bearer one", "Bearer two"}
+        self.looked_up = looked_up
+        self.lookups: list[set[Any]] = []
+
+    async def authenticate(self, _services: Any, header: str | None) -> ToyCredentials:
+        if header is None:
+            return ToyCredentials()
+        if header not in self.good:
+            return ToyCredentials(problem="Not good.")
+        return ToyCredentials(Actor(USER, Role.VIEWER), grant=header if self.looked_up else None)
+
+    async def ended(self, _services: Any, grants: Collection[Any]) -> set[Any]:
+        self.lookups.append(set(grants))
+        return set(grants) - self.good
+
+    def application(self, services: ToyServices) -> WebSocketEndpoint:
+        return WebSocketEndpoint(
+            GraphQLApi(toy_schema()),
+            lambda: services,  # type: ignore[arg-type, return-value]
+            self.authenticate,
+            options=SocketOptions(revocation_seconds=0.02),
+            ended_grants=self.ended,
+        )
+
+
+@pytest.mark.parametrize("looked_up", [True, False])
+async def test_a_revocation_closes_the_sockets_it_concerns_with_4403(
+    services: ToyServices, looked_up: bool
+) -> None:
+    keys = Keys(looked_up=looked_up)
+    app = keys.application(services)
+    opened = [
+        GraphQLSocket(InProcessTransport(app), payload)
+        for payload in ({"authorization": "Bearer one"}, {"authorization": "Bearer two"}, None)
+    ]
+    one, two, anonymous = opened
+    async with one, two, anonymous:
+        await one.start("subscription { rowEvents { number } }")
+        await until(lambda: services.open_streams == 1)
+        keys.good.remove("Bearer one")
+        error = await one.closed()
+        assert (error.code, error.reason) == (4403, "The credentials were revoked; log in again.")
+        assert services.open_streams == 0
+        for other in (two, anonymous):
+            assert await other.execute("{ hello }") == {"data": {"hello": "hello world"}}
+    # One look-up for all sockets, and none for those that have nothing to look up.
+    assert all(lookup <= {"Bearer one", "Bearer two"} for lookup in keys.lookups)
+    assert bool(keys.lookups) is looked_up
+
+
+async def test_a_failing_look_up_is_repeated(services: ToyServices) -> None:
+    keys = Keys(looked_up=True)
+    ended, failures = keys.ended, iter([OSError("the database is away")])
+
+    async def fail_once(services_: Any, grants: Collection[Any]) -> set[Any]:
+        for failure in failures:
+            raise failure
+        return await ended(services_, grants)
+
+    keys.ended = fail_once  # type: ignore[method-assign]
+    async with GraphQLSocket(
+        InProcessTransport(keys.application(services)), {"authorization": "Bearer one"}
+    ) as ws:
+        keys.good.clear()
+        assert (await ws.closed()).code == 4403

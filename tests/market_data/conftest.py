@@ -31,6 +31,7 @@ class Credentials:
     actor: Actor | None
     problem: str | None = None
     expires_at: datetime | None = None
+    grant: None = None
 
 
 async def authenticate(_services: Services, header: str | None) -> Credentials:

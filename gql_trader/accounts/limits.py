@@ -1,0 +1,45 @@
+"""How often credentials may be tried, and by whom that is counted.
+
+Addresses are those of `Client.network`. Numbers that users meet are in docs/security.md.
+"""
+
+from typing import Any
+
+from gql_trader.accounts import repository
+from gql_trader.gql.context import Context
+from gql_trader.gql.limiting import Limited, Rule, by_address, by_viewer
+from gql_trader.infra.rate_limits import Policy
+
+_QUARTER = 15 * 60
+_HOUR = 60 * 60
+
+
+async def _account(context: Context, given: Any) -> str:
+    # By account, not by spelling: username and e-mail address share one count. A login that does not
+    # exist is counted under its text, so that the limit says nothing about which accounts there are.
+    login = str(given.login).strip().lower()
+    if "\0" not in login:
+        async with context.uow() as uow:
+            row = await repository.user_by_login(uow.session, login)
+        if row is not None:
+            return str(row.id)
+    return f"unknown:{login}"
+
+
+def _email(_context: Context, given: Any) -> str:
+    return str(given.email).strip().lower()
+
+
+LOGIN = Limited(
+    by_address(Policy("login_address", 5, _QUARTER, penalty=60)),
+    Rule(Policy("login_account", 5, _QUARTER, penalty=60), _account),
+    failures=True,
+)
+SIGNUP = Limited(by_address(Policy("signup_address", 30, _HOUR)))
+REFRESH = Limited(by_address(Policy("refresh_address", 20, _QUARTER, penalty=60)), failures=True)
+PASSWORD_RESET_REQUEST = Limited(
+    by_address(Policy("forgot_address", 5, 60)), Rule(Policy("forgot_email", 3, _HOUR), _email)
+)
+PASSWORD_RESET = Limited(by_address(Policy("reset_address", 10, _QUARTER, penalty=60)), failures=True)
+CREDENTIAL_CHECK = Limited(by_viewer(Policy("credential_check", 5, _QUARTER, penalty=60)), failures=True)
+"""For what asks a signed-in user for a password or a code once more."""

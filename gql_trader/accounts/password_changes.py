@@ -1,0 +1,124 @@
+"""Changing a password: by its owner, who knows the old one, or with a token that was mailed to them.
+
+Either ends every login session of the user and every token of a reset.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from gql_trader.accounts import repository
+from gql_trader.accounts.models import PasswordResetRow, UserRow
+from gql_trader.accounts.service import PASSWORD_LENGTHS, check_password, normalize_email
+from gql_trader.accounts.types import AccountMail, UserRecord, UserStatus
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.infra import outbox
+from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.tokens import new_opaque_token, token_digest
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+RESET_TOKEN_PREFIX = "gqlp_"  # noqa: S105 -- what each begins with
+RESET_LIFETIME = timedelta(minutes=30)
+
+
+async def change_password(
+    uow: UnitOfWork, passwords: PasswordHasher, actor: Actor, current: str, new: str
+) -> UserRecord:
+    """Give the actor another password and end all their login sessions, this one too.
+
+    Raises
+    ------
+    DomainError
+        INVALID_CREDENTIALS if ``current`` is not their password, WEAK_PASSWORD if ``new`` is easy to guess.
+    """
+    row = await uow.session.get_one(UserRow, actor.user_id)
+    held = row.password_hash
+    if len(current) > PASSWORD_LENGTHS[1] or not await passwords.verify(held, current):
+        raise DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
+    check_password(new, (row.username, row.email), ("newPassword",))
+    if not await _set_password(uow, row, held, await passwords.hash(new)):
+        # Somebody was faster, so that by now it is another one.
+        raise DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
+    return repository.record(row)
+
+
+def request_reset(uow: UnitOfWork, email: str) -> None:
+    """Have a token mailed to an address, if it is a user's.
+
+    Whether it is is found out by the worker that sends the mail: here the same is done for every address,
+    in the same time.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not an address.
+    """
+    outbox.send(uow, AccountMail.PASSWORD_RESET_REQUESTED, {"email": normalize_email(email)})
+
+
+async def issue_reset_token(uow: UnitOfWork, email: str) -> tuple[UserRecord, str] | None:
+    """Return the user who has an address, and a token with which to choose another password.
+
+    It replaces the one before. None if nobody has the address, or nobody who may log in one day.
+    """
+    row = await repository.user_by_login(uow.session, email)
+    if row is None or row.status == UserStatus.DISABLED:
+        return None
+    token = new_opaque_token(RESET_TOKEN_PREFIX)
+    values = {"token_hash": token_digest(token), "expires_at": uow.clock.now() + RESET_LIFETIME}
+    await uow.session.execute(
+        insert(PasswordResetRow)
+        .values(user_id=row.id, **values)
+        .on_conflict_do_update(index_elements=[PasswordResetRow.user_id], set_=values)
+    )
+    return repository.record(row), token
+
+
+async def reset_password(uow: UnitOfWork, passwords: PasswordHasher, token: str, new: str) -> None:
+    """Give the user to whom a token was mailed another password, and end all their login sessions.
+
+    Raises
+    ------
+    DomainError
+        INVALID_TOKEN if the token is unknown, was used, was replaced, or is older than 30 minutes;
+        WEAK_PASSWORD, which leaves the token as it is.
+    """
+    invalid = DomainError(
+        "The link is not valid any more; ask for another one.", ("token",), ErrorCode.INVALID_TOKEN
+    )
+    is_it = (PasswordResetRow.token_hash == token_digest(token)) & (
+        PasswordResetRow.expires_at > uow.clock.now()
+    )
+    row = await uow.session.scalar(
+        select(UserRow).join(PasswordResetRow, PasswordResetRow.user_id == UserRow.id).where(is_it)
+    )
+    if row is None or row.status == UserStatus.DISABLED:
+        raise invalid
+    check_password(new, (row.username, row.email), ("newPassword",))
+    password_hash = await passwords.hash(new)
+    # Of two requests with one token, one deletes it.
+    used = await uow.session.scalar(delete(PasswordResetRow).where(is_it).returning(PasswordResetRow.user_id))
+    if used is None or not await _set_password(uow, row, row.password_hash, password_hash):
+        raise invalid
+
+
+async def _set_password(uow: UnitOfWork, row: UserRow, held: str, password_hash: str) -> bool:
+    changed = await uow.session.scalar(
+        update(UserRow)
+        .where(UserRow.id == row.id, UserRow.password_hash == held)
+        .values(
+            password_hash=password_hash,
+            token_version=UserRow.token_version + 1,
+            updated_at=uow.clock.now(),
+        )
+        .returning(UserRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed is None:
+        return False
+    await uow.session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == row.id))
+    outbox.send(uow, AccountMail.PASSWORD_CHANGED, {"email": row.email, "username": row.username})
+    await uow.session.refresh(row)
+    return True

@@ -1,0 +1,137 @@
+"""Mail: what one is, and how it leaves the house."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Protocol
+
+import aiosmtplib
+import structlog
+
+from gql_trader.core.smtp import SmtpSecurity
+
+_log = structlog.get_logger(__name__)
+
+_SECONDS = 30.0
+# Replies from here on are final (RFC 5321, section 4.2.1); what is below is worth another attempt.
+_PERMANENT = 500
+# 530 to 538 are about logging in: wrong settings, which the operator will put right.
+_ABOUT_LOGIN = range(530, 539)
+
+
+class MailNotSentError(Exception):
+    """The mail was not taken over; trying again may help."""
+
+
+class MailRefusedError(Exception):
+    """The server refuses this mail for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail in plain text.
+
+    Attributes
+    ----------
+    key
+        Makes its Message-ID: a mail that is sent again, because nobody knows whether it was, keeps it,
+        so that mail programs show one.
+    """
+
+    key: str
+    to: str
+    subject: str
+    text: str
+    date: datetime
+
+
+class MailTransport(Protocol):
+    """Takes mails."""
+
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail over.
+
+        Raises
+        ------
+        MailNotSentError
+            If that failed for now.
+        MailRefusedError
+            If it will always fail.
+        """
+
+
+@dataclass(frozen=True)
+class SmtpTransport:
+    """Sends over SMTP; a connection for each mail.
+
+    Parameters
+    ----------
+    sender
+        The address in From, which may have a name: ``gql_trader <trader@example.com>``.
+    """
+
+    host: str
+    port: int
+    sender: str
+    security: SmtpSecurity = SmtpSecurity.STARTTLS
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail over."""
+        try:
+            async with self._client() as client:
+                await client.send_message(self._message(mail))
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            codes = [recipient.code for recipient in error.recipients]
+            raise _failure(max(codes, default=0), str(codes)) from error
+        except aiosmtplib.SMTPResponseException as error:
+            raise _failure(error.code, f"{error.code} {error.message}") from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise MailNotSentError(f"{type(error).__name__}: {error}") from error
+
+    async def check(self) -> None:
+        """Connect, and log in if that is configured; raise MailNotSentError if it fails."""
+        try:
+            async with self._client() as client:
+                await client.noop()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise MailNotSentError(f"{self.host}:{self.port}: {error}") from error
+
+    def _client(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.security is SmtpSecurity.TLS,
+            start_tls=self.security is SmtpSecurity.STARTTLS,
+            timeout=_SECONDS,
+        )
+
+    def _message(self, mail: Mail) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self.sender
+        message["To"] = mail.to
+        message["Subject"] = mail.subject
+        message["Date"] = format_datetime(mail.date)
+        domain = self.sender.rstrip(">").rpartition("@")[2]
+        message["Message-ID"] = f"<{mail.key}@{domain}>"
+        # Nobody's holiday notice shall answer (RFC 3834).
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(mail.text)
+        return message
+
+
+class LoggedMail:
+    """Shows mails in the log: for a developer's machine without a mail server, and nowhere else."""
+
+    async def send(self, mail: Mail) -> None:
+        """Show a mail."""
+        _log.info("mail_shown", to=mail.to, subject=mail.subject, text=mail.text)
+
+
+def _failure(code: int, reason: str) -> MailNotSentError | MailRefusedError:
+    permanent = code >= _PERMANENT and code not in _ABOUT_LOGIN
+    return MailRefusedError(reason) if permanent else MailNotSentError(reason)

@@ -1,0 +1,132 @@
+"""The transactional outbox: what has to leave the house, written with the change that is the reason for it.
+
+A message is a kind and the data it is about, never a secret: whoever delivers it writes the text. It is
+delivered by whichever worker holds its lease, again after a while if that fails, and deleted afterwards.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Index, delete, func, select, text, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gql_trader.core.ids import uuid7
+from gql_trader.infra.database import Base
+from gql_trader.infra.unit_of_work import Job, UnitOfWork
+
+QUEUE = "notifications"
+DELIVER_OUTBOX = "deliver_outbox"
+
+_LONGEST_ERROR = 500
+
+
+class OutboxRow(Base):
+    """A message that has not been delivered; ``failed_at`` is set once nobody tries any more."""
+
+    __tablename__ = "outbox_messages"
+    __table_args__ = (
+        Index("ix_outbox_messages_due", "next_attempt_at", postgresql_where=text("failed_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime]
+    attempts: Mapped[int]
+    last_error: Mapped[str | None]
+    failed_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A message that this worker may deliver until its lease ends.
+
+    Attributes
+    ----------
+    attempt
+        Counts from 1; changes to the message name it, so that a worker whose lease has ended changes
+        nothing.
+    """
+
+    id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+    attempt: int
+
+
+def send(uow: UnitOfWork, kind: str, payload: Mapping[str, Any]) -> None:
+    """Write a message within this transaction, and wake a worker once it has committed."""
+    key, now = uuid7(), uow.clock.now()
+    uow.session.add(
+        OutboxRow(
+            id=key, kind=kind, payload=dict(payload), created_at=now, next_attempt_at=func.now(), attempts=0
+        )
+    )
+    uow.enqueue(Job(DELIVER_OUTBOX, QUEUE, f"{DELIVER_OUTBOX}:{key}"))
+
+
+async def claim(uow: UnitOfWork, count: int, lease_seconds: float) -> list[OutboxMessage]:
+    """Take messages that are due, the oldest first; nobody else gets them while the lease lasts."""
+    due = (
+        select(OutboxRow.id)
+        .where(OutboxRow.failed_at.is_(None), OutboxRow.next_attempt_at <= func.clock_timestamp())
+        .order_by(OutboxRow.next_attempt_at)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = await uow.session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.id.in_(due))
+        .values(attempts=OutboxRow.attempts + 1, next_attempt_at=_in(lease_seconds))
+        .returning(OutboxRow.id, OutboxRow.kind, OutboxRow.payload, OutboxRow.created_at, OutboxRow.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    # UUIDv7 keys sort by creation.
+    return sorted((OutboxMessage(*row) for row in claimed), key=lambda message: message.id)
+
+
+async def delivered(uow: UnitOfWork, message: OutboxMessage) -> None:
+    """Delete a message that was delivered."""
+    await uow.session.execute(delete(OutboxRow).where(_held(message)))
+
+
+async def retry(uow: UnitOfWork, message: OutboxMessage, seconds: float, reason: str) -> None:
+    """Let a message wait before it is tried again."""
+    await uow.session.execute(
+        update(OutboxRow)
+        .where(_held(message))
+        .values(next_attempt_at=_in(seconds), last_error=reason[:_LONGEST_ERROR])
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def give_up(uow: UnitOfWork, message: OutboxMessage, reason: str) -> None:
+    """Keep a message that cannot be delivered for the operator to see, and try it no more."""
+    await uow.session.execute(
+        update(OutboxRow)
+        .where(_held(message))
+        .values(failed_at=func.clock_timestamp(), last_error=reason[:_LONGEST_ERROR])
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def waiting(uow: UnitOfWork) -> int:
+    """Return the number of messages that are still to be delivered."""
+    count = await uow.session.scalar(
+        select(func.count()).select_from(OutboxRow).where(OutboxRow.failed_at.is_(None))
+    )
+    return count or 0
+
+
+def _held(message: OutboxMessage) -> ColumnElement[bool]:
+    return (OutboxRow.id == message.id) & (OutboxRow.attempts == message.attempt)
+
+
+def _in(seconds: float) -> ColumnElement[Any]:
+    # The database's clock: machines disagree about time.
+    return func.clock_timestamp() + timedelta(seconds=seconds)

@@ -1,0 +1,54 @@
+"""The texts of mails."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gql_trader.accounts.types import AccountMail, UserStatus
+
+# Kind: subject and text, with what the message in the outbox says filled in.
+_TEXTS = {
+    AccountMail.SIGNED_UP: (
+        "Your account at {server}",
+        "Hello {username},\n\nyou have an account at {server} now. {status}\n",
+    ),
+    AccountMail.SIGNED_UP_AGAIN: (
+        "You have an account at {server} already",
+        "Hello,\n\nsomebody, probably you, tried to make an account at {server} with this address. It has "
+        "one already, which is unchanged. If you have forgotten its password, ask for a link to choose "
+        "another one. If it was not you, there is nothing that you need to do.\n",
+    ),
+    AccountMail.APPROVED: (
+        "Your account at {server} was approved",
+        "Hello {username},\n\nyour account at {server} was approved. You can log in.\n",
+    ),
+    AccountMail.PASSWORD_RESET_REQUESTED: (
+        "Choose another password for {server}",
+        "Hello {username},\n\nsomebody, probably you, asked for a link to choose another password for "
+        "{server}. Within 30 minutes, open\n\n{link}\n\nIt can be used once. If it was not you, there is "
+        "nothing that you need to do: your password is unchanged.\n",
+    ),
+    AccountMail.PASSWORD_CHANGED: (
+        "Your password for {server} was changed",
+        "Hello {username},\n\nyour password for {server} was changed, and all your logins have ended. If it "
+        "was not you, ask for a link to choose another password at once, and tell the administrator.\n",
+    ),
+}
+_STATUS = {
+    UserStatus.PENDING.value: "An administrator has to approve it before you can log in.",
+    UserStatus.ACTIVE.value: "You can log in.",
+}
+
+
+def write(kind: AccountMail, server: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the subject and the text of a mail.
+
+    Parameters
+    ----------
+    server
+        Address of the server, as people know it.
+    values
+        What the outbox says, and ``link`` where one is needed.
+    """
+    subject, text = _TEXTS[kind]
+    filled = {**values, "server": server, "status": _STATUS.get(str(values.get("status")), "")}
+    return subject.format_map(filled), text.format_map(filled)

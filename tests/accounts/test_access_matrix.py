@@ -1,0 +1,296 @@
+"""Every root field of the schema, as everybody who may not use it: the right refusal, and nothing changed.
+
+The documents are made from the schema, so that a field added later is tried without anybody's doing.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from starlette.types import ASGIApp
+
+from gql_trader.accounts import api_tokens
+from gql_trader.accounts.types_credentials import ApiTokenSpec
+from gql_trader.app import create_app
+from gql_trader.config import Settings
+from gql_trader.core.actor import Actor, Role, TokenScope
+from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
+from gql_trader.gql.relay import encode_id
+from gql_trader.metadata import metadata
+from gql_trader.runtime import Runtime
+from gql_trader.schema import create_schema
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import NewStrategy, Rules
+from tests.factories.actors import make_access_token, make_actor
+from tests.factories.backtests import make_desk
+from tests.factories.documents import RootField, root_fields
+from tests.graphql_client import (
+    GraphQLClient,
+    GraphQLSocket,
+    InProcessTransport,
+    SocketClosedError,
+    graphql_client,
+)
+
+OPEN_TO_EVERYBODY = {
+    "me",
+    "signup",
+    "login",
+    "refreshTokens",
+    "logout",
+    "requestPasswordReset",
+    "resetPassword",
+    "rateLimit",
+}
+CONCERNS_ONLY_ONESELF = {"createApiToken", "logout"}
+ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
+UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
+RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
+
+
+@dataclass
+class Scene:
+    """An application in which a trader owns one thing of each kind, and others who want them.
+
+    Attributes
+    ----------
+    authorizations
+        The Authorization header of each of the others.
+    """
+
+    app: ASGIApp
+    client: GraphQLClient
+    runtime: Runtime
+    fields: list[RootField]
+    authorizations: Mapping[str, str | None]
+
+    async def over_http(self, field: RootField, who: str) -> dict[str, Any]:
+        authorization = self.authorizations[who]
+        headers = {"authorization": authorization} if authorization else {}
+        answer = await self.client.execute(field.document, headers=headers)
+        return answer.body  # type: ignore[no-any-return]
+
+    def socket(self, who: str) -> GraphQLSocket:
+        authorization = self.authorizations[who]
+        return GraphQLSocket(
+            InProcessTransport(self.app), {"authorization": authorization} if authorization else None
+        )
+
+    async def stored(self) -> dict[str, tuple[int, str]]:
+        """Return how many rows each table has, and a hash of all that is in them."""
+        found = {}
+        async with self.runtime.database.session() as session:
+            for table in metadata.sorted_tables:
+                rows = "coalesce(string_agg(t::text, '|' ORDER BY t::text), '')"
+                statement = text(f"SELECT count(*), md5({rows}) FROM {table.name} t")
+                count, digest = (await session.execute(statement)).one()
+                found[table.name] = (count, digest)
+        return found
+
+
+async def _api_token(runtime: Runtime, actor: Actor, scopes: set[TokenScope]) -> str:
+    async with runtime.unit_of_work() as uow:
+        _, secret = await api_tokens.create_token(uow, actor, ApiTokenSpec("matrix", frozenset(scopes)))
+    return f"Token {secret}"
+
+
+@pytest.fixture
+async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
+    desk = await make_desk(runtime)
+    owner = desk.trader
+    row, _ = await desk.submit()
+    async with runtime.unit_of_work() as uow:
+        new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
+        strategy = await strategies.create_strategy(uow, owner, new)
+        token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+    owner_session = await make_access_token(runtime, owner)
+    people = {
+        "pending": await make_actor(runtime, "pending"),
+        "disabled": await make_actor(runtime, "disabled"),
+        "viewer": await make_actor(runtime, "viewer", Role.VIEWER),
+        "other trader": await make_actor(runtime, "other"),
+        "admin": await make_actor(runtime, "admin", Role.ADMIN),
+    }
+    authorizations: dict[str, str | None] = {
+        who: f"Bearer {await make_access_token(runtime, actor)}" for who, actor in people.items()
+    }
+    async with runtime.database.session() as session:
+        # Nothing but the status speaks against these two: their tokens are of before.
+        for status in ("pending", "disabled"):
+            await session.execute(
+                text("UPDATE users SET status = :status WHERE username = :name"),
+                {"status": status.upper(), "name": status},
+            )
+        owner_session_id = await session.scalar(
+            text("SELECT id FROM login_sessions WHERE user_id = :id"), {"id": owner.user_id}
+        )
+        await session.commit()
+    for missing in TokenScope:
+        authorizations[f"token without {missing}"] = await _api_token(
+            runtime, people["admin"], set(TokenScope) - {missing}
+        )
+    authorizations["token with every scope"] = await _api_token(runtime, people["admin"], set(TokenScope))
+    authorizations |= {"anonymous": None, "owner": f"Bearer {owner_session}"}
+    backtest_id, strategy_id = encode_id("Backtest", row.id), encode_id("Strategy", strategy.id)
+    ids = {
+        "": encode_id("User", owner.user_id),
+        "node": backtest_id,
+        "Backtest": backtest_id,
+        "Strategy": strategy_id,
+        "runBacktest": strategy_id,
+        "ApiToken": encode_id("ApiToken", token.id),
+        "LoginSession": encode_id("LoginSession", owner_session_id),
+        "approveUser": encode_id("User", people["pending"].user_id),
+        "enableUser": encode_id("User", people["disabled"].user_id),
+    }
+    app = create_app(settings, runtime)
+    async with graphql_client(app) as client:
+        yield Scene(app, client, runtime, list(root_fields(create_schema(), ids)), authorizations)
+
+
+def _codes(payload: Mapping[str, Any]) -> list[str]:
+    return [error["extensions"]["code"] for error in payload.get("errors", ())]
+
+
+async def _try_all(scene: Scene, refusals: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Try fields as who should be refused; return how each that was not answered so was answered.
+
+    Parameters
+    ----------
+    refusals
+        By field name: who asks, and the code to be refused with.
+    """
+    wrong = []
+    fields = [field for field in scene.fields if field.name in refusals]
+    for field in fields:
+        who, code = refusals[field.name]
+        if field.kind == "Subscription":
+            continue
+        answer = await scene.over_http(field, who)
+        if _codes(answer) != [code] or (answer.get("data") is not None and any(answer["data"].values())):
+            wrong.append(f"{field.name} over HTTP as {who}: {answer}")
+    for who in sorted({who for who, _ in refusals.values()}):
+        async with scene.socket(who) as socket:
+            for field in fields:
+                expected, code = refusals[field.name]
+                if who != expected:
+                    continue
+                identifier = await socket.start(field.document)
+                message = await socket.receive()
+                payload = message["payload"]
+                found = _codes({"errors": payload} if message["type"] == "error" else payload)
+                if found != [code]:
+                    wrong.append(f"{field.name} over WebSocket as {who}: {message}")
+                if message["type"] == "next":
+                    assert await socket.receive() == {"id": identifier, "type": "complete"}
+    return wrong
+
+
+async def _warm_up(scene: Scene) -> dict[str, tuple[int, str]]:
+    # The last use of credentials is written once a minute: after this, not again in this test.
+    for authorization in scene.authorizations.values():
+        headers = {"authorization": authorization} if authorization else {}
+        await scene.client.execute("{ __typename }", headers=headers)
+    return await scene.stored()
+
+
+def test_what_is_open_to_everybody_and_what_to_no_api_token() -> None:
+    fields = list(root_fields(create_schema(), {"": "x"}))
+    assert {field.name for field in fields if field.role == PUBLIC} <= OPEN_TO_EVERYBODY
+    for field in fields:
+        if field.role == PUBLIC:
+            assert field.scope in (PUBLIC, "READ"), field
+        elif field.kind != "Mutation":
+            assert field.scope in ("READ", "ADMIN"), field
+        elif any(word in field.name for word in ("Token", "Totp", "Password", "Session", "Key")):
+            assert field.scope == SESSION_ONLY or field.name.endswith("TradingSession"), field
+        else:
+            assert field.scope in ("BACKTEST", "TRADE", "ADMIN", SESSION_ONLY), field
+        assert (field.role == "ADMIN") == (field.scope == "ADMIN"), field
+
+
+@pytest.mark.parametrize(
+    ("who", "rank", "code"),
+    [("anonymous", -1, UNAUTHENTICATED), ("viewer", 0, FORBIDDEN), ("other trader", 1, FORBIDDEN)],
+)
+async def test_whoever_lacks_the_role_is_refused(scene: Scene, who: str, rank: int, code: str) -> None:
+    before = await _warm_up(scene)
+    refused = {field.name: (who, code) for field in scene.fields if RANKS[field.role] > rank}
+    assert len(refused) >= 5
+    assert await _try_all(scene, refused) == []
+    assert await scene.stored() == before
+
+
+@pytest.mark.parametrize("who", ["pending", "disabled"])
+async def test_an_account_that_is_not_active_is_nobody(scene: Scene, who: str) -> None:
+    before = await _warm_up(scene)
+    for field in scene.fields:
+        if field.kind != "Subscription":
+            answer = await scene.over_http(field, who)
+            if field.role == PUBLIC and field.name != "logout":
+                assert UNAUTHENTICATED not in _codes(answer), field.name
+            else:
+                assert _codes(answer) == [UNAUTHENTICATED], field.name
+    with pytest.raises(SocketClosedError) as closed:
+        async with scene.socket(who):
+            pass
+    assert closed.value.code == 4403
+    assert await scene.stored() == before
+
+
+async def test_an_api_token_without_the_scope_is_refused(scene: Scene) -> None:
+    before = await _warm_up(scene)
+    # An administrator's, so that nothing but the scope speaks against it.
+    refused = {
+        field.name: (
+            "token with every scope" if field.scope == SESSION_ONLY else f"token without {field.scope}",
+            FORBIDDEN,
+        )
+        for field in scene.fields
+        if field.scope != PUBLIC
+    }
+    assert await _try_all(scene, refused) == []
+    assert await scene.stored() == before
+
+
+@pytest.mark.parametrize("who", ["anonymous", "viewer", "other trader", "admin"])
+async def test_what_is_anothers_does_not_exist(scene: Scene, who: str) -> None:
+    before = await _warm_up(scene)
+    role = {"anonymous": PUBLIC, "viewer": "VIEWER"}.get(who, "TRADER")
+    for field in scene.fields:
+        if RANKS[field.role] > RANKS[role] or field.name in CONCERNS_ONLY_ONESELF:
+            continue
+        if field.kind == "Subscription":
+            async with scene.socket(who) as socket:
+                await socket.start(field.document)
+                message = await socket.receive()
+                assert message["type"] == "error" or message["payload"].get("data") is None, message
+            continue
+        answer = await scene.over_http(field, who)
+        named = "id:" in field.document or "ids:" in field.document
+        if field.kind == "Query":
+            if named:
+                assert answer["data"][field.name] in (None, [None]), field.name
+        elif named:
+            assert answer["data"][field.name]["errors"] == [{"code": "NOT_FOUND"}], field.name
+        else:
+            assert "errors" in answer or answer["data"][field.name]["errors"], field.name
+    assert await scene.stored() == before
+
+
+async def test_those_who_may_are_not_refused(scene: Scene) -> None:
+    """The same documents, so that the refusals above have the reason that they should have."""
+    reached = []
+    # Administrators act last: they disable the owner.
+    for field in sorted(scene.fields, key=lambda field: RANKS[field.role]):
+        if field.kind == "Subscription" or field.name in ENDS_ONES_SESSION:
+            continue
+        answer = await scene.over_http(field, "admin" if field.role == "ADMIN" else "owner")
+        assert not {UNAUTHENTICATED, FORBIDDEN} & set(_codes(answer)), field.name
+        assert "INTERNAL" not in json.dumps(answer), field.name
+        if field.kind == "Mutation" and answer["data"][field.name]["errors"] == []:
+            reached.append(field.name)
+    assert {"approveUser", "disableUser", "enableUser", "revokeApiToken", "cancelBacktest"} <= set(reached)

@@ -1,0 +1,121 @@
+"""Guessing credentials: how often, counted by whom, and what the client is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from gql_trader.accounts import service as accounts
+from gql_trader.accounts.types import SignupSpec
+from gql_trader.app import create_app
+from gql_trader.config import Settings
+from gql_trader.core.actor import Role
+from gql_trader.runtime import Runtime, open_runtime
+from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, Result, graphql_client
+
+PASSWORD = "Correct-Horse-7"
+LOGIN = """mutation($login: String!, $password: String!) {
+    login(input: {login: $login, password: $password}) { accessToken errors { code } } }"""
+SIGNUP = "mutation($i: SignupInput!) { signup(input: $i) { status errors { code } } }"
+REFUSED = {"accessToken": None, "errors": [{"code": "INVALID_CREDENTIALS"}]}
+
+
+@pytest.fixture(params=["redis", "without redis"])
+async def app(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Starlette]:
+    """The application behind one proxy; everything here holds while Redis is away, too."""
+    update: dict[str, object] = {"trusted_proxies": 1}
+    if request.param == "without redis":
+        update["redis_url"] = SecretStr("redis://127.0.0.1:9/0")
+    chosen = settings.model_copy(update=update)
+    async with open_runtime(chosen) as runtime:
+        await _add(runtime, "ada")
+        yield create_app(chosen, runtime)
+
+
+@pytest.fixture
+async def client(app: Starlette) -> AsyncIterator[GraphQLClient]:
+    async with graphql_client(app) as client:
+        yield client
+
+
+async def _add(runtime: Runtime, name: str) -> None:
+    async with runtime.unit_of_work() as uow:
+        spec = SignupSpec(name, f"{name}@example.com", PASSWORD)
+        await accounts.create_user(uow, runtime.passwords, spec, Role.TRADER)
+
+
+async def _log_in(client: GraphQLClient, login: str, password: str, address: str) -> Result:
+    return await client.execute(
+        LOGIN, {"login": login, "password": password}, headers={"x-forwarded-for": address}
+    )
+
+
+async def test_an_address_may_fail_five_times_in_15_minutes(client: GraphQLClient) -> None:
+    for number in range(5):
+        answer = await _log_in(client, f"nobody{number}", "wrong", "203.0.113.7")
+        assert answer.data["login"] == REFUSED
+    refused = await _log_in(client, "ada", PASSWORD, "203.0.113.7")
+    assert refused.body["data"] is None
+    assert refused.codes == ["RATE_LIMITED"]
+    seconds = refused.errors[0]["extensions"]["retryAfterSeconds"]
+    assert 890 <= seconds <= 900
+    assert refused.headers["retry-after"] == str(seconds)
+    # Others are not concerned, and what a client writes in front of the proxy's entry changes nothing.
+    assert (await _log_in(client, "ada", PASSWORD, "203.0.113.8")).data["login"]["accessToken"]
+    again = await _log_in(client, "ada", PASSWORD, "198.51.100.1, 203.0.113.7")
+    assert again.codes == ["RATE_LIMITED"]
+
+
+async def test_an_account_may_be_guessed_at_five_times_from_everywhere(client: GraphQLClient) -> None:
+    # Its spellings and its address count as one.
+    for number, login in enumerate(["ada", "ADA", " ada ", "ada@example.com", "Ada@Example.com"]):
+        assert (await _log_in(client, login, "wrong", f"203.0.113.{number}")).data["login"] == REFUSED
+    assert (await _log_in(client, "ada", PASSWORD, "203.0.113.9")).codes == ["RATE_LIMITED"]
+
+
+async def test_an_account_that_does_not_exist_is_limited_like_one_that_does(client: GraphQLClient) -> None:
+    for number in range(5):
+        assert (await _log_in(client, "nobody", "wrong", f"203.0.113.{number}")).data["login"] == REFUSED
+    assert (await _log_in(client, "nobody", "wrong", "203.0.113.9")).codes == ["RATE_LIMITED"]
+
+
+async def test_good_logins_are_not_limited(client: GraphQLClient) -> None:
+    answers = await asyncio.gather(*(_log_in(client, "ada", PASSWORD, "203.0.113.7") for _ in range(12)))
+    assert all(answer.data["login"]["accessToken"] for answer in answers)
+
+
+async def test_guesses_in_one_document_or_at_one_moment_count_each(client: GraphQLClient) -> None:
+    tries = " ".join(
+        f'a{n}: login(input: {{login: "ada", password: "guess {n}"}}) {{ errors {{ code }} }}'
+        for n in range(8)
+    )
+    answer = await client.execute(f"mutation {{ {tries} }}", headers={"x-forwarded-for": "203.0.113.7"})
+    assert answer.body["data"] is None
+    assert "RATE_LIMITED" in answer.codes
+    answers = await asyncio.gather(
+        *(_log_in(client, "ada", f"guess {n}", f"198.51.100.{n}") for n in range(8))
+    )
+    assert {code for answer in answers for code in answer.codes} == {"RATE_LIMITED"}
+
+
+async def test_websockets_are_limited_with_http(app: Starlette, client: GraphQLClient) -> None:
+    headers = {"x-forwarded-for": "203.0.113.7"}
+    async with GraphQLSocket(InProcessTransport(app, headers=headers)) as socket:
+        for _ in range(5):
+            answer = await socket.execute(LOGIN, {"login": "nobody", "password": "wrong"})
+            assert answer["data"]["login"] == REFUSED
+        answer = await socket.execute(LOGIN, {"login": "ada", "password": PASSWORD})
+        assert answer["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert answer["errors"][0]["extensions"]["retryAfterSeconds"] > 0
+    assert (await _log_in(client, "ada", PASSWORD, "203.0.113.7")).codes == ["RATE_LIMITED"]
+
+
+async def test_an_address_may_sign_up_30_times_an_hour(client: GraphQLClient) -> None:
+    codes = []
+    for _ in range(31):
+        given = {"username": "x", "email": "x", "password": "x"}
+        answer = await client.execute(SIGNUP, {"i": given}, headers={"x-forwarded-for": "203.0.113.7"})
+        codes.append(answer.codes)
+    assert codes == [[]] * 30 + [["RATE_LIMITED"]]

@@ -1,0 +1,18 @@
+"""A clock that tests move."""
+
+from datetime import UTC, datetime, timedelta
+
+
+class MovableClock:
+    """Shows the machine's time, moved by what a test says."""
+
+    def __init__(self) -> None:
+        self._moved = timedelta()
+
+    def now(self) -> datetime:
+        """Return the time shown."""
+        return datetime.now(UTC) + self._moved
+
+    def move(self, **by: float) -> None:
+        """Move forward; the arguments are those of `timedelta`."""
+        self._moved += timedelta(**by)

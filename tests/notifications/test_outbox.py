@@ -1,0 +1,214 @@
+"""The outbox: mails leave once their reason has committed, once each, through outages and crashes."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from gql_trader.accounts.types import AccountMail
+from gql_trader.config import Environment, Settings
+from gql_trader.infra import outbox
+from gql_trader.infra.mail import LoggedMail, Mail, MailTransport
+from gql_trader.infra.outbox import OutboxRow
+from gql_trader.infra.worker import WakeWorker
+from gql_trader.notifications.jobs import deliver_outbox, sweep_outbox
+from gql_trader.notifications.types import RETRY_SECONDS
+from gql_trader.runtime import Runtime, mail_transport
+from tests.factories.mail_server import MailServer
+from workers import notifications
+
+TO = "ada@example.com"
+
+
+async def send(runtime: Runtime, to: str = TO) -> None:
+    async with runtime.unit_of_work() as uow:
+        outbox.send(uow, AccountMail.APPROVED, {"email": to, "username": "ada"})
+
+
+async def deliver(runtime: Runtime, transport: MailTransport | None = None) -> None:
+    """Do what a worker does, perhaps with another way out."""
+    await deliver_outbox({"runtime": replace(runtime, mail=transport) if transport else runtime})
+
+
+async def waiting(runtime: Runtime) -> list[OutboxRow]:
+    async with runtime.unit_of_work() as uow:
+        return list(await uow.session.scalars(select(OutboxRow).order_by(OutboxRow.id)))
+
+
+async def make_due(runtime: Runtime) -> None:
+    """Let all pauses and leases be over."""
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("UPDATE outbox_messages SET next_attempt_at = now()"))
+
+
+async def test_a_mail_says_who_sends_it_and_is_gone_from_the_outbox(
+    runtime: Runtime, mail: MailServer
+) -> None:
+    await send(runtime)
+    [row] = await waiting(runtime)
+    await deliver(runtime)
+    [sent] = mail.mails
+    assert (sent["From"], sent["To"]) == ("gql_trader <trader@trader.example>", TO)
+    assert sent["Subject"] == "Your account at https://trader.example was approved"
+    assert sent["Message-ID"] == f"<{row.id}@trader.example>"
+    assert sent["Auto-Submitted"] == "auto-generated"
+    assert sent.get_content().splitlines() == [
+        "Hello ada,",
+        "",
+        "your account at https://trader.example was approved. You can log in.",
+    ]
+    assert await waiting(runtime) == []
+
+
+async def test_nothing_is_mailed_if_the_reason_did_not_commit(runtime: Runtime, mail: MailServer) -> None:
+    async def fail() -> None:
+        async with runtime.unit_of_work() as uow:
+            outbox.send(uow, AccountMail.APPROVED, {"email": TO, "username": "ada"})
+            raise ValueError("undo")
+
+    with pytest.raises(ValueError, match="undo"):
+        await fail()
+    await deliver(runtime)
+    assert mail.mails == []
+
+
+async def test_many_workers_send_each_mail_once(runtime: Runtime, mail: MailServer) -> None:
+    addresses = [f"user{number}@example.com" for number in range(12)]
+    for address in addresses:
+        await send(runtime, address)
+    await asyncio.gather(*(deliver(runtime) for _ in range(4)))
+    assert sorted(each["To"] for each in mail.mails) == sorted(addresses)
+    assert await waiting(runtime) == []
+
+
+async def test_a_worker_is_woken_at_once(runtime: Runtime, settings: Settings, mail: MailServer) -> None:
+    spec = notifications.queue(settings)
+    worker = WakeWorker(spec, settings.redis_url.get_secret_value(), {"runtime": runtime})
+    running = asyncio.create_task(worker.main())
+    try:
+        await worker.ready.wait()
+        await send(runtime)
+        assert (await mail.next())["To"] == TO
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await worker.stop()
+
+
+async def test_mails_wait_while_the_server_is_away_and_are_not_lost(
+    runtime: Runtime, settings: Settings, mail: MailServer
+) -> None:
+    away = mail_transport(settings.model_copy(update={"smtp_port": 9}))
+    await send(runtime)
+    await deliver(runtime, away)
+    [row] = await waiting(runtime)
+    assert (row.attempts, row.failed_at) == (1, None)
+    assert row.last_error is not None
+    assert "SMTPConnectError" in row.last_error
+    # It is not due yet: the pauses grow.
+    await deliver(runtime)
+    assert mail.mails == []
+    await make_due(runtime)
+    await sweep_outbox(runtime)
+    assert [each["To"] for each in mail.mails] == [TO]
+    assert await waiting(runtime) == []
+
+
+async def test_a_mail_that_is_never_taken_is_given_up_and_kept(
+    runtime: Runtime, settings: Settings, mail: MailServer
+) -> None:
+    away = mail_transport(settings.model_copy(update={"smtp_port": 9}))
+    await send(runtime)
+    for _ in range(len(RETRY_SECONDS) + 3):
+        await make_due(runtime)
+        await deliver(runtime, away)
+    [row] = await waiting(runtime)
+    assert row.attempts == len(RETRY_SECONDS) + 1
+    assert row.failed_at is not None
+
+
+@pytest.mark.parametrize(("reply", "failed"), [("550 No such user", True), ("451 Greylisted", False)])
+async def test_a_refusal_for_good_is_final_and_one_for_now_is_not(
+    runtime: Runtime, mail: MailServer, reply: str, failed: bool
+) -> None:
+    mail.refusals[TO] = reply
+    await send(runtime)
+    await send(runtime, "bob@example.com")
+    await deliver(runtime)
+    [row] = await waiting(runtime)
+    assert row.payload["email"] == TO
+    assert (row.failed_at is not None) is failed
+    # Others are not kept waiting.
+    assert [each["To"] for each in mail.mails] == ["bob@example.com"]
+    mail.refusals.clear()
+    await make_due(runtime)
+    await deliver(runtime)
+    assert ([each["To"] for each in mail.mails] == ["bob@example.com"]) is failed
+
+
+async def test_a_worker_that_dies_before_sending_is_replaced_when_its_lease_is_over(
+    runtime: Runtime, mail: MailServer
+) -> None:
+    await send(runtime)
+    async with runtime.unit_of_work() as uow:
+        [claimed] = await outbox.claim(uow, 1, lease_seconds=60)
+    await deliver(runtime)
+    assert mail.mails == []
+    await make_due(runtime)
+    await deliver(runtime)
+    assert len(mail.mails) == 1
+    # Should it not be dead after all, it changes nothing any more.
+    async with runtime.unit_of_work() as uow:
+        await outbox.retry(uow, claimed, 0, "late")
+    await deliver(runtime)
+    assert len(mail.mails) == 1
+
+
+async def test_a_mail_that_may_have_been_sent_by_a_dead_worker_keeps_its_message_id(
+    runtime: Runtime, mail: MailServer
+) -> None:
+    class DiesAfterSending:
+        async def send(self, mail: Mail) -> None:
+            assert runtime.mail is not None
+            await runtime.mail.send(mail)
+            raise asyncio.CancelledError
+
+    await send(runtime)
+    with pytest.raises(asyncio.CancelledError):
+        await deliver(runtime, DiesAfterSending())
+    await make_due(runtime)
+    await deliver(runtime)
+    first, second = mail.mails
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+async def test_a_message_nobody_understands_keeps_no_other_waiting(
+    runtime: Runtime, mail: MailServer
+) -> None:
+    async with runtime.unit_of_work() as uow:
+        outbox.send(uow, "of.the.future", {})
+    await send(runtime)
+    await deliver(runtime)
+    assert len(mail.mails) == 1
+    assert [row.kind for row in await waiting(runtime)] == ["of.the.future"]
+
+
+async def test_without_a_mail_server_mails_are_shown_locally_and_wait_elsewhere(
+    runtime: Runtime, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = settings.model_copy(update={"smtp_host": ""})
+    elsewhere = none.model_copy(update={"env": Environment.PRODUCTION})
+    # is_local is computed once for each instance of the settings.
+    elsewhere.__dict__.pop("is_local", None)
+    assert isinstance(mail_transport(none), LoggedMail)
+    assert mail_transport(elsewhere) is None
+    await send(runtime)
+    await sweep_outbox(replace(runtime, mail=None))
+    assert len(await waiting(runtime)) == 1
+    await deliver(runtime, LoggedMail())
+    assert await waiting(runtime) == []
+    written: Any = capsys.readouterr()
+    assert "no_mail_server_is_set" in written.out + written.err
+    assert "your account at https://trader.example was approved" in written.out + written.err
