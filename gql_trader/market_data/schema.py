@@ -12,7 +12,7 @@ from gql_trader.core.actor import Role
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.intervals import Interval
-from gql_trader.core.money import to_decimal
+from gql_trader.core.money import to_exact
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs
@@ -74,11 +74,11 @@ class Candle:
         """Return the GraphQL object of a candle."""
         return cls(
             time=from_milliseconds(candle.time),
-            open=to_decimal(candle.open),
-            high=to_decimal(candle.high),
-            low=to_decimal(candle.low),
-            close=to_decimal(candle.close),
-            volume=to_decimal(candle.volume),
+            open=to_exact(candle.open),
+            high=to_exact(candle.high),
+            low=to_exact(candle.low),
+            close=to_exact(candle.close),
+            volume=to_exact(candle.volume),
         )
 
 

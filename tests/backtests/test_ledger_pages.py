@@ -13,6 +13,7 @@ from gql_trader.backtests.ledger import (
     encode_ledger,
     window,
 )
+from gql_trader.backtests.schema_types import ledger_entries
 from gql_trader.core.errors import InvalidInput
 from gql_trader.engine.execution import ExitReason, Side
 from gql_trader.engine.ledger import EXIT_REASONS, LEDGER_FLOATS, LEDGER_INTEGERS, Ledger, ledger_from_rows
@@ -43,6 +44,19 @@ def test_every_value_survives_storage() -> None:
     assert rows.number.tolist() == list(range(1, len(ledger) + 1))
     for name, column in rows.columns.items():
         assert np.array_equal(column, getattr(ledger, name)), name
+
+
+def test_prices_and_quantities_keep_their_digits_and_money_eight_places() -> None:
+    ledger = _ledger(1)
+    for name, value in (("entry_price", 4.1e-9), ("exit_price", 2e-9 / 3), ("quantity", 1e8 / 3)):
+        getattr(ledger, name)[0] = value
+    for name in ("profit", "fees", "equity_after"):
+        getattr(ledger, name)[0] = 1 / 3
+    (entry,) = ledger_entries(decode_segments(dict(enumerate(encode_ledger(ledger)))))
+    assert f"{entry.entry_price:f}" == "0.0000000041"
+    assert f"{entry.exit_price:f}" == "0.000000000666666666667"
+    assert f"{entry.quantity:f}" == "33333333.33333333"
+    assert {str(entry.profit), str(entry.fees), str(entry.equity_after)} == {"0.33333333"}
 
 
 def test_an_empty_ledger_has_an_empty_page() -> None:

@@ -1,5 +1,6 @@
 """Ids, time, money and intervals."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.errors import DomainErrors
 from gql_trader.core.ids import uuid7
 from gql_trader.core.intervals import Interval
-from gql_trader.core.money import to_decimal, to_float
+from gql_trader.core.money import to_decimal, to_exact, to_float, to_price
 
 
 def test_uuid7_has_version_and_variant_and_begins_with_the_time() -> None:
@@ -50,14 +51,48 @@ def test_milliseconds_need_a_time_zone() -> None:
         (1e22, "1" + "0" * 22),
     ],
 )
-def test_a_float_becomes_a_decimal_of_eight_places(value: float, expected: str) -> None:
+def test_money_becomes_a_decimal_of_eight_places(value: float, expected: str) -> None:
     assert str(to_decimal(value)) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (4.1e-9, "0.0000000041"),
+        (4.1e-9 * (1 + 1 / 3), "0.00000000546666666667"),
+        (1 / 3, "0.333333333333"),
+        (200 / 3, "66.6666666667"),
+        (200_000 / 3, "66666.66666667"),
+        (0.1 + 0.2, "0.3"),
+        (-0.0, "0"),
+        (1e300, "1" + "0" * 300),
+    ],
+)
+def test_a_computed_price_keeps_eight_places_or_twelve_digits(value: float, expected: str) -> None:
+    assert f"{to_price(value):f}" == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (4.1e-9, "0.0000000041"),
+        (0.123456789012, "0.123456789012"),
+        (1.23456789012345e-12, "0.00000000000123456789012345"),
+        (64_000.5, "64000.5"),
+        (1e22, "1" + "0" * 22),
+        (0.0, "0"),
+    ],
+)
+def test_a_stored_price_comes_back_as_it_was_written(value: float, expected: str) -> None:
+    assert f"{to_exact(value):f}" == expected
+    assert to_float(to_exact(value)) == value
+
+
+@pytest.mark.parametrize("convert", [to_decimal, to_price, to_exact])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_money_is_never_nan_or_infinite(value: float) -> None:
+def test_money_is_never_nan_or_infinite(convert: Callable[[float], Decimal], value: float) -> None:
     with pytest.raises(ValueError, match="not a finite amount"):
-        to_decimal(value)
+        convert(value)
 
 
 @given(st.decimals(min_value=-(10**7), max_value=10**7, places=8, allow_nan=False))

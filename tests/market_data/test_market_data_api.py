@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from sqlalchemy import event
 
@@ -187,6 +188,24 @@ async def test_candles_page_forwards_and_backwards_without_repeats_or_holes(
     assert first["open"] == f"{bars.open[low]:.2f}".rstrip("0").rstrip(".")
     for cursor in ("nonsense", "AAAA"):
         assert (await client.execute(query, {**fixed, "after": cursor})).codes == ["BAD_USER_INPUT"]
+
+
+async def test_the_smallest_prices_are_shown_with_every_digit(
+    runtime: Runtime, client: GraphQLClient
+) -> None:
+    prices = np.array([4.1e-9, 4.31234567e-9])
+    times = JANUARY_2024 + HOUR * np.arange(2)
+    await add(
+        runtime, "x:TINY/USD", Bars(times, prices, prices, prices, prices, np.array([0.1, 1e-10]), HOUR)
+    )
+    result = await client.execute(
+        """{ market(symbol: "TINY/USD") { priceSeries(interval: H1) {
+            candles { nodes { open high low close volume } } } } }"""
+    )
+    nodes = result.data["market"]["priceSeries"]["candles"]["nodes"]
+    assert [node["volume"] for node in nodes] == ["0.1", "0.0000000001"]
+    for name in ("open", "high", "low", "close"):
+        assert [node[name] for node in nodes] == ["0.0000000041", "0.00000000431234567"]
 
 
 async def test_a_page_of_a_long_series_reads_only_the_months_it_lies_in(
