@@ -46,6 +46,8 @@ register_enum(
     },
 )
 
+CANDLE_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+
 Start = Annotated[
     datetime | None,
     strawberry.argument(description="Only candles that open then or later; from the first if left out."),
@@ -179,7 +181,8 @@ class PriceSeries:
             int | None,
             strawberry.argument(
                 description="Return at most this many points: neighbouring candles are joined into one that "
-                "keeps their first open, highest high, lowest low, last close and total volume."
+                "keeps their first open, highest high, lowest low, last close and total volume. Left out: "
+                "every candle. All columns of one operation have at most 4,000,000 numbers together."
             ),
         ] = None,
     ) -> CandleColumns:
@@ -187,6 +190,8 @@ class PriceSeries:
             raise InvalidInput(f"maxPoints must be at least 1; got {max_points}.", ("maxPoints",))
         async with info.context.uow() as uow:
             loaded = await service.load_bars(uow, info.context.services.arrays, self.record, start, end)
+        shown = len(loaded.bars) if max_points is None else min(len(loaded.bars), max_points)
+        info.context.spend(len(CANDLE_COLUMNS) * shown)
         bars = loaded.bars if max_points is None else downsample(loaded.bars, max_points)
         return CandleColumns.from_bars(bars)
 
