@@ -172,12 +172,12 @@ def cut_page(rows: LedgerRows, wanted: LedgerWindow, chosen: LedgerFilter) -> Le
     inside = (rows.number >= wanted.first) & (rows.number <= wanted.last)
     if not chosen.is_empty:
         inside &= chosen.mask(rows)
-    rows = rows.take(inside)
-    limit, more = wanted.page.limit, len(rows) > wanted.page.limit
+    places = np.flatnonzero(inside)
+    limit, more = wanted.page.limit, len(places) > wanted.page.limit
     if wanted.page.backwards:
-        rows = rows.take(slice(max(len(rows) - limit, 0), None))
+        rows = rows.take(places[max(len(places) - limit, 0) :])
         following, preceding = wanted.page.before is not None, more
     else:
-        rows = rows.take(slice(0, limit))
+        rows = rows.take(places[:limit])
         following, preceding = more, wanted.page.after is not None
     return LedgerPage(rows, [encode_cursor(_CURSOR, [n]) for n in rows.number.tolist()], following, preceding)

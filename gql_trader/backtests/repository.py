@@ -16,7 +16,7 @@ from gql_trader.backtests.models import (
 )
 from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, RunStatus
 from gql_trader.core.ids import UserId
-from gql_trader.infra.keyset import PageRequest, Slice, fetch_page
+from gql_trader.infra.keyset import PageRequest, Slice, fetch_page, fetch_pages
 
 _COLUMNS = BacktestRow.__table__.c
 
@@ -53,6 +53,32 @@ async def page_of_backtests(
 async def count_backtests(session: AsyncSession, user_id: UserId, query: BacktestQuery) -> int:
     """Return how many of a user's backtests match."""
     return await session.scalar(_matching(user_id, query, func.count())) or 0
+
+
+async def pages_of_strategies(
+    session: AsyncSession,
+    user_id: UserId,
+    strategy_ids: Sequence[UUID],
+    query: BacktestQuery,
+    orderings: Sequence[BacktestOrdering],
+    page: PageRequest,
+) -> dict[UUID, Slice[Row[Any]]]:
+    """Return the same page of a user's backtests of each strategy, in one statement."""
+    statement = _matching(user_id, query, *_COLUMNS)
+    return await fetch_pages(
+        session, statement, _COLUMNS.strategy_id, strategy_ids, sort_keys(orderings), page
+    )
+
+
+async def counts_of_strategies(
+    session: AsyncSession, user_id: UserId, strategy_ids: Sequence[UUID], query: BacktestQuery
+) -> dict[UUID, int]:
+    """Return how many of a user's backtests of each strategy match; strategies with none are left out."""
+    statement = _matching(user_id, query, BacktestRow.strategy_id, func.count()).where(
+        BacktestRow.strategy_id.in_(strategy_ids)
+    )
+    found = await session.execute(statement.group_by(BacktestRow.strategy_id))
+    return {row[0]: row[1] for row in found}
 
 
 async def completed_like(session: AsyncSession, user_id: UserId, content_hash: str) -> Row[Any] | None:

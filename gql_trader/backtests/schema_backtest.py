@@ -11,7 +11,13 @@ from sqlalchemy import Row
 
 from gql_trader.backtests import service
 from gql_trader.backtests.ledger import LedgerFilter, cut_page, window
-from gql_trader.backtests.loaders import BacktestLoaders, LedgerKey
+from gql_trader.backtests.loaders import (
+    BacktestLoaders,
+    EquityKey,
+    LedgerKey,
+    ListArguments,
+    StrategyKey,
+)
 from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
 from gql_trader.backtests.schema_types import (
@@ -22,9 +28,11 @@ from gql_trader.backtests.schema_types import (
     LedgerEntry,
     Metrics,
     ledger_entries,
+    points_of_curve,
 )
 from gql_trader.backtests.types import BacktestQuery
 from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_float
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
@@ -38,10 +46,16 @@ from gql_trader.market_data.types import MarketRecord
 from gql_trader.strategies.loaders import StrategyLoaders
 from gql_trader.strategies.schema import Strategy
 
+EQUITY_COLUMNS = ("time", "equity", "drawdown")
+
+NUMBERS_PER_BACKTEST = 100
+"""What a backtest on a nested list counts for among the numbers of an operation."""
+
 MaxPoints = Annotated[
     int | None,
     strawberry.argument(
-        description="Thin the curve to at most this many points, keeping what stands out; 4 to 100,000."
+        description="Thin the curve to at most this many points, keeping what stands out; 4 to 100,000. "
+        "Left out: every bar. All columns of one operation have at most 4,000,000 numbers together."
     ),
 ]
 
@@ -160,14 +174,17 @@ class Backtest(Node):
         chosen = LedgerFilter(side, exit_reason)
         loader = info.context.loaders(BacktestLoaders).ledger
         needed = wanted.segments(self.row.trades, chosen)
-        page = cut_page(await loader.load(LedgerKey(self.row.id, needed.start, needed.stop)), wanted, chosen)
+        rows = await loader.load(LedgerKey(self.row.id, needed.start, needed.stop))
+        if rows is None:
+            return None
+        page = cut_page(rows, wanted, chosen)
 
-        async def count() -> int:
+        async def count() -> int | None:
             if chosen.is_empty:
                 return int(self.row.trades)
             whole = window(page_request()).segments(self.row.trades, chosen)
             rows = await loader.load(LedgerKey(self.row.id, whole.start, whole.stop))
-            return int(chosen.mask(rows).sum())
+            return None if rows is None else int(chosen.mask(rows).sum())
 
         return LedgerConnection(
             items=ledger_entries(page.rows),
@@ -184,12 +201,10 @@ class Backtest(Node):
     async def equity(self, info: Info, max_points: MaxPoints = None) -> EquityColumns | None:
         if not self._completed:
             return None
-        columns = await info.context.loaders(BacktestLoaders).equity.load(self.row.id)
-        return (
-            EquityColumns.from_columns(columns, float(self.row.initial_capital), max_points)
-            if columns
-            else None
-        )
+        info.context.spend(len(EQUITY_COLUMNS) * points_of_curve(self.bars, max_points))
+        wanted = EquityKey(self.row.id, to_float(self.row.initial_capital), max_points)
+        columns = await info.context.loaders(BacktestLoaders).equity.load(wanted)
+        return EquityColumns.from_columns(columns) if columns else None
 
     @strawberry.field(
         description="Equity and return of every UTC day; null until the run has completed.",
@@ -199,7 +214,10 @@ class Backtest(Node):
         if not self._completed:
             return None
         columns = await info.context.loaders(BacktestLoaders).daily.load(self.row.id)
-        return DailyColumns.from_columns(columns) if columns else None
+        if columns is None:
+            return None
+        info.context.spend(sum(map(len, columns.values())))
+        return DailyColumns.from_columns(columns)
 
 
 @visible(OWNER)
@@ -248,8 +266,19 @@ async def list_backtests_of(
     order_by: Sequence[BacktestOrder] | None,
     paging: Paging,
 ) -> BacktestConnection:
-    """Return one page of the viewer's backtests of a strategy."""
-    asked = [where.to_query()] if where else []
-    return await list_backtests(
-        info, BacktestQuery(all_of=asked, strategy_ids=[strategy_id]), order_by, paging
-    )
+    """Return one page of the viewer's backtests of a strategy.
+
+    The lists of all strategies of one answer that are asked for with the same arguments are read together.
+    """
+    loaders = info.context.loaders(BacktestLoaders)
+    query = where.to_query() if where else BacktestQuery()
+    orderings = tuple(order.to_ordering() for order in order_by or ())
+    asked = ListArguments(query, orderings, page_request(*paging))
+    page = await loaders.of_strategy.load(StrategyKey(strategy_id, asked))
+    # Lists in lists in lists grow with every level, whatever the size of the document.
+    info.context.spend(NUMBERS_PER_BACKTEST * len(page.rows))
+
+    async def count() -> int:
+        return await loaders.count_of_strategy.load(StrategyKey(strategy_id, ListArguments(query)))
+
+    return connection(BacktestConnection, page, Backtest.from_row, count)

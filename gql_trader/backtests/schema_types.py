@@ -229,31 +229,31 @@ class EquityColumns:
     drawdown: FloatSeries = strawberry.field(description="Fall from the running peak, 0 to 1.")
 
     @classmethod
-    def from_columns(
-        cls, columns: Mapping[str, Any], initial_capital: float, max_points: int | None
-    ) -> "EquityColumns":
-        """Return the curve, thinned to at most ``max_points``.
-
-        Raises
-        ------
-        InvalidInput
-            If ``max_points`` is out of range.
-        """
-        time, equity = columns["time"], columns["equity"]
-        if max_points is None:
-            max_points = max(len(equity), sampling.FEWEST_POINTS)
-        elif not sampling.FEWEST_POINTS <= max_points <= MOST_POINTS:
-            raise InvalidInput(
-                f"maxPoints is between {sampling.FEWEST_POINTS} and {MOST_POINTS}; got {max_points}.",
-                ("maxPoints",),
-            )
-        # Drawdown is measured over the whole curve, so that thinning does not hide a peak.
-        kept = sampling.downsample_indices(equity, max_points)
+    def from_columns(cls, columns: Mapping[str, Any]) -> "EquityColumns":
+        """Return the GraphQL object of a curve."""
         return cls(
-            time=EpochSeries(time[kept]),
-            equity=FloatSeries(equity[kept]),
-            drawdown=FloatSeries(sampling.drawdown_at(equity, kept, initial_capital)),
+            time=EpochSeries(columns["time"]),
+            equity=FloatSeries(columns["equity"]),
+            drawdown=FloatSeries(columns["drawdown"]),
         )
+
+
+def points_of_curve(bars: int, max_points: int | None) -> int:
+    """Return how many points of an equity curve are shown at most.
+
+    Raises
+    ------
+    InvalidInput
+        If ``max_points`` is out of range.
+    """
+    if max_points is None:
+        return bars
+    if not sampling.FEWEST_POINTS <= max_points <= MOST_POINTS:
+        raise InvalidInput(
+            f"maxPoints is between {sampling.FEWEST_POINTS} and {MOST_POINTS}; got {max_points}.",
+            ("maxPoints",),
+        )
+    return min(bars, max_points)
 
 
 @visible(OWNER)

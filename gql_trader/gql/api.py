@@ -12,6 +12,7 @@ from graphql.execution import Executor, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
 from gql_trader.core.errors import RateLimited
+from gql_trader.gql import nul
 from gql_trader.gql.context import Context
 from gql_trader.gql.cost import operation_cost
 from gql_trader.gql.documents import Document, DocumentError, Documents
@@ -51,6 +52,8 @@ def read_request(value: Any) -> Request:
     query = value.get("query")
     if not isinstance(query, str) or not query.strip():
         raise MalformedRequestError("query must be a GraphQL document, as a string that is not empty.")
+    if nul.document_has_nul(query):
+        raise MalformedRequestError(nul.REFUSAL)
     name = value.get("operationName")
     if name is not None and not isinstance(name, str):
         raise MalformedRequestError("operationName must be a string or null.")

@@ -10,7 +10,7 @@ from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
 from gql_trader.gql.client import Client
-from gql_trader.gql.errors import unauthenticated
+from gql_trader.gql.errors import ApiError, unauthenticated
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
@@ -24,6 +24,9 @@ from gql_trader.infra.tokens import AccessTokens
 from gql_trader.infra.unit_of_work import UnitOfWork
 
 L = TypeVar("L")
+
+MOST_NUMBERS = 4_000_000
+"""Numbers that the columns of one operation may have: a year of one-minute candles has 3.2 million."""
 
 
 class Services(Protocol):
@@ -79,6 +82,7 @@ class Context:
     client: Client = field(default_factory=Client)
     cost: int = 0
     _loaders: dict[Callable[..., Any], Any] = field(default_factory=dict)
+    _numbers: int = 0
 
     @property
     def viewer(self) -> Actor:
@@ -108,9 +112,30 @@ class Context:
             self._loaders[kind] = kind(self)
         return self._loaders[kind]  # type: ignore[no-any-return]
 
+    def spend(self, numbers: int) -> None:
+        """Count numbers that a resolver is about to return, before it makes them.
+
+        A limit on the document cannot tell a small column from a large one; this can.
+
+        Raises
+        ------
+        ApiError
+            QUERY_TOO_COMPLEX, if the operation would return more than `MOST_NUMBERS`.
+        """
+        if self._numbers + numbers > MOST_NUMBERS:
+            raise ApiError(
+                f"The columns of one operation have at most {MOST_NUMBERS:,} numbers; this one would add "
+                f"{numbers:,} to {self._numbers:,}. Pass maxPoints, or ask for less at a time.",
+                "QUERY_TOO_COMPLEX",
+                limit="numbers",
+                maximum=MOST_NUMBERS,
+            )
+        self._numbers += numbers
+
     def forget_loaded(self) -> None:
         """Drop all loaders, so that the next event of a subscription sees fresh rows."""
         self._loaders.clear()
+        self._numbers = 0
 
 
 Info = strawberry.Info[Context, None]

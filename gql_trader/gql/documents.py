@@ -79,7 +79,7 @@ class Documents:
     suggestions
         Whether errors about unknown names suggest known ones, which tells strangers the schema.
     size
-        How many documents are kept.
+        How many documents are kept; how long they may be is among the limits.
     """
 
     def __init__(
@@ -102,11 +102,17 @@ class Documents:
             *(() if introspection else (NoSchemaIntrospectionCustomRule,)),
         )
         self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._characters = 0
 
     @property
     def count(self) -> int:
         """How many documents are kept."""
         return len(self._kept)
+
+    @property
+    def characters(self) -> int:
+        """How long the texts of the documents kept are together."""
+        return self._characters
 
     def get(self, text: str) -> Document:
         """Return the document of a text.
@@ -124,8 +130,10 @@ class Documents:
         # Only valid and short documents are kept: garbage neither fills the memory nor drives out the rest.
         if len(text) <= self._limits.cached_length:
             self._kept[text] = document
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+            self._characters += len(text)
+            while len(self._kept) > self._size or self._characters > self._limits.cached_total:
+                oldest, _ = self._kept.popitem(last=False)
+                self._characters -= len(oldest)
         return document
 
     def _read(self, text: str) -> Document:

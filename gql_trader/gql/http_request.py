@@ -1,21 +1,17 @@
 """Reading GraphQL requests out of HTTP's, and refusing what is not one."""
 
 import asyncio
-import re
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
+from gql_trader.gql import nul
 from gql_trader.gql.api import MalformedRequestError, Request, read_request
 from gql_trader.gql.negotiation import JSON, is_json_body
-from gql_trader.infra import json_codec
 
 _BODY_SECONDS = 15.0
-
-# PostgreSQL stores no U+0000, and no text that people write has one.
-_NUL = re.compile(rb"\\u(?:0000|\{0+\})|\x00")
 
 
 class HttpRefusal(Exception):
@@ -55,13 +51,11 @@ async def posted_request(headers: Headers, receive: Receive, maximum: int) -> Re
     except TimeoutError as error:
         closing = {"connection": "close"}
         raise HttpRefusal(408, "REQUEST_TIMEOUT", "The body did not arrive in time.", closing) from error
-    if _NUL.search(body):
-        raise _bad("The character U+0000 is not allowed.")
     try:
-        return read_request(json_codec.loads(body))
+        return read_request(nul.loads(body))
     except ValueError as error:
         raise _bad("The body is not JSON in UTF-8.") from error
-    except MalformedRequestError as error:
+    except (MalformedRequestError, nul.NulError) as error:
         raise _bad(str(error)) from error
 
 
@@ -101,15 +95,17 @@ def requested_in_url(scope: Scope, maximum: int) -> Request:
         raise _bad("The query string is malformed.") from error
     # A parameter that is empty is as good as absent.
     parameters = {name: value for name, value in pairs if value}
-    if any(_NUL.search(value.encode()) for value in parameters.values()):
-        raise _bad("The character U+0000 is not allowed.")
+    if any("\0" in value for value in parameters.values()):
+        raise _bad(nul.REFUSAL)
     request: dict[str, Any] = dict(parameters)
     for key in ("variables", "extensions"):
         if key in parameters:
             try:
-                request[key] = json_codec.loads(parameters[key])
+                request[key] = nul.loads(parameters[key])
             except ValueError as error:
                 raise _bad(f"{key} is not JSON.") from error
+            except nul.NulError as error:
+                raise _bad(str(error)) from error
     try:
         return read_request(request)
     except MalformedRequestError as error:

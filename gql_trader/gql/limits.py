@@ -44,6 +44,9 @@ class Limits:
         Characters of the document.
     cached_length
         Longest text, in characters, whose parsed form is kept.
+    cached_total
+        Characters of all the texts whose parsed form is kept. A parsed document takes up to 250 bytes
+        for each character, so that this bounds the memory, at about 75 MB.
     """
 
     depth: int = 15
@@ -54,7 +57,8 @@ class Limits:
     fragments: int = 100
     operations: int = 50
     length: int = 100_000
-    cached_length: int = 20_000
+    cached_length: int = 4_000
+    cached_total: int = 300_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,16 @@
 The protocol is that of the npm package graphql-ws: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
-import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from gql_trader.gql import nul
 from gql_trader.gql.api import MalformedRequestError, Request, read_request
 from gql_trader.infra import json_codec
 
 SUBPROTOCOL = "graphql-transport-ws"
 
-_NUL = re.compile(r"\\u(?:0000|\{0+\})|\x00")
 _MAXIMUM_ID_LENGTH = 256
 
 
@@ -85,12 +84,12 @@ def read_message(text: str) -> ClientMessage:
     ProtocolError
         4400, if it is not a message of the protocol.
     """
-    if _NUL.search(text):
-        raise _bad("The character U+0000 is not allowed.")
     try:
-        message = json_codec.loads(text)
+        message = nul.loads(text)
     except ValueError as error:
         raise _bad("The message is not JSON.") from error
+    except nul.NulError as error:
+        raise _bad(str(error)) from error
     if not isinstance(message, dict):
         raise _bad("A message must be a JSON object.")
     payload = message.get("payload")

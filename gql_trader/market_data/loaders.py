@@ -9,8 +9,8 @@ from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Context
 from gql_trader.market_data import repository
 from gql_trader.market_data.catalogue import asset_record, market_record
-from gql_trader.market_data.loading import choose_source, summarize
-from gql_trader.market_data.reading import stored_series
+from gql_trader.market_data.loading import choose_source, load_whole, reads_whole, summarize
+from gql_trader.market_data.reading import LoadedSeries, stored_series
 from gql_trader.market_data.types import (
     AssetRecord,
     MarketRecord,
@@ -21,7 +21,13 @@ from gql_trader.market_data.types import (
 
 
 class MarketDataLoaders:
-    """Assets and markets by id, the markets of an asset, and the series of a market."""
+    """Assets and markets by id, the markets of an asset, the series of a market and their candles.
+
+    Attributes
+    ----------
+    whole
+        All candles of a series. None if it is long: then what is wanted of it is read by itself.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -31,6 +37,7 @@ class MarketDataLoaders:
         self.stored_series: DataLoader[UUID, list[StoredSeries]] = DataLoader(self._stored_series)
         self.series: DataLoader[tuple[UUID, Interval], PriceSeriesRecord | None] = DataLoader(self._series)
         self.summary: DataLoader[PriceSeriesRecord, SeriesSummary] = DataLoader(self._summaries)
+        self.whole: DataLoader[PriceSeriesRecord, LoadedSeries | None] = DataLoader(self._wholes)
 
     async def _assets(self, ids: Sequence[UUID]) -> list[AssetRecord | None]:
         async with self._context.uow() as uow:
@@ -63,3 +70,10 @@ class MarketDataLoaders:
     async def _summaries(self, keys: Sequence[PriceSeriesRecord]) -> list[SeriesSummary]:
         async with self._context.uow() as uow:
             return await summarize(uow, self._context.services.arrays, keys)
+
+    async def _wholes(self, keys: Sequence[PriceSeriesRecord]) -> list[LoadedSeries | None]:
+        together = [key for key in keys if reads_whole(key)]
+        async with self._context.uow() as uow:
+            loaded = await load_whole(uow, self._context.services.arrays, together) if together else []
+        found = dict(zip(together, loaded, strict=True))
+        return [found.get(key) for key in keys]

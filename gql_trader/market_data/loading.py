@@ -41,6 +41,15 @@ _SMALL_SERIES = 100_000
 """Series of up to this many candles are always loaded whole: one entry serves every range."""
 
 
+def reads_whole(series: PriceSeriesRecord) -> bool:
+    """Return whether every read of a series, even of a page, loads all of it.
+
+    Those may be loaded together by `load_whole`. The others are longer than a hundred thousand candles,
+    and one is read by up to three statements of its own, only for the months wanted, unless it is cached.
+    """
+    return series.resampled or series.source.count <= _SMALL_SERIES
+
+
 def choose_source(stored: Iterable[StoredSeries], interval: Interval) -> StoredSeries | None:
     """Return the stored series that candles of an interval come from, or None.
 
@@ -72,6 +81,7 @@ async def load_bars(
     start: datetime | None = None,
     end: datetime | None = None,
     warmup: int = 0,
+    whole: LoadedSeries | None = None,
 ) -> LoadedBars:
     """Return the bars that open in [start, end), and up to ``warmup`` bars before them.
 
@@ -81,6 +91,8 @@ async def load_bars(
         Timezone-aware; None: from the first bar, to the last.
     warmup
         How many bars before ``start`` are wanted; fewer are returned where the store has fewer.
+    whole
+        The whole series, if it is loaded already.
 
     Returns
     -------
@@ -89,7 +101,7 @@ async def load_bars(
         have the same hash, wherever they were read from.
     """
     window = Window(*range_bounds(start, end), warmup=warmup)
-    loaded = await load_window(uow, arrays, series, window)
+    loaded = whole or await load_window(uow, arrays, series, window)
     at, to, warm = window_indices(loaded.bars, window)
     return LoadedBars(
         bars=loaded.bars.slice(at, to),
@@ -132,7 +144,7 @@ async def load_window(
         cached = await cached_series(arrays, source.content_hash, source.interval)
         if cached is not None:
             return cached
-        if source.count > _SMALL_SERIES and _is_minor(source, window):
+        if not reads_whole(series) and _is_minor(source, window):
             return await load_months(uow, arrays, source, window)
     return (await load_whole(uow, arrays, [series]))[0]
 

@@ -11,7 +11,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice, decode_cursor, encode_cursor
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import load_window, range_bounds, window_indices
-from gql_trader.market_data.reading import Window
+from gql_trader.market_data.reading import LoadedSeries, Window
 from gql_trader.market_data.repository_candles import LATEST
 from gql_trader.market_data.types import PriceSeriesRecord
 
@@ -37,8 +37,14 @@ async def list_candles(
     start: datetime | None,
     end: datetime | None,
     page: PageRequest,
+    whole: LoadedSeries | None = None,
 ) -> Slice[CandleRecord]:
     """Return a page of the candles that open in [start, end), oldest first.
+
+    Parameters
+    ----------
+    whole
+        The whole series, if it is loaded already.
 
     Raises
     ------
@@ -55,7 +61,7 @@ async def list_candles(
     window = Window(
         low, high, first=None if page.backwards else wanted, last=wanted if page.backwards else None
     )
-    loaded = await load_window(uow, arrays, series, window)
+    loaded = whole or await load_window(uow, arrays, series, window)
     at, to, _ = window_indices(loaded.bars, window)
     more = to - at > page.limit
     if more:
@@ -75,12 +81,13 @@ async def count_candles(
     series: PriceSeriesRecord,
     start: datetime | None,
     end: datetime | None,
+    whole: LoadedSeries | None = None,
 ) -> int:
-    """Return how many candles open in [start, end)."""
+    """Return how many candles open in [start, end); ``whole`` is the series if it is loaded already."""
     if start is None and end is None and not series.resampled:
         return series.source.count
     window = Window(*range_bounds(start, end))
-    loaded = await load_window(uow, arrays, series, window)
+    loaded = whole or await load_window(uow, arrays, series, window)
     at, to, _ = window_indices(loaded.bars, window)
     return to - at
 

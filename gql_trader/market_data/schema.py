@@ -47,6 +47,8 @@ register_enum(
     },
 )
 
+CANDLE_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+
 Start = Annotated[
     datetime | None,
     strawberry.argument(description="Only candles that open then or later; from the first if left out."),
@@ -159,14 +161,14 @@ class PriceSeries:
         before: Before = None,
     ) -> Connection[Candle]:
         arrays = info.context.services.arrays
+        asked = page_request(first, after, last, before)
+        whole = await info.context.loaders(MarketDataLoaders).whole.load(self.record)
         async with info.context.uow() as uow:
-            page = await service.list_candles(
-                uow, arrays, self.record, start, end, page_request(first, after, last, before)
-            )
+            page = await service.list_candles(uow, arrays, self.record, start, end, asked, whole)
 
         async def count() -> int:
             async with info.context.uow() as uow:
-                return await service.count_candles(uow, arrays, self.record, start, end)
+                return await service.count_candles(uow, arrays, self.record, start, end, whole)
 
         return connection(Connection[Candle], page, Candle.from_record, count)
 
@@ -182,14 +184,19 @@ class PriceSeries:
             int | None,
             strawberry.argument(
                 description="Return at most this many points: neighbouring candles are joined into one that "
-                "keeps their first open, highest high, lowest low, last close and total volume."
+                "keeps their first open, highest high, lowest low, last close and total volume. Left out: "
+                "every candle. All columns of one operation have at most 4,000,000 numbers together."
             ),
         ] = None,
     ) -> CandleColumns:
         if max_points is not None and max_points < 1:
             raise InvalidInput(f"maxPoints must be at least 1; got {max_points}.", ("maxPoints",))
+        arrays = info.context.services.arrays
+        whole = await info.context.loaders(MarketDataLoaders).whole.load(self.record)
         async with info.context.uow() as uow:
-            loaded = await service.load_bars(uow, info.context.services.arrays, self.record, start, end)
+            loaded = await service.load_bars(uow, arrays, self.record, start, end, whole=whole)
+        shown = len(loaded.bars) if max_points is None else min(len(loaded.bars), max_points)
+        info.context.spend(len(CANDLE_COLUMNS) * shown)
         bars = loaded.bars if max_points is None else downsample(loaded.bars, max_points)
         return CandleColumns.from_bars(bars)
 

@@ -16,8 +16,7 @@ from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id
 from gql_trader.infra.keyset import page_request
 from gql_trader.strategies import service
-from gql_trader.strategies.checking import check_strategy
-from gql_trader.strategies.loaders import StrategyLoaders
+from gql_trader.strategies.loaders import RuleChecks, StrategyLoaders
 from gql_trader.strategies.schema_inputs import (
     CreateStrategyInput,
     DeleteStrategyInput,
@@ -137,15 +136,16 @@ class StrategyQuery:
 
     @strawberry.field(
         description="Check rules without storing them: every mistake with line and column, and how many bars "
-        "of warm-up they need.",
+        "of warm-up they need. One request checks at most 20,000 characters in all.",
         extensions=requires(Role.VIEWER),
     )
     async def check_strategy(
         self,
+        info: Info,
         input: Annotated[StrategyRulesInput, strawberry.argument(description="The rules and parameters.")],
     ) -> StrategyCheck | None:
         parameters = [each.to_parameter() for each in input.parameters or ()]
-        found = check_strategy(input.to_rules(), parameters)
+        found = await info.context.loaders(RuleChecks).check(input.to_rules(), parameters)
         return StrategyCheck(
             valid=not found.issues,
             issues=list(map(RuleIssueInfo.from_issue, found.issues)),

@@ -57,7 +57,8 @@ def _no_parameters() -> list[StrategyParameterInput]:
 @strawberry.input(
     description="When to enter and leave, in the rule language: one condition per rule, such as "
     "`crossover(ema(close, 12), ema(close, 26)) and rsi(close, 14) < 70`. See `indicators` for its "
-    "functions. A missing rule never holds."
+    "functions. A missing rule never holds. A rule has at most 4,000 characters; all rules and plots "
+    "together, 20,000."
 )
 class StrategyRulesInput:
     """The texts of the rules."""

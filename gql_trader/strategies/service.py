@@ -1,5 +1,6 @@
 """Rules of the strategy domain: who sees, makes, changes and deletes strategies."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -133,7 +134,8 @@ async def create_strategy(uow: UnitOfWork, actor: Actor, new: NewStrategy) -> St
         If the user has too many already.
     """
     problems = check_texts(new.name, new.description)
-    rules, parameters = _content(new, problems)
+    # In a thread: long rules take a while to check.
+    rules, parameters = await asyncio.to_thread(_content, new, problems)
     if problems:
         raise DomainErrors(problems)
     # Locks the user's row, so that requests at the same moment neither pass the limit nor share a slug.
@@ -228,7 +230,9 @@ async def update_strategy(
     problems = check_texts(change.name, change.description)
     rules = change.rules if change.rules is not None else before.rules
     parameters = change.parameters if change.parameters is not None else before.parameters
-    parameters = _checked(rules, parameters, change.default_parameters, change.parameters_path, problems)
+    parameters = await asyncio.to_thread(
+        _checked, rules, parameters, change.default_parameters, change.parameters_path, problems
+    )
     if row.code_ref is not None and (change.rules is not None or change.parameters is not None):
         message = f"The rules and parameters are those of {row.code_ref}; only its defaults can be changed."
         problems.append(Forbidden(message, ("rules",)))

@@ -1,6 +1,7 @@
 """Limits on documents, and the cache of parsed and validated ones."""
 
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -141,6 +142,31 @@ def test_the_least_recently_used_document_falls_out() -> None:
     kept.get("{ prices }")
     assert kept.count == 2
     assert kept.get("{ hello }") is first
+
+
+def test_the_documents_kept_are_bounded_by_their_length_in_all() -> None:
+    kept = documents(Limits(cached_total=100))
+    texts = [f'{{ hello(name: "{i:020}") }}' for i in range(50)]
+    for text in texts:
+        kept.get(text)
+        assert kept.characters <= 100
+    assert (kept.count, kept.characters) == (2, 2 * len(texts[0]))
+    kept.get("{ hello }" + " " * 91)
+    assert (kept.count, kept.characters) == (1, 100)
+
+
+def test_the_bound_on_length_bounds_the_memory() -> None:
+    kept = documents()
+    dense = "{" + "...{" * 7 + "hello " * 500 + "}" * 7 + "}"
+    kept.get(dense)
+    tracemalloc.start()
+    try:
+        kept.get(dense + " ")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / len(dense) < 250
+    assert Limits().cached_total * 250 < 100 * 2**20
 
 
 def test_names_are_suggested_only_if_allowed() -> None:

@@ -104,13 +104,22 @@ async def test_refused_requests_are_400_only_for_the_graphql_media_type(
         b"[" * 19_000,
         b'{"query": "{ hello(name: \\"\\u0000\\") }"}',
         b'{"query": "{ hello(name: \\"\\\\u{0}\\") }"}',
+        b'{"query": "{ hello(name: \\"\\u005cu0000\\") }"}',
+        b'{"query": "{ hello(name: \\"\\\\\\\\\\u005cu{00}\\") }"}',
         b'{"query": "query($n: String) { hello(name: $n) }", "variables": {"n": "a\\u0000b"}}',
+        b'{"query": "query($n: JSON) { hello }", "variables": {"n": [{"\\u0000": 1}]}}',
     ],
 )
 async def test_malformed_bodies_are_400_with_an_error(client: GraphQLClient, body: bytes) -> None:
     result = await client.post(body)
     assert (result.status, result.codes) == (400, ["BAD_REQUEST"])
     assert result.errors[0]["extensions"]["requestId"] == result.headers["x-request-id"]
+
+
+async def test_text_that_looks_like_the_escape_of_a_nul_is_text(client: GraphQLClient) -> None:
+    literal = await client.post(b'{"query": "{ hello(name: \\"\\\\\\\\u0000\\") }"}')
+    variable = await client.execute("query($n: String!) { hello(name: $n) }", {"n": "\\u0000"})
+    assert literal.data == variable.data == {"hello": "hello \\u0000"}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +173,8 @@ async def test_get_never_mutates(
         {"query": ""},
         {"query": "{ hello }", "variables": "{"},
         {"query": "{ hello }", "variables": "[]"},
+        {"query": "{ hello }", "variables": '{"n": "\\u0000"}'},
+        {"query": '{ hello(name: "\\u0000") }'},
         {"query": '{ hello(name: "\x00") }'},
     ],
 )

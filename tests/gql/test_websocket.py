@@ -245,6 +245,8 @@ async def test_null_payload_of_init_is_accepted(services: ToyServices) -> None:
         subscribe(variables=[]),
         subscribe(extensions="x"),
         subscribe('{ hello(name: "\x00") }'),
+        subscribe('{ hello(name: "\\u0000") }'),
+        subscribe(variables={"name": ["\x00"]}),
     ],
 )
 async def test_malformed_messages_close_with_4400(services: ToyServices, message: Any) -> None:

@@ -285,6 +285,31 @@ async def test_the_number_of_statements_does_not_grow_with_the_page(
     assert len(seen) == 4  # the resampled ones are in the cache
 
 
+async def test_candles_of_a_page_of_markets_are_read_together(
+    runtime: Runtime, client: GraphQLClient
+) -> None:
+    for number in range(12):
+        await add(runtime, f"x:A{number}/USD", random_bars(200, seed=number))
+    query = """query($first: Int, $last: Int) { markets(first: $first, last: $last) { nodes {
+        priceSeries(interval: H1) { candles(first: 5, start: "2024-01-02T00:00:00Z") {
+            totalCount nodes { close } } columns { close } } } } }"""
+    counts = {}
+    # Not the same markets: what has been read once is in the cache.
+    for variables, markets in (({"first": 2}, 2), ({"last": 10}, 10)):
+        with statements(runtime) as seen:
+            result = await client.execute(query, variables)
+        series = [market["priceSeries"] for market in result.data["markets"]["nodes"]]
+        assert len(series) == markets
+        for each in series:
+            assert each["candles"]["totalCount"] == 176
+            assert [node["close"] for node in each["candles"]["nodes"]] == [
+                repr(close).removesuffix(".0") for close in each["columns"]["close"][24:29]
+            ]
+        counts[markets] = len(seen)
+    # Markets, their series, and the candles.
+    assert counts == {2: 3, 10: 3}
+
+
 async def test_a_bare_symbol_means_the_only_market_that_has_it(runtime: Runtime) -> None:
     await add(runtime, "demo:BTC/USD")
     await add(runtime, "coinbase:BTC/USD")

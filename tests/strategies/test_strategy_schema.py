@@ -1,5 +1,6 @@
 """Strategies over GraphQL: the contract's shapes, access, and errors where a client finds them."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from gql_trader.gql.context import Context
 from gql_trader.gql.relay import encode_id
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
-from gql_trader.strategies import service
+from gql_trader.strategies import checking, service
 from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 from tests.factories.actors import make_actor
 
@@ -286,3 +287,53 @@ async def test_another_users_strategy_is_null_even_to_an_administrator(
         ]
         assert [error["code"] for error in refused["errors"]] == ["NOT_FOUND"]
     assert (await data(runtime, alice, query, id=made["id"]))["node"] == {"id": made["id"]}
+
+
+HOSTILE = " or ".join(["aeio()"] * 80)
+HOSTILE_INPUT = dict.fromkeys(["entryLong", "exitLong", "entryShort", "exitShort"], HOSTILE) | {
+    "plots": [HOSTILE] * 20
+}
+
+
+async def test_checking_the_longest_rules_leaves_the_event_loop_to_others(
+    runtime: Runtime, alice: Actor
+) -> None:
+    check = "query ($i: StrategyRulesInput!) { checkStrategy(input: $i) { valid issues { message } } }"
+    threads: set[int] = set()
+    real = checking.check_strategy
+
+    def traced(*arguments: Any) -> Any:
+        threads.add(threading.get_ident())
+        return real(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gql_trader.strategies.loaders.check_strategy", traced)
+        found = await data(runtime, alice, check, i=HOSTILE_INPUT)
+    assert len(found["checkStrategy"]["issues"]) == 480
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+async def test_checks_under_many_names_are_bounded_together(runtime: Runtime, alice: Actor) -> None:
+    aliases = " ".join(f"a{i}: checkStrategy(input: $i) {{ valid }}" for i in range(30))
+    response = await run(runtime, alice, f"query ($i: StrategyRulesInput!) {{ {aliases} }}", i=HOSTILE_INPUT)
+    assert response.data is not None
+    assert [each for each in response.data.values() if each is not None] == [{"valid": False}]
+    assert {error["message"] for error in response.errors} == {
+        "One request checks rules of at most 20000 characters in all."
+    }
+    assert {error["extensions"]["code"] for error in response.errors} == {"BAD_USER_INPUT"}
+
+
+async def test_rules_longer_than_any_strategy_are_an_issue(runtime: Runtime, alice: Actor) -> None:
+    check = "query ($i: StrategyRulesInput!) { checkStrategy(input: $i) { valid issues { message path } } }"
+    found = await data(runtime, alice, check, i={"entryLong": "close > open", "plots": ["close" * 800] * 6})
+    assert found["checkStrategy"] == {
+        "valid": False,
+        "issues": [
+            {
+                "message": "All rules and plots have at most 20000 characters together; got 24012.",
+                "path": [],
+            }
+        ],
+    }

@@ -1,6 +1,12 @@
 """The rule language: strategies written by users, safe on a shared server."""
 
-from gql_trader.engine.rules.compiler import CompiledRules, PlotLine, Rules, compile_rules
+from gql_trader.engine.rules.compiler import (
+    MAXIMUM_TOTAL_LENGTH,
+    CompiledRules,
+    PlotLine,
+    Rules,
+    compile_rules,
+)
 from gql_trader.engine.rules.issues import RuleIssue, RuleIssues
 from gql_trader.engine.rules.parameters import (
     Parameter,
@@ -13,6 +19,7 @@ from gql_trader.engine.rules.parameters import (
 )
 
 __all__ = [
+    "MAXIMUM_TOTAL_LENGTH",
     "CompiledRules",
     "Parameter",
     "ParameterType",

@@ -4,7 +4,7 @@ Only what is listed here exists; everything else in Python's grammar is refused 
 """
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from gql_trader.engine.indicators import CATALOGUE, COLUMNS
@@ -33,6 +33,9 @@ from gql_trader.engine.rules.syntax import MAXIMUM_NODES, offset_of, parse
 
 MAXIMUM_DEPTH = 64
 """Longest path from a rule's root to a leaf."""
+
+MAXIMUM_SUGGESTIONS = 3
+"""Most unknown names of one rule for which similar ones are looked up: each look-up tries them all."""
 
 _ARITHMETIC: Mapping[type[ast.operator], str] = {
     ast.Add: "+",
@@ -87,6 +90,7 @@ class _Checker:
         self.parameters = parameters
         self.nodes = 0
         self.depth = 0
+        self.suggestions = 0
 
     def visit(self, node: ast.expr) -> Node | None:
         """Return the checked node, or None after reporting what is wrong inside it."""
@@ -155,7 +159,7 @@ class _Checker:
             return ParameterName(parameter.kind, offset, name)
         if name in CATALOGUE:
             return self._refuse(node, f"{name} is a function: write {CATALOGUE[name].signature}.")
-        similar = _similar(name, [*COLUMNS, *self.parameters, "true", "false"])
+        similar = self._similar(name, (*COLUMNS, *self.parameters, "true", "false"))
         return self._refuse(node, f"Unknown name {_shown(name)}{similar}.")
 
     def _arithmetic(self, node: ast.BinOp) -> Node | None:
@@ -257,7 +261,7 @@ class _Checker:
             kind = "a series" if name in COLUMNS else "a parameter" if name in self.parameters else None
             if kind is not None:
                 return self._refuse(node, f"{name} is {kind}, not a function.")
-            return self._refuse(node, f"Unknown function {_shown(name)}{_similar(name, list(CATALOGUE))}.")
+            return self._refuse(node, f"Unknown function {_shown(name)}{self._similar(name, CATALOGUE)}.")
         given = assign_arguments(self.report, node, function)
         if given is None:
             return None
@@ -275,6 +279,13 @@ class _Checker:
             return None
         return Call(result_kind(function, arguments), offset_of(node), function, tuple(arguments))
 
+    def _similar(self, name: str, known: Iterable[str]) -> str:
+        if self.report.full or self.suggestions >= MAXIMUM_SUGGESTIONS or len(name) > 40:
+            return ""
+        self.suggestions += 1
+        close = get_close_matches(name, tuple(known), n=1, cutoff=0.7)
+        return f"; {close[0]!r} looks like it" if close else ""
+
     def _wants(self, node: Node, expectation: str, hint: str = "") -> Node | None:
         report_wrong_kind(self.report, node, expectation, hint)
         return None
@@ -286,8 +297,3 @@ def _condition_if_any(nodes: Sequence[Node]) -> Kind:
 
 def _shown(name: str) -> str:
     return repr(name if len(name) <= 40 else f"{name[:37]}...")
-
-
-def _similar(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.7) if len(name) <= 40 else []
-    return f"; {close[0]!r} looks like it" if close else ""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAXIMUM_PLOTS = 20
 
+MAXIMUM_TOTAL_LENGTH = 20_000
+"""Longest text of all rules and plots of one strategy together, in characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -36,6 +39,12 @@ class Rules:
     entry_short: str | None = None
     exit_short: str | None = None
     plots: tuple[str, ...] = ()
+
+    @property
+    def total_length(self) -> int:
+        """Characters of all the texts together."""
+        texts = (self.entry_long, self.exit_long, self.entry_short, self.exit_short, *self.plots)
+        return sum(len(text) for text in texts if text is not None)
 
 
 _SIGNALS = ("entryLong", "exitLong", "entryShort", "exitShort")
@@ -166,6 +175,10 @@ def compile_rules(rules: Rules, parameters: Sequence[Parameter] = ()) -> Compile
     RuleIssues
         With every issue found in any of the rules, also with the default parameters.
     """
+    total = rules.total_length
+    if total > MAXIMUM_TOTAL_LENGTH:
+        message = f"All rules and plots have at most {MAXIMUM_TOTAL_LENGTH} characters together; got {total}."
+        raise RuleIssues([RuleIssue(ErrorCode.RULE_SYNTAX, (), 1, 1, message)])
     known = {parameter.name: parameter for parameter in parameters}
     issues: list[RuleIssue] = []
     signals: dict[str, _Rule] = {}

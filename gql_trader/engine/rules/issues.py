@@ -51,6 +51,11 @@ class Reporter:
         self.path = path
         self.issues: list[RuleIssue] = []
 
+    @property
+    def full(self) -> bool:
+        """Whether further issues are dropped."""
+        return len(self.issues) >= MAXIMUM_ISSUES
+
     def syntax(self, offset: int, message: str) -> None:
         """Report text that cannot be read."""
         self._add(ErrorCode.RULE_SYNTAX, offset, message)
@@ -60,9 +65,11 @@ class Reporter:
         self._add(ErrorCode.RULE_TYPE, offset, message)
 
     def _add(self, code: ErrorCode, offset: int, message: str) -> None:
+        if self.full:
+            return
         before = self.text[:offset]
         line = before.count("\n") + 1
         column = offset - (before.rfind("\n") + 1) + 1
         issue = RuleIssue(code, self.path, line, column, message)
-        if issue not in self.issues and len(self.issues) < MAXIMUM_ISSUES:
+        if issue not in self.issues:
             self.issues.append(issue)

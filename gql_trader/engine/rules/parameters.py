@@ -214,6 +214,8 @@ def resolve_parameters(
     known = {parameter.name: parameter for parameter in parameters}
     errors: list[DomainError] = []
     for name in given:
+        if len(errors) == MAXIMUM_PARAMETERS:
+            break
         if name not in known:
             has = f"this strategy has {', '.join(known)}" if known else "this strategy has none"
             message = f"There is no parameter {_shown(name)}; {has}."

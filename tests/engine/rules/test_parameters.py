@@ -137,3 +137,9 @@ def test_names_are_unique_and_there_are_not_too_many() -> None:
     assert [error.path for error in check_parameters(twice)] == [("parameters", "1", "name")]
     (error,) = check_parameters([Parameter(f"p{n}", INT, 1) for n in range(51)], ("rules", "parameters"))
     assert error.path == ("rules", "parameters")
+
+
+def test_the_errors_about_unknown_values_are_bounded() -> None:
+    with pytest.raises(DomainErrors) as caught:
+        resolve_parameters((), {f"unknown{i}": 1 for i in range(10_000)})
+    assert len(caught.value.errors) == 50

@@ -1,8 +1,10 @@
 """The rule language: what it accepts, what it refuses and where, and what rules compute."""
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,15 @@ from gql_trader.core.errors import ErrorCode
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.implementations import compute
-from gql_trader.engine.rules import Parameter, ParameterType, RuleIssue, RuleIssues, Rules, compile_rules
+from gql_trader.engine.rules import (
+    Parameter,
+    ParameterType,
+    RuleIssue,
+    RuleIssues,
+    Rules,
+    checker,
+    compile_rules,
+)
 from tests.factories.random_bars import random_bars
 
 PARAMETERS = (
@@ -354,3 +364,42 @@ def test_memory_mapped_bars_are_read_without_copies(tmp_path: object) -> None:
     np.testing.assert_array_equal(
         compile_rules(rules).signals(mapped).entry_long, compile_rules(rules).signals(bars).entry_long
     )
+
+
+def test_the_rules_and_plots_of_a_strategy_are_bounded_together() -> None:
+    plot = "close" + " " * 995
+    fits = Rules(entry_long="close > open" + " " * 988, plots=(plot,) * 19)
+    assert fits.total_length == 20_000
+    compile_rules(fits)
+    with pytest.raises(RuleIssues) as caught:
+        compile_rules(replace(fits, exit_long="#"))
+    assert list(map(str, caught.value.issues)) == [
+        ", line 1, column 1: All rules and plots have at most 20000 characters together; got 20001."
+    ]
+    assert caught.value.issues[0].code is ErrorCode.RULE_SYNTAX
+
+
+def test_similar_names_are_suggested_for_the_first_unknown_ones_of_a_rule() -> None:
+    found = issues(" or ".join(f"emma{i}(close)" for i in range(10)))
+    assert len(found) == 10
+    assert ["looks like it" in issue.message for issue in found] == [True] * 3 + [False] * 7
+
+
+def test_rules_full_of_unknown_names_are_refused_without_comparing_each_to_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("".join(letters) + "()" for letters in itertools.product("aeiorstl", repeat=4))
+    text = " or ".join(itertools.islice(names, 80))
+    rules = Rules(text, text, text, text, (text,) * 20)
+    compared = 0
+
+    def count(*_arguments: object, **_options: object) -> list[str]:
+        nonlocal compared
+        compared += 1
+        return []
+
+    monkeypatch.setattr(checker, "get_close_matches", count)
+    with pytest.raises(RuleIssues) as caught:
+        compile_rules(rules)
+    assert len(caught.value.issues) == 24 * 20
+    assert compared == 24 * 3
