@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Collection, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -23,9 +23,10 @@ from gql_trader.gql.authentication import Credentials
 from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
 from gql_trader.gql.graphiql import graphiql_page, static_files
-from gql_trader.gql.http import HttpEndpoint
+from gql_trader.gql.http import HtmlPage, HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.reset_password import reset_password_page
 from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
 from gql_trader.infra.webhook_signatures import WebhookSignatures
@@ -114,6 +115,11 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                     _ended_grants,
                 ),
             ),
+            *(
+                []
+                if settings.password_reset_url
+                else [Route("/reset-password", _page(reset_password_page()))]
+            ),
             Route("/healthz", _health),
             *_webhooks(settings, process.services),
             Route("/readyz", ready),
@@ -183,6 +189,13 @@ async def _ended_grants(services: Services, grants: Collection[Hashable]) -> Col
     ours = [grant for grant in grants if isinstance(grant, Grant)]
     async with services.unit_of_work() as uow:
         return await sessions.ended(uow, ours)
+
+
+def _page(page: HtmlPage) -> Callable[[Request], Awaitable[Response]]:
+    async def show(_request: Request) -> Response:
+        return Response(page.body, media_type="text/html", headers=page.headers)
+
+    return show
 
 
 async def _to_graphql(_request: Request) -> Response:

@@ -14,10 +14,11 @@ from gql_trader.accounts import repository_credentials as credentials
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.service import record
-from gql_trader.accounts.types import UserRecord, UserStatus
+from gql_trader.accounts.types import AccountMail, UserRecord, UserStatus
 from gql_trader.accounts.types_credentials import AuditAction, UserFilter
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import Forbidden, InvalidState, NotFound
+from gql_trader.infra import outbox
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -58,6 +59,7 @@ async def approve_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> U
         row.status = UserStatus.ACTIVE.value
         _changed(uow, row)
         _record(uow, AuditAction.USER_APPROVED, actor, row)
+        outbox.send(uow, AccountMail.APPROVED, {"email": row.email, "username": row.username})
     return record(row)
 
 

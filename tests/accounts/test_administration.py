@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from gql_trader.accounts.types import UserStatus
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
+from gql_trader.infra.outbox import OutboxRow
 from gql_trader.runtime import Runtime
 from tests.factories.people import PASSWORD, make_person, stored_person
 from tests.graphql_client import GraphQLClient, graphql_client
@@ -43,6 +44,12 @@ async def audit_log(client: GraphQLClient, **variables: Any) -> list[tuple[str, 
     ]
 
 
+async def mails(runtime: Runtime) -> list[tuple[str, str]]:
+    """Return the kind and recipient of the mails that wait to be sent."""
+    async with runtime.unit_of_work() as uow:
+        return [(row.kind, row.payload["email"]) for row in await uow.session.scalars(select(OutboxRow))]
+
+
 @pytest.fixture
 async def anonymous(settings: Settings, runtime: Runtime) -> AsyncIterator[GraphQLClient]:
     async with graphql_client(create_app(settings, runtime)) as client:
@@ -71,9 +78,11 @@ async def test_a_pending_user_can_log_in_once_approved(
     signed_in = await anonymous.log_in("ada", PASSWORD)
     assert (await signed_in.execute(ME)).data == {"me": {"username": "ada"}}
     assert await audit_log(root) == [("USER_APPROVED", "root", "ada")]
+    assert await mails(runtime) == [("account.approved", "ada@example.com")]
     # A second time there is nothing to do, and nothing to record.
     assert (await act(root, "approveUser", ada))["errors"] == []
     assert len(await audit_log(root)) == 1
+    assert len(await mails(runtime)) == 1
 
 
 async def test_a_disabled_user_is_out_at_once_and_stays_out_of_old_tokens_when_enabled(
