@@ -13,13 +13,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from gql_trader.accounts import external_identity, sessions, webhooks
+from gql_trader.accounts import browser_sessions, external_identity, sessions, webhooks
 from gql_trader.accounts import service as accounts
 from gql_trader.accounts.types import Grant
 from gql_trader.config import Settings
 from gql_trader.gql.access_log import AccessLogMiddleware
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
+from gql_trader.gql.browser_session import (
+    SESSION_SCHEME,
+    BrowserCookie,
+    BrowserSessionEndpoint,
+    BrowserSessionMiddleware,
+)
 from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
 from gql_trader.gql.graphiql import graphiql_page, static_files
@@ -70,6 +76,8 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         timeout=settings.request_timeout_seconds,
         max_cost=settings.max_query_cost,
     )
+
+    cookie = BrowserCookie(secure=not settings.is_local)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -122,6 +130,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             ),
             Route("/healthz", _health),
             *_webhooks(settings, process.services),
+            Route("/session", _browser_sessions(api, process.services, cookie), methods=["POST", "DELETE"]),
             Route("/readyz", ready),
             *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
@@ -131,6 +140,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             Middleware(AccessLogMiddleware),
             Middleware(SecurityHeadersMiddleware, transport_security=not settings.is_local),
             *_cors(settings),
+            Middleware(BrowserSessionMiddleware, cookie=cookie),
         ],
         lifespan=lifespan,
     )
@@ -149,6 +159,20 @@ def _cors(settings: Settings) -> list[Middleware]:
             max_age=3600,
         )
     ]
+
+
+def _browser_sessions(
+    api: GraphQLApi, services: Callable[[], Services], cookie: BrowserCookie
+) -> Callable[[Request], Awaitable[Response]]:
+    async def adopt(running: Services, refresh_token: str) -> str:
+        async with running.unit_of_work() as uow:
+            return await browser_sessions.adopt(uow, refresh_token)
+
+    async def end(running: Services, token: str) -> None:
+        async with running.unit_of_work() as uow:
+            await browser_sessions.end(uow, token)
+
+    return BrowserSessionEndpoint(api, services, cookie, adopt, end).answer
 
 
 def _webhooks(settings: Settings, services: Callable[[], Services]) -> list[Route]:
@@ -174,7 +198,10 @@ def _tune_collector() -> None:
 
 
 async def _authenticate(services: Services, header: str | None) -> Credentials:
+    scheme, _, token = (header or "").partition(" ")
     async with services.unit_of_work() as uow:
+        if scheme == SESSION_SCHEME:
+            return await browser_sessions.authenticate(uow, token)
         if services.identity is not None:
             approval = services.settings.signup_approval
             external = await external_identity.authenticate(
