@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from gql_trader.accounts import repository
+from gql_trader.accounts import api_tokens, repository
 from gql_trader.accounts import repository_credentials as credentials
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import UserRow
@@ -64,7 +64,9 @@ async def approve_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> U
 
 
 async def disable_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> UserRecord:
-    """Shut a user out, at once; disabling a disabled one changes nothing.
+    """Shut a user out, at once and with every credential; disabling a disabled one changes nothing.
+
+    API tokens are revoked, so that enabling the user again brings none of them back.
 
     Raises
     ------
@@ -76,7 +78,8 @@ async def disable_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> U
         _keep_one(administrators, row)
         previous, row.status = row.status, UserStatus.DISABLED.value
         _end_credentials(uow, row)
-        _record(uow, AuditAction.USER_DISABLED, actor, row, status=previous)
+        revoked = await api_tokens.revoke_all(uow, row.id)
+        _record(uow, AuditAction.USER_DISABLED, actor, row, status=previous, revokedApiTokens=revoked)
     return record(row)
 
 

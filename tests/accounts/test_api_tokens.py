@@ -146,6 +146,10 @@ async def test_a_token_has_no_more_rights_than_its_user_has_now(accounts: Accoun
     assert (await send(accounts, ME, secret)).data == {"me": {"username": "ada"}}
     await accounts.mutate("disableUser", "user { status }", root, id=ada)
     assert (await send(accounts, "{ markets { totalCount } }", secret)).codes == ["UNAUTHENTICATED"]
+    # Enabling the user again brings back no credential of before.
+    await accounts.mutate("enableUser", "user { status }", root, id=ada)
+    assert (await send(accounts, "{ markets { totalCount } }", secret)).codes == ["UNAUTHENTICATED"]
+    assert await listed(accounts, (await accounts.log_in("ada"))["accessToken"]) == []
 
 
 async def test_a_token_ends_when_revoked_and_when_it_expires(accounts: Accounts, session: str) -> None:
