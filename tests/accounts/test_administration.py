@@ -15,6 +15,7 @@ from gql_trader.core.actor import Role
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.runtime import Runtime
 from tests.factories.people import PASSWORD, make_person, stored_person
+from tests.factories.statements import counted_statements
 from tests.graphql_client import GraphQLClient, graphql_client
 
 ACT = """mutation($input: %sInput!) { act: %s(input: $input) {
@@ -269,3 +270,22 @@ async def test_users_are_searched_by_name_and_address(
     users = (await root.execute(USERS, {"search": search})).data["users"]
     assert [node["username"] for node in users["nodes"]] == found
     assert users["totalCount"] == len(found)
+
+
+async def test_lists_cost_as_many_statements_for_many_rows_as_for_few(
+    runtime: Runtime, root: GraphQLClient
+) -> None:
+    query = """{
+        users(first: 100) { totalCount nodes { username apiTokens { id } loginSessions { id } } }
+        auditLog(first: 100) { totalCount nodes { actor { username } target { username } } } }"""
+    counts = []
+    for batch in range(2):
+        for number in range(4):
+            name = f"user_{batch}_{number}"
+            await act(root, "approveUser", await make_person(runtime, name, status=UserStatus.PENDING))
+        with counted_statements(runtime.database.engine) as statements:
+            data = (await root.execute(query)).data
+        counts.append(len(statements))
+        assert len(data["users"]["nodes"]) == data["users"]["totalCount"] == 5 + 4 * batch
+        assert len(data["auditLog"]["nodes"]) == data["auditLog"]["totalCount"] == 4 + 4 * batch
+    assert counts[0] == counts[1]
