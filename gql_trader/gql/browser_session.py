@@ -30,7 +30,6 @@ CSRF_HEADER = "x-csrf-protection"
 """Has to come, with any value, along with a cookie that is to count."""
 SESSION_SCHEME = "Session"
 
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _LONGEST_BODY = 16_384
 _LONGEST_COOKIE = 200
 # Browsers keep no cookie longer; when the login ends is for the server to say.
@@ -104,9 +103,9 @@ class BrowserCookie:
 class BrowserSessionMiddleware:
     """Let a browser's cookie stand for an Authorization header, where no other site can be behind it.
 
-    An Authorization header that came along goes before the cookie. A request that changes something, or
-    that another origin sends, is refused if it has the cookie without the proof; others are answered as
-    if they had no cookie, as is a WebSocket of another origin: without the cookie it can do no harm.
+    An Authorization header that came along goes before the cookie. An HTTP request of another origin that
+    has the cookie is refused. What lacks the proof otherwise is answered as if it had no cookie, as is a
+    WebSocket of another origin: such as an address that somebody opens, or a page that needs no login.
     """
 
     def __init__(self, app: ASGIApp, cookie: BrowserCookie) -> None:
@@ -119,7 +118,8 @@ class BrowserSessionMiddleware:
             headers = Headers(scope=scope)
             if "cookie" in headers and "authorization" not in headers:
                 token = self._cookie.read(headers)
-                if token is not None and await self._refused(scope, headers, receive, send):
+                if token is not None and scope["type"] == "http" and self._cookie.is_foreign(headers):
+                    await _cross_site(request_id_of(scope))(scope, receive, send)
                     return
                 if token is not None and self._proves(scope, headers):
                     named = (b"authorization", f"{SESSION_SCHEME} {token}".encode())
@@ -130,15 +130,7 @@ class BrowserSessionMiddleware:
         if scope["type"] == "websocket":
             # Browsers send an Origin with every WebSocket, and pages cannot add a header.
             return self._cookie.is_own(headers)
-        return CSRF_HEADER in headers and not self._cookie.is_foreign(headers)
-
-    async def _refused(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> bool:
-        if scope["type"] == "websocket" or self._proves(scope, headers):
-            return False
-        if scope["method"] in _SAFE_METHODS and not self._cookie.is_foreign(headers):
-            return False
-        await _cross_site(request_id_of(scope))(scope, receive, send)
-        return True
+        return CSRF_HEADER in headers
 
 
 Adopt = Callable[[Services, str], Awaitable[str]]

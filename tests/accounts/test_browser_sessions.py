@@ -160,8 +160,7 @@ async def test_it_lasts_while_it_is_used(accounts: Accounts, remember: bool, day
 @pytest.mark.parametrize(
     "headers",
     [
-        {},
-        {"origin": OWN},
+        {"origin": FOREIGN},
         {**PROOF, "origin": FOREIGN},
         {**PROOF, "origin": "null"},
         {**PROOF, "origin": "http://testserver.evil.example"},
@@ -170,7 +169,7 @@ async def test_it_lasts_while_it_is_used(accounts: Accounts, remember: bool, day
         {**PROOF, "sec-fetch-site": "same-site"},
     ],
 )
-async def test_a_request_with_the_cookie_and_without_the_proof_is_refused(
+async def test_a_request_of_another_origin_with_the_cookie_is_refused(
     accounts: Accounts, headers: dict[str, str]
 ) -> None:
     cookie = await cookie_of(accounts)
@@ -179,6 +178,17 @@ async def test_a_request_with_the_cookie_and_without_the_proof_is_refused(
     assert (refused.status, refused.codes) == (403, ["CROSS_SITE_REQUEST"])
     sent = {"cookie": f"{COOKIE}={cookie}", **headers}
     assert (await accounts.client.http.delete("/session", headers=sent)).status_code == 403
+    assert (await ask(accounts, cookie, PROOF)).data == {"me": {"username": "ada"}}
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": OWN}, {"sec-fetch-site": "same-origin"}])
+async def test_without_the_proof_the_cookie_does_nothing(accounts: Accounts, headers: dict[str, str]) -> None:
+    cookie = await cookie_of(accounts)
+    logout = "mutation { logout(input: {everywhere: true}) { endedSessions } }"
+    assert (await ask(accounts, cookie, headers, logout)).codes == ["UNAUTHENTICATED"]
+    sent = {"cookie": f"{COOKIE}={cookie}", **headers}
+    assert (await accounts.client.http.delete("/session", headers=sent)).status_code == 403
+    assert (await ask(accounts, cookie, headers)).data == {"me": None}
     assert (await ask(accounts, cookie, PROOF)).data == {"me": {"username": "ada"}}
 
 
