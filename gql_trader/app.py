@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Collection, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -13,19 +13,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from gql_trader.accounts import external_identity, sessions, webhooks
+from gql_trader.accounts import browser_sessions, external_identity, sessions, webhooks
 from gql_trader.accounts import service as accounts
 from gql_trader.accounts.types import Authenticated, Grant
 from gql_trader.config import Settings
 from gql_trader.gql.access_log import AccessLogMiddleware
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.authentication import Credentials
+from gql_trader.gql.browser_session import (
+    SESSION_SCHEME,
+    BrowserCookie,
+    BrowserSessionEndpoint,
+    BrowserSessionMiddleware,
+)
 from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
 from gql_trader.gql.graphiql import graphiql_page, static_files
-from gql_trader.gql.http import HttpEndpoint
+from gql_trader.gql.http import HtmlPage, HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.reset_password import reset_password_page
 from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
 from gql_trader.infra.webhook_signatures import WebhookSignatures
@@ -69,6 +76,8 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         timeout=settings.request_timeout_seconds,
         max_cost=settings.max_query_cost,
     )
+
+    cookie = BrowserCookie(secure=not settings.is_local)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -114,8 +123,14 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                     _ended_grants,
                 ),
             ),
+            *(
+                []
+                if settings.password_reset_url
+                else [Route("/reset-password", _page(reset_password_page()))]
+            ),
             Route("/healthz", _health),
             *_webhooks(settings, process.services),
+            Route("/session", _browser_sessions(api, process.services, cookie), methods=["POST", "DELETE"]),
             Route("/readyz", ready),
             *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
@@ -125,6 +140,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             Middleware(AccessLogMiddleware),
             Middleware(SecurityHeadersMiddleware, transport_security=not settings.is_local),
             *_cors(settings),
+            Middleware(BrowserSessionMiddleware, cookie=cookie),
         ],
         lifespan=lifespan,
     )
@@ -143,6 +159,20 @@ def _cors(settings: Settings) -> list[Middleware]:
             max_age=3600,
         )
     ]
+
+
+def _browser_sessions(
+    api: GraphQLApi, services: Callable[[], Services], cookie: BrowserCookie
+) -> Callable[[Request], Awaitable[Response]]:
+    async def adopt(running: Services, refresh_token: str) -> str:
+        async with running.unit_of_work() as uow:
+            return await browser_sessions.adopt(uow, refresh_token)
+
+    async def end(running: Services, token: str) -> None:
+        async with running.unit_of_work() as uow:
+            await browser_sessions.end(uow, token)
+
+    return BrowserSessionEndpoint(api, services, cookie, adopt, end).answer
 
 
 def _webhooks(settings: Settings, services: Callable[[], Services]) -> list[Route]:
@@ -170,7 +200,10 @@ def _tune_collector() -> None:
 async def _authenticate(services: Services, header: str | None) -> Credentials:
     if header is None:
         return Authenticated()
+    scheme, _, token = header.partition(" ")
     async with services.unit_of_work() as uow:
+        if scheme == SESSION_SCHEME:
+            return await browser_sessions.authenticate(uow, token)
         if services.identity is not None:
             approval = services.settings.signup_approval
             external = await external_identity.authenticate(
@@ -185,6 +218,13 @@ async def _ended_grants(services: Services, grants: Collection[Hashable]) -> Col
     ours = [grant for grant in grants if isinstance(grant, Grant)]
     async with services.unit_of_work() as uow:
         return await sessions.ended(uow, ours)
+
+
+def _page(page: HtmlPage) -> Callable[[Request], Awaitable[Response]]:
+    async def show(_request: Request) -> Response:
+        return Response(page.body, media_type="text/html", headers=page.headers)
+
+    return show
 
 
 async def _to_graphql(_request: Request) -> Response:

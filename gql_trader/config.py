@@ -179,6 +179,12 @@ class Settings(BaseSettings):
             ]
             if missing:
                 raise ValueError(f"{', '.join(missing)} must be set where ENV={self.env.value}")
+            if self.smtp_host and not self.public_url.startswith("https://"):
+                raise ValueError(
+                    "PUBLIC_URL must begin with https:// where SMTP_HOST is set: mails have links"
+                )
+            if self.smtp_username and self.smtp_tls is SmtpSecurity.NONE:
+                raise ValueError("SMTP_TLS=none would show SMTP_PASSWORD to the network")
             if "*" in self.allowed_origins:
                 raise ValueError(f"ALLOWED_ORIGINS=* is refused where ENV={self.env.value}")
             if self.signup_approval is SignupApproval.AUTO:

@@ -1,5 +1,6 @@
 """Settings: where they come from, and which are refused."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ GOOD = {
     "database_url": "postgresql+asyncpg://u:p@host/db",
     "redis_url": "redis://host:6379/0",
     "jwt_secret": "x" * 32,
+    "encryption_keys": "1:" + base64.b64encode(bytes(32)).decode(),
 }
 
 
@@ -35,6 +37,7 @@ def test_production_with_all_it_needs_is_accepted() -> None:
         ({"database_url": ""}, "DATABASE_URL must be set"),
         ({"redis_url": ""}, "REDIS_URL must be set"),
         ({"jwt_secret": ""}, "JWT_SECRET must be set"),
+        ({"encryption_keys": ""}, "ENCRYPTION_KEYS must be set"),
         ({"jwt_secret": "short"}, "at least 32 characters"),
         ({"signup_approval": "auto"}, "SIGNUP_APPROVAL=auto is refused"),
         ({"allowed_origins": "*"}, "ALLOWED_ORIGINS"),

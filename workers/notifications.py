@@ -3,13 +3,16 @@
 from gql_trader.config import Settings
 from gql_trader.infra.outbox import QUEUE
 from gql_trader.infra.worker import Periodic, QueueSpec
-from gql_trader.notifications.jobs import deliver_outbox, sweep_outbox
+from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
 
 _SWEEP_SECONDS = 15.0
+_FORGET_SECONDS = 3600.0
 
 
 def queue(_settings: Settings) -> QueueSpec:
-    """Return the queue; every worker sweeps up what is to be tried again."""
+    """Return the queue; every worker sweeps up what is to be tried again, and forgets what has failed."""
     return QueueSpec(
-        name=QUEUE, functions=[deliver_outbox], periodic=[Periodic(sweep_outbox, _SWEEP_SECONDS)]
+        name=QUEUE,
+        functions=[deliver_outbox],
+        periodic=[Periodic(sweep_outbox, _SWEEP_SECONDS), Periodic(forget_failed, _FORGET_SECONDS)],
     )

@@ -9,15 +9,16 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from gql_trader.accounts import repository
+from gql_trader.accounts import api_tokens, repository
 from gql_trader.accounts import repository_credentials as credentials
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.service import record
-from gql_trader.accounts.types import UserRecord, UserStatus
+from gql_trader.accounts.types import AccountMail, UserRecord, UserStatus
 from gql_trader.accounts.types_credentials import AuditAction, UserFilter
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import Forbidden, InvalidState, NotFound
+from gql_trader.infra import outbox
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -58,11 +59,14 @@ async def approve_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> U
         row.status = UserStatus.ACTIVE.value
         _changed(uow, row)
         _record(uow, AuditAction.USER_APPROVED, actor, row)
+        outbox.send(uow, AccountMail.APPROVED, {"email": row.email, "username": row.username})
     return record(row)
 
 
 async def disable_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> UserRecord:
-    """Shut a user out, at once; disabling a disabled one changes nothing.
+    """Shut a user out, at once and with every credential; disabling a disabled one changes nothing.
+
+    API tokens are revoked, so that enabling the user again brings none of them back.
 
     Raises
     ------
@@ -74,7 +78,8 @@ async def disable_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> U
         _keep_one(administrators, row)
         previous, row.status = row.status, UserStatus.DISABLED.value
         _end_credentials(uow, row)
-        _record(uow, AuditAction.USER_DISABLED, actor, row, status=previous)
+        revoked = await api_tokens.revoke_all(uow, row.id)
+        _record(uow, AuditAction.USER_DISABLED, actor, row, status=previous, revokedApiTokens=revoked)
     return record(row)
 
 

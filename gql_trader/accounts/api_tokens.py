@@ -126,6 +126,18 @@ async def revoke_token(uow: UnitOfWork, actor: Actor, token_id: UUID) -> ApiToke
     return api_token_record(row)
 
 
+async def revoke_all(uow: UnitOfWork, user_id: UUID) -> int:
+    """End all of a user's tokens and return how many there were."""
+    ended = await uow.session.scalars(
+        update(ApiTokenRow)
+        .where(ApiTokenRow.user_id == user_id, ApiTokenRow.revoked_at.is_(None))
+        .values(revoked_at=uow.clock.now())
+        .returning(ApiTokenRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ended.all())
+
+
 def is_api_token(token: str) -> bool:
     """Return whether a credential claims to be an API token, by what it begins with."""
     return token.startswith(TOKEN_PREFIX)

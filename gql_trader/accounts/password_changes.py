@@ -9,9 +9,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts import repository
+from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import PasswordResetRow, UserRow
 from gql_trader.accounts.service import PASSWORD_LENGTHS, check_password, normalize_email
 from gql_trader.accounts.types import AccountMail, UserRecord, UserStatus
+from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import DomainError, ErrorCode
 from gql_trader.infra import outbox
@@ -38,7 +40,7 @@ async def change_password(
     if len(current) > PASSWORD_LENGTHS[1] or not await passwords.verify(held, current):
         raise DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
     check_password(new, (row.username, row.email), ("newPassword",))
-    if not await _set_password(uow, row, held, await passwords.hash(new)):
+    if not await _set_password(uow, row, held, await passwords.hash(new), AuditAction.PASSWORD_CHANGED):
         # Somebody was faster, so that by now it is another one.
         raise DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
     return repository.record(row)
@@ -100,11 +102,15 @@ async def reset_password(uow: UnitOfWork, passwords: PasswordHasher, token: str,
     password_hash = await passwords.hash(new)
     # Of two requests with one token, one deletes it.
     used = await uow.session.scalar(delete(PasswordResetRow).where(is_it).returning(PasswordResetRow.user_id))
-    if used is None or not await _set_password(uow, row, row.password_hash, password_hash):
+    if used is None or not await _set_password(
+        uow, row, row.password_hash, password_hash, AuditAction.PASSWORD_RESET
+    ):
         raise invalid
 
 
-async def _set_password(uow: UnitOfWork, row: UserRow, held: str, password_hash: str) -> bool:
+async def _set_password(
+    uow: UnitOfWork, row: UserRow, held: str, password_hash: str, action: AuditAction
+) -> bool:
     changed = await uow.session.scalar(
         update(UserRow)
         .where(UserRow.id == row.id, UserRow.password_hash == held)
@@ -119,6 +125,7 @@ async def _set_password(uow: UnitOfWork, row: UserRow, held: str, password_hash:
     if changed is None:
         return False
     await uow.session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == row.id))
+    record_event(uow, action, actor_id=row.id, target_id=row.id)
     outbox.send(uow, AccountMail.PASSWORD_CHANGED, {"email": row.email, "username": row.username})
     await uow.session.refresh(row)
     return True

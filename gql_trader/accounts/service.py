@@ -31,7 +31,6 @@ from gql_trader.core.errors import (
     ErrorCode,
     Forbidden,
     InvalidInput,
-    NotFound,
 )
 from gql_trader.core.ids import UserId, uuid7
 from gql_trader.infra import outbox
@@ -165,29 +164,6 @@ async def create_user(uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSp
     row = UserRow(**values)
     uow.session.add(row)
     await uow.session.flush()
-    return record(row)
-
-
-async def approve_user(uow: UnitOfWork, login: str) -> UserRecord:
-    """Let a pending user in; approving an active one changes nothing.
-
-    Raises
-    ------
-    NotFound
-        If there is no such user.
-    Forbidden
-        If the user was disabled: that takes an explicit enabling.
-    """
-    row = await repository.user_by_login(uow.session, login)
-    if row is None:
-        raise NotFound(f"There is no user {login}.", ("login",))
-    if row.status == UserStatus.DISABLED:
-        raise Forbidden(f"{row.username} is disabled.", ("login",))
-    if row.status == UserStatus.PENDING:
-        row.status = UserStatus.ACTIVE
-        row.updated_at = uow.clock.now()
-        outbox.send(uow, AccountMail.APPROVED, {"email": row.email, "username": row.username})
-        await uow.session.flush()
     return record(row)
 
 

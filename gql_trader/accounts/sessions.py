@@ -23,6 +23,8 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 REFRESH_TOKEN_PREFIX = "gqlr_"  # noqa: S105 -- what each begins with
 LAST_SEEN_PRECISION = timedelta(minutes=1)
 """The last use of a session is written down this often."""
+MAXIMUM_SESSIONS = 100
+"""A user's next login ends the session that has not been used for longest."""
 KEPT_AFTER_END = timedelta(days=7)
 """How long a session that has ended is remembered."""
 
@@ -34,6 +36,7 @@ async def start(
 ) -> SignedIn:
     """Open a login session for a user who has just proved who they are."""
     now = uow.clock.now()
+    await _make_room(uow, UserId(user.id))
     session = LoginSessionRow(
         id=uuid7(),
         user_id=user.id,
@@ -156,6 +159,20 @@ async def forget(uow: UnitOfWork) -> int:
         .returning(LoginSessionRow.id)
     )
     return len(deleted.all())
+
+
+async def _make_room(uow: UnitOfWork, user_id: UserId) -> None:
+    too_many = (
+        select(LoginSessionRow.id)
+        .where(
+            LoginSessionRow.user_id == user_id,
+            LoginSessionRow.revoked_at.is_(None),
+            LoginSessionRow.expires_at > uow.clock.now(),
+        )
+        .order_by(LoginSessionRow.last_seen_at.desc(), LoginSessionRow.id.desc())
+        .offset(MAXIMUM_SESSIONS - 1)
+    )
+    await _revoke(uow, LoginSessionRow.id.in_(too_many))
 
 
 async def _end_if_used(uow: UnitOfWork, digest: bytes) -> None:

@@ -19,6 +19,8 @@ class AuditAction(StrEnum):
     USER_DISABLED = "USER_DISABLED"
     USER_ENABLED = "USER_ENABLED"
     USER_ROLE_CHANGED = "USER_ROLE_CHANGED"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 -- an action, not a password
+    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105 -- an action, not a password
     API_TOKEN_CREATED = "API_TOKEN_CREATED"  # noqa: S105 -- an action, not a token
     API_TOKEN_REVOKED = "API_TOKEN_REVOKED"  # noqa: S105 -- an action, not a token
     TOTP_ENABLED = "TOTP_ENABLED"

@@ -15,6 +15,8 @@ from gql_trader.cli.session import connected, load_settings
 from gql_trader.config import Settings
 from gql_trader.infra.database import Database
 from gql_trader.infra.job_queue import JobQueue
+from gql_trader.infra.mail import SmtpTransport
+from gql_trader.runtime import mail_transport
 
 _SECONDS = 5.0
 
@@ -57,6 +59,7 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "migrations": _migrations,
         "redis": _redis,
         "workers": _workers,
+        "mail": _mail,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
 
@@ -108,3 +111,13 @@ async def _workers(settings: Settings) -> str:
     queues = sorted({heartbeat.queue for heartbeat in heartbeats})
     processes = {(heartbeat.host, heartbeat.pid) for heartbeat in heartbeats}
     return f"{len(processes)} on {', '.join(queues)}"
+
+
+async def _mail(settings: Settings) -> str:
+    transport = mail_transport(settings)
+    if isinstance(transport, SmtpTransport):
+        await transport.check()
+        return f"{transport.host}:{transport.port} takes mails from {transport.sender}"
+    if transport is None:
+        raise _Unhealthy("no mail server is set, so that mails wait: set SMTP_HOST and MAIL_FROM")
+    return "no mail server is set: mails are shown in the worker's log, and go nowhere else"

@@ -137,6 +137,19 @@ def users_create(
         create(settings, username, email, password, role)
 
 
+@users.command("approve")
+def users_approve(
+    login: Annotated[str, typer.Argument(help="Username or e-mail address.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Let a user in who signed up and waits for approval."""
+    from gql_trader.cli.session import connected, load_settings
+    from gql_trader.cli.users import approve
+
+    with connected(load_settings(data_dir=data_dir)) as settings:
+        approve(settings, login)
+
+
 @keys.command("new")
 def keys_new() -> None:
     """Print a new entry for ENCRYPTION_KEYS; append it to those that are there, separated by a comma."""

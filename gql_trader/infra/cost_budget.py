@@ -72,13 +72,15 @@ class CostBudget:
 
     Parameters
     ----------
+    url
+        Redis or Valkey; None: count in this process only.
     limit
         Points of one subject and minute.
     """
 
-    def __init__(self, url: str, clock: Clock, limit: int) -> None:
-        self._redis = connect(url)
-        self._grant = self._redis.register_script(_GRANT)
+    def __init__(self, url: str | None, clock: Clock, limit: int) -> None:
+        self._redis = connect(url) if url is not None else None
+        self._grant = self._redis.register_script(_GRANT) if self._redis is not None else None
         self._clock = clock
         self._limit = limit
         self._portions: OrderedDict[str, _Portion] = OrderedDict()
@@ -110,7 +112,8 @@ class CostBudget:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        if self._redis is not None:
+            await self._redis.aclose()
 
     def _portion(self, subject: str, now: int) -> _Portion:
         minute = now // _MINUTE_MS
@@ -123,6 +126,9 @@ class CostBudget:
         return portion
 
     async def _fetch(self, subject: str, portion: _Portion, cost: int) -> None:
+        if self._grant is None:
+            portion.granted, portion.left = self._limit, 0
+            return
         least = cost - (portion.granted - portion.spent)
         wanted = max(least, self._limit // _PORTIONS)
         digest = hashlib.blake2b(subject.encode(), digest_size=16).hexdigest()

@@ -115,6 +115,14 @@ async def give_up(uow: UnitOfWork, message: OutboxMessage, reason: str) -> None:
     )
 
 
+async def forget_failed(uow: UnitOfWork, age: timedelta) -> int:
+    """Delete what was given up longer ago than this, and return how much it was."""
+    deleted = await uow.session.scalars(
+        delete(OutboxRow).where(OutboxRow.failed_at < func.now() - age).returning(OutboxRow.id)
+    )
+    return len(deleted.all())
+
+
 async def waiting(uow: UnitOfWork) -> int:
     """Return the number of messages that are still to be delivered."""
     count = await uow.session.scalar(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gql_trader.accounts import repository, service
+from gql_trader.accounts import administration, repository, service
 from gql_trader.accounts.types import SignupSpec, UserStatus
 from gql_trader.core.actor import Role
 from gql_trader.core.errors import Conflict, DomainError, DomainErrors, ErrorCode, Forbidden
@@ -38,7 +38,9 @@ async def test_a_new_account_is_pending_and_cannot_log_in_until_approved(runtime
         await _log_in(runtime, "alice")
     assert refusal.value.code is ErrorCode.INVALID_CREDENTIALS
     async with runtime.unit_of_work() as uow:
-        await service.approve_user(uow, "alice")
+        alice = await repository.user_by_login(uow.session, "alice")
+        assert alice is not None
+        await administration.approve_user(uow, None, alice.id)
     assert await _log_in(runtime, "alice")
 
 

@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from gql_trader.accounts.types import UserStatus
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
+from gql_trader.infra.outbox import OutboxRow
 from gql_trader.runtime import Runtime
 from tests.factories.people import PASSWORD, make_person, stored_person
+from tests.factories.statements import counted_statements
 from tests.graphql_client import GraphQLClient, graphql_client
 
 ACT = """mutation($input: %sInput!) { act: %s(input: $input) {
@@ -41,6 +43,12 @@ async def audit_log(client: GraphQLClient, **variables: Any) -> list[tuple[str, 
         (node["action"], *((node[key] or {}).get("username") for key in ("actor", "target")))
         for node in nodes
     ]
+
+
+async def mails(runtime: Runtime) -> list[tuple[str, str]]:
+    """Return the kind and recipient of the mails that wait to be sent."""
+    async with runtime.unit_of_work() as uow:
+        return [(row.kind, row.payload["email"]) for row in await uow.session.scalars(select(OutboxRow))]
 
 
 @pytest.fixture
@@ -71,9 +79,11 @@ async def test_a_pending_user_can_log_in_once_approved(
     signed_in = await anonymous.log_in("ada", PASSWORD)
     assert (await signed_in.execute(ME)).data == {"me": {"username": "ada"}}
     assert await audit_log(root) == [("USER_APPROVED", "root", "ada")]
+    assert await mails(runtime) == [("account.approved", "ada@example.com")]
     # A second time there is nothing to do, and nothing to record.
     assert (await act(root, "approveUser", ada))["errors"] == []
     assert len(await audit_log(root)) == 1
+    assert len(await mails(runtime)) == 1
 
 
 async def test_a_disabled_user_is_out_at_once_and_stays_out_of_old_tokens_when_enabled(
@@ -260,3 +270,22 @@ async def test_users_are_searched_by_name_and_address(
     users = (await root.execute(USERS, {"search": search})).data["users"]
     assert [node["username"] for node in users["nodes"]] == found
     assert users["totalCount"] == len(found)
+
+
+async def test_lists_cost_as_many_statements_for_many_rows_as_for_few(
+    runtime: Runtime, root: GraphQLClient
+) -> None:
+    query = """{
+        users(first: 100) { totalCount nodes { username apiTokens { id } loginSessions { id } } }
+        auditLog(first: 100) { totalCount nodes { actor { username } target { username } } } }"""
+    counts = []
+    for batch in range(2):
+        for number in range(4):
+            name = f"user_{batch}_{number}"
+            await act(root, "approveUser", await make_person(runtime, name, status=UserStatus.PENDING))
+        with counted_statements(runtime.database.engine) as statements:
+            data = (await root.execute(query)).data
+        counts.append(len(statements))
+        assert len(data["users"]["nodes"]) == data["users"]["totalCount"] == 5 + 4 * batch
+        assert len(data["auditLog"]["nodes"]) == data["auditLog"]["totalCount"] == 4 + 4 * batch
+    assert counts[0] == counts[1]

@@ -1,5 +1,6 @@
 """API tokens from outside: made once, sent over either transport, and reaching no further than they say."""
 
+import asyncio
 import string
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -145,6 +146,10 @@ async def test_a_token_has_no_more_rights_than_its_user_has_now(accounts: Accoun
     assert (await send(accounts, ME, secret)).data == {"me": {"username": "ada"}}
     await accounts.mutate("disableUser", "user { status }", root, id=ada)
     assert (await send(accounts, "{ markets { totalCount } }", secret)).codes == ["UNAUTHENTICATED"]
+    # Enabling the user again brings back no credential of before.
+    await accounts.mutate("enableUser", "user { status }", root, id=ada)
+    assert (await send(accounts, "{ markets { totalCount } }", secret)).codes == ["UNAUTHENTICATED"]
+    assert await listed(accounts, (await accounts.log_in("ada"))["accessToken"]) == []
 
 
 async def test_a_token_ends_when_revoked_and_when_it_expires(accounts: Accounts, session: str) -> None:
@@ -180,6 +185,20 @@ async def test_the_ack_tells_when_a_token_expires(accounts: Accounts, session: s
         InProcessTransport(accounts.app), {"authorization": f"Token {secret}"}
     ) as socket:
         assert socket.acknowledged["expiresAt"] == soon
+
+
+async def test_a_socket_ends_within_seconds_of_its_token(accounts: Accounts, session: str) -> None:
+    revoked, kept = await create(accounts, session), await create(accounts, session)
+
+    def socket(payload: dict[str, Any]) -> GraphQLSocket:
+        authorization = f"Token {payload['secret']}"
+        return GraphQLSocket(InProcessTransport(accounts.app), {"authorization": authorization})
+
+    async with socket(revoked) as ending, socket(kept) as lasting:
+        await accounts.mutate("revokeApiToken", "apiToken { id }", session, id=revoked["apiToken"]["id"])
+        async with asyncio.timeout(5):
+            assert (await ending.closed()).code == 4403
+        assert await lasting.execute(ME) == {"data": {"me": {"username": "ada"}}}
 
 
 async def test_the_last_use_is_written_at_most_once_a_minute(accounts: Accounts, session: str) -> None:

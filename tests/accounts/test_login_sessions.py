@@ -220,3 +220,17 @@ async def test_sessions_are_forgotten_a_week_after_their_end(accounts: Accounts)
         for table in (LoginSessionRow, RefreshTokenRow):
             assert await uow.session.scalar(select(func.count()).select_from(table)) == 1
     assert (await accounts.refresh(kept["refreshToken"]))["errors"] == []
+
+
+async def test_a_login_too_many_ends_the_session_that_was_used_longest_ago(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MAXIMUM_SESSIONS", 2)
+    bob = await accounts.log_in("bob")
+    first, second = [await accounts.log_in("ada") for _ in range(2)]
+    accounts.clock.move(minutes=2)
+    assert await accounts.me(first["accessToken"]) == {"username": "ada"}
+    third = await accounts.log_in("ada")
+    assert [
+        (await accounts.me(tokens["accessToken"])) is not None for tokens in (first, second, third, bob)
+    ] == [True, False, True, True]

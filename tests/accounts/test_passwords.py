@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from gql_trader.accounts.models import PasswordResetRow
+from gql_trader.accounts.models_credentials import AuditEventRow
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.notifications.jobs import deliver_outbox
 from tests.accounts.accounts_api import PASSWORD, Accounts, refusals
@@ -69,6 +70,27 @@ async def test_changing_the_password_ends_every_session(accounts: Accounts, mail
         "ada@example.com",
         "Your password for https://trader.example was changed",
     )
+
+
+async def test_changes_of_passwords_are_in_the_audit_log(accounts: Accounts, mail: MailServer) -> None:
+    await accounts.make_user("ada")
+    session = (await accounts.log_in("ada"))["accessToken"]
+    for current, new, errors in (("Wrong-Horse-77", NEW, 1), (PASSWORD, WEAK, 1), (PASSWORD, NEW, 0)):
+        given = {"currentPassword": current, "newPassword": new}
+        payload = await accounts.mutate("changePassword", "user { username }", session, **given)
+        assert len(payload["errors"]) == errors
+    await deliver(accounts)
+    await mail.next()
+    token = await mailed_token(accounts, mail)
+    for again in (False, True):
+        assert bool((await reset(accounts, token, PASSWORD))["errors"]) == again
+    async with accounts.runtime.unit_of_work() as uow:
+        events = list(await uow.session.scalars(select(AuditEventRow).order_by(AuditEventRow.id)))
+    assert [(event.action, event.details) for event in events] == [
+        ("PASSWORD_CHANGED", {}),
+        ("PASSWORD_RESET", {}),
+    ]
+    assert {event.actor_id for event in events} == {event.target_id for event in events}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Guessing credentials: how often, counted by whom, and what the client is told."""
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +15,9 @@ from gql_trader.accounts.types import SignupSpec
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
+from gql_trader.infra.embedded.data_directory import DataDirectory
+from gql_trader.infra.embedded.processes import ChildRegister
+from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.runtime import Runtime, open_runtime
 from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, Result, graphql_client
 
@@ -119,3 +125,34 @@ async def test_an_address_may_sign_up_30_times_an_hour(client: GraphQLClient) ->
         answer = await client.execute(SIGNUP, {"i": given}, headers={"x-forwarded-for": "203.0.113.7"})
         codes.append(answer.codes)
     assert codes == [[]] * 30 + [["RATE_LIMITED"]]
+
+
+async def test_redis_that_stops_lets_nobody_guess_on_and_good_logins_in(settings: Settings) -> None:
+    # pytest's own directories are for the present user alone; Valkey may run as another one.
+    directory = Path(tempfile.mkdtemp(prefix="gql-trader-tests-"))
+    data = DataDirectory(directory).lock()
+    servers = EmbeddedServers(data, ChildRegister(data.register), postgres=False, durable=False)
+    await asyncio.to_thread(servers.start)
+    assert servers.redis_url is not None
+    chosen = settings.model_copy(update={"trusted_proxies": 1, "redis_url": SecretStr(servers.redis_url)})
+    try:
+        async with (
+            open_runtime(chosen) as runtime,
+            graphql_client(create_app(chosen, runtime)) as client,
+        ):
+            await _add(runtime, "ada")
+            for _ in range(3):
+                assert (await _log_in(client, "ada", "wrong", "203.0.113.7")).data["login"] == REFUSED
+            await asyncio.to_thread(servers.stop)
+            # What failed before counts on; two more failures fill the window.
+            good = await _log_in(client, "ada", PASSWORD, "203.0.113.7")
+            assert good.data["login"]["accessToken"]
+            for _ in range(2):
+                assert (await _log_in(client, "ada", "wrong", "203.0.113.7")).data["login"] == REFUSED
+            refused = await _log_in(client, "ada", PASSWORD, "203.0.113.7")
+            assert refused.codes == ["RATE_LIMITED"]
+            assert int(refused.headers["retry-after"]) > 800
+    finally:
+        await asyncio.to_thread(servers.stop)
+        data.unlock()
+        shutil.rmtree(directory)

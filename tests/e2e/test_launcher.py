@@ -84,6 +84,8 @@ def test_one_command_serves_refuses_a_second_and_stops_without_orphans(
     _until(
         lambda: _command("doctor", data_dir=first.data_dir).returncode == 0, 120, "the doctor finds no health"
     )
+    told = _command("doctor", data_dir=first.data_dir).stdout
+    assert "no mail server is set: mails are shown in the worker's log" in " ".join(told.split())
     created = _command(
         *("users", "create", "--username", "root", "--email", "root@example.com", "--role", "ADMIN"),
         "--password-stdin",

@@ -120,10 +120,6 @@ class ToyLoaders:
         return [Maker(name=f"maker {key}", loaded=len(self._services.batches)) for key in keys]
 
 
-# A port on which nothing listens: the toy has no Redis.
-_NOWHERE = "redis://127.0.0.1:9/0"
-
-
 @dataclass
 class ToyServices:
     """What the toy's resolvers reach."""
@@ -134,7 +130,7 @@ class ToyServices:
     batches: list[list[int]] = field(default_factory=list)
     counter: int = 0
     open_streams: int = 0
-    budget: CostBudget = field(default_factory=lambda: CostBudget(_NOWHERE, SystemClock(), 10**9))
+    budget: CostBudget = field(default_factory=lambda: CostBudget(None, SystemClock(), 10**9))
     events: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
 
     def unit_of_work(self) -> Any:

@@ -78,9 +78,9 @@ def test_leaves_may_be_repeated() -> None:
 
 def test_very_long_documents_are_refused_before_they_are_read() -> None:
     text = '{ hello(name: "' + "x" * 1_000_000 + '") }'
-    started = time.perf_counter()
+    started = time.process_time()
     assert refused(text).code == "QUERY_TOO_COMPLEX"
-    assert time.perf_counter() - started < 0.02
+    assert time.process_time() - started < 0.02
 
 
 def test_comments_without_end_are_refused() -> None:
@@ -96,9 +96,9 @@ def chained_fragments(links: int) -> str:
 
 
 def test_chained_fragments_are_refused_at_once() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     error = refused(chained_fragments(30))
-    assert time.perf_counter() - started < 0.02
+    assert time.process_time() - started < 0.02
     assert error.code == "QUERY_TOO_COMPLEX"
 
 

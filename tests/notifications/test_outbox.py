@@ -13,7 +13,7 @@ from gql_trader.infra import outbox
 from gql_trader.infra.mail import LoggedMail, Mail, MailTransport
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.infra.worker import WakeWorker
-from gql_trader.notifications.jobs import deliver_outbox, sweep_outbox
+from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
 from gql_trader.notifications.types import RETRY_SECONDS
 from gql_trader.runtime import Runtime, mail_transport
 from tests.factories.mail_server import MailServer
@@ -127,6 +127,12 @@ async def test_a_mail_that_is_never_taken_is_given_up_and_kept(
     [row] = await waiting(runtime)
     assert row.attempts == len(RETRY_SECONDS) + 1
     assert row.failed_at is not None
+    await forget_failed(runtime)
+    assert len(await waiting(runtime)) == 1
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("UPDATE outbox_messages SET failed_at = now() - interval '31 days'"))
+    await forget_failed(runtime)
+    assert await waiting(runtime) == []
 
 
 @pytest.mark.parametrize(("reply", "failed"), [("550 No such user", True), ("451 Greylisted", False)])

@@ -1,49 +1,14 @@
 'use strict';
 
-// GraphiQL with a sign-in form. The token of the session goes with every request, over HTTP and over
-// WebSocket, unless the Headers tab has another Authorization.
+// GraphiQL with a sign-in form. The login is a cookie that no script can read; the server heeds it for
+// requests with the header below, and for WebSockets of its own pages. An Authorization of the Headers tab
+// goes before it.
 (() => {
   const { createElement: h, useEffect, useMemo, useRef, useState } = React;
   const ENDPOINT = window.location.origin + window.location.pathname;
-  const STORAGE_KEY = 'gql_trader:session';
-  const LOGIN = `mutation SignIn($input: LoginInput!) {
-    login(input: $input) { accessToken expiresAt user { username } errors { message } }
-  }`;
-
-  function restoreSession() {
-    try {
-      const session = JSON.parse(window.sessionStorage.getItem(STORAGE_KEY));
-      return session && Date.parse(session.expiresAt) > Date.now() ? session : null;
-    } catch {
-      return null; // Storage that cannot be read is an empty one.
-    }
-  }
-
-  function keepSession(session) {
-    try {
-      if (session) window.sessionStorage.setItem(STORAGE_KEY, JSON.stringify(session));
-      else window.sessionStorage.removeItem(STORAGE_KEY);
-    } catch {
-      // Without storage the session lasts until the page is left.
-    }
-  }
-
-  function headersText(session) {
-    return session ? JSON.stringify({ Authorization: `Bearer ${session.token}` }, null, 2) : '';
-  }
-
-  // Tokens of this page that were replaced: a tab may still show one of them.
-  const replaced = new Set();
-  let current = restoreSession();
-
-  function withToken(headers) {
-    const result = { ...headers };
-    const name = Object.keys(result).find((each) => each.toLowerCase() === 'authorization');
-    if (name && !replaced.has(result[name])) return result;
-    if (name) delete result[name];
-    if (current) result.Authorization = `Bearer ${current.token}`;
-    return result;
-  }
+  const SESSION = new URL('session', ENDPOINT).href;
+  const PROOF = { 'X-CSRF-Protection': '1' };
+  const JSON_HEADERS = { ...PROOF, 'content-type': 'application/json', accept: 'application/json' };
 
   // The backtest that was run last: what an empty id stands for in the variables of an operation.
   let lastBacktest = '';
@@ -53,7 +18,7 @@
     return { ...parameters, variables: { ...parameters.variables, id: lastBacktest } };
   }
 
-  function createFetcher(onLogin) {
+  function createFetcher() {
     const base = GraphiQL.createFetcher({
       url: ENDPOINT,
       subscriptionUrl: ENDPOINT.replace(/^http/, 'ws'),
@@ -62,40 +27,49 @@
     return async (parameters, options) => {
       const result = await base(withLastBacktest(parameters), {
         ...options,
-        headers: withToken(options?.headers),
+        headers: { ...PROOF, ...options?.headers },
       });
-      // Whoever runs the login mutation in a tab has signed in as well.
-      if (result?.data?.login?.accessToken) onLogin(result.data.login);
       lastBacktest = result?.data?.runBacktest?.backtest?.id ?? lastBacktest;
       return result;
     };
   }
 
-  async function signIn(login, password) {
-    const response = await fetch(ENDPOINT, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json' },
-      body: JSON.stringify({ query: LOGIN, variables: { input: { login, password } } }),
-    });
-    const { data, errors } = await response.json();
-    const refused = errors ?? data.login.errors;
-    if (refused.length > 0) throw new Error(refused.map((error) => error.message).join(' '));
-    return data.login;
+  async function whoIsSignedIn() {
+    const body = JSON.stringify({ query: '{ me { username } }' });
+    const response = await fetch(ENDPOINT, { method: 'POST', headers: JSON_HEADERS, body });
+    return (await response.json()).data?.me ?? null;
+  }
+
+  async function signIn(login, password, totpCode) {
+    const body = JSON.stringify({ login, password, ...(totpCode ? { totpCode } : {}) });
+    const response = await fetch(SESSION, { method: 'POST', headers: JSON_HEADERS, body });
+    const { user, errors } = await response.json();
+    if (user) return user;
+    const refused = new Error(errors.map((error) => error.message).join(' '));
+    refused.needsCode = errors.some((error) => error.code === 'TOTP_REQUIRED');
+    throw refused;
+  }
+
+  async function signOut() {
+    await fetch(SESSION, { method: 'DELETE', headers: PROOF });
   }
 
   function SignInForm({ onLogin }) {
     const [problem, setProblem] = useState('');
     const [busy, setBusy] = useState(false);
+    const [needsCode, setNeedsCode] = useState(false);
     const login = useRef(null);
     const password = useRef(null);
+    const code = useRef(null);
 
     async function submit(event) {
       event.preventDefault();
       setBusy(true);
       setProblem('');
       try {
-        onLogin(await signIn(login.current.value, password.current.value));
+        onLogin(await signIn(login.current.value, password.current.value, code.current?.value));
       } catch (error) {
+        if (error.needsCode) setNeedsCode(true);
         setProblem(error.message);
         setBusy(false);
       }
@@ -113,6 +87,12 @@
         ref: password, name: 'password', type: 'password', placeholder: 'Password', 'aria-label': 'Password',
         autoComplete: 'current-password', required: true,
       }),
+      needsCode
+        ? h('input', {
+            ref: code, name: 'code', placeholder: 'Code', 'aria-label': 'Code of your second factor',
+            autoComplete: 'one-time-code', autoFocus: true, required: true,
+          })
+        : null,
       h('button', { type: 'submit', disabled: busy }, 'Sign in'),
     );
   }
@@ -129,8 +109,7 @@
             h(
               'span',
               { role: 'status' },
-              `Signed in${session.username ? ` as ${session.username}` : ''}` +
-                ` until ${new Date(session.expiresAt).toLocaleTimeString()}`,
+              `Signed in as ${session.username}`,
             ),
             h('button', { type: 'button', onClick: onLogout }, 'Sign out'),
           )
@@ -139,40 +118,24 @@
   }
 
   function Explorer() {
-    const [session, setSession] = useState(current);
-
-    function change(next) {
-      if (current) replaced.add(`Bearer ${current.token}`);
-      current = next;
-      keepSession(next);
-      setSession(next);
-    }
-
-    function adopt(login) {
-      change({
-        token: login.accessToken,
-        expiresAt: login.expiresAt ?? new Date(Date.now() + 10 * 60_000).toISOString(),
-        username: login.user?.username,
-      });
-    }
+    const [session, setSession] = useState(null);
 
     useEffect(() => {
-      if (!session) return undefined;
-      const timer = setTimeout(() => change(null), Date.parse(session.expiresAt) - Date.now());
-      return () => clearTimeout(timer);
-    }, [session]);
+      whoIsSignedIn().then(setSession);
+    }, []);
 
-    const fetcher = useMemo(() => createFetcher(adopt), []);
-    const headers = headersText(session);
+    const fetcher = useMemo(createFetcher, []);
     return h(
       React.Fragment,
       null,
-      h(AccountBar, { session, onLogin: adopt, onLogout: () => change(null) }),
+      h(AccountBar, {
+        session,
+        onLogin: setSession,
+        onLogout: () => signOut().then(() => setSession(null)),
+      }),
       h(GraphiQL, {
         fetcher,
-        headers,
-        defaultHeaders: headers,
-        defaultTabs: window.GQL_TRADER_EXAMPLES.map((tab) => ({ ...tab, headers })),
+        defaultTabs: window.GQL_TRADER_EXAMPLES,
         defaultEditorToolsVisibility: 'variables',
         shouldPersistHeaders: false,
       }),
