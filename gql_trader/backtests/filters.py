@@ -1,6 +1,6 @@
 """Filters and orderings of backtests as SQL over indexed columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, not_, or_, select, true
@@ -11,8 +11,11 @@ from gql_trader.backtests.types import BacktestOrderField, BacktestOrdering, Bac
 from gql_trader.core.errors import InvalidInput
 from gql_trader.infra.keyset import SortKey
 from gql_trader.market_data.models import AssetRow, MarketRow
+from gql_trader.market_data.names import split_name
 
 MAXIMUM_PARTS = 50
+MAXIMUM_VALUES = 1_000
+"""Most values in all lists of a filter together; a statement has room for 32,767."""
 
 _RANGES = {"created_at": BacktestRow.created_at} | {
     name: getattr(BacktestRow, name) for name in ORDERED_METRICS
@@ -25,16 +28,27 @@ def condition(query: BacktestQuery) -> ColumnElement[bool]:
     Raises
     ------
     InvalidInput
-        If the filter has more than fifty parts.
+        If the filter has too many parts, or too many values in its lists.
     """
-    if _size(query) > MAXIMUM_PARTS:
+    parts = list(_parts(query))
+    if len(parts) > MAXIMUM_PARTS:
         raise InvalidInput(f"A filter has at most {MAXIMUM_PARTS} parts.", ("where",))
+    values = sum(map(_values, parts))
+    if values > MAXIMUM_VALUES:
+        message = f"The lists of a filter have at most {MAXIMUM_VALUES} values together; got {values}."
+        raise InvalidInput(message, ("where",))
     return _condition(query)
 
 
-def _size(query: BacktestQuery) -> int:
-    inner = [*query.all_of, *(query.any_of or ()), *([query.none_of] if query.none_of else ())]
-    return 1 + sum(map(_size, inner))
+def _parts(query: BacktestQuery) -> Iterator[BacktestQuery]:
+    yield query
+    for inner in (*query.all_of, *(query.any_of or ()), *([query.none_of] if query.none_of else ())):
+        yield from _parts(inner)
+
+
+def _values(query: BacktestQuery) -> int:
+    lists = (query.status, query.asset, query.market, query.strategy_ids, query.interval, query.tags)
+    return sum(len(each) for each in lists if each is not None)
 
 
 def _condition(query: BacktestQuery) -> ColumnElement[bool]:
@@ -54,8 +68,9 @@ def _condition(query: BacktestQuery) -> ColumnElement[bool]:
         parts.append(BacktestRow.tags.overlap(list(query.tags)))
     if query.asset is not None:
         base = aliased(AssetRow)
+        symbols = [symbol.strip().upper() for symbol in query.asset]
         markets = (
-            select(MarketRow.id).join(base, MarketRow.base_id == base.id).where(base.symbol.in_(query.asset))
+            select(MarketRow.id).join(base, MarketRow.base_id == base.id).where(base.symbol.in_(symbols))
         )
         parts.append(BacktestRow.market_id.in_(markets))
     if query.market is not None:
@@ -76,10 +91,10 @@ def _condition(query: BacktestQuery) -> ColumnElement[bool]:
 def _named(names: Sequence[str]) -> ColumnElement[bool]:
     alternatives: list[ColumnElement[bool]] = []
     for name in names:
-        exchange, separator, symbol = name.rpartition(":")
+        exchange, symbol = split_name(name)
         alternatives.append(
             and_(MarketRow.exchange == exchange, MarketRow.symbol == symbol)
-            if separator
+            if exchange is not None
             else MarketRow.symbol == symbol
         )
     return or_(~true(), *alternatives)

@@ -211,7 +211,10 @@ def _part(description: str, name: str | None = None) -> Any:
 _BOUNDED = ("created_at", *ORDERED_METRICS)
 
 
-@strawberry.input(description="Which backtests to list; every part that is given must hold.")
+@strawberry.input(
+    description="Which backtests to list; every part that is given must hold. At most 50 filters in one "
+    "another, counted together, and 1,000 values in all their lists."
+)
 class BacktestFilter:
     """Input of Query.backtests."""
 
@@ -219,8 +222,10 @@ class BacktestFilter:
     or_: list["BacktestFilter"] | None = _part("At least one of these must hold.", "or")
     not_: "BacktestFilter | None" = _part("This must not hold.", "not")
     status: list[RunStatus] | None = _part("In one of these states.")
-    asset: list[str] | None = _part('The market\'s base asset is one of these, such as "BTC".')
-    market: list[str] | None = _part('The market is one of these: "BTC/USD", or "coinbase:BTC/USD".')
+    asset: list[str] | None = _part('The market\'s base asset is one of these, such as "BTC", in any case.')
+    market: list[str] | None = _part(
+        'The market is one of these: "BTC/USD", or "coinbase:BTC/USD", in any case.'
+    )
     strategy_id: list[strawberry.ID] | None = _part("Of one of these strategies.")
     interval: list[Interval] | None = _part("With bars of one of these lengths.")
     tag: list[str] | None = _part("With at least one of these tags.")

@@ -9,13 +9,27 @@ import binascii
 import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, column, false, or_, select, true, values
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    SmallInteger,
+    and_,
+    column,
+    false,
+    or_,
+    select,
+    true,
+    values,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import TypeEngine
 
 from gql_trader.core.errors import InvalidInput
 from gql_trader.infra import json_codec
@@ -152,8 +166,9 @@ def _typed(keys: Sequence[SortKey], values: list[Any], argument: str) -> list[An
                 moment = datetime.fromisoformat(value)
                 if moment.tzinfo is None:
                     raise ValueError("no time zone")
-                typed.append(moment)
-            elif python_type is int and type(value) is int and abs(value) < 2**63:
+                # Raises OverflowError next to the ends of the calendar.
+                typed.append(moment.astimezone(UTC))
+            elif python_type is int and type(value) is int and _fits(key.column.type, value):
                 typed.append(value)
             elif python_type in (UUID, Decimal, str) and isinstance(value, str) and "\0" not in value:
                 typed.append(python_type(value))
@@ -164,6 +179,12 @@ def _typed(keys: Sequence[SortKey], values: list[Any], argument: str) -> list[An
         except (ValueError, TypeError, ArithmeticError) as error:
             raise InvalidInput(f"{argument} is not a cursor of this list.", (argument,)) from error
     return typed
+
+
+def _fits(column_type: TypeEngine[Any], value: int) -> bool:
+    bits = 64 if isinstance(column_type, BigInteger) else 16 if isinstance(column_type, SmallInteger) else 32
+    limit = 1 << bits - 1
+    return -limit <= value < limit
 
 
 def _seek(keys: Sequence[SortKey], values: list[Any], backwards: bool) -> ColumnElement[bool]:

@@ -36,7 +36,7 @@ def select_assets(search: str | None, types: Sequence[AssetType] | None, active:
             or_(AssetRow.symbol.ilike(pattern, escape=_ESCAPE), AssetRow.name.ilike(pattern, escape=_ESCAPE))
         )
     if types is not None:
-        statement = statement.where(AssetRow.type.in_([kind.value for kind in types]))
+        statement = statement.where(AssetRow.type.in_({kind.value for kind in types}))
     if active is not None:
         statement = statement.where(AssetRow.active.is_(active))
     return statement

@@ -135,7 +135,11 @@ async def test_pages_of_an_ordering_have_no_repeats(api: Api) -> None:
         ({"market": ["coinbase:BTC/USD"]}, 0),
         ({"market": ["BTC/USD"], "interval": ["H1"]}, 2),
         ({"interval": ["D1"]}, 0),
+        ({"market": ["btc/usd"]}, 2),
+        ({"market": [" Test:Btc/usd"]}, 2),
+        ({"market": [":BTC/USD"]}, 0),
         ({"asset": ["ETH"]}, 0),
+        ({"asset": ["btc", "eth"]}, 2),
         ({"tag": ["a"]}, 1),
         ({"or": [{"tag": ["a"]}, {"tag": ["b"]}]}, 2),
         ({"or": []}, 0),
@@ -153,6 +157,19 @@ async def test_filters(api: Api, where: dict[str, Any], expected: int) -> None:
     await api.run(parameters={"fast": 5}, tags=["b"])
     result = await api.client.execute(LIST, {"where": where})
     assert len(result.data["backtests"]["nodes"]) == expected == result.data["backtests"]["totalCount"]
+
+
+@pytest.mark.parametrize("name", ["asset", "market", "tag", "interval", "status", "strategyId"])
+async def test_the_lists_of_a_filter_are_bounded_together(api: Api, name: str) -> None:
+    value = {"interval": "H1", "status": "COMPLETED", "strategyId": api.strategy_id}.get(name, "x:y")
+    fits = {"or": [{name: [value] * 600}, {"tag": ["a"] * 400}]}
+    result = await api.client.execute(LIST, {"where": fits})
+    assert result.data["backtests"]["totalCount"] == 0
+    for exceeding in ({"and": [fits], "tag": ["a"]}, {"not": {name: [value] * 15_000}}):
+        result = await api.client.execute(LIST, {"where": exceeding})
+        assert result.codes == ["BAD_USER_INPUT"]
+        assert result.errors[0]["extensions"]["argument"] == ["where"]
+        assert result.errors[0]["message"].startswith("The lists of a filter have at most 1000 values")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, DateTime, Float, Integer, MetaData, Table, select
+from sqlalchemy import BigInteger, Column, DateTime, Float, Integer, MetaData, SmallInteger, Table, select
 from sqlalchemy.dialects.postgresql import UUID as PostgresUUID
 
 from gql_trader.core.errors import InvalidInput
@@ -23,6 +23,8 @@ TABLE = Table(
     Column("id", PostgresUUID(as_uuid=True), primary_key=True),
     Column("score", Float),
     Column("size", Integer, nullable=False),
+    Column("count", BigInteger, nullable=False, server_default="5"),
+    Column("rank", SmallInteger, nullable=False, server_default="5"),
     Column("made", DateTime(timezone=True), nullable=False),
 )
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -140,6 +142,42 @@ async def test_a_forged_cursor_is_refused(runtime: Runtime, rows: list[dict[str,
                 await fetch_page(
                     session, select(TABLE), keys, PageRequest(1, after=encode_cursor(signature, values))
                 )
+
+
+SOME_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "valid"),
+    [
+        ("size", 2**31 - 1, True),
+        ("size", -(2**31), True),
+        ("size", 2**31, False),
+        ("size", -(2**31) - 1, False),
+        ("size", 2**40, False),
+        ("count", 2**63 - 1, True),
+        ("count", -(2**63), True),
+        ("count", 2**63, False),
+        ("rank", 2**15 - 1, True),
+        ("rank", 2**15, False),
+        ("made", "0001-01-01T00:00:00+00:00", True),
+        ("made", "9999-12-31T23:59:59.999999+00:00", True),
+        ("made", "0001-01-01T00:00:00+14:00", False),
+        ("made", "9999-12-31T23:59:59-14:00", False),
+    ],
+)
+async def test_a_cursor_has_values_that_its_columns_can_have(
+    runtime: Runtime, rows: list[dict[str, Any]], key: str, value: Any, valid: bool
+) -> None:
+    keys = _keys(key, "id")
+    async with runtime.database.session() as session:
+        signature = _signature_of((await fetch_page(session, select(TABLE), keys, PageRequest(1))).cursors[0])
+        page = PageRequest(100, after=encode_cursor(signature, [value, SOME_ID]))
+        if valid:
+            await fetch_page(session, select(TABLE), keys, page)
+        else:
+            with pytest.raises(InvalidInput, match="after is not a cursor"):
+                await fetch_page(session, select(TABLE), keys, page)
 
 
 def _signature_of(cursor: str) -> str:
