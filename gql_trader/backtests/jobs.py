@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 STALE_SECONDS = 3.0
 """A run that has been queued this long should be known to the queue."""
 
+RENEW_SECONDS = 0.5
+
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -96,7 +98,8 @@ async def _kept_lease(runtime: Runtime, held: Claim, progress: Progress) -> Asyn
 async def _keep_lease(runtime: Runtime, held: Claim, progress: Progress) -> None:
     seconds = runtime.settings.job_lease_seconds
     while True:
-        await asyncio.sleep(seconds / 4)
+        # Often enough for whoever polls to see the progress, and for a cancelled run to stop soon.
+        await asyncio.sleep(min(seconds / 4, RENEW_SECONDS))
         try:
             async with runtime.unit_of_work() as uow:
                 if not await lifecycle.renew(uow, held, seconds, progress.fraction):
