@@ -5,7 +5,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -40,6 +40,11 @@ class LogLevel(StrEnum):
 
 _DATABASE_DRIVER: Final = "postgresql+asyncpg"
 _DATABASE_SCHEMES: Final = (_DATABASE_DRIVER, "postgresql", "postgres")
+# What asyncpg takes in an address.
+_DATABASE_OPTIONS: Final = frozenset(
+    "database gsslib host krbsrvname passfile password port prepared_statement_cache_size ssl "
+    "target_session_attrs user".split()
+)
 _REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -140,7 +145,14 @@ class Settings(BaseSettings):
             return SecretStr("")
         _, _, rest = url.partition("://")
         # What libpq calls sslmode is ssl to asyncpg; managed databases hand out libpq's.
-        return SecretStr(f"{_DATABASE_DRIVER}://{re.sub(r'(?<=[?&])sslmode=', 'ssl=', rest)}")
+        rest = re.sub(r"(?<=[?&])sslmode=", "ssl=", rest)
+        given = {name for name, _ in parse_qsl(urlsplit(f"//{rest}").query, keep_blank_values=True)}
+        if unknown := given - _DATABASE_OPTIONS:
+            raise ValueError(
+                f"has options that are not known here: {', '.join(sorted(unknown))}; leave them out "
+                f"(known are {', '.join(sorted(_DATABASE_OPTIONS | {'sslmode'}))})"
+            )
+        return SecretStr(f"{_DATABASE_DRIVER}://{rest}")
 
     @field_validator("redis_url")
     @classmethod

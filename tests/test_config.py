@@ -45,6 +45,10 @@ def test_production_with_all_it_needs_is_accepted() -> None:
         ({"database_url": "mysql://u:p@host/db"}, "must begin with .*postgresql://.* it has mysql://"),
         ({"database_url": "host/db"}, "it has no scheme"),
         ({"database_url": "postgresql://u:p@host:port/db"}, "port is not a number"),
+        (
+            {"database_url": "postgres://h/d?sslmode=require&channel_binding=require"},
+            "here: channel_binding;",
+        ),
         ({"redis_url": "http://host"}, "must begin with redis://, rediss://, unix://.* it has http://"),
     ],
 )
