@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gql_trader.core.smtp import SmtpSecurity
@@ -29,11 +31,48 @@ class SignupApproval(StrEnum):
     CLOSED = "closed"
 
 
+class LogLevel(StrEnum):
+    """Least severity that is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+_DATABASE_DRIVER: Final = "postgresql+asyncpg"
+_DATABASE_SCHEMES: Final = (_DATABASE_DRIVER, "postgresql", "postgres")
+# What asyncpg takes in an address.
+_DATABASE_OPTIONS: Final = frozenset(
+    [
+        "database",
+        "gsslib",
+        "host",
+        "krbsrvname",
+        "passfile",
+        "password",
+        "port",
+        "prepared_statement_cache_size",
+        "ssl",
+        "target_session_attrs",
+        "user",
+    ]
+)
+_REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
+
+
 class Settings(BaseSettings):
     """Every setting of the server; each is also an environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        # Passwords are among the inputs.
+        hide_input_in_errors=True,
     )
 
     env: Environment = Environment.LOCAL
@@ -42,7 +81,10 @@ class Settings(BaseSettings):
     ] = Field(default_factory=lambda: user_data_path("gql-trader"))
 
     database_url: SecretStr = SecretStr("")
-    """PostgreSQL, as ``postgresql+asyncpg://user:password@host/name``; empty: embedded server."""
+    """PostgreSQL, as ``postgresql://user:password@host/name``; empty: embedded server.
+
+    Kept as ``postgresql+asyncpg://``, however it was written.
+    """
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     redis_url: SecretStr = SecretStr("")
     """Redis or Valkey, as ``redis://host:6379/0``; empty: embedded server."""
@@ -55,7 +97,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Annotated[int, Field(ge=0, le=256)] = 1
-    log_level: str = "INFO"
+    log_level: LogLevel = LogLevel.INFO
 
     jwt_secret: SecretStr = SecretStr("")
     """Signs access tokens; at least 32 characters. Generated in the data directory for local use."""
@@ -149,6 +191,33 @@ class Settings(BaseSettings):
         """Whether introspection is on."""
         return self.is_local if self.introspection is None else self.introspection
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _ignore_case(cls, value: object) -> object:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_the_driver(cls, value: SecretStr) -> SecretStr:
+        url = _address(value, _DATABASE_SCHEMES, "postgresql://user:password@host:5432/name")
+        if not url:
+            return SecretStr("")
+        _, _, rest = url.partition("://")
+        # What libpq calls sslmode is ssl to asyncpg; managed databases hand out libpq's.
+        rest = re.sub(r"(?<=[?&])sslmode=", "ssl=", rest)
+        given = {name for name, _ in parse_qsl(urlsplit(f"//{rest}").query, keep_blank_values=True)}
+        if unknown := given - _DATABASE_OPTIONS:
+            raise ValueError(
+                f"has options that are not known here: {', '.join(sorted(unknown))}; leave them out "
+                f"(known are {', '.join(sorted(_DATABASE_OPTIONS | {'sslmode'}))})"
+            )
+        return SecretStr(f"{_DATABASE_DRIVER}://{rest}")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(_address(value, _REDIS_SCHEMES, "redis://host:6379/0"))
+
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
@@ -215,3 +284,20 @@ def _is_webhook_secret(text: str) -> bool:
         return text.startswith("whsec_") and len(base64.b64decode(text[6:], validate=True)) >= 16
     except binascii.Error:
         return False
+
+
+def _address(value: SecretStr, schemes: tuple[str, ...], example: str) -> str:
+    """Return an address without spaces around it; refuse another scheme without showing the password."""
+    url = value.get_secret_value().strip()
+    scheme, separator, _ = url.partition("://")
+    if url and (not separator or scheme not in schemes):
+        found = f"{scheme[:20]}://" if separator else "no scheme"
+        known = ", ".join(f"{each}://" for each in schemes)
+        raise ValueError(f"must begin with {known}, such as {example}; it has {found}")
+    try:
+        urlsplit(url).port  # noqa: B018 -- raises if it is not a port
+    except ValueError as error:
+        raise ValueError(
+            f"is not an address such as {example}: its port is not a number up to 65535"
+        ) from error
+    return url

@@ -77,3 +77,13 @@ def current_revision(database_url: str) -> str | None:
             return revision
 
     return asyncio.run(read())
+
+
+def is_due(database_url: str) -> bool:
+    """Return whether a database lacks migrations of this release; one of a later release lacks none."""
+    from alembic.script import ScriptDirectory
+
+    current = current_revision(database_url)
+    directory = ScriptDirectory.from_config(alembic_config(""))
+    known = {script.revision for script in directory.walk_revisions()}
+    return current != directory.get_current_head() and (current is None or current in known)

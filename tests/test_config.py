@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from gql_trader.config import Settings
+from gql_trader.config import LogLevel, Settings
 
 GOOD = {
     "env": "production",
@@ -44,6 +44,15 @@ def test_production_with_all_it_needs_is_accepted() -> None:
         ({"argon2_memory_kib": 1024}, "OWASP"),
         ({"port": 70000}, "port"),
         ({"env": "nowhere"}, "env"),
+        ({"log_level": "loud"}, "'DEBUG', 'INFO', 'WARNING'"),
+        ({"database_url": "mysql://u:p@host/db"}, "must begin with .*postgresql://.* it has mysql://"),
+        ({"database_url": "host/db"}, "it has no scheme"),
+        ({"database_url": "postgresql://u:p@host:port/db"}, "port is not a number"),
+        (
+            {"database_url": "postgres://h/d?sslmode=require&channel_binding=require"},
+            "here: channel_binding;",
+        ),
+        ({"redis_url": "http://host"}, "must begin with redis://, rediss://, unix://.* it has http://"),
     ],
 )
 def test_insecure_or_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -69,3 +78,35 @@ def test_the_data_directory_has_an_environment_variable_of_its_own(
 def test_secrets_are_not_shown() -> None:
     assert "x" * 32 not in repr(Settings(**GOOD))
     assert "u:p" not in repr(Settings(**GOOD))
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("postgresql://u:p@host/db", "postgresql+asyncpg://u:p@host/db"),
+        ("postgres://u:p@host:5433/db?sslmode=require", "postgresql+asyncpg://u:p@host:5433/db?ssl=require"),
+        (" postgresql+asyncpg:///db?host=/run/pg ", "postgresql+asyncpg:///db?host=/run/pg"),
+        ("", ""),
+    ],
+)
+def test_the_database_is_named_as_everybody_names_it(written: str, kept: str) -> None:
+    assert Settings(database_url=SecretStr(written)).database_url.get_secret_value() == kept
+
+
+@pytest.mark.parametrize("url", ["redis://h:6379/0", "rediss://h/0", "unix:///run/valkey.sock?db=0"])
+def test_every_way_to_reach_redis_is_accepted(url: str) -> None:
+    assert Settings(redis_url=SecretStr(url)).redis_url.get_secret_value() == url
+
+
+def test_the_case_of_the_log_level_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    assert Settings().log_level is LogLevel.DEBUG
+
+
+def test_a_refused_address_does_not_show_its_password() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Settings(database_url=SecretStr("mysql://u:hunter2@host/db"))
+    assert "hunter2" not in str(refusal.value)
+    with pytest.raises(ValidationError) as refusal:
+        Settings.model_validate({"database_url": "postgresql://u:hunter2@host:port/db"})
+    assert "hunter2" not in str(refusal.value)

@@ -47,8 +47,9 @@ def import_(
         bool,
         typer.Option(
             "--repair",
-            help="Instead of refusing bad rows: drop rows without a usable time or price and earlier rows of "
-            "the same time, let high and low include all prices of a row, set a bad volume to 0.",
+            help="Instead of refusing bad rows: drop rows without a usable time or price, candles that are "
+            "not over yet and earlier rows of the same time, let high and low include all prices of a row, "
+            "set a bad volume to 0; and take candles that are further apart than the interval.",
         ),
     ] = False,
     asset_type: Annotated[
@@ -78,6 +79,8 @@ def import_(
                 typer.echo(f"  and {refusal.count - len(refusal.problems)} more", err=True)
             typer.echo("--repair drops or mends such rows.", err=True)
             raise typer.Exit(1) from None
+    for note in report.notes:
+        typer.echo(note)
     for what, count in report.repairs:
         typer.echo(f"{count} × {what}")
     series = report.series

@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy import text
 
 from gql_trader import migrate
-from gql_trader.cli.errors import CommandError
+from gql_trader.cli.errors import CommandError, setting_problems
 from gql_trader.cli.session import connected, load_settings
 from gql_trader.config import Settings
 from gql_trader.infra.database import Database
@@ -40,7 +40,7 @@ def run(data_dir: Path | None) -> int:
     try:
         settings = load_settings(data_dir=data_dir)
     except ValidationError as error:
-        add("configuration", "; ".join(problem["msg"] for problem in error.errors()), good=False)
+        add("configuration", "; ".join(setting_problems(error)), good=False)
     else:
         add("configuration", f"ENV={settings.env.value}, data in {settings.data_dir}", good=True)
         try:

@@ -62,10 +62,13 @@ def serve(
     start_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start the API alone, on DATABASE_URL and REDIS_URL or beside a running `up`."""
+    from gql_trader.cli import migrate
     from gql_trader.cli.serve import run
     from gql_trader.cli.session import connected, load_settings
 
     with connected(load_settings(host=host, port=port, data_dir=data_dir), start=False) as settings:
+        if listen_fd is None:  # else a launcher migrates
+            migrate.require(settings)
         run(settings, seed=seed, demo=demo, listen_fd=listen_fd, start_fd=start_fd)
 
 
@@ -75,13 +78,17 @@ def worker(
         list[str] | None, typer.Option(help="Work on this queue only; may be repeated.", show_default="all")
     ] = None,
     data_dir: DataDir = None,
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start a worker alone, on DATABASE_URL and REDIS_URL or beside a running `up`."""
+    from gql_trader.cli import migrate
     from gql_trader.cli.session import connected, load_settings
     from gql_trader.cli.worker import run
 
     with connected(load_settings(data_dir=data_dir), start=False) as settings:
-        run(settings, queue)
+        if ready_fd is None:  # else a launcher has migrated
+            migrate.require(settings)
+        run(settings, queue, ready_fd=ready_fd)
 
 
 @app.command("migrate")

@@ -30,6 +30,18 @@ def check(settings: Settings) -> None:
         raise CommandError("\n".join(["tables and models differ; a migration is missing:", *differences]))
 
 
+def require(settings: Settings) -> None:
+    """Refuse a database whose tables are not those of this release.
+
+    Raises
+    ------
+    CommandError
+        If a migration is due.
+    """
+    if migrate.is_due(settings.database_url.get_secret_value()):
+        raise CommandError("the database's tables are not those of this release: run `gql-trader migrate`")
+
+
 def seeds(settings: Settings, *, demo: bool) -> None:
     """Bring the built-in strategies up to date, and the demo user and data if wanted."""
     import asyncio

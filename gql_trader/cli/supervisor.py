@@ -4,7 +4,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gql_trader.infra.embedded import Child
@@ -100,7 +100,10 @@ class Signals:
     def _request_stop(self, *_: object) -> None:
         self.stop_requested = True
 
-    def wait(self, seconds: float) -> None:
-        """Return at the next signal or after ``seconds``."""
-        if not self.stop_requested and select.select([self._read], [], [], max(0.0, seconds))[0]:
+    def wait(self, seconds: float, descriptors: Sequence[int] = ()) -> None:
+        """Return at the next signal, when one of the descriptors can be read, or after ``seconds``."""
+        if self.stop_requested:
+            return
+        ours = self._read.fileno()
+        if ours in select.select([ours, *descriptors], [], [], max(0.0, seconds))[0]:
             self._read.recv(4096)

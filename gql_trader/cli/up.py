@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +16,7 @@ from rich.markup import escape
 from gql_trader import __version__
 from gql_trader.cli.listener import open_listener
 from gql_trader.cli.session import with_urls
-from gql_trader.cli.start_signal import StartSignal
+from gql_trader.cli.start_signal import ReadySignals, StartSignal
 from gql_trader.cli.supervisor import Signals, Supervisor
 from gql_trader.config import Settings
 from gql_trader.infra.embedded import Child, DataDirectory, EmbeddedServerError, EmbeddedServers, spawn
@@ -45,6 +45,7 @@ class _Launch:
     servers: EmbeddedServers
     listener: socket.socket
     environment: dict[str, str]
+    ready: ReadySignals = field(default_factory=ReadySignals)
 
     def python(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> Child:
         """Start one of our own commands as a child."""
@@ -71,8 +72,12 @@ class _Launch:
         return self.python("migrate", *arguments, pass_fds=(start.read_fd,))
 
     def worker(self, name: str) -> Child:
-        """Start a worker."""
-        return self.python(name, "worker")
+        """Start a worker, which says when it can take jobs."""
+        ready_fd = self.ready.open(name)
+        try:
+            return self.python(name, "worker", "--ready-fd", str(ready_fd), pass_fds=(ready_fd,))
+        finally:
+            os.close(ready_fd)
 
     def wait(self, child: Child, probe: Callable[[], bool], seconds: float) -> None:
         """Wait for a child, unless a signal comes."""
@@ -228,6 +233,8 @@ def _announce(launch: _Launch, seconds: float) -> None:
     say(f"  GraphiQL   [bold]{escape(f'http://{shown_host}:{port}/graphql')}[/]")
     if launch.demo:
         say(f"  Demo user  [bold]demo[/]   password [bold]{_demo_password(launch.data.path)}[/]")
+    if launch.settings.workers:
+        say("  Workers    getting ready; the first start compiles the engine, which takes some seconds")
     say(f"  Data       {launch.data.path}")
     say(f"  Logs       {launch.data.logs}")
     say("\nCtrl-C stops it.")
@@ -241,13 +248,16 @@ def _keep_running(launch: _Launch, supervisor: Supervisor) -> None:
     while not launch.signals.stop_requested:
         for name in launch.servers.restart_dead():
             supervisor.report(f"{name} had ended and was started again")
-        launch.signals.wait(supervisor.look())
+        if (seconds := launch.ready.look()) is not None:
+            launch.say(f"[bold green]workers ready[/] [dim]({seconds:.1f} s)[/]")
+        launch.signals.wait(supervisor.look(), launch.ready.descriptors)
 
 
 def _stop(launch: _Launch, supervisor: Supervisor) -> None:
     deadline = time.monotonic() + _STOP_SECONDS
     launch.say("stopping …")
     launch.listener.close()
+    launch.ready.close()
     supervisor.stop(["api"], _API_STOP_SECONDS)
     supervisor.stop(supervisor.names, _WORKER_STOP_SECONDS)
     launch.servers.stop(deadline)

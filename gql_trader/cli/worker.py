@@ -12,8 +12,10 @@ import uvloop
 
 from gql_trader import __version__
 from gql_trader.cli.errors import CommandError
+from gql_trader.cli.start_signal import tell_ready
 from gql_trader.config import Settings
 from gql_trader.engine.version import ENGINE_VERSION
+from gql_trader.infra.directories import make_private_directory
 from gql_trader.infra.logging import configure_logging
 from gql_trader.infra.worker import QueueSpec, run_queues
 from gql_trader.runtime import open_runtime
@@ -21,11 +23,19 @@ from gql_trader.runtime import open_runtime
 _log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings, only: Sequence[str] | None = None) -> None:
-    """Compile or load the engine's machine code, then work on the queues until SIGTERM or SIGINT."""
+def run(settings: Settings, only: Sequence[str] | None = None, *, ready_fd: int | None = None) -> None:
+    """Compile or load the engine's machine code, then work on the queues until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    only
+        Names of the queues to work on; all if there are none.
+    ready_fd
+        Told when jobs can be taken; see `tell_ready`.
+    """
     configure_logging(settings.log_level)
     cache = numba_cache(settings)
-    cache.mkdir(parents=True, exist_ok=True)
+    make_private_directory(cache)
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
     with _one_at_a_time(cache / "warm_up.lock"):
         from gql_trader.engine.warmup import warm_up
@@ -38,7 +48,7 @@ def run(settings: Settings, only: Sequence[str] | None = None) -> None:
             f"no queue {', '.join(sorted(unknown))}; there are {', '.join(spec.name for spec in specs)}"
         )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings, [spec for spec in specs if not only or spec.name in only]))
+        runner.run(_work(settings, [spec for spec in specs if not only or spec.name in only], ready_fd))
 
 
 def numba_cache(settings: Settings) -> Path:
@@ -59,13 +69,17 @@ def _queues(settings: Settings) -> list[QueueSpec]:
     return [module.queue(settings) for module in (backtests, maintenance, notifications)]
 
 
-async def _work(settings: Settings, specs: Sequence[QueueSpec]) -> None:
+async def _work(settings: Settings, specs: Sequence[QueueSpec], ready_fd: int | None) -> None:
+    def announce() -> None:
+        _log.info("worker_ready", queues=[spec.name for spec in specs])
+        tell_ready(ready_fd)
+
     async with open_runtime(settings) as runtime:
         await run_queues(
             specs,
             settings.redis_url.get_secret_value(),
             runtime,
-            on_ready=lambda: _log.info("worker_ready", queues=[spec.name for spec in specs]),
+            on_ready=announce,
         )
 
 

@@ -27,6 +27,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from gql_trader.infra.directories import make_private_directory
+
 _log = structlog.get_logger(__name__)
 
 _MAGIC: Final = b"GTAC"
@@ -146,7 +148,7 @@ class ArrayCache:
 
     def _store(self, key: str, path: Path, entry: CachedArrays) -> None:
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private_directory(self._directory)
             _write(path, entry.arrays, entry.metadata)
             # From now on the pages are the system's to share and to drop, not this process's memory.
             self._remember(key, _map(path, verify=False))

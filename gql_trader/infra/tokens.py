@@ -14,6 +14,7 @@ import jwt
 
 from gql_trader.core.clock import Clock
 from gql_trader.core.ids import SessionId, UserId
+from gql_trader.infra.directories import make_private_directory
 
 _ALGORITHM = "HS256"
 _ISSUER = "gql_trader"
@@ -119,7 +120,7 @@ def token_digest(token: str) -> bytes:
 
 def load_or_create_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
     """Return the secret kept in a file, making it on first use, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_directory(path.parent)
     if not path.exists():
         temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -34,6 +34,8 @@ _TIME_NAMES: Final = (
 )  # fmt: skip
 _PRICE_NAMES: Final = {name: (name, f"{name}_price", f"price_{name}", name[0]) for name in PRICES}
 _VOLUME_NAMES: Final = ("volume", "vol", "base_volume", "volume_base", "v", "qty", "quantity")
+# What `_unique` adds to a name that is there already.
+_UNIQUE: Final = re.compile(r" #\d+$")
 _HEADER_LINES: Final = 30
 _HEAD_BYTES: Final = 65_536
 
@@ -53,6 +55,10 @@ class RawCandles:
         float64[n]; NaN where a value is missing or not a number.
     malformed
         Rows that have another number of fields than the header, with the reason.
+    written_times
+        The times as the file has them: a column of Arrow's; None if there are none to show.
+    notes
+        What was decided where the file leaves a choice, in words.
     """
 
     row: Integers
@@ -63,6 +69,8 @@ class RawCandles:
     close: Floats
     volume: Floats
     malformed: Sequence[tuple[int, str]] = field(default=())
+    written_times: Column = None
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.time)
@@ -148,15 +156,15 @@ def _read_feather(path: Path, base: str) -> RawCandles:
 
 
 def _from_table(table: pa.Table, base: str, file: str) -> RawCandles:
-    names = _find_columns(table.column_names, base, file)
-    return _candles(table, names, np.arange(1, table.num_rows + 1), ())
+    names, notes = _find_columns(table.column_names, base, file)
+    return _candles(table, names, np.arange(1, table.num_rows + 1), (), notes)
 
 
 def _read_csv(path: Path, base: str) -> RawCandles:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
     line, delimiter, header = _find_header(head, path.name)
-    names = _find_columns(header, base, path.name)
+    names, notes = _find_columns(header, base, path.name)
     malformed: list[tuple[int, str]] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> Literal["skip", "error"]:
@@ -188,7 +196,7 @@ def _read_csv(path: Path, base: str) -> RawCandles:
         keep = pa.array(~blank)
         texts = {name: column.filter(keep) for name, column in texts.items()}
         numbers = numbers[~blank]
-    return _candles(pa.table(texts), names, numbers, malformed)
+    return _candles(pa.table(texts), names, numbers, malformed, notes)
 
 
 def _find_header(head: str, file: str) -> tuple[int, str, list[str]]:
@@ -220,37 +228,54 @@ def _normal(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def _find_columns(header: Sequence[str], base: str, file: str) -> dict[str, str]:
-    by_name: dict[str, str] = {}
+def _find_columns(header: Sequence[str], base: str, file: str) -> tuple[dict[str, str], list[str]]:
+    """Return the name of the column for each role, and which others would have done."""
+    by_name: dict[str, list[str]] = {}
     for name in header:
-        by_name.setdefault(_normal(name), name)
+        by_name.setdefault(_normal(_UNIQUE.sub("", name)), []).append(name)
     symbol = base.lower()
     wanted = {
         "time": _TIME_NAMES,
         **_PRICE_NAMES,
         "volume": (f"volume_{symbol}", f"{symbol}_volume", f"vol_{symbol}", *_VOLUME_NAMES),
     }
-    found = {}
+    found, notes = {}, []
     for column, candidates in wanted.items():
         matches = [by_name[each] for each in candidates if each in by_name]
         if not matches:
             raise InvalidInput(
-                f"{file} has no column for {column} (such as {candidates[0]!r}); it has {', '.join(header)}.",
+                f"{file} has no column for {column} (such as {column!r}); it has {', '.join(header)}.",
                 ("file",),
             )
-        found[column] = matches[0]
-    return found
+        (chosen, *same), *others = matches
+        if same:
+            raise InvalidInput(
+                f"{file} has {len(same) + 1} columns {_UNIQUE.sub('', chosen)!r}: leave one for {column}.",
+                ("file",),
+            )
+        if others:
+            left = ", ".join(repr(name) for names in others for name in names)
+            notes.append(f"{column} is read from {chosen!r}, not from {left}")
+        found[column] = chosen
+    return found, notes
 
 
 def _candles(
-    table: pa.Table, names: dict[str, str], rows: NDArray[np.int64], malformed: Sequence[tuple[int, str]]
+    table: pa.Table,
+    names: dict[str, str],
+    rows: NDArray[np.int64],
+    malformed: Sequence[tuple[int, str]],
+    notes: Sequence[str],
 ) -> RawCandles:
     columns = {column: table[name].combine_chunks() for column, name in names.items()}
+    times = columns.pop("time")
     return RawCandles(
         row=rows.astype(np.int64),
-        time=times_of_column(columns.pop("time")),
+        time=times_of_column(times),
         **{name: _floats(column) for name, column in columns.items()},
         malformed=malformed,
+        written_times=times,
+        notes=notes,
     )
 
 

@@ -13,6 +13,7 @@ from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import repository
 from gql_trader.market_data.models import AssetRow, MarketRow
+from gql_trader.market_data.names import split_name
 from gql_trader.market_data.types import DEMO_EXCHANGE, AssetRecord, AssetType, MarketRecord
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,19}", re.ASCII)
@@ -132,16 +133,29 @@ async def find_asset(uow: UnitOfWork, symbol: str) -> AssetRecord | None:
     return asset_record(row) if row else None
 
 
-async def look_up_market(uow: UnitOfWork, symbol: str, exchange: str | None = None) -> MarketRecord | None:
+async def look_up_market(
+    uow: UnitOfWork, symbol: str, exchange: str | None = None, path: Sequence[str] = ("symbol",)
+) -> MarketRecord | None:
     """Return the market that a symbol means, or None; see `find_market`.
+
+    Parameters
+    ----------
+    path
+        Where the symbol is in the caller's input.
 
     Raises
     ------
     InvalidInput
-        If several markets have this symbol.
+        If several markets have this symbol, or the symbol names another venue than `exchange`.
     """
-    venue, pair = _split(symbol)
-    venue = exchange.strip().lower() if exchange is not None else venue
+    venue, pair = split_name(symbol)
+    if exchange is not None:
+        named, venue = venue, exchange.strip().lower()
+        if named is not None and named != venue:
+            raise InvalidInput(
+                f"The symbol names the venue {named[:40]!r}, the exchange is {venue[:40]!r}: name one.",
+                ("exchange",),
+            )
     if not repository.storable(pair):
         return None
     rows = await repository.markets_by_symbol(uow.session, pair)
@@ -152,7 +166,7 @@ async def look_up_market(uow: UnitOfWork, symbol: str, exchange: str | None = No
         rows = [row for row in rows if row.exchange != DEMO_EXCHANGE]
     if len(rows) > 1:
         names = ", ".join(f"{row.exchange}:{row.symbol}" for row in rows)
-        raise InvalidInput(f"Several markets are called {pair}; name the venue: {names}.", ("market",))
+        raise InvalidInput(f"Several markets are called {pair}; name the venue: {names}.", path)
     return market_record(rows[0]) if rows else None
 
 
@@ -169,7 +183,7 @@ async def find_market(uow: UnitOfWork, symbol: str) -> MarketRecord:
     NotFound
         If there is no such market.
     """
-    market = await look_up_market(uow, symbol)
+    market = await look_up_market(uow, symbol, path=("market",))
     if market is None:
         raise NotFound(f"There is no market {symbol.strip()[:80]!r}.", ("market",))
     return market
@@ -239,8 +253,3 @@ async def _ensure_asset(uow: UnitOfWork, symbol: str, asset_type: AssetType | No
     row = await repository.asset_by_symbol(uow.session, symbol)
     assert row is not None
     return AssetId(row.id)
-
-
-def _split(symbol: str) -> tuple[str | None, str]:
-    venue, separator, pair = symbol.strip().rpartition(":")
-    return (venue.strip().lower() if separator else None), pair.strip().upper()

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.errors import DomainError, ErrorCode, InvalidInput
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.infra.array_cache import ArrayCache
@@ -15,7 +16,7 @@ from gql_trader.market_data.candle_files import PRICES, read_candles, write_cand
 from gql_trader.market_data.catalogue import DEFAULT_PRICE_PRECISION, ensure_market, find_market
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.saving import save_candles
-from gql_trader.market_data.types import AssetType, ImportReport
+from gql_trader.market_data.types import DEMO_EXCHANGE, AssetType, ImportReport
 from gql_trader.market_data.validation import check, repair
 
 Progress = Callable[[str], None]
@@ -57,23 +58,29 @@ async def import_candles(
     RefusedRows
         If rows of the file are not candles; nothing is changed.
     InvalidInput
-        If the file, the market or the venue is not usable.
+        If the file, the market or the venue is not usable, or the candles are those of another interval.
     """
+    if exchange.strip().lower() == DEMO_EXCHANGE:
+        raise InvalidInput(
+            f"{DEMO_EXCHANGE!r} is the venue of simulated prices; name the one that the candles are from.",
+            ("exchange",),
+        )
     progress("reading")
     base = market.partition("/")[0].strip().upper()
     raw = await asyncio.to_thread(read_candles, file, base)
     progress("checking")
+    now = to_milliseconds(uow.clock.now())
     bars, repairs = (
-        await asyncio.to_thread(repair, raw, interval)
+        await asyncio.to_thread(repair, raw, interval, now)
         if repaired
-        else (await asyncio.to_thread(check, raw, interval), ())
+        else (await asyncio.to_thread(check, raw, interval, now), ())
     )
     progress("storing")
     found = await ensure_market(
         uow, exchange, market, asset_type=asset_type, price_precision=price_decimals(bars)
     )
     saved = await save_candles(uow, found.id, interval, bars)
-    return ImportReport(found, saved.series, len(bars), saved.added, saved.updated, repairs)
+    return ImportReport(found, saved.series, len(bars), saved.added, saved.updated, repairs, tuple(raw.notes))
 
 
 async def export_candles(

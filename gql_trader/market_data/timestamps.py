@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 pc: Any = pyarrow.compute
 Column = Any
 
+TAKEN_TIMES = "Unix epochs in s, ms, µs or ns, and ISO 8601 such as 2019-10-17 09:00"
+"""The forms of times, in words."""
+
 UNREADABLE = np.iinfo(np.int64).min
 """Stands in a column of times for one that could not be read."""
 
@@ -84,17 +87,19 @@ def _numbers(values: Column, original: Column) -> NDArray[np.int64]:
 
 
 def _texts(column: Column) -> NDArray[np.int64]:
-    first = next((value.as_py() for value in column if value.is_valid and value.as_py()), "")
-    if pc.match_substring_regex(pa.scalar(first), _NUMBER).as_py():
-        numeric = pc.match_substring_regex(column, _NUMBER)
+    # Most rows decide whether a column has numbers or moments: among dates, 20191017 is none of 1970.
+    numeric = pc.match_substring_regex(column, _NUMBER)
+    written = pc.and_(pc.is_valid(column), pc.not_equal(column, ""))
+    if (pc.sum(numeric).as_py() or 0) * 2 >= (pc.sum(written).as_py() or 1):
         values = pc.if_else(numeric, column, None)
         whole = pc.match_substring_regex(values, r"^\d{1,18}(\.0*)?$")
         if pc.all(whole).as_py():
             integers = pc.replace_substring_regex(values, r"\..*$", "").cast(pa.int64())
-            found = _numbers(integers.cast(pa.float64()), integers)
-            return np.where(_mask(pc.is_null(values)), UNREADABLE, found)
-        floats = values.cast(pa.float64())
-        return _numbers(floats, floats)
+            found = _numbers(pc.fill_null(integers, 0).cast(pa.float64()), integers)
+        else:
+            floats = pc.fill_null(values, "nan").cast(pa.float64())
+            found = _numbers(floats, floats)
+        return np.where(_mask(pc.is_null(values)), UNREADABLE, found)
     for kind in (pa.timestamp("ms"), pa.timestamp("ms", "UTC")):
         try:
             return _epochs(column.cast(kind).cast(pa.int64()), 1, "ms")

@@ -191,6 +191,8 @@ class ImportReport:
         Candles that are new, and candles whose values changed; the rest was there already.
     repairs
         What was repaired, in words, with how often.
+    notes
+        What was decided where the file leaves a choice, in words.
     """
 
     market: MarketRecord
@@ -199,6 +201,7 @@ class ImportReport:
     added: int
     updated: int
     repairs: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:

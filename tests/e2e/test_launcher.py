@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -80,7 +81,9 @@ def test_one_command_serves_refuses_a_second_and_stops_without_orphans(
     assert f"another gql-trader (process {first.process.pid}) already runs" in second.stderr
     assert first.process.poll() is None
 
-    # The worker may still be compiling: the doctor says so until it works.
+    # The worker may still be compiling, and the launcher says when it is not.
+    assert "getting ready" in first.text
+    _until(lambda: "workers ready (" in first.text, 120, "no worker is ready")
     _until(
         lambda: _command("doctor", data_dir=first.data_dir).returncode == 0, 120, "the doctor finds no health"
     )
@@ -122,7 +125,9 @@ def test_whatever_is_killed_it_serves_again(launch: Callable[..., Launched]) -> 
     launcher = launch()
     assert _logs_in(launcher)
     for process in launcher.family():
-        process.kill()
+        # The launcher comes first, and takes some of its children with it.
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     launcher.process.wait()
 
     launcher = launch()

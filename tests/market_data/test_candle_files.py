@@ -179,10 +179,140 @@ def test_bad_rows_are_refused_by_their_number_in_the_file(tmp_path: Path) -> Non
         "row 10: open 0.0 is not positive",
         "row 11: 2024-01-01 07:30:00 is not the opening of a candle of H1",
         "row 12: 2024-01-01 00:00:00 is already the time of row 3",
-        "row 13: the time is missing or cannot be read",
+        "row 13: the time 'soon' cannot be read; taken are Unix epochs in s, ms, µs or ns, and ISO 8601 such "
+        "as 2019-10-17 09:00",
         "row 14: high is missing or not a finite number",
         "row 15: volume is missing or not a finite number",
     ]
+
+
+@pytest.mark.parametrize("written", ["n/a", "", "2024-01-01T00:00:00Z"])
+@pytest.mark.parametrize("position", [0, 1, 3])
+def test_one_unreadable_time_among_numbers_is_the_only_row_refused(
+    tmp_path: Path, written: str, position: int
+) -> None:
+    times = [str(NINE + n * HOUR) for n in range(3)]
+    times.insert(position, written)
+    path = tmp_path / "candles.csv"
+    path.write_text("time,open,high,low,close,volume\n" + "".join(f"{time},1,1,1,1,1\n" for time in times))
+    reason = f"the time {written!r} cannot be read; taken are " if written else "the time is missing"
+    with pytest.raises(RefusedRows, match=f"^1 row is refused: row {position + 2}: {reason}"):
+        check(read_candles(path, "BTC"), Interval.H1)
+    bars, done = repair(read_candles(path, "BTC"), Interval.H1)
+    assert bars.time.tolist() == [NINE, NINE + HOUR, NINE + 2 * HOUR]
+    assert done == (("dropped: time unreadable", 1),)
+
+
+@pytest.mark.parametrize("position", [0, 1, 3])
+@pytest.mark.parametrize("written", ["n/a", "1571302800"])
+def test_one_unreadable_time_among_moments_is_the_only_row_refused(written: str, position: int) -> None:
+    times = [f"2019-10-17T{hour:02d}:00:00Z" for hour in (9, 10, 11)]
+    times.insert(position, written)
+    expected = [NINE, NINE + HOUR, NINE + 2 * HOUR]
+    expected.insert(position, UNREADABLE)
+    assert times_of_column(pa.array(times)).tolist() == expected
+
+
+def test_times_in_columns_of_numbers_are_shown_as_they_are(tmp_path: Path) -> None:
+    times = pa.array([float(NINE), None, 1e19])
+    prices = {name: pa.array([1.0] * 3) for name in ("open", "high", "low", "close", "volume")}
+    pyarrow.parquet.write_table(pa.table({"time": times, **prices}), tmp_path / "c.parquet")
+    with pytest.raises(RefusedRows) as refusal:
+        check(read_candles(tmp_path / "c.parquet", "BTC"), Interval.H1)
+    assert [str(problem).partition(";")[0] for problem in refusal.value.problems] == [
+        "row 2: the time is missing",
+        "row 3: the time 1e+19 cannot be read",
+    ]
+
+
+def test_candles_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    path.write_text(
+        "time,open,high,low,close,volume\n"
+        "2019-10-17 09:00,10,12,9,11,1\n"
+        "2019-10-17 10:00,10,12,9,11,1\n"
+        "1969-12-31 23:00,10,12,9,11,1\n"
+        "2019-10-17 07:00,10,12,1e-13,11,1\n"
+        "2019-10-17 06:00,10,1e16,9,11,1\n"
+        "2019-10-17 05:00,1e-12,1e15,1e-12,1e15,1e18\n"
+        "2019-10-17 04:00,10,12,9,11,1e19\n"
+    )
+    raw = read_candles(path, "BTC")
+    # A minute before ten o'clock's candle closes.
+    now = NINE + 2 * HOUR - 60_000
+    with pytest.raises(RefusedRows) as refusal:
+        check(raw, Interval.H1, now)
+    assert [str(problem) for problem in refusal.value.problems] == [
+        "row 3: the candle of 2019-10-17 10:00:00 is not over yet: it is 2019-10-17 10:59:00 (UTC)",
+        "row 4: 1969-12-31 23:00:00 is before 1970",
+        "row 5: low 1e-13 is not between 1e-12 and 1e+15",
+        "row 6: high 1e+16 is not between 1e-12 and 1e+15",
+        "row 8: volume 1e+19 is above 1e+18",
+    ]
+    bars, done = repair(raw, Interval.H1, now)
+    assert [(time - NINE) // HOUR for time in bars.time] == [-5, -4, 0]
+    assert bars.volume.tolist() == [0.0, 1e18, 1.0]
+    assert dict(done) == {
+        "dropped: time before 1970": 1,
+        "dropped: candle not over yet": 1,
+        "dropped: price not between 1e-12 and 1e+15": 2,
+        "volume set to 0": 1,
+    }
+    bars, _ = repair(raw, Interval.H1, now + 60_000)
+    assert bars.time[-1] == NINE + HOUR
+
+
+@pytest.mark.parametrize(
+    ("real", "named", "message"),
+    [
+        (
+            Interval.H1,
+            Interval.M15,
+            "The file's candles are H1 apart, not M15: import them with interval H1.",
+        ),
+        (Interval.H1, Interval.M5, "The file's candles are H1 apart, not M5: import them with interval H1."),
+        (Interval.M5, Interval.H1, "The file's candles are M5 apart, not H1: import them with interval M5."),
+    ],
+)
+def test_candles_of_another_interval_are_refused(
+    tmp_path: Path, real: Interval, named: Interval, message: str
+) -> None:
+    path = tmp_path / "candles.parquet"
+    write_candles(path, random_bars(200, real, gaps=0.1))
+    with pytest.raises(InvalidInput) as refusal:
+        check(read_candles(path, "BTC"), named)
+    assert str(refusal.value) == message
+    if real.milliseconds > named.milliseconds:
+        assert len(repair(read_candles(path, "BTC"), named)[0]) == 200
+    else:
+        with pytest.raises(InvalidInput, match="are M5 apart"):
+            repair(read_candles(path, "BTC"), named)
+
+
+def test_sparse_candles_and_single_ones_are_of_the_interval_they_are_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "candles.parquet"
+    for n, gaps in ((300, 0.8), (3, 0.9), (1, 0.0)):
+        write_candles(path, random_bars(n, Interval.M1, gaps=gaps))
+        assert len(check(read_candles(path, "BTC"), Interval.M1)) == n
+
+
+def test_two_columns_for_one_thing_are_refused_or_the_one_that_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "candles.csv"
+    path.write_text("time,open,high,low,Close,close,volume\n")
+    with pytest.raises(InvalidInput, match=r"candles\.csv has 2 columns 'Close': leave one for close\."):
+        read_candles(path, "BTC")
+    path.write_text("time,open,high,low,close,close,volume\n")
+    with pytest.raises(InvalidInput, match=r"has 2 columns 'close': leave one for close\."):
+        read_candles(path, "BTC")
+    path.write_text(
+        f"unix,date,open,high,low,close,Volume USD,Volume BTC,volume\n{NINE},2019-10-17,1,1,1,1,7,8,9\n"
+    )
+    raw = read_candles(path, "BTC")
+    assert raw.notes == [
+        "time is read from 'unix', not from 'date'",
+        "volume is read from 'Volume BTC', not from 'volume'",
+    ]
+    assert (raw.time.tolist(), raw.volume.tolist()) == ([NINE], [8.0])
 
 
 def test_of_many_bad_rows_the_first_twenty_are_listed_and_all_are_counted(tmp_path: Path) -> None:
@@ -197,7 +327,7 @@ def test_of_many_bad_rows_the_first_twenty_are_listed_and_all_are_counted(tmp_pa
     [
         ("", "no header line"),
         ("1,2,3,4,5,6\n", "no header line"),
-        ("time,open,high,low,close\n1,1,1,1,1\n", "no column for volume"),
+        ("time,open,high,low,close\n1,1,1,1,1\n", r"no column for volume \(such as 'volume'\)"),
         ("open,high,low,close,volume\n1,1,1,1,1\n", "no column for time"),
         ("time,open,high,low,close,volume\n", "no candles"),
     ],

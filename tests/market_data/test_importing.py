@@ -115,6 +115,20 @@ async def test_two_imports_at_once_into_one_market_both_arrive(runtime: Runtime,
         assert_same_bars((await service.load_bars(uow, runtime.arrays, series)).bars, bars)
 
 
+async def test_nothing_is_imported_among_simulated_prices(runtime: Runtime, tmp_path: Path) -> None:
+    write_candles(tmp_path / "in.csv", random_bars(3))
+    for exchange in ("demo", " Demo "):
+        with pytest.raises(InvalidInput, match="'demo' is the venue of simulated prices") as refusal:
+            await imported(runtime, tmp_path / "in.csv", exchange=exchange)
+        assert refusal.value.path == ("exchange",)
+
+
+async def test_the_column_that_is_read_is_reported(runtime: Runtime, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("unix,date,open,high,low,close,volume\n1571302800,2019-10-17,1,1,1,1,1\n")
+    assert (await imported(runtime, file)).notes == ("time is read from 'unix', not from 'date'",)
+
+
 @pytest.mark.parametrize(
     ("market", "exchange"), [("BTCUSD", "x"), ("BTC/", "x"), ("/USD", "x"), ("A/A", "x"), ("BTC/USD", "no:t")]
 )

@@ -335,6 +335,23 @@ async def test_a_bare_symbol_means_the_only_market_that_has_it(runtime: Runtime)
             assert none.value.path == ("market",)
 
 
+async def test_a_market_is_named_by_one_venue_and_errors_say_which_argument(
+    runtime: Runtime, client: GraphQLClient
+) -> None:
+    for name in ("coinbase:BTC/USD", "kraken:BTC/USD"):
+        await add(runtime, name)
+    query = "query($s: String!, $e: String) { market(symbol: $s, exchange: $e) { exchange } }"
+    found = await client.execute(query, {"s": "Kraken:BTC/USD", "e": " kraken"})
+    assert found.data["market"] == {"exchange": "kraken"}
+    async with runtime.unit_of_work() as uow:
+        with pytest.raises(InvalidInput, match="venue 'coinbase', the exchange is 'demo'") as both:
+            await service.look_up_market(uow, "coinbase:BTC/USD", "demo")
+        assert both.value.path == ("exchange",)
+        with pytest.raises(InvalidInput, match="Several markets") as several:
+            await service.look_up_market(uow, "BTC/USD")
+        assert several.value.path == ("symbol",)
+
+
 async def test_the_present_month_is_seen_at_once(runtime: Runtime, client: GraphQLClient) -> None:
     now = int(datetime.now(UTC).timestamp()) // 3600 * HOUR
     bars = random_bars(5, start=now)
