@@ -10,8 +10,10 @@ from graphql import (
     GraphQLInputField,
     GraphQLSchema,
     Undefined,
+    get_named_type,
     is_input_object_type,
     is_interface_type,
+    is_leaf_type,
     is_object_type,
 )
 from strawberry.schema.config import StrawberryConfig
@@ -79,8 +81,11 @@ def _merge(name: str, description: str, parts: Sequence[type[Any]]) -> type[Any]
 def _omit_null_defaults(schema: GraphQLSchema) -> None:
     # A Python default of None means "not given". Published as "= null" it would make graphql-core
     # fill in nulls, clutter the SDL, and hide from a resolver whether a client sent null.
+    # Nor can introspection write an object or a list as the default of a scalar such as JSON; the resolver
+    # gets it from Python all the same.
     def omit(item: GraphQLArgument | GraphQLInputField) -> None:
-        if item.default_value is None:
+        unwritable = is_leaf_type(get_named_type(item.type)) and isinstance(item.default_value, dict)
+        if item.default_value is None or unwritable:
             item.default_value = Undefined
 
     for kind in schema.type_map.values():
