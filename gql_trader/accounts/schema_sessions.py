@@ -29,7 +29,7 @@ class LoginInput:
 
     login: str = strawberry.field(description="Username or e-mail address, in any case.")
     password: str = strawberry.field(description="The password.")
-    remember_me: bool = strawberry.field(
+    remember_me: bool | None = strawberry.field(
         default=False, description="Whether the login lasts longer without being refreshed: 30 days, not 7."
     )
     totp_code: str | None = strawberry.field(
@@ -86,7 +86,7 @@ class LogoutInput:
         description="A refresh token of the session to end, for clients whose access token has expired; "
         "by default the session of the access token that was sent.",
     )
-    everywhere: bool = strawberry.field(
+    everywhere: bool | None = strawberry.field(
         default=False, description="Whether to end all sessions of the user, on all devices."
     )
 
