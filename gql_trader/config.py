@@ -42,8 +42,19 @@ _DATABASE_DRIVER: Final = "postgresql+asyncpg"
 _DATABASE_SCHEMES: Final = (_DATABASE_DRIVER, "postgresql", "postgres")
 # What asyncpg takes in an address.
 _DATABASE_OPTIONS: Final = frozenset(
-    "database gsslib host krbsrvname passfile password port prepared_statement_cache_size ssl "
-    "target_session_attrs user".split()
+    [
+        "database",
+        "gsslib",
+        "host",
+        "krbsrvname",
+        "passfile",
+        "password",
+        "port",
+        "prepared_statement_cache_size",
+        "ssl",
+        "target_session_attrs",
+        "user",
+    ]
 )
 _REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
 
