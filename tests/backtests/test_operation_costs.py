@@ -18,6 +18,7 @@ from gql_trader.gql.context import Context
 from gql_trader.gql.relay import encode_id
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
+from tests.factories.actors import make_access_token
 from tests.factories.backtests import BARS, Desk
 from tests.factories.statements import counted_statements
 from tests.graphql_client import GraphQLClient, graphql_client
@@ -26,7 +27,7 @@ from tests.graphql_client import GraphQLClient, graphql_client
 @pytest.fixture
 async def client(desk: Desk) -> AsyncIterator[GraphQLClient]:
     """The trader's client of the application."""
-    token, _ = desk.runtime.tokens.issue(desk.trader.user_id, 1)
+    token = await make_access_token(desk.runtime, desk.trader)
     async with graphql_client(create_app(desk.runtime.settings, desk.runtime)) as client:
         yield client.signed_in(token)
 

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from gql_trader.core.intervals import Interval
 from gql_trader.gql.relay import parse_id
 from tests.e2e.launched import Launched
 from tests.factories.candles import random_bars
@@ -131,7 +132,7 @@ def test_real_candles_from_file_to_live_result(server: Launched, token: str) -> 
 @pytest.fixture(scope="module")
 def long_run(server: Launched, token: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """An input of runBacktest that takes a worker several seconds."""
-    bars = random_bars(400_000, seed=11, start=1_600_000_000_000)
+    bars = random_bars(400_000, Interval.M1, seed=11)
     file = tmp_path_factory.mktemp("candles") / "long.csv"
     lines = [
         f"{time},{open_!r},{high!r},{low!r},{close!r},{volume!r}"
@@ -141,7 +142,7 @@ def long_run(server: Launched, token: str, tmp_path_factory: pytest.TempPathFact
         )
     ]
     file.write_text("time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
-    _import(server, file, "LONG/USD", "test", "H1")
+    _import(server, file, "LONG/USD", "test", "M1")
     terms = " + ".join(f"ht_dcperiod(close * {number})" for number in range(1, 25))
     created = server.graphql(
         "mutation($input: CreateStrategyInput!)"
@@ -153,7 +154,7 @@ def long_run(server: Launched, token: str, tmp_path_factory: pytest.TempPathFact
         },
     )["createStrategy"]
     assert created["errors"] == []
-    return {"strategyId": created["strategy"]["id"], "market": "LONG/USD", "interval": "H1"}
+    return {"strategyId": created["strategy"]["id"], "market": "LONG/USD", "interval": "M1"}
 
 
 def _worker_of(server: Launched, identifier: str) -> psutil.Process:

@@ -18,7 +18,7 @@ CHAIN = "\n".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n 
 DOCUMENTS = {
     "depth": ("{ rows { maker { rows { maker { name } } } } }", "QUERY_TOO_COMPLEX", "depth"),
     "aliases": ("{ a: hello b: hello c: hello d: hello }", "QUERY_TOO_COMPLEX", "aliases"),
-    "repeated fields": ("{ hello hello hello hello hello }", "QUERY_TOO_COMPLEX", "aliases"),
+    "repeated fields": ("{ " + "row { id } " * 5 + "}", "QUERY_TOO_COMPLEX", "aliases"),
     "directives": ("{ hello " + "@include(if: true) " * 5 + "}", "QUERY_TOO_COMPLEX", "directives"),
     "fragments": (
         "{ hello }" + " ".join(f"fragment F{n} on Query {{ hello }}" for n in range(5)),
