@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import delete
@@ -17,7 +18,7 @@ from gql_trader.accounts import administration, external_identity, service
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import PasswordResetRow, UserRow
 from gql_trader.accounts.models_external import ExternalIdentityRow, WebhookMessageRow
-from gql_trader.accounts.repository_credentials import lock_user
+from gql_trader.accounts.repository_credentials import lock_administration
 from gql_trader.accounts.types import UserStatus
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.accounts.types_external import Profile
@@ -166,7 +167,7 @@ async def _follow_change(uow: UnitOfWork, event: UserEvent, identity: ExternalId
         if identity.updated_at is not None and event.changed_at <= identity.updated_at:
             return
         identity.updated_at = event.changed_at
-    user = await lock_user(uow.session, identity.user_id)
+    user = await _locked(uow, identity.user_id)
     if user is None:
         return
     changed = [*await _follow_email(uow, user, event), *await _follow_username(uow, user, event)]
@@ -225,9 +226,14 @@ async def _follow_deletion(
         return
     identity.deleted_at = now
     _record(uow, AuditAction.IDENTITY_DELETED, identity)
-    user = await lock_user(uow.session, identity.user_id) if identity.user_id is not None else None
+    user = await _locked(uow, identity.user_id)
     if user is not None and user.status != UserStatus.DISABLED:
         await _shut_out(uow, user)
+
+
+async def _locked(uow: UnitOfWork, user_id: UUID | None) -> UserRow | None:
+    # With the administrators, in the order that administration locks them too: either waits for the other.
+    return (await lock_administration(uow.session, user_id)).get(user_id) if user_id is not None else None
 
 
 async def _shut_out(uow: UnitOfWork, user: UserRow) -> None:
