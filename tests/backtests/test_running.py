@@ -1,7 +1,6 @@
 """What a worker does with a backtest, and what it does when it is in the way of another one."""
 
 import asyncio
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -12,27 +11,17 @@ from gql_trader.backtests.jobs import run_backtest, sweep
 from gql_trader.backtests.ledger import decode_segments
 from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
 from gql_trader.backtests.progress import Progress
-from gql_trader.backtests.types import QUEUE, RunStatus, stream_of
+from gql_trader.backtests.types import QUEUE, RunStatus
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
 from gql_trader.infra.column_codec import decode_columns
-from gql_trader.infra.event_streams import BEGINNING
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.factories.backtests import Desk
-
-
-async def _events(desk: Desk, backtest_id: UUID) -> list[dict[str, object]]:
-    found = []
-    async for event in desk.runtime.events.follow(stream_of(backtest_id), BEGINNING, idle_seconds=0.1):
-        if event is None:
-            break
-        found.append(event.data)
-    return found
 
 
 async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
@@ -66,7 +55,7 @@ async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
 async def test_progress_is_told_in_order_and_ends_with_the_result(desk: Desk) -> None:
     row, _ = await desk.submit()
     await run_backtest({"runtime": desk.runtime}, str(row.id))
-    events = await _events(desk, row.id)
+    events = await desk.events(row.id)
     assert [events[0]["status"], events[1]["status"], events[-1]["status"]] == [
         "QUEUED",
         "RUNNING",
@@ -83,7 +72,7 @@ async def test_running_twice_stores_one_result(desk: Desk) -> None:
     await asyncio.gather(*(run_backtest({"runtime": desk.runtime}, str(row.id)) for _ in range(3)))
     await run_backtest({"runtime": desk.runtime}, str(row.id))
     assert (await desk.row(row.id)).attempt == 1
-    assert [event["status"] for event in await _events(desk, row.id)].count("COMPLETED") == 1
+    assert [event["status"] for event in await desk.events(row.id)].count("COMPLETED") == 1
 
 
 async def test_a_worker_that_lost_its_lease_stores_nothing(desk: Desk) -> None:

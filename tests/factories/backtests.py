@@ -1,16 +1,19 @@
 """A trader, candles and strategies: what a test of backtests begins with."""
 
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_trader.backtests import repository, service
-from gql_trader.backtests.types import BacktestRequest
+from gql_trader.backtests.types import BacktestRequest, stream_of
 from gql_trader.core.actor import Actor
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
+from gql_trader.infra.event_streams import BEGINNING
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.runtime import Runtime
 from gql_trader.strategies import service as strategies
@@ -53,6 +56,19 @@ class Desk:
                 request or self.request(**changes),
                 LIMITS,
             )
+
+    async def events(self, backtest_id: UUID) -> list[dict[str, Any]]:
+        """Return all events that were published of a backtest so far."""
+        stream = stream_of(backtest_id)
+        newest = await self.runtime.events.last_cursor(stream)
+        found: list[dict[str, Any]] = []
+        async with aclosing(self.runtime.events.follow(stream, BEGINNING, idle_seconds=60.0)) as events:
+            async for event in events:
+                assert event is not None, "the stream cannot be read"
+                found.append(event.data)
+                if event.cursor == newest:
+                    break
+        return found
 
     async def row(self, backtest_id: UUID) -> Row[tuple[object, ...]]:
         """Return a backtest of the trader."""

@@ -112,12 +112,15 @@ def test_thirty_chained_fragments_cost_no_time() -> None:
         f"fragment F{n} on Market {{ base {{ markets {{ ...F{n + 1} ...F{n + 1} }} }} }}" for n in range(30)
     )
     text = f"{{ markets {{ nodes {{ ...F0 }} }} }}\n{chain}\nfragment F30 on Market {{ symbol }}"
-    begun = time.perf_counter()
-    refused = API.prepare(Request(text), "request")
-    elapsed = time.perf_counter() - begun
+    # Of this process alone, and the best of three: what else the machine does must not count.
+    elapsed = []
+    for _ in range(3):
+        begun = time.process_time()
+        refused = API.prepare(Request(text), "request")
+        elapsed.append(time.process_time() - begun)
     assert isinstance(refused, Response)
     assert {error["extensions"]["code"] for error in refused.errors} == {"QUERY_TOO_COMPLEX"}
-    assert elapsed < 0.02
+    assert min(elapsed) < 0.02
 
 
 async def test_both_transports_refuse_and_tell_the_cost_on_demand(
