@@ -73,8 +73,8 @@ class Progress:
         self._attempt = held.attempt
         self._events = events
         self._queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        # Two places are kept for the first and the final event, which are never dropped.
-        self._budget = EventBudget(EVENTS_PER_SECOND - 2, self._loop.time)
+        # Three places are kept for the events of a state, queued, running and final, which are never dropped.
+        self._budget = EventBudget(EVENTS_PER_SECOND - 3, self._loop.time)
         self._stopped = threading.Event()
         self._reported = 0.0
         self.fraction = 0.0
