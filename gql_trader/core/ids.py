@@ -13,6 +13,8 @@ MarketId = NewType("MarketId", UUID)
 SeriesId = NewType("SeriesId", UUID)
 StrategyId = NewType("StrategyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+BotId = NewType("BotId", UUID)
+TradingSessionId = NewType("TradingSessionId", UUID)
 
 
 def uuid7() -> UUID:

@@ -37,3 +37,31 @@ class Result:
     bars_in_position: int
     traded_notional: float
     fees_paid: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """The position that a simulation holds.
+
+    Attributes
+    ----------
+    side
+        1 long, −1 short.
+    quantity
+        Base currency, positive.
+    entry_price
+        Quote currency, slippage included.
+    entry_fee
+        Account currency.
+    entry_time
+        Unix milliseconds, as in the ledger.
+    entry_index
+        Bar of the fill, counted from the first bar of the series.
+    """
+
+    side: int
+    quantity: float
+    entry_price: float
+    entry_fee: float
+    entry_time: int
+    entry_index: int
