@@ -17,19 +17,33 @@ from gql_trader.backtests.schema import (
     BacktestSubscription,
     resolve_backtest_nodes,
 )
+from gql_trader.exchange_keys.schema import (
+    ExchangeKeyMutation,
+    ExchangeKeyQuery,
+    resolve_exchange_key_nodes,
+)
 from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery, RateLimitQuery]
+QUERIES = [
+    AccountQuery,
+    AdministrationQuery,
+    ExchangeKeyQuery,
+    MarketDataQuery,
+    StrategyQuery,
+    BacktestsQuery,
+    RateLimitQuery,
+]
 MUTATIONS = [
     AccountMutation,
     SessionMutation,
     PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
+    ExchangeKeyMutation,
     StrategyMutation,
     BacktestMutation,
 ]
@@ -39,6 +53,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
+    "ExchangeKey": resolve_exchange_key_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
     "Strategy": resolve_strategy_nodes,
