@@ -17,6 +17,7 @@ from gql_trader.backtests.schema import (
     BacktestSubscription,
     resolve_backtest_nodes,
 )
+from gql_trader.backtests.schema_verification import VerificationMutation
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -46,6 +47,7 @@ MUTATIONS = [
     ExchangeKeyMutation,
     StrategyMutation,
     BacktestMutation,
+    VerificationMutation,
 ]
 SUBSCRIPTIONS = [BacktestSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {

@@ -18,7 +18,9 @@ class VirtualWaits:
 
     def __init__(self) -> None:
         self.slept: list[float] = []
-        self.waits = Waits(sleep=self._sleep, now=lambda: time.monotonic() + sum(self.slept), jitter=lambda: 0.5)
+        self.waits = Waits(
+            sleep=self._sleep, now=lambda: time.monotonic() + sum(self.slept), jitter=lambda: 0.5
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

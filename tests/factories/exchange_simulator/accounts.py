@@ -42,7 +42,9 @@ class Account:
     def check_signature(self, signed: str, signature: str | None) -> None:
         """Refuse unless the text was signed with the account's secret."""
         if signature is None:
-            raise Rejection(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.")
+            raise Rejection(
+                -1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed."
+            )
         expected = hmac.new(self.secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected, signature):
             raise Rejection(-1022, "Signature for this request is not valid.")

@@ -1,13 +1,15 @@
 """Add users' keys to exchanges."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "add_exchange_keys"
-down_revision = "add_external_identities"
-branch_labels = None
-depends_on = None
+revision: str = "add_exchange_keys"
+down_revision: str | Sequence[str] | None = "add_backtest_verifications"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
