@@ -1,4 +1,4 @@
-"""GraphQL inputs and resolvers of exchange keys. No API token may add, change or delete one."""
+"""GraphQL inputs and resolvers of exchange keys. No API token may add, change or use one."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from gql_trader.core.actor import Role, TokenScope
+from gql_trader.core.actor import Role
 from gql_trader.core.errors import DomainError, ErrorCode
 from gql_trader.exchange_keys import limits, service, verification
 from gql_trader.exchange_keys.loaders import ExchangeKeyLoaders
@@ -207,8 +207,8 @@ class ExchangeKeyMutation:
     @mutation(
         VerifyExchangeKeyPayload,
         Role.TRADER,
-        "Ask the exchange whether it still accepts a key, and what the key may do.",
-        scope=TokenScope.TRADE,
+        "Ask the exchange whether it still accepts a key, and what the key may do. Only a login session may.",
+        scope=None,
         limited=limits.EXCHANGE_KEY,
     )
     async def verify_exchange_key(

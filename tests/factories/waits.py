@@ -22,5 +22,8 @@ class VirtualWaits:
             sleep=self._sleep, now=lambda: time.monotonic() + sum(self.slept), jitter=lambda: 0.5
         )
 
+    def _now(self) -> float:
+        return time.monotonic() + sum(self.slept)
+
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

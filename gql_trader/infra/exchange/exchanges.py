@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gql_trader.infra.exchange.transport import Connections
 
 # Markets need neither a signature nor options and coin-margined futures.
-_BINANCE = {"fetchCurrencies": False, "fetchMarkets": {"types": ["spot", "linear"]}}
+_BINANCE = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot", "linear"]}}
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"binance": _BINANCE}
 
 

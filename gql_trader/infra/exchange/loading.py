@@ -36,10 +36,7 @@ def load_exchange(exchange: str) -> type[Any]:
     with _lock:
         if _ASYNC not in sys.modules:
             _prepare()
-        module = f"{_ASYNC}.{exchange}"
-        if not exchange.isidentifier() or importlib.util.find_spec(module) is None:
-            raise LookupError(f"ccxt knows no exchange {exchange}")
-        return getattr(importlib.import_module(module), exchange)  # type: ignore[no-any-return]
+        return _imported(exchange)
 
 
 def load_errors() -> ModuleType:
@@ -85,6 +82,21 @@ def _of_async(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     try:
-        return getattr(importlib.import_module(f"{_ASYNC}.{name}"), name)
-    except ModuleNotFoundError:
+        return _imported(name)
+    except LookupError:
         raise AttributeError(name) from None
+
+
+def _imported(exchange: str) -> type[Any]:
+    module = f"{_ASYNC}.{exchange}"
+    if not exchange.isidentifier() or importlib.util.find_spec(module) is None:
+        raise LookupError(f"ccxt knows no exchange {exchange}")
+    found = vars(importlib.import_module(module)).get(exchange)
+    if not isinstance(found, type):
+        raise LookupError(f"ccxt knows no exchange {exchange}")
+    # The package has the classes under the names of their modules; so do those that this one builds on.
+    package = sys.modules[_ASYNC]
+    for name, value in list(vars(package).items()):
+        if isinstance(value, ModuleType) and isinstance(vars(value).get(name), type):
+            setattr(package, name, vars(value)[name])
+    return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +13,8 @@ import certifi
 import yarl
 
 from gql_trader.infra.exchange.pacing import Gate
+
+Response = AbstractAsyncContextManager[aiohttp.ClientResponse]
 
 _TOO_MANY_REQUESTS = frozenset({418, 429})
 _LONGEST_REFUSAL = 3 * 86_400.0
@@ -58,14 +60,30 @@ class Transport:
         self._gate = gate
         self._origin = yarl.URL(origin).origin() if origin else None
 
-    def __getattr__(self, name: str) -> Callable[..., AbstractAsyncContextManager[aiohttp.ClientResponse]]:
-        if name not in {"get", "post", "put", "patch", "delete", "head"}:
-            raise AttributeError(name)
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers that every request has; ccxt asks."""
+        return self._connections.session.headers
 
-        def send(url: yarl.URL, **options: Any) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-            return self._send(name.upper(), url, options)
+    def get(self, url: yarl.URL, **options: Any) -> Response:
+        """Send a GET request."""
+        return self._send("GET", url, options)
 
-        return send
+    def post(self, url: yarl.URL, **options: Any) -> Response:
+        """Send a POST request."""
+        return self._send("POST", url, options)
+
+    def put(self, url: yarl.URL, **options: Any) -> Response:
+        """Send a PUT request."""
+        return self._send("PUT", url, options)
+
+    def patch(self, url: yarl.URL, **options: Any) -> Response:
+        """Send a PATCH request."""
+        return self._send("PATCH", url, options)
+
+    def delete(self, url: yarl.URL, **options: Any) -> Response:
+        """Send a DELETE request."""
+        return self._send("DELETE", url, options)
 
     @asynccontextmanager
     async def _send(

@@ -1,7 +1,7 @@
 """A small exchange that speaks Binance's REST dialect over HTTP, for ccxt itself to talk to."""
 
 from tests.factories.exchange_simulator.accounts import Account
-from tests.factories.exchange_simulator.faults import CutOff, Hang, Refusal
+from tests.factories.exchange_simulator.faults import CutOff, Hang, Pause, Refusal
 from tests.factories.exchange_simulator.markets import BTC_USDT, SimulatedMarket
 from tests.factories.exchange_simulator.server import ExchangeSimulator, Received, exchange_simulator
 
@@ -11,6 +11,7 @@ __all__ = [
     "CutOff",
     "ExchangeSimulator",
     "Hang",
+    "Pause",
     "Received",
     "Refusal",
     "SimulatedMarket",

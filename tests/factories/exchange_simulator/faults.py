@@ -1,5 +1,6 @@
 """What may go wrong with an exchange, to be injected by path."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 
@@ -36,7 +37,24 @@ class CutOff:
     """Do what was asked first."""
 
 
-Fault = Refusal | Hang | CutOff
+@dataclass(frozen=True)
+class Pause:
+    """Answer once the test lets it.
+
+    Attributes
+    ----------
+    arrived
+        Set when the request is there.
+    released
+        To be set by the test.
+    """
+
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Failure = Refusal | Hang | CutOff
+Fault = Failure | Pause
 
 
 @dataclass

@@ -11,7 +11,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from tests.factories.exchange_simulator.accounts import Account, Rejection, check_time
-from tests.factories.exchange_simulator.faults import CutOff, Fault, Faults, Hang, Refusal
+from tests.factories.exchange_simulator.faults import CutOff, Failure, Faults, Hang, Pause, Refusal
 from tests.factories.exchange_simulator.markets import BTC_USDT, SimulatedMarket
 from tests.graphql_client import serve
 
@@ -27,7 +27,12 @@ class Received:
     method: str
     path: str
     params: Params
-    api_key: str | None
+    headers: Mapping[str, str]
+
+    @property
+    def api_key(self) -> str | None:
+        """Whose request it is."""
+        return self.headers.get("x-mbx-apikey")
 
 
 @dataclass
@@ -79,15 +84,19 @@ class ExchangeSimulator:
         path, method = scope["path"], scope["method"]
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         params = dict(parse_qsl(query) + parse_qsl(body))
-        api_key = headers.get("x-mbx-apikey")
-        self.received.append(Received(method, path, params, api_key))
+        received = Received(method, path, params, headers)
+        self.received.append(received)
         fault = self.faults.take(path)
+        if isinstance(fault, Pause):
+            fault.arrived.set()
+            await fault.released.wait()
+            fault = None
         if fault is None or fault.done:
-            status, answer = self._answer(method, path, query + body, params, api_key)
-        if fault is not None:
+            status, answer = self._answer(method, path, query + body, params, received.api_key)
+        if fault is None:
+            await _send(send, status, orjson.dumps(answer))
+        else:
             await _fail(fault, receive, send)
-            return
-        await _send(send, status, orjson.dumps(answer))
 
     def _answer(
         self, method: str, path: str, signed: str, params: Params, api_key: str | None
@@ -188,7 +197,7 @@ async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, byt
     await send({"type": "http.response.body", "body": body})
 
 
-async def _fail(fault: Fault, receive: Receive, send: Send) -> None:
+async def _fail(fault: Failure, receive: Receive, send: Send) -> None:
     match fault:
         case Refusal():
             after = [(b"retry-after", fault.retry_after.encode())] if fault.retry_after else []
