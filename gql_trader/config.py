@@ -163,6 +163,10 @@ class Settings(BaseSettings):
     """A running job whose worker has not renewed its lease for this long is taken over."""
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often a worker looks for jobs that a crash left behind."""
+    live_trading_enabled: bool = False
+    """Whether anybody may trade with real money on this server."""
+    live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    """Enabling live trading takes a login that is not older, besides a code of the second factor."""
     candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
     """Disk space for the worker's cache of candles."""
 

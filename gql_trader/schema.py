@@ -21,15 +21,31 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.settings.schema import (
+    PresetMutation,
+    SettingsMutation,
+    SettingsQuery,
+    resolve_settings_preset_nodes,
+)
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery, RateLimitQuery]
+QUERIES = [
+    AccountQuery,
+    AdministrationQuery,
+    SettingsQuery,
+    MarketDataQuery,
+    StrategyQuery,
+    BacktestsQuery,
+    RateLimitQuery,
+]
 MUTATIONS = [
     AccountMutation,
     SessionMutation,
     PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
+    SettingsMutation,
+    PresetMutation,
     StrategyMutation,
     BacktestMutation,
 ]
@@ -41,6 +57,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Backtest": resolve_backtest_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
+    "SettingsPreset": resolve_settings_preset_nodes,
     "Strategy": resolve_strategy_nodes,
     "User": resolve_user_nodes,
 }
