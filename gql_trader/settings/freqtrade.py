@@ -189,7 +189,7 @@ def _leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
     if isinstance(value, Mapping) and value and path not in _WHOLE and len(path) < _DEEPEST:
         for key, inner in value.items():
             yield from _leaves(inner, (*path, str(key)))
-    else:
+    elif path:
         yield path, value
 
 

@@ -22,6 +22,7 @@ from gql_trader.gql.relay import encode_id
 from gql_trader.metadata import metadata
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
+from gql_trader.settings import presets
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
@@ -45,7 +46,15 @@ OPEN_TO_EVERYBODY = {
     "resetPassword",
     "rateLimit",
 }
-CONCERNS_ONLY_ONESELF = {"createApiToken", "logout"}
+CONCERNS_ONLY_ONESELF = {
+    "createApiToken",
+    "importFreqtradeConfig",
+    "logout",
+    "resetSettings",
+    "saveSettingsPreset",
+    "updatePreferences",
+    "updateSettings",
+}
 ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
 UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
 RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
@@ -110,6 +119,7 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -146,6 +156,7 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
         "ApiToken": encode_id("ApiToken", token.id),
+        "SettingsPreset": encode_id("SettingsPreset", preset.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
         "enableUser": encode_id("User", people["disabled"].user_id),

@@ -1,16 +1,14 @@
 """Settings over HTTP, as a client sees them, and what the tests want to know besides."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from gql_trader.accounts import totp
+from sqlalchemy import text
+
 from gql_trader.core.actor import Actor, Role
-from gql_trader.infra.one_time_passwords import code_at, time_step
 from gql_trader.settings import service
 from gql_trader.settings.types import SettingsRecord
-from sqlalchemy import text
-from tests.accounts.accounts_api import PASSWORD, Accounts
+from tests.accounts.accounts_api import Accounts
 from tests.factories.actors import make_access_token, make_actor
 
 STAKE = "stakeAmount { __typename ... on FixedStake { amount } ... on UnlimitedStake { unlimited } }"
