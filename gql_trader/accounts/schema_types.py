@@ -17,6 +17,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 
 if TYPE_CHECKING:
+    from gql_trader.notifications.schema_device import Device
     from gql_trader.settings.schema_types import Preferences, SettingsPreset, TradingSettings
 
 register_enum(
@@ -118,6 +119,15 @@ class User(Node):
         from gql_trader.settings.schema_of_user import preferences_of
 
         return await preferences_of(info, self.key)
+
+    @strawberry.field(description="The user's devices that take push messages, newest first.")
+    async def devices(
+        self, info: Info
+    ) -> list[Annotated["Device", strawberry.lazy("gql_trader.notifications.schema_device")]]:
+        # It points upwards: imported when it is asked for, since notifications import us.
+        from gql_trader.notifications.schema_device import devices_of_user
+
+        return await devices_of_user(info, self.key)
 
     @classmethod
     def from_record(cls, user: UserRecord) -> "User":

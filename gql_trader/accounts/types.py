@@ -7,6 +7,9 @@ from enum import StrEnum
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.ids import SessionId, UserId
 
+PASSWORD_LENGTHS = (12, 128)
+"""Least and most characters of a password."""
+
 
 class UserStatus(StrEnum):
     """Whether an account may be used."""
@@ -24,6 +27,12 @@ class AccountMail(StrEnum):
     APPROVED = "account.approved"
     PASSWORD_RESET_REQUESTED = "account.password_reset_requested"  # noqa: S105 -- a kind of mail
     PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
+
+
+class AccountNotice(StrEnum):
+    """What administrators are told; kinds of messages in the outbox."""
+
+    SIGNUP_PENDING = "account.signup_pending"
 
 
 @dataclass(frozen=True, slots=True)

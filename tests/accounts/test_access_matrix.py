@@ -20,6 +20,9 @@ from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.metadata import metadata
+from gql_trader.notifications import devices
+from gql_trader.notifications import service as notifications
+from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
 from gql_trader.settings import presets
@@ -50,6 +53,8 @@ CONCERNS_ONLY_ONESELF = {
     "createApiToken",
     "importFreqtradeConfig",
     "logout",
+    "notifications",
+    "registerDevice",
     "resetSettings",
     "saveSettingsPreset",
     "updatePreferences",
@@ -120,6 +125,9 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
+        device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
+        kind = NotificationKind.ACCOUNT_APPROVED
+        notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -155,6 +163,8 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Device": encode_id("Device", device.id),
+        "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
@@ -237,7 +247,7 @@ async def test_an_account_that_is_not_active_is_nobody(scene: Scene, who: str) -
     for field in scene.fields:
         if field.kind != "Subscription":
             answer = await scene.over_http(field, who)
-            if field.role == PUBLIC and field.name != "logout":
+            if field.role == PUBLIC and field.name not in ("logout", "me"):
                 assert UNAUTHENTICATED not in _codes(answer), field.name
             else:
                 assert _codes(answer) == [UNAUTHENTICATED], field.name

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "add_settings"
-down_revision = "add_external_identities"
+down_revision = "add_notifications"
 branch_labels = None
 depends_on = None
 
