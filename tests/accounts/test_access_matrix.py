@@ -20,6 +20,9 @@ from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.metadata import metadata
+from gql_trader.notifications import devices
+from gql_trader.notifications import service as notifications
+from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
 from gql_trader.strategies import service as strategies
@@ -45,7 +48,7 @@ OPEN_TO_EVERYBODY = {
     "resetPassword",
     "rateLimit",
 }
-CONCERNS_ONLY_ONESELF = {"createApiToken", "logout"}
+CONCERNS_ONLY_ONESELF = {"createApiToken", "logout", "notifications", "registerDevice"}
 ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
 UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
 RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
@@ -110,6 +113,9 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
+        kind = NotificationKind.ACCOUNT_APPROVED
+        notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -145,6 +151,8 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Device": encode_id("Device", device.id),
+        "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
