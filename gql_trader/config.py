@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = SecretStr("")
     mail_from: str = ""
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
+    notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Notifications older than this are deleted, read or not."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -170,6 +172,10 @@ class Settings(BaseSettings):
     """HTTP proxy for all requests to exchanges, as ``http://user:password@host:port``."""
     exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long one request to an exchange may take."""
+    live_trading_enabled: bool = False
+    """Whether anybody may trade with real money on this server."""
+    live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    """Enabling live trading takes a login that is not older, besides a code of the second factor."""
     candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
     """Disk space for the worker's cache of candles."""
 
