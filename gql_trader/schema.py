@@ -17,6 +17,7 @@ from gql_trader.backtests.schema import (
     BacktestSubscription,
     resolve_backtest_nodes,
 )
+from gql_trader.backtests.schema_verification import VerificationMutation
 from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
@@ -32,6 +33,7 @@ MUTATIONS = [
     AdministrationMutation,
     StrategyMutation,
     BacktestMutation,
+    VerificationMutation,
 ]
 SUBSCRIPTIONS = [BacktestSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {

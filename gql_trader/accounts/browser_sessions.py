@@ -50,7 +50,7 @@ async def authenticate(uow: UnitOfWork, token: str) -> Authenticated:
     user, session = found
     expires_at = session.expires_at
     if now - session.last_seen_at >= sessions.LAST_SEEN_PRECISION:
-        expires_at = now + session.lifetime
+        expires_at = sessions.prolonged(session, now)
         # Requests at once may come here together: none takes back what a later one has written.
         await uow.session.execute(
             update(LoginSessionRow)

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from gql_trader.accounts import repository
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import PasswordResetRow, UserRow
-from gql_trader.accounts.service import PASSWORD_LENGTHS, check_password, normalize_email
-from gql_trader.accounts.types import AccountMail, UserRecord, UserStatus
+from gql_trader.accounts.repository_credentials import lock_user
+from gql_trader.accounts.service import check_password, normalize_email
+from gql_trader.accounts.types import PASSWORD_LENGTHS, AccountMail, UserRecord, UserStatus
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import DomainError, ErrorCode
@@ -35,14 +36,18 @@ async def change_password(
     DomainError
         INVALID_CREDENTIALS if ``current`` is not their password, WEAK_PASSWORD if ``new`` is easy to guess.
     """
+    wrong = DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
     row = await uow.session.get_one(UserRow, actor.user_id)
-    held = row.password_hash
+    held, personal = row.password_hash, (row.username, row.email)
+    await uow.release()
     if len(current) > PASSWORD_LENGTHS[1] or not await passwords.verify(held, current):
-        raise DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
-    check_password(new, (row.username, row.email), ("newPassword",))
-    if not await _set_password(uow, row, held, await passwords.hash(new), AuditAction.PASSWORD_CHANGED):
+        raise wrong
+    check_password(new, personal, ("newPassword",))
+    password_hash = await passwords.hash(new)
+    row = await uow.session.get_one(UserRow, actor.user_id)
+    if not await _set_password(uow, row, held, password_hash, AuditAction.PASSWORD_CHANGED):
         # Somebody was faster, so that by now it is another one.
-        raise DomainError("This is not your password.", ("currentPassword",), ErrorCode.INVALID_CREDENTIALS)
+        raise wrong
     return repository.record(row)
 
 
@@ -99,11 +104,18 @@ async def reset_password(uow: UnitOfWork, passwords: PasswordHasher, token: str,
     if row is None or row.status == UserStatus.DISABLED:
         raise invalid
     check_password(new, (row.username, row.email), ("newPassword",))
+    user_id = row.id
+    await uow.release()
     password_hash = await passwords.hash(new)
+    # The user first, as whoever changes a password does, or the two could wait for each other.
+    row = await lock_user(uow.session, user_id)
     # Of two requests with one token, one deletes it.
     used = await uow.session.scalar(delete(PasswordResetRow).where(is_it).returning(PasswordResetRow.user_id))
-    if used is None or not await _set_password(
-        uow, row, row.password_hash, password_hash, AuditAction.PASSWORD_RESET
+    if (
+        row is None
+        or used is None
+        or row.status == UserStatus.DISABLED
+        or not await _set_password(uow, row, row.password_hash, password_hash, AuditAction.PASSWORD_RESET)
     ):
         raise invalid
 

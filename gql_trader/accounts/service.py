@@ -13,6 +13,7 @@ from gql_trader.accounts.models import ReservedUsernameRow, UserRow
 from gql_trader.accounts.password_strength import is_hard_to_guess
 from gql_trader.accounts.repository import record as record
 from gql_trader.accounts.types import (
+    PASSWORD_LENGTHS,
     UNKNOWN_DEVICE,
     AccountMail,
     Authenticated,
@@ -41,7 +42,6 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 
 DEMO_USERNAME = "demo"
 DEMO_EMAIL = "demo@example.com"
-PASSWORD_LENGTHS = (12, 128)
 SESSION_LIFETIME = timedelta(days=7)
 
 _USERNAME = re.compile(r"[A-Za-z0-9_]{3,32}", re.ASCII)
@@ -210,14 +210,19 @@ async def log_in(
     DomainError
         INVALID_CREDENTIALS, or TOTP_REQUIRED if a code is needed and none was given.
     """
-    row = await repository.user_by_login(uow.session, login) if "\0" not in login else None
-    matches = len(password) <= PASSWORD_LENGTHS[1] and await passwords.verify(
-        row.password_hash if row else None, password
+    refused = DomainError(
+        "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
     )
-    if row is None or not matches or row.status != UserStatus.ACTIVE:
-        raise DomainError(
-            "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
-        )
+    if "\0" in login or len(password) > PASSWORD_LENGTHS[1]:
+        raise refused
+    row = await repository.user_by_login(uow.session, login)
+    held = row.password_hash if row else None
+    # Logins wait here for one another: they must not keep everybody else from the database meanwhile.
+    await uow.release()
+    matches = await passwords.verify(held, password)
+    row = await repository.user_by_login(uow.session, login)
+    if row is None or not matches or row.password_hash != held or row.status != UserStatus.ACTIVE:
+        raise refused
     await totp.require(uow, keys, row, totp_code)
     return await sessions.start(uow, tokens, row, device, lifetime)
 

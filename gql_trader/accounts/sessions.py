@@ -6,7 +6,7 @@ session.
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import ColumnElement, delete, select, update
@@ -25,6 +25,8 @@ LAST_SEEN_PRECISION = timedelta(minutes=1)
 """The last use of a session is written down this often."""
 MAXIMUM_SESSIONS = 100
 """A user's next login ends the session that has not been used for longest."""
+MAXIMUM_AGE = timedelta(days=90)
+"""However much it is used, a session ends by then: who holds it has to prove again who they are."""
 KEPT_AFTER_END = timedelta(days=7)
 """How long a session that has ended is remembered."""
 
@@ -76,9 +78,14 @@ async def refresh(
         return None
     user, session = found
     session.last_seen_at = now
-    session.expires_at = now + session.lifetime
+    session.expires_at = prolonged(session, now)
     session.ip_address, session.user_agent = device.ip_address, device.user_agent
     return await _issue(uow, tokens, user, session)
+
+
+def prolonged(session: LoginSessionRow, now: datetime) -> datetime:
+    """Return when a session that is used now ends unless it is used again."""
+    return min(now + session.lifetime, session.created_at + MAXIMUM_AGE)
 
 
 async def holder(uow: UnitOfWork, grant: Grant) -> tuple[UserId, Role] | None:

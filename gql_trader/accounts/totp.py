@@ -13,7 +13,7 @@ from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import TOTP_SECRET, RecoveryCodeRow, TotpSecretRow
 from gql_trader.accounts.repository import record
-from gql_trader.accounts.types import UserRecord
+from gql_trader.accounts.types import PASSWORD_LENGTHS, UserRecord
 from gql_trader.accounts.types_credentials import AuditAction, Enrollment
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
@@ -194,8 +194,11 @@ async def _locked_user(uow: UnitOfWork, actor: Actor) -> UserRow:
 
 
 async def _verified_user(uow: UnitOfWork, passwords: PasswordHasher, actor: Actor, password: str) -> UserRow:
+    held = (await uow.session.get_one(UserRow, actor.user_id)).password_hash
+    await uow.release()
+    matches = len(password) <= PASSWORD_LENGTHS[1] and await passwords.verify(held, password)
     user = await _locked_user(uow, actor)
-    if not await passwords.verify(user.password_hash, password):
+    if not matches or user.password_hash != held:
         raise DomainError("The password is wrong.", ("password",), ErrorCode.INVALID_CREDENTIALS)
     return user
 

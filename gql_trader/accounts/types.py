@@ -7,6 +7,9 @@ from enum import StrEnum
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.ids import SessionId, UserId
 
+PASSWORD_LENGTHS = (12, 128)
+"""Least and most characters of a password."""
+
 
 class UserStatus(StrEnum):
     """Whether an account may be used."""

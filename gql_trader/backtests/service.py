@@ -236,12 +236,23 @@ async def _check_quota(uow: UnitOfWork, rate_limits: RateLimits, actor: Actor, l
             f"{active} of your backtests are queued or running, which is as many as may be.",
             retry_after_seconds=5,
         )
-    policy = Policy("backtests", limits.hourly, 3600)
+    await count_run(rate_limits, actor, limits.hourly)
+
+
+async def count_run(rate_limits: RateLimits, actor: Actor, hourly: int) -> None:
+    """Count one run of the engine against what a user may queue within an hour.
+
+    Raises
+    ------
+    QuotaExceeded
+        If that many were queued already.
+    """
+    policy = Policy("backtests", hourly, 3600)
     try:
         await rate_limits.count(Subject(policy, str(actor.user_id)))
     except RateLimited as error:
         raise QuotaExceeded(
-            f"You have queued {limits.hourly} backtests within the last hour, which is as many as may be.",
+            f"You have queued {hourly} backtests within the last hour, which is as many as may be.",
             retry_after_seconds=error.retry_after_seconds,
         ) from error
 

@@ -69,6 +69,21 @@ class UnitOfWork:
         if kind is None:
             await self._send()
 
+    async def release(self) -> None:
+        """Give the connection back while something slow is awaited; what follows is another transaction.
+
+        Only reads may have come before, and what they found may have changed afterwards.
+
+        Raises
+        ------
+        RuntimeError
+            If something was about to be written or sent, which would be lost.
+        """
+        session = self.session
+        if session.new or session.dirty or session.deleted or self._after.jobs or self._after.events:
+            raise RuntimeError("a unit of work that has begun to change something cannot be released")
+        await session.rollback()
+
     def enqueue(self, job: Job) -> None:
         """Hand a job to the workers once this transaction has committed."""
         self._after.jobs.append(job)

@@ -98,6 +98,19 @@ async def test_a_session_ends_when_it_is_not_refreshed(accounts: Accounts, remem
     assert refusals(await accounts.refresh(tokens["refreshToken"])) == NOT_VALID
 
 
+async def test_a_session_ends_after_90_days_however_much_it_is_used(accounts: Accounts) -> None:
+    token = (await accounts.log_in("ada", rememberMe=True))["refreshToken"]
+    for _ in range(4):
+        accounts.clock.move(days=22)
+        token = (await accounts.refresh(token))["refreshToken"]
+    accounts.clock.move(days=1, hours=23, minutes=55)
+    youngest = await accounts.refresh(token)
+    assert await accounts.me(youngest["accessToken"]) is not None
+    accounts.clock.move(minutes=6)
+    assert await accounts.me(youngest["accessToken"]) is None
+    assert refusals(await accounts.refresh(youngest["refreshToken"])) == [("INVALID_TOKEN", ["refreshToken"])]
+
+
 async def test_sessions_are_listed_with_device_and_last_use(accounts: Accounts) -> None:
     await accounts.log_in("bob")
     await accounts.log_in("ada", headers={"user-agent": "Phone/1.0"})
