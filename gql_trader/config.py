@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = SecretStr("")
     mail_from: str = ""
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
+    notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Notifications older than this are deleted, read or not."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -163,6 +165,10 @@ class Settings(BaseSettings):
     """A running job whose worker has not renewed its lease for this long is taken over."""
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often a worker looks for jobs that a crash left behind."""
+    live_trading_enabled: bool = False
+    """Whether anybody may trade with real money on this server."""
+    live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    """Enabling live trading takes a login that is not older, besides a code of the second factor."""
     candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
     """Disk space for the worker's cache of candles."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
+from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
@@ -30,6 +31,7 @@ class Runtime:
     database: Database
     queue: JobQueue
     events: EventStreams
+    answers: Answers
     arrays: ArrayCache
     passwords: PasswordHasher
     tokens: AccessTokens
@@ -53,6 +55,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     redis_url = settings.redis_url.get_secret_value()
     queue = JobQueue(redis_url)
     events = EventStreams(redis_url)
+    answers = Answers(redis_url, queue)
     arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
     rate_limits = RateLimits(redis_url, clock)
     budget = CostBudget(redis_url, clock, settings.cost_per_minute)
@@ -65,6 +68,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             database=database,
             queue=queue,
             events=events,
+            answers=answers,
             arrays=arrays,
             passwords=passwords,
             mail=mail_transport(settings),
@@ -81,6 +85,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             await identity.close()
         await budget.close()
         await rate_limits.close()
+        await answers.close()
         await events.close()
         await queue.close()
         await database.close()

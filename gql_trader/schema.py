@@ -22,27 +22,56 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.notifications.schema import (
+    NotificationMutation,
+    NotificationQuery,
+    NotificationSubscription,
+    resolve_notification_nodes,
+)
+from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.settings.schema import (
+    PresetMutation,
+    SettingsMutation,
+    SettingsQuery,
+    resolve_settings_preset_nodes,
+)
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery, RateLimitQuery]
+QUERIES = [
+    AccountQuery,
+    AdministrationQuery,
+    SettingsQuery,
+    NotificationQuery,
+    MarketDataQuery,
+    StrategyQuery,
+    BacktestsQuery,
+    RateLimitQuery,
+]
 MUTATIONS = [
     AccountMutation,
     SessionMutation,
     PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
+    SettingsMutation,
+    PresetMutation,
+    NotificationMutation,
+    DeviceMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
+    "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
+    "SettingsPreset": resolve_settings_preset_nodes,
+    "Notification": resolve_notification_nodes,
     "Strategy": resolve_strategy_nodes,
     "User": resolve_user_nodes,
 }

@@ -11,6 +11,7 @@ from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
 from gql_trader.gql.client import Client
 from gql_trader.gql.errors import ApiError, unauthenticated
+from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
@@ -42,6 +43,8 @@ class Services(Protocol):
     def queue(self) -> JobQueue: ...
     @property
     def events(self) -> EventStreams: ...
+    @property
+    def answers(self) -> Answers: ...
     @property
     def arrays(self) -> ArrayCache: ...
     @property

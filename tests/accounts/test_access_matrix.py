@@ -20,8 +20,12 @@ from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.metadata import metadata
+from gql_trader.notifications import devices
+from gql_trader.notifications import service as notifications
+from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
+from gql_trader.settings import presets
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
@@ -45,7 +49,17 @@ OPEN_TO_EVERYBODY = {
     "resetPassword",
     "rateLimit",
 }
-CONCERNS_ONLY_ONESELF = {"createApiToken", "logout"}
+CONCERNS_ONLY_ONESELF = {
+    "createApiToken",
+    "importFreqtradeConfig",
+    "logout",
+    "notifications",
+    "registerDevice",
+    "resetSettings",
+    "saveSettingsPreset",
+    "updatePreferences",
+    "updateSettings",
+}
 ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
 UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
 RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
@@ -110,6 +124,10 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
+        device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
+        kind = NotificationKind.ACCOUNT_APPROVED
+        notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -145,7 +163,10 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Device": encode_id("Device", device.id),
+        "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
+        "SettingsPreset": encode_id("SettingsPreset", preset.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
         "enableUser": encode_id("User", people["disabled"].user_id),
