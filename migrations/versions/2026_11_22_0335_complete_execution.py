@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "complete_execution"
-down_revision: str | Sequence[str] | None = "add_backtest_verifications"
+down_revision: str | Sequence[str] | None = "add_settings"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
