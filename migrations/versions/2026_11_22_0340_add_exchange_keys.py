@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_exchange_keys"
-down_revision: str | Sequence[str] | None = "add_settings"
+down_revision: str | Sequence[str] | None = "complete_execution"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
