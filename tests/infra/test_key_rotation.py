@@ -90,6 +90,10 @@ def test_what_holds_secrets_is_registered() -> None:
         "devices.token",
         "exchange_keys.credentials",
         "totp_secrets.secret",
+        "user_settings.exchange_key",
+        "user_settings.exchange_password",
+        "user_settings.exchange_secret",
+        "user_settings.telegram_token",
     ]
 
 
