@@ -11,10 +11,12 @@ from uuid import UUID
 
 from sqlalchemy import func, update
 
+from gql_trader.bots.announcing import announce
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow
 from gql_trader.bots.stepping import Step, Trade
 from gql_trader.bots.types import (
     TYPES_OF_EXITS,
+    BotState,
     OrderSide,
     OrderStatus,
     OrderType,
@@ -46,6 +48,11 @@ _STATE_COLUMNS = (
     _STATES.equity,
     _STATES.cash,
     _STATES.last_close,
+    _STATES.day,
+    _STATES.day_start_equity,
+    _STATES.day_entries,
+    _STATES.halted,
+    _STATES.resting_bars,
     _STATES.state,
 )
 
@@ -101,6 +108,11 @@ def _state_row(booking: Booking) -> tuple[Any, ...]:
         step.equity,
         step.cash,
         step.last_close,
+        step.guards.day,
+        step.guards.day_start_equity,
+        step.guards.day_entries,
+        step.guards.halted,
+        step.guards.resting_bars,
         standing.state,
     )
 
@@ -120,6 +132,7 @@ _TRADE_COLUMNS = (
     "profit",
     "profit_fraction",
     "fees",
+    "funding",
     "bars",
     "max_favorable",
     "max_adverse",
@@ -150,6 +163,7 @@ async def _write_trades(uow: UnitOfWork, steps: Iterable[Step]) -> None:
                     to_decimal(end.profit) if end else None,
                     end.profit_fraction if end else None,
                     to_decimal(end.fees if end else trade.entry_fee),
+                    to_decimal(end.funding) if end else None,
                     end.bars if end else None,
                     end.max_favorable if end else None,
                     end.max_adverse if end else None,
@@ -277,6 +291,8 @@ def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
                 equity_stream(standing.user_id),
                 {**about, "time": standing.last_bar_time, "equity": step.equity},
             )
+        if step.tripped and standing.bot_id is not None:
+            announce(uow, standing.user_id, standing.bot_id, BotState.RUNNING)
         for trade in step.trades[-TOLD_TRADES:]:
             status = TradeStatus.CLOSED if trade.exit else TradeStatus.OPEN
             uow.publish(

@@ -91,10 +91,10 @@ async def _replay(runtime: Runtime, held: Held, row: Row[Any], window: Window) -
             await _step(runtime, held, now, window, signals, stop, finish=True)
             return
         if stop == done:
-            due_at = _due_at(row, int(bars.time[done]) + bars.interval)
-            await settle(runtime, lambda uow: lifecycle.release(uow, held, due_at))
-            return
+            break
         now = await _step(runtime, held, now, window, signals, stop)
+    due_at = _due_at(row, int(bars.time[done]) + bars.interval)
+    await settle(runtime, lambda uow: lifecycle.release(uow, held, due_at))
 
 
 def _done(window: Window, now: Standing) -> int:
@@ -132,9 +132,7 @@ async def _step(
     *,
     finish: bool = False,
 ) -> Standing:
-    step = await asyncio.to_thread(
-        take_step, before, window.bars, signals, window.start, stop, finish=finish
-    )
+    step = await asyncio.to_thread(take_step, before, window.bars, signals, window.start, stop, finish=finish)
     # After a commit whose answer was lost, this looks as if somebody else had written the step; that is
     # harmless, since whoever comes next goes on from there.
     if not await settle(runtime, lambda uow: _write(uow, held, step)):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 
+from gql_trader.bots.announcing import announce
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.types import (
     CLOSE_SESSION,
@@ -21,7 +22,6 @@ from gql_trader.bots.types import (
     BotState,
     Held,
     SessionStatus,
-    status_stream,
 )
 from gql_trader.core.ids import TradingSessionId
 from gql_trader.core.money import to_float
@@ -54,7 +54,18 @@ async def open_session(uow: UnitOfWork, values: dict[str, Any]) -> None:
     capital = to_float(values["capital"])
     await uow.session.execute(
         insert(SessionStateRow).values(
-            session_id=values["id"], revision=0, fence=0, bars=0, balance=capital, equity=capital, cash=capital
+            session_id=values["id"],
+            revision=0,
+            fence=0,
+            bars=0,
+            balance=capital,
+            equity=capital,
+            cash=capital,
+            day=-1,
+            day_start_equity=capital,
+            day_entries=0,
+            halted=False,
+            resting_bars=0,
         )
     )
     uow.enqueue(run_job(values["id"]))
@@ -81,18 +92,11 @@ async def change_state(
     return changed
 
 
-def announce(uow: UnitOfWork, user_id: UUID, bot_id: UUID, state: BotState) -> None:
-    """Tell a user's followers what a bot is doing, once the transaction has committed."""
-    uow.publish(status_stream(user_id), {"botId": bot_id, "state": state.value})
-
-
 async def begin_closing(uow: UnitOfWork, session_ids: Sequence[UUID]) -> None:
     """Take sessions from whoever trades them, and have a worker close them."""
     await uow.session.execute(
         update(TradingSessionRow)
-        .where(
-            TradingSessionRow.id.in_(session_ids), TradingSessionRow.status == SessionStatus.ACTIVE.value
-        )
+        .where(TradingSessionRow.id.in_(session_ids), TradingSessionRow.status == SessionStatus.ACTIVE.value)
         .values(status=CLOSING)
         .execution_options(synchronize_session=False)
     )

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Float,
     ForeignKey,
     Index,
     LargeBinary,
@@ -35,13 +34,12 @@ class BotRow(Base):
         CheckConstraint("mode IN ('PAPER', 'LIVE')", name="mode"),
         CheckConstraint("state <> 'FAILED' OR error IS NOT NULL", name="failed_has_error"),
         CheckConstraint(
-            "(replay_start IS NULL) = (replay_end IS NULL) AND (replay_start IS NULL) = (replay_speed IS NULL)",
+            "(replay_start IS NULL) = (replay_end IS NULL)"
+            " AND (replay_start IS NULL) = (replay_speed IS NULL)",
             name="replay",
         ),
         Index("ix_bots_user_id_id", "user_id", "id"),
-        Index(
-            "ix_bots_active", "user_id", postgresql_where="state IN ('PENDING', 'RUNNING', 'STOPPING')"
-        ),
+        Index("ix_bots_active", "user_id", postgresql_where="state IN ('PENDING', 'RUNNING', 'STOPPING')"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -117,7 +115,8 @@ class SessionStateRow(Base):
     ``revision`` counts the writes; each names the one it began from, so that nothing is booked twice.
     ``fence`` and ``lease_expires_at`` say which worker may act. ``anchor_time`` is the first bar of the
     window that signals are computed on, ``last_bar_time`` the last bar that was traded, both as Unix
-    milliseconds. The figures are the engine's, in float64; ``state`` is all that the next bar depends on.
+    milliseconds. The figures are the engine's, in float64, those from ``day`` on its guards'; ``state`` is
+    all that the next bar depends on.
     """
 
     __tablename__ = "session_states"
@@ -136,10 +135,15 @@ class SessionStateRow(Base):
     anchor_time: Mapped[int | None] = mapped_column(BigInteger)
     last_bar_time: Mapped[int | None] = mapped_column(BigInteger)
     bars: Mapped[int]
-    balance: Mapped[float] = mapped_column(Float(53))
-    equity: Mapped[float] = mapped_column(Float(53))
-    cash: Mapped[float] = mapped_column(Float(53))
-    last_close: Mapped[float | None] = mapped_column(Float(53))
+    balance: Mapped[float]
+    equity: Mapped[float]
+    cash: Mapped[float]
+    last_close: Mapped[float | None]
+    day: Mapped[int]
+    day_start_equity: Mapped[float]
+    day_entries: Mapped[int]
+    halted: Mapped[bool]
+    resting_bars: Mapped[int]
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -173,6 +177,7 @@ class TradeRow(Base):
     profit: Mapped[Decimal | None]
     profit_fraction: Mapped[float | None]
     fees: Mapped[Decimal]
+    funding: Mapped[Decimal | None]
     bars: Mapped[int | None]
     max_favorable: Mapped[float | None]
     max_adverse: Mapped[float | None]
@@ -220,4 +225,4 @@ class EquityPointRow(Base):
         ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
     )
     time: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    equity: Mapped[float] = mapped_column(Float(53))
+    equity: Mapped[float]

@@ -49,6 +49,7 @@ def standing(row: Row[Any]) -> Standing:
         last_bar_time=row.last_bar_time,
         bars=row.bars,
         equity_every=row.equity_every,
+        halted=row.halted,
     )
 
 

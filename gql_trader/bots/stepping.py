@@ -13,6 +13,7 @@ from gql_trader.core.ids import TradingSessionId, UserId
 from gql_trader.engine.bars import Bars, Flags
 from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.ledger import EXIT_REASONS, Ledger
+from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
 from gql_trader.engine.simulation import Simulation
 
@@ -33,6 +34,8 @@ class Standing:
         Bars traded so far.
     equity_every
         Every so many bars equity is noted, besides when something is traded.
+    halted
+        Whether a daily guard has tripped.
     """
 
     session_id: TradingSessionId
@@ -45,6 +48,7 @@ class Standing:
     last_bar_time: int | None
     bars: int
     equity_every: int
+    halted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Exit:
     profit: float
     profit_fraction: float
     fees: float
+    funding: float
     bars: int
     max_favorable: float
     max_adverse: float
@@ -99,6 +104,8 @@ class Step:
         Account currency.
     last_close
         Price at which the position is marked; None before the first bar.
+    tripped
+        Whether a daily guard has tripped in this step and still holds.
     points
         Opening times (Unix milliseconds) of bars whose equity is noted, and the equity at their closes.
     """
@@ -109,6 +116,8 @@ class Step:
     equity: float
     cash: float
     last_close: float | None
+    guards: GuardFigures
+    tripped: bool
     trades: tuple[Trade, ...]
     points: tuple[tuple[int, float], ...]
     finished: bool
@@ -161,6 +170,7 @@ def take_step(
     if finish and not done and before.last_bar_time is not None:
         # The position was closed at the close of a bar that an earlier step has traded.
         points.append((before.last_bar_time, simulation.equity))
+    guards = simulation.guards
     begun = before.state is not None or done > 0
     return Step(
         standing=Standing(
@@ -174,12 +184,15 @@ def take_step(
             last_bar_time=last_bar_time,
             bars=before.bars + done,
             equity_every=before.equity_every,
+            halted=guards.halted,
         ),
         anchor_time=int(bars.time[0]) if begun and len(bars) else None,
         balance=simulation.balance,
         equity=simulation.equity,
         cash=simulation.cash,
         last_close=simulation.last_close if begun else None,
+        guards=guards,
+        tripped=guards.halted and not before.halted,
         trades=trades,
         points=tuple(points),
         finished=finish,
@@ -190,9 +203,7 @@ def _columns(signals: Signals) -> tuple[Flags, ...]:
     return signals.entry_long, signals.exit_long, signals.entry_short, signals.exit_short
 
 
-def _trades(
-    execution: ExecutionSpec, simulation: Simulation, ledger: Ledger, held: int
-) -> tuple[Trade, ...]:
+def _trades(execution: ExecutionSpec, simulation: Simulation, ledger: Ledger, held: int) -> tuple[Trade, ...]:
     first = simulation.closed_trades - len(ledger) + 1
     found = []
     for at in range(len(ledger)):
@@ -213,6 +224,7 @@ def _trades(
                     profit=float(ledger.profit[at]),
                     profit_fraction=float(ledger.profit_fraction[at]),
                     fees=float(ledger.fees[at]),
+                    funding=float(ledger.funding[at]),
                     bars=int(ledger.bars[at]),
                     max_favorable=float(ledger.max_favorable[at]),
                     max_adverse=float(ledger.max_adverse[at]),

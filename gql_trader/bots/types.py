@@ -11,19 +11,13 @@ from uuid import UUID, uuid5
 from gql_trader.core.ids import StrategyId, TradingSessionId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
+from gql_trader.settings.types import SessionMode
 
 QUEUE: Final = "bots"
 RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
 
 DEFAULT_CHECK_SECONDS: Final = 60
-
-
-class SessionMode(StrEnum):
-    """Whether orders are simulated or sent to an exchange."""
-
-    PAPER = "PAPER"
-    LIVE = "LIVE"
 
 
 class BotState(StrEnum):
@@ -131,15 +125,21 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class BotRequest:
-    """A bot as asked for; nothing in it has been looked up yet."""
+    """A bot as asked for; nothing in it has been looked up yet.
+
+    Attributes
+    ----------
+    mode, initial_capital
+        None: what the user prefers.
+    """
 
     name: str
     market: str
     interval: Interval
     strategy_id: StrategyId
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    mode: SessionMode = SessionMode.PAPER
-    initial_capital: Decimal = Decimal(10_000)
+    mode: SessionMode | None = None
+    initial_capital: Decimal | None = None
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     check_interval_seconds: int = DEFAULT_CHECK_SECONDS
     feed: Feed = field(default_factory=Feed)
@@ -226,4 +226,3 @@ def equity_stream(user_id: UUID) -> str:
 def trade_stream(user_id: UUID) -> str:
     """Return the name of the stream of the trades of a user's sessions."""
     return f"bot-trades:{user_id}"
-

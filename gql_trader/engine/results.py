@@ -27,6 +27,8 @@ class Result:
         Σ quantity × price over all fills, account currency.
     fees_paid
         Σ fees, account currency, those of an open position's entry included.
+    funding_paid
+        Σ funding and borrow costs, account currency, those of an open position included.
     """
 
     ledger: Ledger
@@ -37,6 +39,7 @@ class Result:
     bars_in_position: int
     traded_notional: float
     fees_paid: float
+    funding_paid: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,29 @@ class OpenPosition:
     entry_fee: float
     entry_time: int
     entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFigures:
+    """What the guards of a simulation look at, after its last bar.
+
+    Attributes
+    ----------
+    day
+        Days since 1970, UTC, of the last bar's close; the daily figures are of that day. −1 where the
+        spec has no daily guard.
+    day_start_equity
+        Account currency, marked at the last close of the day before.
+    day_entries
+        Positions opened on that day.
+    halted
+        Whether a daily guard has tripped: none is opened for the rest of the day.
+    resting_bars
+        Bars that the cooldown still lasts, the one being traded next included.
+    """
+
+    day: int
+    day_start_equity: float
+    day_entries: int
+    halted: bool
+    resting_bars: int

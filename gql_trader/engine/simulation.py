@@ -15,14 +15,14 @@ from gql_trader.engine import kernel, kernel_arrays
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
-from gql_trader.engine.results import OpenPosition, Result
+from gql_trader.engine.results import GuardFigures, OpenPosition, Result
 from gql_trader.engine.signals import Signals
 
 __all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationStoppedError", "run"]
 
 _STATE_PREFIX: Final = struct.Struct("<4sHHH")
 _STATE_MAGIC: Final = b"GTSS"
-_STATE_FORMAT: Final = 1
+_STATE_FORMAT: Final = 2
 _FEWEST_ROWS: Final = 256
 _BARS_PER_REPORT: Final = 8192
 _REPORTS: Final = 100
@@ -63,7 +63,7 @@ class Simulation:
         self._spec, self._choice = kernel_arrays.spec_arrays(spec)
         self._state = np.zeros(kernel.STATE_FLOATS)
         self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
-        self._state[[kernel.BALANCE, kernel.EQUITY]] = initial_capital
+        self._state[[kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY]] = initial_capital
         self._counts[kernel.NEXT_BAR] = start
         self._initial_capital = initial_capital
         self._first_bar = start
@@ -82,10 +82,10 @@ class Simulation:
 
     @property
     def cash(self) -> float:
-        """Account currency that is not bound in the open position; never negative."""
+        """Account currency that is not bound in the open position as margin or fee; never negative."""
         if not self.in_position:
             return float(self._state[kernel.BALANCE])
-        stake = self._state[kernel.ENTRY_NOTIONAL] + self._state[kernel.ENTRY_FEE]
+        stake = self._state[kernel.MARGIN] + self._state[kernel.ENTRY_FEE]
         return float(self._state[kernel.BALANCE] - stake)
 
     @property
@@ -126,6 +126,18 @@ class Simulation:
     def last_close(self) -> float:
         """Price at which the last bar closed, and the position is marked; 0.0 before the first bar."""
         return float(self._state[kernel.LAST_CLOSE])
+
+    @property
+    def guards(self) -> GuardFigures:
+        """What the guards look at, after the last bar."""
+        counted = self._choice[kernel.GUARDED] and self._begun and self._counts[kernel.LAST_TIME] > 0
+        return GuardFigures(
+            day=int(self._counts[kernel.DAY]) if counted else -1,
+            day_start_equity=float(self._state[kernel.DAY_START_EQUITY]),
+            day_entries=int(self._counts[kernel.DAY_ENTRIES]),
+            halted=bool(self._counts[kernel.HALTED]),
+            resting_bars=max(0, int(self._counts[kernel.NO_ENTRY_BEFORE]) - self.next_bar),
+        )
 
     def advance(self, bars: Bars, signals: Signals, stop: int | None = None, *, offset: int = 0) -> None:
         """Simulate the bars from `next_bar` up to `stop`.
@@ -200,6 +212,7 @@ class Simulation:
                 self._state,
                 self._counts,
                 self._spec,
+                self._choice,
                 self._rows[self._trades :],
                 self._values[self._trades :],
             )
@@ -220,6 +233,7 @@ class Simulation:
             bars_in_position=int(self._counts[kernel.BARS_IN_POSITION]),
             traded_notional=float(self._state[kernel.TRADED_NOTIONAL]),
             fees_paid=float(self._state[kernel.FEES_PAID]),
+            funding_paid=float(self._state[kernel.FUNDING_PAID]),
         )
 
     def export_state(self) -> bytes:

@@ -11,7 +11,9 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 from gql_trader.infra.database import Base
 
 
-def rows_of(columns: Sequence[KeyedColumnElement[Any]], rows: Sequence[Sequence[Any]], name: str = "given") -> FromClause:
+def rows_of(
+    columns: Sequence[KeyedColumnElement[Any]], rows: Sequence[Sequence[Any]], name: str = "given"
+) -> FromClause:
     """Return rows as something to select from, with the names and types of existing columns.
 
     Unlike VALUES, it has a parameter for each column instead of one for each value, so that one statement
