@@ -285,7 +285,10 @@ async def _write_points(uow: UnitOfWork, steps: Iterable[Step]) -> None:
 def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
     for step in steps:
         standing = step.standing
-        about = {"sessionId": standing.session_id, "botId": standing.bot_id}
+        about = {
+            "sessionId": str(standing.session_id),
+            "botId": None if standing.bot_id is None else str(standing.bot_id),
+        }
         if standing.last_bar_time is not None:
             uow.publish(
                 equity_stream(standing.user_id),
@@ -297,5 +300,9 @@ def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
             status = TradeStatus.CLOSED if trade.exit else TradeStatus.OPEN
             uow.publish(
                 trade_stream(standing.user_id),
-                {**about, "tradeId": trade_id(standing.session_id, trade.number), "status": status.value},
+                {
+                    **about,
+                    "tradeId": str(trade_id(standing.session_id, trade.number)),
+                    "status": status.value,
+                },
             )

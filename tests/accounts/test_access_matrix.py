@@ -56,6 +56,11 @@ OPEN_TO_EVERYBODY = {
     "rateLimit",
 }
 CONCERNS_ONLY_ONESELF = {
+    "botStatus",
+    "equity",
+    "stopAllBots",
+    "trades",
+    
     "createApiToken",
     "importFreqtradeConfig",
     "logout",
