@@ -28,13 +28,16 @@ from gql_trader.notifications.schema import (
     NotificationSubscription,
     resolve_notification_nodes,
 )
+from gql_trader.notifications.schema_channels import NotificationChannelMutation
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [
     AccountQuery,
     AdministrationQuery,
     NotificationQuery,
+    WebhookQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -47,7 +50,9 @@ MUTATIONS = [
     CredentialMutation,
     AdministrationMutation,
     NotificationMutation,
+    NotificationChannelMutation,
     DeviceMutation,
+    WebhookMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -63,6 +68,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Market": resolve_market_nodes,
     "Notification": resolve_notification_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }
 

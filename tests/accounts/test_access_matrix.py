@@ -20,7 +20,7 @@ from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.metadata import metadata
-from gql_trader.notifications import devices
+from gql_trader.notifications import devices, webhooks
 from gql_trader.notifications import service as notifications
 from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
@@ -48,7 +48,13 @@ OPEN_TO_EVERYBODY = {
     "resetPassword",
     "rateLimit",
 }
-CONCERNS_ONLY_ONESELF = {"createApiToken", "logout", "notifications", "registerDevice"}
+CONCERNS_ONLY_ONESELF = {
+    "createApiToken",
+    "logout",
+    "notifications",
+    "registerDevice",
+    "updateNotificationChannels",
+}
 ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
 UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
 RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
@@ -113,6 +119,9 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        hook, _ = await webhooks.create(
+            uow, runtime.keys, runtime.public_http, owner, "https://example.com/hook", "hook", None
+        )
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
         notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
@@ -151,6 +160,7 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Webhook": encode_id("Webhook", hook.id),
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),

@@ -89,6 +89,7 @@ def test_what_holds_secrets_is_registered() -> None:
     assert sorted(each.name for each in encrypted_columns(metadata)) == [
         "devices.token",
         "totp_secrets.secret",
+        "webhooks.secret",
     ]
 
 
