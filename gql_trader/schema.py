@@ -21,9 +21,23 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.optimizations.schema import (
+    OptimizationMutation,
+    OptimizationQuery,
+    OptimizationSubscription,
+    resolve_optimization_nodes,
+)
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
-QUERIES = [AccountQuery, AdministrationQuery, MarketDataQuery, StrategyQuery, BacktestsQuery, RateLimitQuery]
+QUERIES = [
+    AccountQuery,
+    AdministrationQuery,
+    MarketDataQuery,
+    StrategyQuery,
+    BacktestsQuery,
+    OptimizationQuery,
+    RateLimitQuery,
+]
 MUTATIONS = [
     AccountMutation,
     SessionMutation,
@@ -32,8 +46,9 @@ MUTATIONS = [
     AdministrationMutation,
     StrategyMutation,
     BacktestMutation,
+    OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
@@ -41,6 +56,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Backtest": resolve_backtest_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
+    "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
     "User": resolve_user_nodes,
 }

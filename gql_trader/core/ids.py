@@ -12,6 +12,7 @@ MarketId = NewType("MarketId", UUID)
 SeriesId = NewType("SeriesId", UUID)
 StrategyId = NewType("StrategyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+OptimizationId = NewType("OptimizationId", UUID)
 
 
 def uuid7() -> UUID:
