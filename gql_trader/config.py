@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = SecretStr("")
     mail_from: str = ""
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
+    notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Notifications older than this are deleted, read or not."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 

@@ -17,10 +17,18 @@ from gql_trader.backtests.schema import (
     BacktestSubscription,
     resolve_backtest_nodes,
 )
+from gql_trader.backtests.schema_verification import VerificationMutation
 from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.notifications.schema import (
+    NotificationMutation,
+    NotificationQuery,
+    NotificationSubscription,
+    resolve_notification_nodes,
+)
+from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
 from gql_trader.optimizations.schema import (
     OptimizationMutation,
     OptimizationQuery,
@@ -32,6 +40,7 @@ from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolv
 QUERIES = [
     AccountQuery,
     AdministrationQuery,
+    NotificationQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -44,18 +53,23 @@ MUTATIONS = [
     PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
+    NotificationMutation,
+    DeviceMutation,
     StrategyMutation,
     BacktestMutation,
+    VerificationMutation,
     OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, OptimizationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
+    "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
+    "Notification": resolve_notification_nodes,
     "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
     "User": resolve_user_nodes,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from gql_trader.accounts import api_tokens, repository
+from gql_trader.accounts import api_tokens, notices, repository
 from gql_trader.accounts import repository_credentials as credentials
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import UserRow
@@ -60,6 +60,7 @@ async def approve_user(uow: UnitOfWork, actor: Actor | None, user_id: UUID) -> U
         _changed(uow, row)
         _record(uow, AuditAction.USER_APPROVED, actor, row)
         outbox.send(uow, AccountMail.APPROVED, {"email": row.email, "username": row.username})
+        notices.approved(uow, row)
     return record(row)
 
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import service
+from gql_trader.accounts import notices, service
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import ReservedUsernameRow, UserRow
 from gql_trader.accounts.models_external import ExternalIdentityRow
@@ -143,6 +143,7 @@ async def provision(
         subject=profile.subject,
         status=status.value,
     )
+    notices.signed_up(uow, user.username, status)
     await uow.session.flush()
     return row, user
 

@@ -51,6 +51,17 @@ async def check_quota(
             f"{found} of your {what} are queued or running, which is as many as may be.",
             retry_after_seconds=_SECONDS_UNTIL_ONE_ENDS,
         )
+    await count_request(rate_limits, actor, what, hourly)
+
+
+async def count_request(rate_limits: RateLimits, actor: Actor, what: str, hourly: int) -> None:
+    """Count one more of something against what a user may queue within an hour.
+
+    Raises
+    ------
+    QuotaExceeded
+        If that many were queued already.
+    """
     try:
         await rate_limits.count(Subject(Policy(what, hourly, 3600), str(actor.user_id)))
     except RateLimited as error:

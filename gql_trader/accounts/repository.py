@@ -39,6 +39,14 @@ async def user_by_login(session: AsyncSession, login: str) -> UserRow | None:
     return await session.scalar(select(UserRow).where(column == key))
 
 
+async def active_administrators(session: AsyncSession) -> list[UserId]:
+    """Return the ids of the administrators who may log in."""
+    rows = await session.scalars(
+        select(UserRow.id).where(UserRow.role == Role.ADMIN.value, UserRow.status == UserStatus.ACTIVE.value)
+    )
+    return [UserId(key) for key in rows]
+
+
 async def users_by_ids(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, UserRow]:
     """Return those of the users that exist, by id."""
     rows = await session.scalars(select(UserRow).where(UserRow.id.in_(ids)))

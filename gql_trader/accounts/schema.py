@@ -51,12 +51,15 @@ class AccountQuery:
     """Queries of the account domain."""
 
     @strawberry.field(
-        description="The signed-in user; null if nobody is.", extensions=public(TokenScope.READ)
+        description="The signed-in user; null if no credentials were sent, and UNAUTHENTICATED if those that "
+        "were are not valid any more.",
+        extensions=public(TokenScope.READ),
     )
     async def me(self, info: Info) -> User | None:
-        actor = info.context.actor
-        if actor is None:
+        context = info.context
+        if context.actor is None and context.authentication_problem is None:
             return None
+        actor = context.viewer
         user = await info.context.loaders(AccountLoaders).user.load(actor.user_id)
         return User.from_record(user) if user else None
 

@@ -1,6 +1,7 @@
 """The user as the API shows it, and the enums of the account domain."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import strawberry
@@ -14,6 +15,9 @@ from gql_trader.gql.context import Info
 from gql_trader.gql.enums import register_enum
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
+
+if TYPE_CHECKING:
+    from gql_trader.notifications.schema_device import Device
 
 register_enum(
     Role,
@@ -89,6 +93,15 @@ class User(Node):
     async def api_tokens(self, info: Info) -> list[ApiToken]:
         found = await info.context.loaders(ApiTokenLoaders).of_user.load(self.key)
         return [ApiToken.from_record(each) for each in found]
+
+    @strawberry.field(description="The user's devices that take push messages, newest first.")
+    async def devices(
+        self, info: Info
+    ) -> list[Annotated["Device", strawberry.lazy("gql_trader.notifications.schema_device")]]:
+        # It points upwards: imported when it is asked for, since notifications import us.
+        from gql_trader.notifications.schema_device import devices_of_user
+
+        return await devices_of_user(info, self.key)
 
     @classmethod
     def from_record(cls, user: UserRecord) -> "User":

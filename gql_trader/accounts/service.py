@@ -8,7 +8,7 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import api_tokens, repository, sessions, totp
+from gql_trader.accounts import api_tokens, notices, repository, sessions, totp
 from gql_trader.accounts.models import ReservedUsernameRow, UserRow
 from gql_trader.accounts.password_strength import is_hard_to_guess
 from gql_trader.accounts.repository import record as record
@@ -144,6 +144,7 @@ async def sign_up(
     )
     mail = AccountMail.SIGNED_UP if inserted is not None else AccountMail.SIGNED_UP_AGAIN
     outbox.send(uow, mail, {"email": row["email"], "username": row["username"], "status": status.value})
+    notices.signed_up(uow, row["username"], status)
     return status
 
 

@@ -29,6 +29,12 @@ class AccountMail(StrEnum):
     PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
 
 
+class AccountNotice(StrEnum):
+    """What administrators are told; kinds of messages in the outbox."""
+
+    SIGNUP_PENDING = "account.signup_pending"
+
+
 @dataclass(frozen=True, slots=True)
 class SignupSpec:
     """A new account as asked for."""

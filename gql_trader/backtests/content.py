@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gql_trader.backtests.execution import execution_to_json
@@ -13,8 +14,20 @@ from gql_trader.market_data.types import MarketRecord
 from gql_trader.strategies.types import StrategyDefinition
 
 
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of what computes a result; those of this release unless given."""
+
+    engine: str = ENGINE_VERSION
+    metrics: int = METRICS_VERSION
+
+
 def content_hash(
-    definition: StrategyDefinition, market: MarketRecord, columns: Mapping[str, Any], candles: str
+    definition: StrategyDefinition,
+    market: MarketRecord,
+    columns: Mapping[str, Any],
+    candles: str,
+    versions: Versions = Versions(),
 ) -> str:
     """Return the SHA-256 (hexadecimal) of all that a result depends on, over canonical JSON.
 
@@ -27,10 +40,12 @@ def content_hash(
         as in the backtest's row.
     candles
         Content hash of the bars used, those for warming up included.
+    versions
+        Those that computed the result.
     """
     content = {
-        "engine": ENGINE_VERSION,
-        "metrics": METRICS_VERSION,
+        "engine": versions.engine,
+        "metrics": versions.metrics,
         "strategy": definition.content(),
         "parameters": columns["parameters"],
         "execution": columns["execution"],

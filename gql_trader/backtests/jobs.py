@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,13 +11,15 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.backtests import lifecycle
+from gql_trader.backtests import lifecycle, verification
+from gql_trader.backtests.comparison import Difference, compare
 from gql_trader.backtests.compute import compute
+from gql_trader.backtests.content import Versions
 from gql_trader.backtests.lifecycle import Outcome
 from gql_trader.backtests.progress import LOAD, Progress, RunStopped
 from gql_trader.backtests.running import load_input
 from gql_trader.backtests.types import QUEUE
-from gql_trader.core.errors import DomainError
+from gql_trader.core.errors import DomainError, ErrorCode
 from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.runtime import Runtime
@@ -98,9 +101,67 @@ async def _published(progress: Progress) -> AsyncIterator[None]:
         await publisher
 
 
+async def verify_backtest(ctx: dict[str, Any], backtest_id: str, number: int) -> None:
+    """Run a completed backtest again, and store where the results differ.
+
+    May be called any number of times for the same request, by any number of workers.
+    """
+    runtime: Runtime = ctx["runtime"]
+    key = UUID(backtest_id)
+    log = _log.bind(backtest_id=backtest_id, verification=number)
+    async with runtime.unit_of_work() as uow:
+        begun = await verification.begin(uow, key, number)
+    if begun is None:
+        return
+    try:
+        differences = await _differences(runtime, begun.backtest)
+    except DomainError as error:
+        message = error.message
+        await settle(runtime.unit_of_work, lambda uow: verification.fail(uow, key, number, message))
+    except DATABASE_LOST as error:
+        # The sweeper hands it out again.
+        log.warning("database_lost", reason=str(error))
+    except Exception:
+        log.exception("verification_failed")
+        reason = "The engine failed. The server's log tells more under this backtest's id."
+        await settle(runtime.unit_of_work, lambda uow: verification.fail(uow, key, number, reason))
+    else:
+        await settle(runtime.unit_of_work, lambda uow: verification.complete(uow, key, number, differences))
+        log.info("backtest_verified", differences=len(differences))
+
+
+async def _differences(runtime: Runtime, row: Row[Any]) -> list[Difference]:
+    async with runtime.unit_of_work() as uow:
+        stored = await verification.stored_result(uow, row)
+        run = await load_input(uow, runtime.arrays, row, Versions(row.engine_version, row.metrics_version))
+    if stored is None:
+        raise DomainError("The backtest has been deleted.")
+    if run.content_hash != row.content_hash:
+        raise DomainError(
+            "The candles are not those that this backtest ran on: they have been imported anew since, "
+            "so that its result cannot be computed again.",
+            code=ErrorCode.NO_DATA,
+        )
+    stopped = threading.Event()
+
+    def recompute() -> list[Difference]:
+        def report(*_: object) -> None:
+            if stopped.is_set():
+                raise RunStopped
+
+        return compare(stored, compute(run, report))
+
+    try:
+        return await asyncio.to_thread(recompute)
+    except asyncio.CancelledError:
+        stopped.set()
+        raise
+
+
 async def sweep(runtime: Runtime) -> None:
     """Queue again what dead workers were at, and what the queue has lost. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
+        await verification.dispatch_again(uow, STALE_SECONDS)
         taken_over = await lifecycle.take_over_expired(uow)
         stale = await lifecycle.stale_dispatches(uow, STALE_SECONDS)
     if taken_over:

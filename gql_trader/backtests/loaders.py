@@ -71,6 +71,8 @@ class BacktestLoaders:
         None if the backtest has no curve, or was deleted meanwhile.
     ledger
         None if the backtest was deleted meanwhile.
+    verification
+        The last one, of a backtest that the viewer is known to own; None if there is none.
     of_strategy, count_of_strategy
         A page of a strategy's backtests, and how many there are. One statement for all strategies that
         are asked for with the same arguments.
@@ -82,6 +84,7 @@ class BacktestLoaders:
         self.equity: DataLoader[EquityKey, Columns | None] = DataLoader(self._equities)
         self.daily: DataLoader[UUID, Columns | None] = DataLoader(self._dailies)
         self.ledger: DataLoader[LedgerKey, LedgerRows | None] = DataLoader(self._ledgers)
+        self.verification: DataLoader[UUID, Row[Any] | None] = DataLoader(self._verifications)
         self.of_strategy: DataLoader[StrategyKey, Slice[Row[Any]]] = DataLoader(self._of_strategies)
         self.count_of_strategy: DataLoader[StrategyKey, int] = DataLoader(self._counts_of_strategies)
 
@@ -133,6 +136,11 @@ class BacktestLoaders:
             return found
 
         return await _off_the_loop(encoded, decode)
+
+    async def _verifications(self, ids: Sequence[UUID]) -> list[Row[Any] | None]:
+        async with self._context.uow() as uow:
+            rows = await repository.verifications(uow.session, ids)
+        return [rows.get(key) for key in ids]
 
     async def _of_strategies(self, keys: Sequence[StrategyKey]) -> list[Slice[Row[Any]] | DomainError]:
         found: dict[StrategyKey, Slice[Row[Any]] | DomainError] = {}

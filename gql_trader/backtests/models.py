@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
-from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.infra.database import Base
@@ -155,3 +155,36 @@ class LedgerSegmentRow(Base):
     )
     segment: Mapped[int] = mapped_column(primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class BacktestVerificationRow(Base):
+    """The last time that a backtest was run again to compare the results.
+
+    ``number`` counts how often it was asked for and names the job, so that whoever is still at an earlier
+    request changes nothing. ``attempts`` counts how often a worker began with this one.
+    """
+
+    __tablename__ = "backtest_verifications"
+    __table_args__ = (
+        CheckConstraint("status IN ('QUEUED', 'RUNNING', 'COMPLETED', 'FAILED')", name="status"),
+        CheckConstraint(
+            "(status = 'COMPLETED') = (differences IS NOT NULL)", name="completed_has_differences"
+        ),
+        Index(
+            "ix_backtest_verifications_unfinished",
+            "requested_at",
+            postgresql_where="status IN ('QUEUED', 'RUNNING')",
+        ),
+    )
+
+    backtest_id: Mapped[UUID] = mapped_column(
+        ForeignKey("backtests.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int]
+    attempts: Mapped[int]
+    status: Mapped[str]
+    requested_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    engine_version: Mapped[str]
+    error: Mapped[str | None]
+    differences: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))

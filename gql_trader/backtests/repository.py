@@ -12,6 +12,7 @@ from gql_trader.backtests.models import (
     BacktestCurveRow,
     BacktestKeyRow,
     BacktestRow,
+    BacktestVerificationRow,
     LedgerSegmentRow,
 )
 from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, RunStatus
@@ -21,9 +22,13 @@ from gql_trader.infra.keyset import PageRequest, Slice, fetch_page, fetch_pages
 _COLUMNS = BacktestRow.__table__.c
 
 
-async def backtest(session: AsyncSession, user_id: UserId, backtest_id: UUID) -> Row[Any] | None:
-    """Return one of a user's backtests."""
+async def backtest(
+    session: AsyncSession, user_id: UserId, backtest_id: UUID, *, locked: bool = False
+) -> Row[Any] | None:
+    """Return one of a user's backtests; locked against changes until the transaction ends if asked for."""
     statement = select(*_COLUMNS).where(BacktestRow.id == backtest_id, BacktestRow.user_id == user_id)
+    if locked:
+        statement = statement.with_for_update()
     return (await session.execute(statement)).one_or_none()
 
 
@@ -129,3 +134,20 @@ async def ledger_segments(
         tuple_(LedgerSegmentRow.backtest_id, LedgerSegmentRow.segment).in_(wanted)
     )
     return {(key, segment): data for key, segment, data in (await session.execute(statement)).all()}
+
+
+async def all_ledger_segments(session: AsyncSession, backtest_id: UUID) -> list[bytes]:
+    """Return every ledger segment of a backtest, encoded, in order."""
+    statement = (
+        select(LedgerSegmentRow.data)
+        .where(LedgerSegmentRow.backtest_id == backtest_id)
+        .order_by(LedgerSegmentRow.segment)
+    )
+    return list(await session.scalars(statement))
+
+
+async def verifications(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Return the last verification of each of these backtests that has one; the caller checks the access."""
+    columns = BacktestVerificationRow.__table__.c
+    statement = select(*columns).where(columns.backtest_id.in_(ids))
+    return {row.backtest_id: row for row in await session.execute(statement)}

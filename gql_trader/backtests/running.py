@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from gql_trader.backtests.compute import RunInput
-from gql_trader.backtests.content import content_hash
+from gql_trader.backtests.content import Versions, content_hash
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.core.errors import DomainError, ErrorCode
@@ -20,8 +20,18 @@ from gql_trader.strategies import service as strategies
 _CONTENT = ("start_time", "end_time", "parameters", "execution", "initial_capital", "interval")
 
 
-async def load_input(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> RunInput:
+async def load_input(
+    uow: UnitOfWork,
+    arrays: ArrayCache,
+    row: Row[Any],
+    versions: Versions = Versions(),  # noqa: B008 -- frozen
+) -> RunInput:
     """Read all that a backtest needs.
+
+    Parameters
+    ----------
+    versions
+        Those for the content hash: of this release, or of the one that computed a stored result.
 
     Raises
     ------
@@ -46,5 +56,5 @@ async def load_input(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> RunI
         initial_capital=to_float(row.initial_capital),
         annual_days=market_data.annual_days(base),
         # The candles may have changed since the request: the hash is that of those used.
-        content_hash=content_hash(definition, market, columns, loaded.content_hash),
+        content_hash=content_hash(definition, market, columns, loaded.content_hash, versions),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -27,12 +27,14 @@ from gql_trader.backtests.schema_types import (
     Execution,
     LedgerEntry,
     Metrics,
+    MonthlyReturn,
     ledger_entries,
     points_of_curve,
 )
 from gql_trader.backtests.types import BacktestQuery
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
+from gql_trader.engine.monthly import monthly_returns
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
@@ -45,6 +47,9 @@ from gql_trader.market_data.schema import Asset, Market
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.strategies.loaders import StrategyLoaders
 from gql_trader.strategies.schema import Strategy
+
+if TYPE_CHECKING:
+    from gql_trader.backtests.schema_verification import BacktestVerification
 
 EQUITY_COLUMNS = ("time", "equity", "drawdown")
 
@@ -218,6 +223,35 @@ class Backtest(Node):
             return None
         info.context.spend(sum(map(len, columns.values())))
         return DailyColumns.from_columns(columns)
+
+    @strawberry.field(
+        description="The return of every calendar month, oldest first; null until the run has completed.",
+        metadata=costs(COLUMNS_COST),
+    )
+    async def monthly_returns(self, info: Info) -> list[MonthlyReturn] | None:
+        if not self._completed:
+            return None
+        columns = await info.context.loaders(BacktestLoaders).daily.load(self.row.id)
+        if columns is None:
+            return None
+        initial = to_float(self.row.initial_capital)
+        months = monthly_returns(columns["time"], columns["equity"], initial)
+        info.context.spend(3 * len(months))
+        return MonthlyReturn.list_of(months)
+
+    @strawberry.field(
+        description="What came of the last `verifyBacktest`; null if there was none.",
+    )
+    async def verification(
+        self, info: Info
+    ) -> (
+        Annotated["BacktestVerification", strawberry.lazy("gql_trader.backtests.schema_verification")] | None
+    ):
+        # Imported when it is asked for: a verification's payload names the backtest.
+        from gql_trader.backtests.schema_verification import BacktestVerification
+
+        row = await info.context.loaders(BacktestLoaders).verification.load(self.row.id)
+        return BacktestVerification.from_row(row) if row is not None else None
 
 
 @visible(OWNER)

@@ -1,10 +1,11 @@
 """Enums of the backtest domain as GraphQL enums; whoever uses one in a type imports it from here."""
 
+from gql_trader.backtests.comparison import ResultPart
 from gql_trader.backtests.types import BacktestOrderField, RunStatus
 from gql_trader.engine.execution import Direction, ExitReason, FillModel, Side
 from gql_trader.gql.enums import register_enum
 
-__all__ = ["BacktestOrderField", "Direction", "ExitReason", "FillModel", "RunStatus", "Side"]
+__all__ = ["BacktestOrderField", "Direction", "ExitReason", "FillModel", "ResultPart", "RunStatus", "Side"]
 
 register_enum(
     RunStatus,
@@ -64,5 +65,15 @@ register_enum(
         "WIN_RATE": "Share of trades with a profit.",
         "PROFIT_FACTOR": "Profits over losses.",
         "TRADES": "Number of closed trades.",
+    },
+)
+register_enum(
+    ResultPart,
+    "A part of a backtest's result.",
+    {
+        "EQUITY": "Equity at every bar's close.",
+        "DAILY": "Equity and return of every day.",
+        "LEDGER": "The trades.",
+        "METRICS": "The figures.",
     },
 )

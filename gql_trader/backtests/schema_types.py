@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 import strawberry
@@ -15,6 +16,7 @@ from gql_trader.core.errors import InvalidInput
 from gql_trader.core.money import to_decimal, to_exact, to_price
 from gql_trader.engine import sampling
 from gql_trader.engine.ledger import EXIT_REASONS
+from gql_trader.engine.monthly import MonthlyReturns
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.scalars import EpochSeries, FloatSeries
 
@@ -278,3 +280,27 @@ class DailyColumns:
             equity=FloatSeries(columns["equity"]),
             return_=FloatSeries(columns["return"]),
         )
+
+
+@visible(OWNER)
+@strawberry.type(description="What the account gained or lost in one calendar month, UTC.")
+class MonthlyReturn:
+    """A month's return."""
+
+    year: int = strawberry.field(description="The year, such as 2026.")
+    month: int = strawberry.field(description="The month, 1 January to 12 December.")
+    return_: float | None = strawberry.field(
+        name="return",
+        description="Equity at the month's end over that at its beginning, less one; the first over the "
+        "initial capital. All of them compound to `totalReturn`. Null if nothing was left at its beginning.",
+    )
+
+    @classmethod
+    def list_of(cls, returns: MonthlyReturns) -> "list[MonthlyReturn]":
+        """Return the GraphQL objects of months, oldest first."""
+        return [
+            cls(year=year, month=month, return_=value if isfinite(value) else None)
+            for year, month, value in zip(
+                returns.year.tolist(), returns.month.tolist(), returns.value.tolist(), strict=True
+            )
+        ]

@@ -13,6 +13,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec
 
 RUN_BACKTEST = "run_backtest"
+VERIFY_BACKTEST = "verify_backtest"
 QUEUE = "backtests"
 
 

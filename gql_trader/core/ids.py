@@ -1,5 +1,6 @@
 """Typed identifiers. Keys are UUIDv7, so that they sort by creation time."""
 
+import base64
 import os
 import time
 from typing import NewType
@@ -23,3 +24,8 @@ def uuid7() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def global_id(type_name: str, key: UUID) -> str:
+    """Return the opaque id by which the API knows an object, whatever its type."""
+    return base64.b64encode(f"{type_name}:{key}".encode()).decode()

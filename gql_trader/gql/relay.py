@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from gql_trader.core.errors import InvalidInput
+from gql_trader.core.ids import global_id
 
 
 @strawberry.interface(description="An object that can be fetched again by its id alone.")
@@ -21,7 +22,7 @@ class Node:
 
 def encode_id(type_name: str, key: UUID) -> strawberry.ID:
     """Return the global id of an object."""
-    return strawberry.ID(base64.b64encode(f"{type_name}:{key}".encode()).decode())
+    return strawberry.ID(global_id(type_name, key))
 
 
 def parse_id(global_id: str, path: Sequence[str] = ("id",)) -> tuple[str, UUID]:

@@ -4,9 +4,10 @@ A message is a kind and the data it is about, never a secret: whoever delivers i
 delivered by whichever worker holds its lease, again after a while if that fails, and deleted afterwards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,17 @@ from gql_trader.infra.unit_of_work import Job, UnitOfWork
 QUEUE = "notifications"
 DELIVER_OUTBOX = "deliver_outbox"
 
+NOTICE = "notice"
+"""Kind of a message that becomes a notification; see `tell`."""
+
 _LONGEST_ERROR = 500
+
+
+class Lane(StrEnum):
+    """Messages of one lane do not wait for those of another, however slow a server is."""
+
+    NOTICES = "notices"
+    MAIL = "mail"
 
 
 class OutboxRow(Base):
@@ -28,10 +39,13 @@ class OutboxRow(Base):
 
     __tablename__ = "outbox_messages"
     __table_args__ = (
-        Index("ix_outbox_messages_due", "next_attempt_at", postgresql_where=text("failed_at IS NULL")),
+        Index(
+            "ix_outbox_messages_due", "lane", "next_attempt_at", postgresql_where=text("failed_at IS NULL")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
+    lane: Mapped[str]
     kind: Mapped[str]
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
@@ -59,22 +73,54 @@ class OutboxMessage:
     attempt: int
 
 
-def send(uow: UnitOfWork, kind: str, payload: Mapping[str, Any]) -> None:
+def send(uow: UnitOfWork, kind: str, payload: Mapping[str, Any], lane: Lane = Lane.MAIL) -> None:
     """Write a message within this transaction, and wake a worker once it has committed."""
     key, now = uuid7(), uow.clock.now()
     uow.session.add(
         OutboxRow(
-            id=key, kind=kind, payload=dict(payload), created_at=now, next_attempt_at=func.now(), attempts=0
+            id=key,
+            lane=lane.value,
+            kind=kind,
+            payload=dict(payload),
+            created_at=now,
+            next_attempt_at=func.now(),
+            attempts=0,
         )
     )
-    uow.enqueue(Job(DELIVER_OUTBOX, QUEUE, f"{DELIVER_OUTBOX}:{key}"))
+    uow.enqueue(Job(DELIVER_OUTBOX, QUEUE, f"{DELIVER_OUTBOX}:{key}", (lane.value,)))
 
 
-async def claim(uow: UnitOfWork, count: int, lease_seconds: float) -> list[OutboxMessage]:
+def tell(
+    uow: UnitOfWork,
+    user_id: UUID,
+    kind: str,
+    values: Mapping[str, str],
+    payload: Mapping[str, str] | None = None,
+) -> None:
+    """Notify a user; for domains that the notifications domain is built upon, which cannot call it.
+
+    Parameters
+    ----------
+    kind
+        The name of a `gql_trader.notifications.types.NotificationKind`.
+    values, payload
+        As for `gql_trader.notifications.service.notify`.
+    """
+    notice = {"user_id": str(user_id), "kind": kind, "values": dict(values), "payload": dict(payload or {})}
+    send(uow, NOTICE, notice, Lane.NOTICES)
+
+
+async def claim(
+    uow: UnitOfWork, count: int, lease_seconds: float, lanes: Collection[Lane] = tuple(Lane)
+) -> list[OutboxMessage]:
     """Take messages that are due, the oldest first; nobody else gets them while the lease lasts."""
     due = (
         select(OutboxRow.id)
-        .where(OutboxRow.failed_at.is_(None), OutboxRow.next_attempt_at <= func.clock_timestamp())
+        .where(
+            OutboxRow.failed_at.is_(None),
+            OutboxRow.lane.in_([lane.value for lane in lanes]),
+            OutboxRow.next_attempt_at <= func.clock_timestamp(),
+        )
         .order_by(OutboxRow.next_attempt_at)
         .limit(count)
         .with_for_update(skip_locked=True)
@@ -90,9 +136,10 @@ async def claim(uow: UnitOfWork, count: int, lease_seconds: float) -> list[Outbo
     return sorted((OutboxMessage(*row) for row in claimed), key=lambda message: message.id)
 
 
-async def delivered(uow: UnitOfWork, message: OutboxMessage) -> None:
-    """Delete a message that was delivered."""
-    await uow.session.execute(delete(OutboxRow).where(_held(message)))
+async def delivered(uow: UnitOfWork, message: OutboxMessage) -> bool:
+    """Delete a message that was delivered; return False if it is no longer this worker's."""
+    deleted = await uow.session.scalar(delete(OutboxRow).where(_held(message)).returning(OutboxRow.id))
+    return deleted is not None
 
 
 async def retry(uow: UnitOfWork, message: OutboxMessage, seconds: float, reason: str) -> None:
@@ -123,10 +170,12 @@ async def forget_failed(uow: UnitOfWork, age: timedelta) -> int:
     return len(deleted.all())
 
 
-async def waiting(uow: UnitOfWork) -> int:
-    """Return the number of messages that are still to be delivered."""
+async def waiting(uow: UnitOfWork, lane: Lane) -> int:
+    """Return the number of messages of a lane that are still to be delivered."""
     count = await uow.session.scalar(
-        select(func.count()).select_from(OutboxRow).where(OutboxRow.failed_at.is_(None))
+        select(func.count())
+        .select_from(OutboxRow)
+        .where(OutboxRow.failed_at.is_(None), OutboxRow.lane == lane.value)
     )
     return count or 0
 

@@ -1,22 +1,28 @@
-"""Jobs of the notifications domain: emptying the outbox."""
+"""Jobs of the notifications domain: emptying the outbox, and forgetting."""
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from gql_trader.infra import outbox
-from gql_trader.notifications import service
+from gql_trader.infra.outbox import Lane
+from gql_trader.notifications import delivering, service
 from gql_trader.notifications.types import FAILED_KEPT
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
 
 
-async def deliver_outbox(ctx: dict[str, Any]) -> None:
-    """Deliver all that is due; any number of workers may do so at the same time."""
+async def deliver_outbox(ctx: dict[str, Any], lane: str | None = None) -> None:
+    """Deliver all that is due in a lane, or in all; any number of workers may do so at the same time."""
     runtime: Runtime = ctx["runtime"]
-    if runtime.mail is not None:
-        while await service.deliver_next(runtime.unit_of_work, runtime.mail, runtime.settings):
+    lanes = [Lane(lane)] if lane else list(Lane)
+    if runtime.mail is None and Lane.MAIL in lanes:
+        lanes.remove(Lane.MAIL)
+    if lanes:
+        while await delivering.deliver_next(runtime, lanes):
             pass
 
 
@@ -32,7 +38,16 @@ async def sweep_outbox(runtime: Runtime) -> None:
     """Deliver what the queue has lost, what has to be tried again and what a dead worker had claimed."""
     if runtime.mail is None:
         async with runtime.unit_of_work() as uow:
-            waiting = await outbox.waiting(uow)
+            waiting = await outbox.waiting(uow, Lane.MAIL)
         if waiting:
             _log.warning("no_mail_server_is_set", waiting=waiting)
-    await deliver_outbox({"runtime": runtime})
+    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, lane) for lane in Lane))
+
+
+async def forget_old_notifications(runtime: Runtime) -> None:
+    """Delete notifications that are older than the setting says; a second time changes nothing."""
+    age = timedelta(days=runtime.settings.notification_retention_days)
+    async with runtime.unit_of_work() as uow:
+        forgotten = await service.forget(uow, age)
+    if forgotten:
+        _log.info("old_notifications_forgotten", count=forgotten)

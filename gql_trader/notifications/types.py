@@ -1,9 +1,14 @@
-"""How long mails are tried."""
+"""Kinds, channels and records of the notifications domain, and how long things are tried and kept."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
 LEASE_SECONDS = 120.0
-"""A worker that has not finished with a mail by then is taken for dead."""
+"""A worker that has not finished with a message by then is taken for dead."""
 
 RETRY_SECONDS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
 """Pauses after each attempt; when there are no more, the mail has failed."""
@@ -13,3 +18,59 @@ FAILED_KEPT = timedelta(days=30)
 
 STALE_RESET = timedelta(minutes=30)
 """Whoever asked for a link this long ago has given up waiting, or asked again."""
+
+MAXIMUM_DEVICES = 20
+"""Devices that a user may have registered; one more takes the place of the one registered longest ago."""
+
+
+class NotificationKind(StrEnum):
+    """What a notification tells of; what is known of each kind is in `gql_trader.notifications.kinds`."""
+
+    SIGNUP_PENDING = "SIGNUP_PENDING"
+    ACCOUNT_APPROVED = "ACCOUNT_APPROVED"
+
+
+class DevicePlatform(StrEnum):
+    """What a device runs."""
+
+    IOS = "IOS"
+    ANDROID = "ANDROID"
+    WEB = "WEB"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRecord:
+    """Something that a user is told.
+
+    Attributes
+    ----------
+    number
+        Its place among the user's notifications, from 1; they are visible to others in this order.
+    payload
+        Global ids of what it is about, by name.
+    """
+
+    id: UUID
+    user_id: UUID
+    number: int
+    kind: NotificationKind
+    title: str
+    body: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+    read_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """A device that takes push messages, without its token."""
+
+    id: UUID
+    user_id: UUID
+    platform: DevicePlatform
+    created_at: datetime
+
+
+def stream_of(user_id: UUID) -> str:
+    """Return the name of the stream that wakes whoever follows a user's notifications."""
+    return f"notifications:{user_id}"

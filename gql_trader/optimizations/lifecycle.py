@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, case, exists, func, select, true, update
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.ids import OptimizationId
@@ -37,6 +36,10 @@ STEPS = 200
 
 _COLUMNS = OptimizationRow.__table__.c
 _CHUNK = OptimizationChunkRow
+_CLAIMED = [
+    OptimizationChunkRow.__table__.c[name]
+    for name in ("number", "kind", "stage", "first_trial", "trial_count", "attempt")
+]
 _ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 
 
@@ -112,7 +115,7 @@ async def claim(
         # The last one that may crash is left to the sweeper, which fails the search.
         & (_CHUNK.crashes < MAXIMUM_CRASHES - 1)
     )
-    statement: ReturningUpdate[Any] = (
+    statement = (
         update(_CHUNK)
         .where(
             _CHUNK.optimization_id == optimization_id,
@@ -125,9 +128,7 @@ async def claim(
             crashes=_CHUNK.crashes + case((abandoned, 1), else_=0),
             lease_expires_at=_now() + timedelta(seconds=lease_seconds),
         )
-        .returning(
-            _CHUNK.number, _CHUNK.kind, _CHUNK.stage, _CHUNK.first_trial, _CHUNK.trial_count, _CHUNK.attempt
-        )
+        .returning(*_CLAIMED)
     )
     chunk = (await uow.session.execute(statement)).one_or_none()
     if chunk is None:
@@ -266,7 +267,7 @@ async def hand_out(uow: UnitOfWork, optimization_id: UUID) -> None:
         .returning(_CHUNK.number, _CHUNK.dispatch)
         .execution_options(synchronize_session=False)
     )
-    for number, dispatch in sorted((await uow.session.execute(statement)).tuples()):
+    for number, dispatch in sorted((await uow.session.execute(statement)).all()):
         uow.enqueue(_job(optimization_id, number, dispatch))
 
 

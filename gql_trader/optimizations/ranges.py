@@ -80,8 +80,8 @@ def _axis(wanted: ParameterRange, known: Mapping[str, Parameter], execution: Exe
             return _of_choices(wanted, parameter.choices or tuple(SOURCES))
         case ParameterType.INT:
             low, high = _bounds(wanted, parameter.minimum, parameter.maximum)
-            step = 1.0 if wanted.step is None and parameter.step is None else wanted.step or parameter.step
-            assert step is not None
+            usual = 1.0 if parameter.step is None else parameter.step
+            step = usual if wanted.step is None else wanted.step
             for name, number in (("min", low), ("max", high), ("step", step)):
                 if not float(number).is_integer():
                     raise _Refused(name, f"{name} of {wanted.name}, a whole number, must be one too.")
@@ -114,7 +114,7 @@ def _execution_axis(wanted: ParameterRange, execution: Execution, listed: bool) 
         raise _Refused("values", f"{wanted.name} needs a list of values.")
     low, high = _bounds(wanted, None, None)
     if isinstance(present, int):
-        axis = _stepped(wanted, low, high, wanted.step or 1.0, whole=True)
+        axis = _stepped(wanted, low, high, 1.0 if wanted.step is None else wanted.step, whole=True)
     else:
         axis = _numeric(wanted, low, high, None, listed)
     for name, number in (("min", low), ("max", high)):

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.backtests.types import RunStatus
@@ -20,6 +21,10 @@ from gql_trader.optimizations.types import ChunkKind, ChunkStatus
 
 _COLUMNS = OptimizationRow.__table__.c
 _CHUNK = OptimizationChunkRow
+
+
+def _columns(*names: str) -> list[ColumnElement[Any]]:
+    return [OptimizationChunkRow.__table__.c[name] for name in names]
 
 
 async def optimization(session: AsyncSession, user_id: UserId, optimization_id: UUID) -> Row[Any] | None:
@@ -86,19 +91,8 @@ async def scores(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, list[
 
     The rows have ``number``, ``first_trial``, ``trial_count`` and ``scores``.
     """
-    statement: Select[Any] = (
-        select(_CHUNK.optimization_id, _CHUNK.number, _CHUNK.first_trial, _CHUNK.trial_count, _CHUNK.scores)
-        .where(
-            _CHUNK.optimization_id.in_(ids),
-            _CHUNK.kind == ChunkKind.TRIALS.value,
-            _CHUNK.status == ChunkStatus.DONE.value,
-        )
-        .order_by(_CHUNK.optimization_id, _CHUNK.number)
-    )
-    found: dict[UUID, list[Row[Any]]] = {key: [] for key in ids}
-    for row in await session.execute(statement):
-        found[row.optimization_id].append(row)
-    return found
+    statement = select(*_columns("optimization_id", "number", "first_trial", "trial_count", "scores"))
+    return await _by_search(session, statement.where(_CHUNK.optimization_id.in_(ids)), ids)
 
 
 async def chunks_with(
@@ -116,23 +110,19 @@ async def chunks_with(
         )
         for key, first, last in wanted
     ]
-    statement: Select[Any] = (
-        select(
-            _CHUNK.optimization_id,
-            _CHUNK.number,
-            _CHUNK.first_trial,
-            _CHUNK.trial_count,
-            _CHUNK.scores,
-            _CHUNK.trials,
-        )
-        .where(
-            or_(*ranges),
-            _CHUNK.kind == ChunkKind.TRIALS.value,
-            _CHUNK.status == ChunkStatus.DONE.value,
-        )
-        .order_by(_CHUNK.optimization_id, _CHUNK.number)
+    names = ("optimization_id", "number", "first_trial", "trial_count", "scores", "trials")
+    return await _by_search(
+        session, select(*_columns(*names)).where(or_(*ranges)), [key for key, _, _ in wanted]
     )
-    found: dict[UUID, list[Row[Any]]] = {key: [] for key, _, _ in wanted}
+
+
+async def _by_search(
+    session: AsyncSession, statement: Select[Any], ids: Sequence[UUID]
+) -> dict[UUID, list[Row[Any]]]:
+    statement = statement.where(
+        _CHUNK.kind == ChunkKind.TRIALS.value, _CHUNK.status == ChunkStatus.DONE.value
+    ).order_by(_CHUNK.optimization_id, _CHUNK.number)
+    found: dict[UUID, list[Row[Any]]] = {key: [] for key in ids}
     for row in await session.execute(statement):
         found[row.optimization_id].append(row)
     return found
@@ -140,9 +130,9 @@ async def chunks_with(
 
 async def best_trials(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return the number of the best trial so far, by search; those that have none are left out."""
-    statement: Select[Any] = (
-        select(_CHUNK.optimization_id, _CHUNK.best_trial)
-        .distinct(_CHUNK.optimization_id)
+    statement = (
+        select(*_columns("optimization_id", "best_trial"))
+        .ext(distinct_on(_CHUNK.optimization_id))
         .where(_CHUNK.optimization_id.in_(ids), _CHUNK.best_trial.is_not(None))
         .order_by(_CHUNK.optimization_id, _CHUNK.best_score.desc(), _CHUNK.best_trial)
     )

@@ -66,7 +66,12 @@ class Accounts:
 
     async def me(self, token: str, fields: str = "username") -> Any:
         """Return what the API says of the user whom a token stands for; None if it is not good."""
-        return (await self.client.signed_in(token).execute(f"{{ me {{ {fields} }} }}")).data["me"]
+        answer = await self.client.signed_in(token).execute(f"{{ me {{ {fields} }} }}")
+        if answer.errors:
+            assert [error["extensions"]["code"] for error in answer.errors] == ["UNAUTHENTICATED"]
+            assert answer.body["data"] == {"me": None}
+            return None
+        return answer.data["me"]
 
     def socket(self, token: str | None = None) -> GraphQLSocket:
         """Return a socket, to be opened, with an access token or without."""

@@ -20,6 +20,9 @@ from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.metadata import metadata
+from gql_trader.notifications import devices
+from gql_trader.notifications import service as notifications
+from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
 from gql_trader.strategies import service as strategies
@@ -27,6 +30,7 @@ from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
 from tests.factories.documents import RootField, root_fields
+from tests.factories.optimizations import Searches
 from tests.graphql_client import (
     GraphQLClient,
     GraphQLSocket,
@@ -45,7 +49,7 @@ OPEN_TO_EVERYBODY = {
     "resetPassword",
     "rateLimit",
 }
-CONCERNS_ONLY_ONESELF = {"createApiToken", "logout"}
+CONCERNS_ONLY_ONESELF = {"createApiToken", "logout", "notifications", "registerDevice"}
 ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
 UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
 RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
@@ -106,10 +110,14 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
     desk = await make_desk(runtime)
     owner = desk.trader
     row, _ = await desk.submit()
+    search, _ = await Searches(desk).submit()
     async with runtime.unit_of_work() as uow:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
+        kind = NotificationKind.ACCOUNT_APPROVED
+        notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -145,6 +153,10 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Optimization": encode_id("Optimization", search.id),
+        "runOptimization": strategy_id,
+        "Device": encode_id("Device", device.id),
+        "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
@@ -226,7 +238,7 @@ async def test_an_account_that_is_not_active_is_nobody(scene: Scene, who: str) -
     for field in scene.fields:
         if field.kind != "Subscription":
             answer = await scene.over_http(field, who)
-            if field.role == PUBLIC and field.name != "logout":
+            if field.role == PUBLIC and field.name not in ("logout", "me"):
                 assert UNAUTHENTICATED not in _codes(answer), field.name
             else:
                 assert _codes(answer) == [UNAUTHENTICATED], field.name

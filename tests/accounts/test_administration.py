@@ -48,7 +48,8 @@ async def audit_log(client: GraphQLClient, **variables: Any) -> list[tuple[str, 
 async def mails(runtime: Runtime) -> list[tuple[str, str]]:
     """Return the kind and recipient of the mails that wait to be sent."""
     async with runtime.unit_of_work() as uow:
-        return [(row.kind, row.payload["email"]) for row in await uow.session.scalars(select(OutboxRow))]
+        rows = await uow.session.scalars(select(OutboxRow).where(OutboxRow.lane == "mail"))
+        return [(row.kind, row.payload["email"]) for row in rows]
 
 
 @pytest.fixture

@@ -10,7 +10,18 @@ from gql_trader.engine.warmup import warm_up
 
 @pytest.mark.parametrize(
     "module",
-    ["bars", "execution", "signals", "ledger", "results", "sampling", "version", "indicators", "rules"],
+    [
+        "bars",
+        "execution",
+        "signals",
+        "ledger",
+        "results",
+        "sampling",
+        "monthly",
+        "version",
+        "indicators",
+        "rules",
+    ],
 )
 def test_descriptions_do_not_import_the_compiler(module: str) -> None:
     code = (

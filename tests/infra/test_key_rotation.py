@@ -86,7 +86,10 @@ async def test_a_value_that_does_not_open_is_reported_and_left(database: Databas
 
 
 def test_what_holds_secrets_is_registered() -> None:
-    assert [each.name for each in encrypted_columns(metadata)] == ["totp_secrets.secret"]
+    assert sorted(each.name for each in encrypted_columns(metadata)) == [
+        "devices.token",
+        "totp_secrets.secret",
+    ]
 
 
 def test_a_generated_ring_gets_a_new_key(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,65 @@
+"""Tables of the notifications domain."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gql_trader.infra.database import Base
+from gql_trader.infra.key_ring import encrypted
+
+DEVICE_TOKEN = "devices.token"  # noqa: S105 -- the name of a column
+"""Purpose under which the tokens of devices are sealed."""
+
+
+class NotificationFeedRow(Base):
+    """How many notifications a user has had; locked while one is added.
+
+    So a user's notifications become visible in the order of their numbers: whoever has seen one has seen
+    all with smaller numbers.
+    """
+
+    __tablename__ = "notification_feeds"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    last_number: Mapped[int] = mapped_column(BigInteger)
+
+
+class NotificationRow(Base):
+    """Something that a user is told."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        UniqueConstraint("user_id", "number"),
+        Index("ix_notifications_unread", "user_id", "number", postgresql_where=text("read_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str]
+    title: Mapped[str]
+    body: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    read_at: Mapped[datetime | None]
+
+
+class DeviceRow(Base):
+    """A device that takes push messages: its token, sealed, and the token's SHA-256 to find it by."""
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        CheckConstraint("platform IN ('IOS', 'ANDROID', 'WEB')", name="platform"),
+        CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    platform: Mapped[str]
+    token: Mapped[bytes] = mapped_column(info=encrypted(DEVICE_TOKEN))
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    registered_at: Mapped[datetime]
