@@ -14,12 +14,11 @@ from sqlalchemy import Row
 from gql_trader.backtests import lifecycle, verification
 from gql_trader.backtests.comparison import Difference, compare
 from gql_trader.backtests.compute import compute
-from gql_trader.backtests.content import Versions
 from gql_trader.backtests.lifecycle import Outcome
 from gql_trader.backtests.progress import LOAD, Progress, RunStopped
-from gql_trader.backtests.running import load_input
+from gql_trader.backtests.running import load_again, load_input
 from gql_trader.backtests.types import QUEUE
-from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.core.errors import DomainError
 from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.runtime import Runtime
@@ -133,15 +132,9 @@ async def verify_backtest(ctx: dict[str, Any], backtest_id: str, number: int) ->
 async def _differences(runtime: Runtime, row: Row[Any]) -> list[Difference]:
     async with runtime.unit_of_work() as uow:
         stored = await verification.stored_result(uow, row)
-        run = await load_input(uow, runtime.arrays, row, Versions(row.engine_version, row.metrics_version))
+        run = await load_again(uow, runtime.arrays, row)
     if stored is None:
         raise DomainError("The backtest has been deleted.")
-    if run.content_hash != row.content_hash:
-        raise DomainError(
-            "The candles are not those that this backtest ran on: they have been imported anew since, "
-            "so that its result cannot be computed again.",
-            code=ErrorCode.NO_DATA,
-        )
     stopped = threading.Event()
 
     def recompute() -> list[Difference]:

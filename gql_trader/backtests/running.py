@@ -20,6 +20,23 @@ from gql_trader.strategies import service as strategies
 _CONTENT = ("start_time", "end_time", "parameters", "execution", "initial_capital", "interval")
 
 
+async def load_again(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> RunInput:
+    """Read all that a completed backtest has run on, to compute something else of it.
+
+    Raises
+    ------
+    DomainError
+        NO_DATA, if that is not there any more.
+    """
+    run = await load_input(uow, arrays, row, Versions(row.engine_version, row.metrics_version))
+    if run.content_hash != row.content_hash:
+        raise DomainError(
+            "The candles are not those that this backtest ran on: they have been imported anew since.",
+            code=ErrorCode.NO_DATA,
+        )
+    return run
+
+
 async def load_input(
     uow: UnitOfWork,
     arrays: ArrayCache,

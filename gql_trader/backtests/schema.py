@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -12,9 +14,9 @@ from gql_trader.backtests.loaders import BacktestLoaders
 from gql_trader.backtests.schema_backtest import (
     Backtest,
     BacktestConnection,
-    BacktestEvent,
     list_backtests,
 )
+from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
 from gql_trader.backtests.schema_types import OWNER
 from gql_trader.backtests.types import BacktestQuery
@@ -180,6 +182,19 @@ class BacktestMutation:
         async with info.context.uow() as uow:
             await service.delete_backtest(uow, info.context.viewer, key)
         return DeleteBacktestPayload(deleted_id=encode_id("Backtest", key))
+
+
+@visible(OWNER)
+@strawberry.type(description="News of a run.")
+class BacktestEvent:
+    """Event of backtestProgress."""
+
+    cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
+    status: RunStatus = strawberry.field(description="State of the run.")
+    progress: float = strawberry.field(description="How far the run is, 0 to 1.")
+    bar_time: datetime | None = strawberry.field(description="Opening time of the bar that was reached.")
+    equity: Decimal | None = strawberry.field(description="Equity at that bar, in the quote currency.")
+    backtest: Backtest | None = strawberry.field(description="The whole backtest, with the final event.")
 
 
 @strawberry.type

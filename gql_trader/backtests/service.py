@@ -10,7 +10,7 @@ from sqlalchemy import Row, delete, insert
 from gql_trader.accounts.quotas import check_quota
 from gql_trader.backtests import lifecycle, repository
 from gql_trader.backtests.content import content_hash, request_hash
-from gql_trader.backtests.execution import check_execution, execution_to_json
+from gql_trader.backtests.execution import check_execution, execution_to_json, on_market
 from gql_trader.backtests.history import SIGNAL_BARS, check_basics, find_history
 from gql_trader.backtests.models import BacktestKeyRow, BacktestRow
 from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, BacktestRequest, RunStatus
@@ -118,7 +118,7 @@ async def request_run(
         "start_time": history.start,
         "end_time": history.end,
         "parameters": parameters,
-        "execution": execution_to_json(request.execution),
+        "execution": execution_to_json(on_market(request.execution, market)),
         "initial_capital": request.initial_capital,
         "interval": request.interval.name,
     }

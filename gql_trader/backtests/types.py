@@ -16,6 +16,11 @@ RUN_BACKTEST = "run_backtest"
 VERIFY_BACKTEST = "verify_backtest"
 QUEUE = "backtests"
 
+DRAW_PLOT = "draw_plot"
+CHECK_LOOKAHEAD = "check_lookahead"
+CHARTS = "charts"
+"""The queue of what somebody waits for."""
+
 
 def stream_of(backtest_id: UUID) -> str:
     """Return the name of the stream that carries a backtest's events."""

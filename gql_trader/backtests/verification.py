@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from gql_trader.accounts.quotas import count_request
 from gql_trader.backtests import repository
 from gql_trader.backtests.comparison import Difference, ResultPart, StoredResult
-from gql_trader.backtests.models import BacktestRow, BacktestVerificationRow
+from gql_trader.backtests.models import BacktestVerificationRow
 from gql_trader.backtests.types import QUEUE, VERIFY_BACKTEST, RunStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import InvalidState, NotFound
@@ -119,9 +119,8 @@ async def begin(uow: UnitOfWork, backtest_id: UUID, number: int) -> Verifying | 
     if attempts > MAXIMUM_ATTEMPTS:
         await fail(uow, backtest_id, number, f"Gave up after {MAXIMUM_ATTEMPTS} workers did not finish it.")
         return None
-    row = (
-        await uow.session.execute(select(*BacktestRow.__table__.c).where(BacktestRow.id == backtest_id))
-    ).one()
+    row = await repository.backtest_of_anybody(uow.session, backtest_id)
+    assert row is not None, "the verification goes with its backtest"
     return Verifying(number, row)
 
 

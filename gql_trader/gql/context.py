@@ -11,10 +11,12 @@ from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
 from gql_trader.gql.client import Client
 from gql_trader.gql.errors import ApiError, unauthenticated
+from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.jwks import IdentityTokens
 from gql_trader.infra.key_ring import KeyRing
@@ -43,6 +45,8 @@ class Services(Protocol):
     @property
     def events(self) -> EventStreams: ...
     @property
+    def answers(self) -> Answers: ...
+    @property
     def arrays(self) -> ArrayCache: ...
     @property
     def passwords(self) -> PasswordHasher: ...
@@ -56,6 +60,8 @@ class Services(Protocol):
     def budget(self) -> CostBudget: ...
     @property
     def identity(self) -> IdentityTokens | None: ...
+    @property
+    def exchanges(self) -> Exchanges: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 

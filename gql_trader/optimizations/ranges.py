@@ -1,6 +1,7 @@
 """From the ranges that were asked for to the axes of a search, and from its combinations to runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -16,6 +17,8 @@ MAXIMUM_AXES = 12
 MAXIMUM_VALUES = 10_000
 """Values of one axis."""
 PREFIX = "execution."
+
+_WHOLE = frozenset([f"{PREFIX}maxDailyTrades", f"{PREFIX}cooldownBars"])
 
 Execution = dict[str, Any]
 
@@ -41,12 +44,14 @@ def read_ranges(
         message = f"A search is over 1 to {MAXIMUM_AXES} ranges; got {len(ranges)}."
         return Space(()), [InvalidInput(message, ("ranges",))]
     known = {parameter.name: parameter for parameter in parameters}
+    samples = {each.name: _sample(each) for each in ranges if each.name.startswith(PREFIX)}
     axes: list[Axis] = []
     for index, wanted in enumerate(ranges):
         try:
             if wanted.name in (axis.name for axis in axes):
                 raise _Refused("name", f"{wanted.name!r} is searched twice.")
-            axes.append(_axis(wanted, known, execution, listed))
+            fields = _Fields(execution, {name: samples[name] for name in samples if name != wanted.name})
+            axes.append(_axis(wanted, known, fields, listed))
         except _Refused as refusal:
             problems.append(InvalidInput(refusal.message, ("ranges", str(index), refusal.field)))
     # What changes the signals goes first, so that neighbours differ in their execution and share signals.
@@ -61,9 +66,24 @@ class _Refused(Exception):
         self.message = message
 
 
-def _axis(wanted: ParameterRange, known: Mapping[str, Parameter], execution: Execution, listed: bool) -> Axis:
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The execution, and a value of each of its fields that is searched besides."""
+
+    execution: Execution
+    others: Mapping[str, Any]
+
+
+def _sample(wanted: ParameterRange) -> Any:
+    for value in (*(wanted.values or ()), wanted.minimum, wanted.maximum):
+        if value is not None and value is not False:
+            return value
+    return None
+
+
+def _axis(wanted: ParameterRange, known: Mapping[str, Parameter], fields: _Fields, listed: bool) -> Axis:
     if wanted.name.startswith(PREFIX):
-        return _execution_axis(wanted, execution, listed)
+        return _execution_axis(wanted, fields, listed)
     parameter = known.get(wanted.name)
     if parameter is None:
         has = ", ".join(known) if known else "none"
@@ -101,7 +121,8 @@ def _read(parameter: Parameter, value: object, field: str) -> Value:
         raise _Refused(field, f"{parameter.name} {error}.") from error
 
 
-def _execution_axis(wanted: ParameterRange, execution: Execution, listed: bool) -> Axis:
+def _execution_axis(wanted: ParameterRange, fields: _Fields, listed: bool) -> Axis:
+    execution = fields.execution
     present = _find(execution, wanted.name)
     if present is _MISSING or isinstance(present, dict | list):
         single = ", ".join(sorted(_leaves(execution)))
@@ -109,16 +130,16 @@ def _execution_axis(wanted: ParameterRange, execution: Execution, listed: bool) 
             "name", f"There is no {wanted.name[:60]!r} that could be searched; there are {single}."
         )
     if wanted.values is not None:
-        return _of_values(wanted, lambda value: _try(execution, wanted.name, value, "values"))
+        return _of_values(wanted, lambda value: _try(fields, wanted.name, value, "values"))
     if isinstance(present, bool | str):
         raise _Refused("values", f"{wanted.name} needs a list of values.")
     low, high = _bounds(wanted, None, None)
-    if isinstance(present, int):
+    if wanted.name in _WHOLE:
         axis = _stepped(wanted, low, high, 1.0 if wanted.step is None else wanted.step, whole=True)
     else:
         axis = _numeric(wanted, low, high, None, listed)
     for name, number in (("min", low), ("max", high)):
-        _try(execution, wanted.name, int(number) if isinstance(present, int) else number, name)
+        _try(fields, wanted.name, number, name)
     return axis
 
 
@@ -140,18 +161,24 @@ def _leaves(execution: Execution, prefix: str = PREFIX) -> Iterable[str]:
             yield f"{prefix}{name}"
 
 
-def _try(execution: Execution, name: str, value: object, field: str) -> Value:
+def _try(fields: _Fields, name: str, value: object, field: str) -> Value:
     if value is not None and not isinstance(value, bool | int | float | str):
         raise _Refused(field, f"{name} is a number, a text, or false for none.")
-    present = _find(execution, name)
+    present = _find(fields.execution, name)
     read: Value = value
     if value is False and not isinstance(present, bool):
         read = None
-    elif isinstance(value, int) and not isinstance(value, bool) and not isinstance(present, int):
-        read = float(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if name in _WHOLE and not float(value).is_integer():
+            raise _Refused(field, f"{name} is a whole number; got {value:.15g}.")
+        read = int(value) if name in _WHOLE else float(value)
     try:
-        spec = execution_from_json(_with(execution, {name: read}))
-        refusals = check_execution(spec)
+        refusals = check_execution(execution_from_json(_with(fields.execution, {name: read})))
+        if refusals and fields.others:
+            # Some fields need another one, which may be searched too.
+            refusals = check_execution(
+                execution_from_json(_with(fields.execution, {**fields.others, name: read}))
+            )
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise _Refused(field, f"{name} cannot be {str(value)[:40]!r}.") from error
     if refusals:

@@ -7,7 +7,8 @@ from typing import Any
 
 import strawberry
 
-from gql_trader.backtests.schema_inputs import DEFAULT_CAPITAL, ExecutionInput
+from gql_trader.backtests.schema_execution import ExecutionInput
+from gql_trader.backtests.schema_inputs import DEFAULT_CAPITAL
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval

@@ -8,7 +8,7 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.schema_enums import RunStatus
-from gql_trader.backtests.schema_types import Execution
+from gql_trader.backtests.schema_execution import Execution
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs

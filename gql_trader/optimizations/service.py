@@ -9,7 +9,12 @@ from uuid import UUID
 from sqlalchemy import Row, delete, insert
 
 from gql_trader.accounts.quotas import check_quota
-from gql_trader.backtests.execution import check_execution, execution_to_json
+from gql_trader.backtests.execution import (
+    check_execution,
+    execution_to_json,
+    on_market,
+    searchable_fields,
+)
 from gql_trader.backtests.history import SIGNAL_BARS, check_basics, find_history
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.actor import Actor
@@ -164,10 +169,10 @@ async def request_search(
         problems += errors.errors
     of_execution = check_execution(request.execution)
     problems += of_execution
-    execution = execution_to_json(request.execution)
     if not of_execution:
         grid = request.method is SearchMethod.GRID
-        space, of_ranges = read_ranges(request.ranges, definition.parameters, execution, listed=grid)
+        fields = searchable_fields(request.execution)
+        space, of_ranges = read_ranges(request.ranges, definition.parameters, fields, listed=grid)
         problems += of_ranges
     if problems:
         raise DomainErrors(problems)
@@ -200,7 +205,7 @@ async def request_search(
         "warmup_bars": warmup,
         "initial_capital": request.initial_capital,
         "parameters": parameters,
-        "execution": execution,
+        "execution": execution_to_json(on_market(request.execution, history.market)),
         "axes": axes_to_json(space),
         "method": request.method.value,
         "seed": request.seed,

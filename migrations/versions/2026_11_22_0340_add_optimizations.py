@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_optimizations"
-down_revision: str | Sequence[str] | None = "add_notifications"
+down_revision: str | Sequence[str] | None = "add_exchange_keys"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

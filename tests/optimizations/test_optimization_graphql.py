@@ -245,6 +245,21 @@ REFUSALS: list[tuple[dict[str, Any], str, list[str]]] = [
         "INVALID_INPUT",
         ["ranges", "0", "values"],
     ),
+    (
+        {"ranges": [{"name": "execution.cooldownBars", "values": [1.5]}]},
+        "INVALID_INPUT",
+        ["ranges", "0", "values"],
+    ),
+    (
+        {"ranges": [{"name": "execution.amountPrecision", "values": [1]}]},
+        "INVALID_INPUT",
+        ["ranges", "0", "name"],
+    ),
+    (
+        {"ranges": [{"name": "execution.trailingActivation", "values": [0.02]}]},
+        "INVALID_INPUT",
+        ["ranges", "0", "values"],
+    ),
     ({"trials": 3}, "INVALID_INPUT", ["trials"]),
     ({"method": "RANDOM", "trials": 0}, "INVALID_INPUT", ["trials"]),
     ({"method": "RANDOM", "trials": 18}, "INVALID_INPUT", ["trials"]),
@@ -278,13 +293,16 @@ async def test_a_refusal_names_its_place_and_queues_nothing(api: Api) -> None:
 async def test_ranges_take_their_kinds_of_values_from_the_strategy_and_the_execution(api: Api) -> None:
     payload = await api.run(
         method="RANDOM",
-        trials=5,
+        trials=8,
         ranges=[
             {"name": "execution.takeProfit", "min": 0.01, "max": 0.2, "log": True},
             {"name": "fast", "values": [5, 8.0]},
             {"name": "source"},
             {"name": "execution.sizing.equityFraction", "min": 0.1, "max": 0.3, "step": 0.1},
             {"name": "execution.direction", "values": ["LONG", "BOTH"]},
+            {"name": "execution.trailingActivation", "values": [0.02]},
+            {"name": "execution.trailingStop", "values": [False, 0.01]},
+            {"name": "execution.maxDailyTrades", "min": 1, "max": 3},
         ],
     )
     assert payload["errors"] == []
@@ -295,6 +313,9 @@ async def test_ranges_take_their_kinds_of_values_from_the_strategy_and_the_execu
         "execution.takeProfit",
         "execution.sizing.equityFraction",
         "execution.direction",
+        "execution.trailingActivation",
+        "execution.trailingStop",
+        "execution.maxDailyTrades",
     ]
     assert ranges[0]["values"] == [5, 8]
     assert ranges[1]["values"][:4] == ["open", "high", "low", "close"]
@@ -302,6 +323,13 @@ async def test_ranges_take_their_kinds_of_values_from_the_strategy_and_the_execu
         "name": "execution.takeProfit", "values": None, "min": 0.01, "max": 0.2, "log": True
     }  # fmt: skip
     assert ranges[3]["values"] == [0.1, 0.2, 0.3]
+    assert ranges[7]["values"] == [1, 2, 3]
+    await api.searches.run(parse_id(payload["optimization"]["id"])[1])
+    found = await api.show(payload["optimization"]["id"], first=100)
+    assert found["status"] == "COMPLETED"
+    for node in found["trials"]["nodes"]:
+        # An activation is nothing without the trailing stop that it activates.
+        assert node["valid"] == (node["parameters"]["execution.trailingStop"] is not None)
 
 
 async def test_a_subscription_tells_a_search_from_its_state_to_its_end_and_resumes(
