@@ -36,6 +36,12 @@ from gql_trader.notifications.schema import (
 from gql_trader.notifications.schema_channels import NotificationChannelMutation
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
 from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
+from gql_trader.optimizations.schema import (
+    OptimizationMutation,
+    OptimizationQuery,
+    OptimizationSubscription,
+    resolve_optimization_nodes,
+)
 from gql_trader.settings.schema import (
     PresetMutation,
     SettingsMutation,
@@ -54,6 +60,7 @@ QUERIES = [
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
+    OptimizationQuery,
     RateLimitQuery,
 ]
 MUTATIONS = [
@@ -72,8 +79,9 @@ MUTATIONS = [
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
@@ -85,6 +93,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Market": resolve_market_nodes,
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
+    "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
     "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,

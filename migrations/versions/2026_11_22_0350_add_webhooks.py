@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "add_webhooks"
-down_revision: str | Sequence[str] | None = "add_exchange_keys"
+down_revision: str | Sequence[str] | None = "add_optimizations"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
