@@ -88,7 +88,7 @@ def _read(file: Path) -> Any:
         # As Freqtrade does, take comments and trailing commas too; that parser is much slower.
         try:
             return json5.loads(content.decode())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CommandError(f"{file} is not JSON: {error}") from error
 
 

@@ -233,7 +233,7 @@ async def test_an_import_fills_the_settings_and_lists_what_it_cannot_take(ada: M
     )
     assert (settings["timeframe"], settings["stoploss"], settings["dryRun"]) == ("M5", -0.1, True)
     # A blank key forgets none.
-    assert settings["exchange"]["keyMasked"] == "AbCd…UvWx"
+    assert settings["exchange"]["keyMasked"] == "AbCd********UvWx"
     assert settings["exchange"]["secretSet"] is True
     ignored = {tuple(part["path"]): part["reason"] for part in payload["ignored"]}
     assert set(ignored) == {

@@ -48,7 +48,7 @@ async def test_a_preset_brings_back_what_was_saved_but_for_secrets(ada: Member) 
     settings = await ada.settings()
     assert settings == applied["settings"]
     assert (settings["maxOpenTrades"], settings["stoploss"]) == (9, -0.1)
-    assert (settings["exchange"]["name"], settings["exchange"]["keyMasked"]) == ("okx", "AbCd…Wx-2")
+    assert (settings["exchange"]["name"], settings["exchange"]["keyMasked"]) == ("okx", "AbCd********Wx-2")
 
 
 async def test_settings_that_changed_meanwhile_are_not_replaced(ada: Member) -> None:
