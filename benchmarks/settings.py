@@ -1,8 +1,8 @@
 """Measure reading and updating trading settings, as the server sees them: a whole request, without a network.
 
 Run ``python -m benchmarks.settings`` from the repository; it starts servers of its own in a temporary
-directory, which wait for the disk at each commit as in production. The aim: reading below 20 ms, updating below
-50 ms.
+directory, which wait for the disk at each commit as in production. The aim: reading below 20 ms, updating
+below 50 ms.
 """
 
 import asyncio
