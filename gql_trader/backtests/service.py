@@ -1,5 +1,6 @@
 """Rules of the backtest domain: what may be run, cancelled and deleted, and by whom."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,8 +126,13 @@ async def request_run(
             return await _same_request(uow, actor, before, request_hash(request)), False
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
     parameters: dict[str, Any] = {}
+    lookback = SIGNAL_BARS
     try:
-        parameters = strategies.resolve_parameters(definition, request.parameters)
+        # In a thread: long rules take a while to compile.
+        parameters, warmup = await asyncio.to_thread(
+            strategies.prepare, definition, request.parameters, request.interval
+        )
+        lookback += warmup
     except DomainErrors as errors:
         problems += errors.errors
     if problems:
@@ -139,7 +145,6 @@ async def request_run(
             ("interval",),
             ErrorCode.NO_DATA,
         )
-    lookback = strategies.compiled(definition).warmup(parameters) + SIGNAL_BARS
     loaded = await load_bars(uow, arrays, series, request.start, request.end, lookback)
     bars = len(loaded.bars) - loaded.warmup
     if bars == 0:

@@ -4,25 +4,31 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gql_trader.engine.bars import Bars, Flags, Floats
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers
 from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.columns import Column, Result, column, divide, shift
 from gql_trader.engine.indicators.implementations import compute
+from gql_trader.engine.resampling import HigherBars, higher_bars
+from gql_trader.engine.rules.folding import Constant
 from gql_trader.engine.rules.plan import (
     Apply,
     Compute,
-    Constant,
     Delay,
     Operand,
     Pick,
     Plan,
     ReadColumn,
     Slot,
+    Spread,
     Step,
     slots_of,
 )
 
 Progress = Callable[[float], None]
+
+OwnStep = ReadColumn | Apply | Compute | Pick | Delay
+"""A step whose result has as many elements as its operands."""
 
 
 def evaluate(
@@ -40,11 +46,18 @@ def evaluate(
     wanted = [root.number for root in roots if isinstance(root, Slot)]
     readers = _count_readers(plan.steps, wanted)
     results: dict[int, Result] = {}
+    higher: dict[Interval, HigherBars] = {}
     todo = [number for number, count in enumerate(readers) if count]
     with np.errstate(all="ignore"):
         for done, number in enumerate(todo, start=1):
-            step = plan.steps[number]
-            results[number] = _run(step, results, bars)
+            step, interval = plan.steps[number], plan.intervals[number]
+            if interval is not None and interval not in higher:
+                higher[interval] = higher_bars(bars, interval)
+            if isinstance(step, Spread):
+                found = _single(results[step.operand.number])
+                results[number] = _spread(found, higher[step.interval].known, len(bars))
+            else:
+                results[number] = _run(step, results, bars if interval is None else higher[interval].bars)
             for read in slots_of(step):
                 readers[read] -= 1
                 if readers[read] == 0:
@@ -71,7 +84,15 @@ def _single(result: Result) -> Column:
     return result
 
 
-def _run(step: Step, results: Mapping[int, Result], bars: Bars) -> Result:
+def _spread(x: Column, known: Integers, n: int) -> Column:
+    """Return on each of n bars the value that was known last; NaN, or false, before the first."""
+    out: Column = np.zeros(n, dtype=np.bool_) if x.dtype == np.bool_ else np.full(n, np.nan)
+    if len(known):
+        out[known[0] :] = np.repeat(x, np.diff(known, append=n))
+    return out
+
+
+def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
     def value(operand: Operand) -> Column | Constant:
         return _single(results[operand.number]) if isinstance(operand, Slot) else operand
 
