@@ -41,5 +41,8 @@ PASSWORD_RESET_REQUEST = Limited(
     by_address(Policy("forgot_address", 5, 60)), Rule(Policy("forgot_email", 3, _HOUR), _email)
 )
 PASSWORD_RESET = Limited(by_address(Policy("reset_address", 10, _QUARTER, penalty=60)), failures=True)
-CREDENTIAL_CHECK = Limited(by_viewer(Policy("credential_check", 5, _QUARTER, penalty=60)), failures=True)
+_CREDENTIAL_CHECK = by_viewer(Policy("credential_check", 5, _QUARTER, penalty=60))
+CREDENTIAL_CHECK = Limited(_CREDENTIAL_CHECK, failures=True)
 """For what asks a signed-in user for a password or a code once more."""
+LIVE_TRADING_CODE = Limited(_CREDENTIAL_CHECK, failures=True, when=lambda given: bool(given.totp_code))
+"""For what takes a code if it enables live trading, and is not limited otherwise."""

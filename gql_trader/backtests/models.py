@@ -115,6 +115,7 @@ class BacktestRow(Base):
     exposure: Mapped[float | None]
     turnover: Mapped[float | None]
     fees_paid: Mapped[Decimal | None]
+    funding_paid: Mapped[Decimal | None]
     final_equity: Mapped[Decimal | None]
     buy_and_hold_return: Mapped[float | None]
     alpha: Mapped[float | None]

@@ -29,12 +29,12 @@ from gql_trader.backtests.schema_charts import (
     resolve_plot,
 )
 from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
+from gql_trader.backtests.schema_execution import Execution
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
 from gql_trader.backtests.schema_types import (
     OWNER,
     DailyColumns,
     EquityColumns,
-    Execution,
     LedgerEntry,
     Metrics,
     MonthlyReturn,

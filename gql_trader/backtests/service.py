@@ -13,7 +13,7 @@ from sqlalchemy import Row, delete, func, insert, select
 from gql_trader.accounts.models import UserRow
 from gql_trader.backtests import lifecycle, repository
 from gql_trader.backtests.content import content_hash, request_hash
-from gql_trader.backtests.execution import check_execution, execution_to_json
+from gql_trader.backtests.execution import check_execution, execution_to_json, on_market
 from gql_trader.backtests.models import BacktestKeyRow, BacktestRow
 from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, BacktestRequest, RunStatus
 from gql_trader.core.actor import Actor
@@ -160,7 +160,7 @@ async def request_run(
         "start_time": request.start or first,
         "end_time": request.end or last + timedelta(milliseconds=request.interval.milliseconds),
         "parameters": parameters,
-        "execution": execution_to_json(request.execution),
+        "execution": execution_to_json(on_market(request.execution, market)),
         "initial_capital": request.initial_capital,
         "interval": request.interval.name,
     }

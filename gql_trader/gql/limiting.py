@@ -53,6 +53,8 @@ class Limited(FieldExtension):
     failures
         Count only attempts that fail as a guess does: with INVALID_CREDENTIALS, INACTIVE_ACCOUNT,
         INVALID_TOKEN, a second factor that is wrong, or a bug. Otherwise every attempt counts.
+    when
+        Limit only attempts whose input this holds for; None: all.
 
     Raises
     ------
@@ -60,9 +62,12 @@ class Limited(FieldExtension):
         When resolving, if one of the rules is at its limit; nothing has been tried then.
     """
 
-    def __init__(self, *rules: Rule, failures: bool = False) -> None:
+    def __init__(
+        self, *rules: Rule, failures: bool = False, when: Callable[[Any], bool] | None = None
+    ) -> None:
         self._rules = rules
         self._failures = failures
+        self._when = when
 
     async def resolve_async(
         self, next_: AsyncExtensionResolver, source: Any, info: StrawberryInfo[Any, Any], **kwargs: Any
@@ -70,6 +75,8 @@ class Limited(FieldExtension):
         """Resolve, unless a limit is reached."""
         context: Context = info.context
         given = kwargs.get("input")
+        if self._when is not None and not self._when(given):
+            return await next_(source, info, **kwargs)
         subjects = [
             Subject(rule.policy, await await_maybe(rule.name(context, given))) for rule in self._rules
         ]
