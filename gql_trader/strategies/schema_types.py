@@ -155,7 +155,9 @@ class RuleIssueInfo:
         description='Where in the input, such as ["entryLong"] or ["parameters", "0", "default"].'
     )
     line: int = strawberry.field(description="Line of the rule's text, from 1.")
-    column: int = strawberry.field(description="Column of that line, from 1, in characters (Unicode code points).")
+    column: int = strawberry.field(
+        description="Column of that line, from 1, in characters (Unicode code points)."
+    )
     message: str = strawberry.field(description="What is wrong and what was expected.")
 
     @classmethod
