@@ -41,7 +41,7 @@ register_enum(
 )
 
 
-@visible("whoever logged in")
+@visible("whoever logged in, and administrators")
 @strawberry.type(description="A login on one device that has not ended.")
 class LoginSession(Node):
     """A login session."""
