@@ -220,12 +220,13 @@ class BacktestSubscription:
         feed = following.follow(context.uow, context.services.events, context.viewer, key, after)
         async with aclosing(feed):
             async for news in feed:
+                bar_time, equity = news.data.get("barTime"), news.data.get("equity")
                 yield BacktestEvent(
                     cursor=news.cursor,
                     status=news.status,
                     progress=news.progress,
-                    bar_time=from_milliseconds(news.bar_time) if news.bar_time is not None else None,
-                    equity=to_decimal(news.equity) if news.equity is not None else None,
+                    bar_time=from_milliseconds(bar_time) if bar_time is not None else None,
+                    equity=to_decimal(equity) if equity is not None else None,
                     backtest=Backtest.from_row(news.final) if news.final is not None else None,
                 )
 

@@ -59,6 +59,8 @@ class BacktestRequest:
         The same key returns the same backtest, whatever became of it.
     force
         Run even if an equal backtest has completed.
+    warmup_bars
+        Warm the indicators up over at least this many bars, as the search did that a trial is taken from.
     """
 
     strategy_id: StrategyId
@@ -73,6 +75,7 @@ class BacktestRequest:
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None
     force: bool = False
+    warmup_bars: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

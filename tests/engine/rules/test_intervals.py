@@ -16,6 +16,7 @@ from gql_trader.engine.rules import (
     compile_rules,
 )
 from gql_trader.engine.rules.plan import MAXIMUM_HISTORY
+from gql_trader.engine.rules.sharing import SharedColumns
 from tests.factories.candles import random_bars
 
 MONDAY_2024 = 1_704_067_200_000
@@ -257,6 +258,23 @@ def test_the_history_of_a_rule_is_bounded() -> None:
     assert rule.warmup(values, MINUTE) == 99 * 10_080 - 2 < MAXIMUM_HISTORY
     with pytest.raises(RuleIssues, match="This needs 1007998 bars before its first value; at most 1000000"):
         rule.warmup(values | {"n": 99}, MINUTE)
+
+
+def test_columns_that_runs_share_are_told_apart_by_their_interval() -> None:
+    bars, shared = random_bars(300, Interval.H1), SharedColumns(10**7)
+    rules = [
+        compile_rules(Rules(text))
+        for text in (
+            "close > sma(close, 3)",
+            'close > on("4h", sma(close, 3))',
+            'on("1d", close > sma(close, 3))',
+            'on("4h", close > sma(close, 3))',
+        )
+    ]
+    for rule in (*rules, *rules):
+        found = rule.signals(bars, None, None, shared)
+        np.testing.assert_array_equal(found.entry_long, rule.signals(bars).entry_long)
+        assert found.entry_long.any()
 
 
 def test_a_chart_draws_what_is_inside_a_condition_of_a_higher_interval() -> None:
