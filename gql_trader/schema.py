@@ -33,7 +33,9 @@ from gql_trader.notifications.schema import (
     NotificationSubscription,
     resolve_notification_nodes,
 )
+from gql_trader.notifications.schema_channels import NotificationChannelMutation
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.optimizations.schema import (
     OptimizationMutation,
     OptimizationQuery,
@@ -54,6 +56,7 @@ QUERIES = [
     ExchangeKeyQuery,
     SettingsQuery,
     NotificationQuery,
+    WebhookQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -70,7 +73,9 @@ MUTATIONS = [
     SettingsMutation,
     PresetMutation,
     NotificationMutation,
+    NotificationChannelMutation,
     DeviceMutation,
+    WebhookMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -90,6 +95,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Notification": resolve_notification_nodes,
     "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }
 
