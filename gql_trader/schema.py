@@ -33,7 +33,15 @@ from gql_trader.notifications.schema import (
     NotificationSubscription,
     resolve_notification_nodes,
 )
+from gql_trader.notifications.schema_channels import NotificationChannelMutation
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
+from gql_trader.optimizations.schema import (
+    OptimizationMutation,
+    OptimizationQuery,
+    OptimizationSubscription,
+    resolve_optimization_nodes,
+)
 from gql_trader.settings.schema import (
     PresetMutation,
     SettingsMutation,
@@ -48,9 +56,11 @@ QUERIES = [
     ExchangeKeyQuery,
     SettingsQuery,
     NotificationQuery,
+    WebhookQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
+    OptimizationQuery,
     RateLimitQuery,
 ]
 MUTATIONS = [
@@ -63,12 +73,15 @@ MUTATIONS = [
     SettingsMutation,
     PresetMutation,
     NotificationMutation,
+    NotificationChannelMutation,
     DeviceMutation,
+    WebhookMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
@@ -80,7 +93,9 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Market": resolve_market_nodes,
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
+    "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }
 
