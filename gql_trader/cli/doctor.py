@@ -18,6 +18,7 @@ from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
 from gql_trader.infra.push import ServiceAccount
 from gql_trader.runtime import mail_transport
+from gql_trader.settings.repository import users_without_dry_run
 
 _SECONDS = 5.0
 
@@ -64,6 +65,7 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "push": _push,
         "telegram": _telegram,
         "webhooks": _webhooks,
+        "live trading": _live_trading,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
 
@@ -141,3 +143,15 @@ async def _telegram(settings: Settings) -> str:
 async def _webhooks(settings: Settings) -> str:
     where = "private addresses too" if settings.webhook_private_addresses else "public addresses only"
     return f"to {where}, over {'http or https' if settings.webhook_plain_http else 'https'}"
+
+
+async def _live_trading(settings: Settings) -> str:
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with database.session() as session:
+            asking = await users_without_dry_run(session)
+    finally:
+        await database.close()
+    users = "1 user has" if asking == 1 else f"{asking or 'no'} users have"
+    state = "on" if settings.live_trading_enabled else "off, whatever they say"
+    return f"{state}; {users} dryRun: false in their settings"
