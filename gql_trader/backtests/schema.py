@@ -30,6 +30,7 @@ from gql_trader.gql.mutations import mutation
 from gql_trader.gql.pagination import After, Before, First, Last
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
+from gql_trader.settings.service import preferences_of
 
 Where = Annotated[
     BacktestFilter | None, strawberry.argument(description="Which backtests to list; none: all.")
@@ -146,12 +147,17 @@ class BacktestMutation:
     ) -> RunBacktestPayload:
         services = info.context.services
         async with info.context.uow() as uow:
+            viewer = info.context.viewer
+            if input.states_capital:
+                request = input.to_request()
+            else:
+                request = input.to_request((await preferences_of(uow, viewer.user_id)).default_capital)
             row, cached = await service.request_run(
                 uow,
                 services.arrays,
                 services.rate_limits,
-                info.context.viewer,
-                input.to_request(),
+                viewer,
+                request,
                 backtest_limits(services.settings),
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)

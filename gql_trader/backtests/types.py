@@ -55,6 +55,8 @@ class BacktestRequest:
         ``BTC/USD`` or ``coinbase:BTC/USD``.
     start, end
         First opening time and the moment before which the last bar opens; None: all there is.
+    states_capital
+        Whether the client named the capital, and not its user's preferences.
     idempotency_key
         The same key returns the same backtest, whatever became of it.
     force
@@ -71,6 +73,7 @@ class BacktestRequest:
     start: datetime | None = None
     end: datetime | None = None
     initial_capital: Decimal = Decimal(10_000)
+    states_capital: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     label: str | None = None

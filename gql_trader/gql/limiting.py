@@ -52,7 +52,7 @@ class Limited(FieldExtension):
     ----------
     failures
         Count only attempts that fail as a guess does: with INVALID_CREDENTIALS, INACTIVE_ACCOUNT,
-        INVALID_TOKEN, a second factor that is wrong, or a bug. Otherwise every attempt counts.
+        INVALID_TOKEN or a second factor that is wrong. Otherwise every attempt counts.
     when
         Limit only attempts whose input this holds for; None: all.
 
@@ -100,6 +100,10 @@ async def _judged(attempt: Attempt, info: Info, given: Any) -> AsyncIterator[Non
         raise
     except DomainErrors as errors:
         _judge(attempt, {error.code.value for error in errors.errors}, info, given)
+        raise
+    except Exception:
+        # Nobody has learned anything: the database may be away, and its users must not be shut out for that.
+        attempt.succeeded()
         raise
 
 

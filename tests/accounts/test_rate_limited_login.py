@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 from starlette.applications import Starlette
 
 from gql_trader.accounts import service as accounts
@@ -140,6 +141,18 @@ async def test_an_address_may_sign_up_30_times_an_hour(client: GraphQLClient) ->
         answer = await client.execute(SIGNUP, {"i": given}, headers={"x-forwarded-for": "203.0.113.7"})
         codes.append(answer.codes)
     assert codes == [[]] * 30 + [["RATE_LIMITED"]]
+
+
+async def test_what_fails_through_no_fault_of_theirs_shuts_nobody_out(
+    client: GraphQLClient, runtime: Runtime
+) -> None:
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("ALTER TABLE users RENAME TO elsewhere"))
+    for _ in range(6):
+        assert (await _log_in(client, "ada", PASSWORD, "203.0.113.7")).codes == ["INTERNAL"]
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("ALTER TABLE elsewhere RENAME TO users"))
+    assert (await _log_in(client, "ada", PASSWORD, "203.0.113.7")).data["login"]["accessToken"]
 
 
 async def test_redis_that_stops_lets_nobody_guess_on_and_good_logins_in(settings: Settings) -> None:
