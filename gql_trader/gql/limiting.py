@@ -1,6 +1,6 @@
 """Limits on how often a mutation may be tried, declared beside it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldE
 from strawberry.types import Info as StrawberryInfo
 from strawberry.utils.await_maybe import await_maybe
 
-from gql_trader.core.errors import DomainError, DomainErrors, ErrorCode
+from gql_trader.core.errors import DomainError, DomainErrors, ErrorCode, RateLimited
 from gql_trader.gql.context import Context, Info
 from gql_trader.infra.rate_limits import Attempt, Policy, Subject
 
@@ -53,6 +53,8 @@ class Limited(FieldExtension):
     failures
         Count only attempts that fail as a guess does: with INVALID_CREDENTIALS, INACTIVE_ACCOUNT,
         INVALID_TOKEN, a second factor that is wrong, or a bug. Otherwise every attempt counts.
+    attempts
+        Rules that count every attempt all the same, for what is dear even when it succeeds.
 
     Raises
     ------
@@ -60,9 +62,9 @@ class Limited(FieldExtension):
         When resolving, if one of the rules is at its limit; nothing has been tried then.
     """
 
-    def __init__(self, *rules: Rule, failures: bool = False) -> None:
-        self._rules = rules
-        self._failures = failures
+    def __init__(self, *rules: Rule, failures: bool = False, attempts: Sequence[Rule] = ()) -> None:
+        self._failures = rules if failures else ()
+        self._attempts = attempts if failures else (*rules, *attempts)
 
     async def resolve_async(
         self, next_: AsyncExtensionResolver, source: Any, info: StrawberryInfo[Any, Any], **kwargs: Any
@@ -70,18 +72,28 @@ class Limited(FieldExtension):
         """Resolve, unless a limit is reached."""
         context: Context = info.context
         given = kwargs.get("input")
-        subjects = [
-            Subject(rule.policy, await await_maybe(rule.name(context, given))) for rule in self._rules
-        ]
+        limits = context.services.rate_limits
+        attempts = await _subjects(self._attempts, context, given)
         if not self._failures:
-            await context.services.rate_limits.count(*subjects)
+            await limits.count(*attempts)
             return await next_(source, info, **kwargs)
-        async with context.services.rate_limits.failures(*subjects) as attempt:
+        async with limits.failures(*await _subjects(self._failures, context, given)) as attempt:
+            if attempts:
+                try:
+                    await limits.count(*attempts)
+                except RateLimited:
+                    # Nothing was tried, so that nothing has failed.
+                    attempt.succeeded()
+                    raise
             async with _judged(attempt, info, given):
                 result = await next_(source, info, **kwargs)
             codes = {error.code.value for error in getattr(result, "errors", ())}
             _judge(attempt, codes, info, given)
             return result
+
+
+async def _subjects(rules: Sequence[Rule], context: Context, given: Any) -> list[Subject]:
+    return [Subject(rule.policy, await await_maybe(rule.name(context, given))) for rule in rules]
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
     except Exception as error:
         # One message that cannot be written must not keep the others waiting.
         log.exception("mail_failed")
-        await _try_later(runtime.unit_of_work, message, repr(error))
+        await _try_later(runtime.unit_of_work, message, type(error).__name__)
     else:
         async with runtime.unit_of_work() as uow:
             await outbox.delivered(uow, message)
