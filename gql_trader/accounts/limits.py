@@ -42,7 +42,9 @@ LOGIN = Limited(
     failures=True,
     attempts=[by_address(Policy("login_attempts", 60, _QUARTER))],
 )
-SIGNUP = Limited(by_address(Policy("signup_address", 30, _HOUR)), Rule(Policy("signup_email", 5, _HOUR), _email))
+SIGNUP = Limited(
+    by_address(Policy("signup_address", 30, _HOUR)), Rule(Policy("signup_email", 5, _HOUR), _email)
+)
 REFRESH = Limited(
     by_address(Policy("refresh_address", 20, _QUARTER, penalty=60)),
     failures=True,

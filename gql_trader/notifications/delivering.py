@@ -6,6 +6,7 @@ import structlog
 
 from gql_trader.accounts import password_changes, repository
 from gql_trader.accounts.types import AccountMail
+from gql_trader.accounts.types_external import NO_MAILBOX
 from gql_trader.config import Settings
 from gql_trader.infra import outbox
 from gql_trader.infra.mail import Mail, MailNotSentError, MailRefusedError
@@ -79,17 +80,19 @@ async def compose(uow: UnitOfWork, settings: Settings, message: OutboxMessage) -
             return None
         user, token = issued
         # After "#": browsers send that to no server, so that it is in nobody's log.
-        values |= {
-            "email": user.email,
-            "username": user.username,
-            "link": f"{settings.password_reset_page}#token={token}",
-        }
+        values |= {"email": user.email, "username": user.username}
+        if token is None:
+            kind = AccountMail.PASSWORD_RESET_ELSEWHERE
+        else:
+            values["link"] = f"{settings.password_reset_page}#token={token}"
     if kind is AccountMail.SIGNED_UP_AGAIN:
         # To the address as its owner writes it, not as somebody else has.
         owner = await repository.user_by_login(uow.session, values["email"])
         if owner is None:
             return None
         values["email"] = owner.email
+    if values["email"].endswith(f"@{NO_MAILBOX}"):
+        return None
     subject, text = mails.write(kind, settings.public_address, values)
     return Mail(str(message.id), values["email"], subject, text, message.created_at)
 
