@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Notifications older than this are deleted, read or not."""
+    webhook_private_addresses: bool = False
+    """Let users send webhooks to private, loopback and link-local addresses."""
+    webhook_plain_http: bool = False
+    """Let users send webhooks over http besides https."""
+    webhook_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """Webhooks that one worker process sends at a time."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -159,12 +165,31 @@ class Settings(BaseSettings):
     max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
     """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
+    max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
+    """Queued and running parameter searches of one user at a time."""
+    max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Parameter searches that one user may queue within any hour."""
+    max_optimization_trials: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000_000
+    """Trials of one parameter search."""
+    max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
+    """Bars times trials of one parameter search."""
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0
     """A running job whose worker has not renewed its lease for this long is taken over."""
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often a worker looks for jobs that a crash left behind."""
+    exchange_urls: dict[str, str] = {}
+    """Where to send requests to an exchange instead of its own address, by its id, as JSON: for test nets
+    and simulators. The path of each request stays."""
+    exchange_proxy: SecretStr = SecretStr("")
+    """HTTP proxy for all requests to exchanges, as ``http://user:password@host:port``."""
+    exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long one request to an exchange may take."""
+    live_trading_enabled: bool = False
+    """Whether anybody may trade with real money on this server."""
+    live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
+    """Enabling live trading takes a login that is not older, besides a code of the second factor."""
     candle_cache_bytes: Annotated[int, Field(ge=0)] = 4 * 1024**3
     """Disk space for the worker's cache of candles."""
 
@@ -219,6 +244,20 @@ class Settings(BaseSettings):
     @classmethod
     def _check_redis_url(cls, value: SecretStr) -> SecretStr:
         return SecretStr(_address(value, _REDIS_SCHEMES, "redis://host:6379/0"))
+
+    @field_validator("exchange_urls")
+    @classmethod
+    def _check_exchange_urls(cls, value: dict[str, str]) -> dict[str, str]:
+        for exchange, url in value.items():
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+                raise ValueError(f"for {exchange} must be like https://testnet.example.com, without a path")
+        return value
+
+    @field_validator("exchange_proxy")
+    @classmethod
+    def _check_exchange_proxy(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(_address(value, ("http", "https"), "http://proxy.example.com:3128"))
 
     @model_validator(mode="before")
     @classmethod

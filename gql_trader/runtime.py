@@ -7,15 +7,19 @@ from pathlib import Path
 
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
+from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.exchange.exchanges import Exchanges
+from gql_trader.infra.exchange.pacing import Waits
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.jwks import IdentityTokens, KeySet
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.mail import LoggedMail, MailTransport, SmtpTransport
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -30,15 +34,18 @@ class Runtime:
     database: Database
     queue: JobQueue
     events: EventStreams
+    answers: Answers
     arrays: ArrayCache
     passwords: PasswordHasher
     tokens: AccessTokens
     mail: MailTransport | None
     """None: no mail server is set, so that mails wait."""
+    public_http: PublicHttp
     keys: KeyRing
     rate_limits: RateLimits
     budget: CostBudget
     identity: IdentityTokens | None
+    exchanges: Exchanges
 
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work; enter it to open its transaction."""
@@ -53,11 +60,16 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     redis_url = settings.redis_url.get_secret_value()
     queue = JobQueue(redis_url)
     events = EventStreams(redis_url)
+    answers = Answers(redis_url, queue)
     arrays = ArrayCache(settings.data_dir / "cache" / "arrays", settings.candle_cache_bytes)
     rate_limits = RateLimits(redis_url, clock)
     budget = CostBudget(redis_url, clock, settings.cost_per_minute)
     identity = _identity_tokens(settings, clock)
+    exchanges = open_exchanges(settings)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
+    public_http = PublicHttp(
+        allow_private=settings.webhook_private_addresses, allow_plain=settings.webhook_plain_http
+    )
     try:
         yield Runtime(
             settings=settings,
@@ -65,22 +77,28 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             database=database,
             queue=queue,
             events=events,
+            answers=answers,
             arrays=arrays,
             passwords=passwords,
             mail=mail_transport(settings),
+            public_http=public_http,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
             budget=budget,
             identity=identity,
+            exchanges=exchanges,
         )
     finally:
+        await public_http.close()
         passwords.close()
         arrays.close()
+        await exchanges.close()
         if identity is not None:
             await identity.close()
         await budget.close()
         await rate_limits.close()
+        await answers.close()
         await events.close()
         await queue.close()
         await database.close()
@@ -101,6 +119,17 @@ def open_key_ring(settings: Settings) -> KeyRing:
     """
     path = key_ring_file(settings)
     return KeyRing.from_file(path) if path else KeyRing.from_text(settings.encryption_keys.get_secret_value())
+
+
+def open_exchanges(settings: Settings, waits: Waits | None = None) -> Exchanges:
+    """Return the way to the exchanges; nothing is loaded or opened yet."""
+    return Exchanges(
+        urls=settings.exchange_urls,
+        proxy=settings.exchange_proxy.get_secret_value() or None,
+        timeout=settings.exchange_timeout_seconds,
+        directory=settings.data_dir / "cache",
+        waits=waits,
+    )
 
 
 def _identity_tokens(settings: Settings, clock: Clock) -> IdentityTokens | None:

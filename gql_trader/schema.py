@@ -18,6 +18,11 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.exchange_keys.schema import (
+    ExchangeKeyMutation,
+    ExchangeKeyQuery,
+    resolve_exchange_key_nodes,
+)
 from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
@@ -28,16 +33,34 @@ from gql_trader.notifications.schema import (
     NotificationSubscription,
     resolve_notification_nodes,
 )
+from gql_trader.notifications.schema_channels import NotificationChannelMutation
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
+from gql_trader.optimizations.schema import (
+    OptimizationMutation,
+    OptimizationQuery,
+    OptimizationSubscription,
+    resolve_optimization_nodes,
+)
+from gql_trader.settings.schema import (
+    PresetMutation,
+    SettingsMutation,
+    SettingsQuery,
+    resolve_settings_preset_nodes,
+)
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [
     AccountQuery,
     AdministrationQuery,
+    ExchangeKeyQuery,
+    SettingsQuery,
     NotificationQuery,
+    WebhookQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
+    OptimizationQuery,
     RateLimitQuery,
 ]
 MUTATIONS = [
@@ -46,23 +69,33 @@ MUTATIONS = [
     PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
+    ExchangeKeyMutation,
+    SettingsMutation,
+    PresetMutation,
     NotificationMutation,
+    NotificationChannelMutation,
     DeviceMutation,
+    WebhookMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
+    "ExchangeKey": resolve_exchange_key_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
+    "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
+    "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }
 

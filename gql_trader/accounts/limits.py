@@ -5,7 +5,6 @@ Addresses are those of `Client.network`. Numbers that users meet are in docs/sec
 
 from typing import Any
 
-from gql_trader.accounts import repository
 from gql_trader.accounts.service import normalize_email
 from gql_trader.core.errors import InvalidInput
 from gql_trader.gql.context import Context
@@ -16,16 +15,10 @@ _QUARTER = 15 * 60
 _HOUR = 60 * 60
 
 
-async def _account(context: Context, given: Any) -> str:
-    # By account, not by spelling: username and e-mail address share one count. A login that does not
-    # exist is counted under its text, so that the limit says nothing about which accounts there are.
-    login = str(given.login).strip().lower()
-    if "\0" not in login:
-        async with context.uow() as uow:
-            row = await repository.user_by_login(uow.session, login)
-        if row is not None:
-            return str(row.id)
-    return f"unknown:{login}"
+def _login(_context: Context, given: Any) -> str:
+    # By what is typed, whether or not there is such an account. Did the name and the address of an account
+    # share one count, it would tell whose address belongs to which name, and which are registered at all.
+    return str(given.login).strip().lower()
 
 
 def _email(_context: Context, given: Any) -> str:
@@ -38,7 +31,7 @@ def _email(_context: Context, given: Any) -> str:
 
 LOGIN = Limited(
     by_address(Policy("login_address", 5, _QUARTER, penalty=60)),
-    Rule(Policy("login_account", 5, _QUARTER, penalty=60), _account),
+    Rule(Policy("login_account", 5, _QUARTER, penalty=60), _login),
     failures=True,
     attempts=[by_address(Policy("login_attempts", 60, _QUARTER))],
 )
@@ -54,6 +47,9 @@ PASSWORD_RESET_REQUEST = Limited(
     by_address(Policy("forgot_address", 5, 60)), Rule(Policy("forgot_email", 3, _HOUR), _email)
 )
 PASSWORD_RESET = Limited(by_address(Policy("reset_address", 10, _QUARTER, penalty=60)), failures=True)
-CREDENTIAL_CHECK = Limited(by_viewer(Policy("credential_check", 5, _QUARTER, penalty=60)), failures=True)
+_CREDENTIAL_CHECK = by_viewer(Policy("credential_check", 5, _QUARTER, penalty=60))
+CREDENTIAL_CHECK = Limited(_CREDENTIAL_CHECK, failures=True)
 """For what asks a signed-in user for a password or a code once more."""
 API_TOKEN = Limited(by_viewer(Policy("api_token", 20, _HOUR)))
+LIVE_TRADING_CODE = Limited(_CREDENTIAL_CHECK, failures=True, when=lambda given: bool(given.totp_code))
+"""For what takes a code if it enables live trading, and is not limited otherwise."""

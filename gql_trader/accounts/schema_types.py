@@ -17,7 +17,10 @@ from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 
 if TYPE_CHECKING:
+    from gql_trader.exchange_keys.schema_types import ExchangeKey
+    from gql_trader.notifications.schema_channels import NotificationChoice
     from gql_trader.notifications.schema_device import Device
+    from gql_trader.settings.schema_types import Preferences, SettingsPreset, TradingSettings
 
 register_enum(
     Role,
@@ -39,7 +42,7 @@ register_enum(
 )
 
 
-@visible("whoever logged in")
+@visible("whoever logged in, and administrators")
 @strawberry.type(description="A login on one device that has not ended.")
 class LoginSession(Node):
     """A login session."""
@@ -94,6 +97,40 @@ class User(Node):
         found = await info.context.loaders(ApiTokenLoaders).of_user.load(self.key)
         return [ApiToken.from_record(each) for each in found]
 
+    @strawberry.field(description="The user's keys to exchanges, by the exchanges' ids.")
+    async def exchange_keys(
+        self, info: Info
+    ) -> list[Annotated["ExchangeKey", strawberry.lazy("gql_trader.exchange_keys.schema_types")]]:
+        # It points upwards: imported when it is asked for, since exchange keys import accounts.
+        from gql_trader.exchange_keys.schema_types import exchange_keys_of
+
+        return await exchange_keys_of(info, self.key)
+
+    @strawberry.field(description="The user's trading settings; for the user alone.")
+    async def settings(
+        self, info: Info
+    ) -> Annotated["TradingSettings", strawberry.lazy("gql_trader.settings.schema_types")]:
+        # The domains above are imported when they are asked for, since they import us.
+        from gql_trader.settings.schema_of_user import settings_of
+
+        return await settings_of(info, self.key)
+
+    @strawberry.field(description="Settings that the user has kept, by name; for the user alone.")
+    async def settings_presets(
+        self, info: Info
+    ) -> list[Annotated["SettingsPreset", strawberry.lazy("gql_trader.settings.schema_types")]]:
+        from gql_trader.settings.schema_of_user import presets_of
+
+        return await presets_of(info, self.key)
+
+    @strawberry.field(description="What the user would like things to begin with; for the user alone.")
+    async def preferences(
+        self, info: Info
+    ) -> Annotated["Preferences", strawberry.lazy("gql_trader.settings.schema_types")]:
+        from gql_trader.settings.schema_of_user import preferences_of
+
+        return await preferences_of(info, self.key)
+
     @strawberry.field(description="The user's devices that take push messages, newest first.")
     async def devices(
         self, info: Info
@@ -102,6 +139,14 @@ class User(Node):
         from gql_trader.notifications.schema_device import devices_of_user
 
         return await devices_of_user(info, self.key)
+
+    @strawberry.field(description="Where the user is told of what, besides in the app.")
+    async def notification_channels(
+        self, info: Info
+    ) -> list[Annotated["NotificationChoice", strawberry.lazy("gql_trader.notifications.schema_channels")]]:
+        from gql_trader.notifications.schema_channels import choices_of_user
+
+        return await choices_of_user(info, self.key, self.role)
 
     @classmethod
     def from_record(cls, user: UserRecord) -> "User":

@@ -77,7 +77,7 @@ def compute(run: RunInput, report: Report) -> Outcome:
     )
 
 
-_MONEY = ("fees_paid", "final_equity")
+_MONEY = ("fees_paid", "funding_paid", "final_equity")
 
 
 def _columns(measured: metrics.Metrics) -> dict[str, float | int | Decimal | None]:

@@ -30,7 +30,11 @@ COLUMNS = (
     "max_favorable",
     "max_adverse",
     "equity_after",
+    "funding",
 )
+
+_ADDED = ("funding",)
+"""Columns that earlier releases did not have: nothing but zeros then."""
 
 _CURSOR = "ledger"
 
@@ -76,7 +80,7 @@ def encode_ledger(ledger: Ledger) -> list[bytes]:
 def decode_segments(segments: Mapping[int, bytes]) -> LedgerRows:
     """Return the trades in encoded segments, given by segment number."""
     numbers = sorted(segments)
-    decoded = [decode_columns(segments[number]) for number in numbers]
+    decoded = [_with_added(decode_columns(segments[number])) for number in numbers]
     sizes = [len(columns["side"]) for columns in decoded]
     starts = [number * SEGMENT_ROWS + 1 for number in numbers]
     return LedgerRows(
@@ -89,6 +93,10 @@ def decode_segments(segments: Mapping[int, bytes]) -> LedgerRows:
             for name in COLUMNS
         },
     )
+
+
+def _with_added(columns: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    return {name: np.zeros(len(columns["side"])) for name in _ADDED} | dict(columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads of the backtest domain; every one names the user, so that others' backtests do not exist."""
+"""Reads of the backtest domain; those for the API name the user, so that others' backtests do not exist."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +30,11 @@ async def backtest(
     if locked:
         statement = statement.with_for_update()
     return (await session.execute(statement)).one_or_none()
+
+
+async def backtest_of_anybody(session: AsyncSession, backtest_id: UUID) -> Row[Any] | None:
+    """Return a backtest, whoever's it is: for workers, whose jobs were checked when they were queued."""
+    return (await session.execute(select(*_COLUMNS).where(BacktestRow.id == backtest_id))).one_or_none()
 
 
 async def backtests_by_ids(

@@ -18,13 +18,23 @@ from gql_trader.backtests.loaders import (
     ListArguments,
     StrategyKey,
 )
+from gql_trader.backtests.schema_charts import (
+    CHART_COST,
+    BacktestPlot,
+    LookaheadReport,
+    PlotEnd,
+    PlotPoints,
+    PlotStart,
+    resolve_lookahead,
+    resolve_plot,
+)
 from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
+from gql_trader.backtests.schema_execution import Execution
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
 from gql_trader.backtests.schema_types import (
     OWNER,
     DailyColumns,
     EquityColumns,
-    Execution,
     LedgerEntry,
     Metrics,
     MonthlyReturn,
@@ -240,6 +250,24 @@ class Backtest(Node):
         return MonthlyReturn.list_of(months)
 
     @strawberry.field(
+        description="Candles, indicator lines and markers for a chart; null until the run has completed. A "
+        "worker computes it from the candles of the run, which must still be there.",
+        metadata=costs(CHART_COST),
+    )
+    async def plot(
+        self, info: Info, max_points: PlotPoints = None, start: PlotStart = None, end: PlotEnd = None
+    ) -> BacktestPlot | None:
+        return await resolve_plot(info, self.row, max_points, start, end) if self._completed else None
+
+    @strawberry.field(
+        description="Whether the run's signals know the future: computed again on bars that end earlier, do "
+        "they stay the same? Null until the run has completed. A worker computes it.",
+        metadata=costs(CHART_COST),
+    )
+    async def lookahead(self, info: Info) -> LookaheadReport | None:
+        return await resolve_lookahead(info, self.row) if self._completed else None
+
+    @strawberry.field(
         description="What came of the last `verifyBacktest`; null if there was none.",
     )
     async def verification(
@@ -252,19 +280,6 @@ class Backtest(Node):
 
         row = await info.context.loaders(BacktestLoaders).verification.load(self.row.id)
         return BacktestVerification.from_row(row) if row is not None else None
-
-
-@visible(OWNER)
-@strawberry.type(description="News of a run.")
-class BacktestEvent:
-    """Event of backtestProgress."""
-
-    cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
-    status: RunStatus = strawberry.field(description="State of the run.")
-    progress: float = strawberry.field(description="How far the run is, 0 to 1.")
-    bar_time: datetime | None = strawberry.field(description="Opening time of the bar that was reached.")
-    equity: Decimal | None = strawberry.field(description="Equity at that bar, in the quote currency.")
-    backtest: Backtest | None = strawberry.field(description="The whole backtest, with the final event.")
 
 
 @visible(OWNER)

@@ -3,9 +3,19 @@
 from gql_trader.backtests.comparison import ResultPart
 from gql_trader.backtests.types import BacktestOrderField, RunStatus
 from gql_trader.engine.execution import Direction, ExitReason, FillModel, Side
+from gql_trader.engine.lookahead import SignalKind
 from gql_trader.gql.enums import register_enum
 
-__all__ = ["BacktestOrderField", "Direction", "ExitReason", "FillModel", "ResultPart", "RunStatus", "Side"]
+__all__ = [
+    "BacktestOrderField",
+    "Direction",
+    "ExitReason",
+    "FillModel",
+    "ResultPart",
+    "RunStatus",
+    "Side",
+    "SignalKind",
+]
 
 register_enum(
     RunStatus,
@@ -75,5 +85,15 @@ register_enum(
         "DAILY": "Equity and return of every day.",
         "LEDGER": "The trades.",
         "METRICS": "The figures.",
+    },
+)
+register_enum(
+    SignalKind,
+    "What a strategy says at the close of a bar.",
+    {
+        "ENTRY_LONG": "Open a long position.",
+        "EXIT_LONG": "Close a long position.",
+        "ENTRY_SHORT": "Open a short position.",
+        "EXIT_SHORT": "Close a short position.",
     },
 )

@@ -8,7 +8,8 @@ from typing import Any
 import strawberry
 
 from gql_trader.backtests.models import ORDERED_METRICS
-from gql_trader.backtests.schema_enums import BacktestOrderField, Direction, FillModel, RunStatus
+from gql_trader.backtests.schema_enums import BacktestOrderField, RunStatus
+from gql_trader.backtests.schema_execution import ExecutionInput, default_object
 from gql_trader.backtests.types import (
     BacktestOrdering,
     BacktestQuery,
@@ -18,97 +19,12 @@ from gql_trader.backtests.types import (
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
-from gql_trader.core.money import to_float
-from gql_trader.engine.execution import ExecutionSpec, Sizing, SizingKind
+from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.gql.relay import decode_id
-from gql_trader.gql.scalars import JSON
+from gql_trader.gql.scalars import JSON, UnstatedDecimal
 from gql_trader.gql.sorting import OrderDirection
 
-DEFAULT_CAPITAL = Decimal(10_000)
-
-
-def _default_object(value: dict[str, Any], description: str) -> Any:
-    # As a plain object, so that the schema publishes what a client could have sent itself.
-    return strawberry.field(default_factory=lambda: value, description=description)
-
-
-@strawberry.input(one_of=True, description="Size of a new position; give exactly one.")
-class SizingInput:
-    """Input of Execution.sizing."""
-
-    equity_fraction: float | None = strawberry.field(
-        default=strawberry.UNSET, description="Notional and fee together, as a fraction of equity, up to 1."
-    )
-    cash: Decimal | None = strawberry.field(
-        default=strawberry.UNSET,
-        description="Notional in the quote currency; less if equity does not suffice.",
-    )
-    quantity: Decimal | None = strawberry.field(
-        default=strawberry.UNSET,
-        description="Quantity in the base currency; less if equity does not suffice.",
-    )
-
-    def to_spec(self) -> Sizing:
-        """Return the engine's sizing."""
-        if isinstance(self.equity_fraction, float | int):
-            return Sizing(SizingKind.EQUITY_FRACTION, float(self.equity_fraction))
-        if isinstance(self.cash, Decimal):
-            return Sizing(SizingKind.CASH, to_float(self.cash))
-        if isinstance(self.quantity, Decimal):
-            return Sizing(SizingKind.QUANTITY, to_float(self.quantity))
-        raise InvalidInput("Give exactly one of equityFraction, cash and quantity.", ("execution", "sizing"))
-
-
-@strawberry.input(
-    description="How signals become fills. Fractions are fractions, not percent: 0.02 means 2 %."
-)
-class ExecutionInput:
-    """Input of Backtest.execution."""
-
-    fill: FillModel | None = strawberry.field(default=FillModel.NEXT_OPEN, description="When a signal fills.")
-    maker_fee: float | None = strawberry.field(
-        default=0.001, description="Fee of limit fills (take-profit), as a fraction of notional, up to 0.1."
-    )
-    taker_fee: float | None = strawberry.field(
-        default=0.001,
-        description="Fee of market fills (signals, stops), as a fraction of notional, up to 0.1.",
-    )
-    slippage: float | None = strawberry.field(
-        default=0.0, description="Price paid away by market fills, as a fraction of the price, up to 0.1."
-    )
-    direction: Direction | None = strawberry.field(
-        default=Direction.LONG, description="Which positions may be opened."
-    )
-    sizing: SizingInput | None = _default_object(
-        {"equityFraction": 1.0}, "Size of a new position; all of the equity unless given."
-    )
-    stop_loss: float | None = strawberry.field(
-        default=None, description="Distance of the stop from the entry price, such as 0.02; none: no stop."
-    )
-    take_profit: float | None = strawberry.field(
-        default=None,
-        description="Distance of the target from the entry price, such as 0.04; none: no target.",
-    )
-    trailing_stop: float | None = strawberry.field(
-        default=None,
-        description="Distance of the stop from the best price since entry, moved at closes; none: no stop.",
-    )
-
-    def to_spec(self) -> ExecutionSpec:
-        """Return the engine's spec, not yet checked."""
-        usual = ExecutionSpec()
-        return ExecutionSpec(
-            fill=self.fill or usual.fill,
-            maker_fee=usual.maker_fee if self.maker_fee is None else self.maker_fee,
-            taker_fee=usual.taker_fee if self.taker_fee is None else self.taker_fee,
-            slippage=usual.slippage if self.slippage is None else self.slippage,
-            direction=self.direction or usual.direction,
-            # Left out, it is the plain object that the schema publishes as its default.
-            sizing=self.sizing.to_spec() if isinstance(self.sizing, SizingInput) else usual.sizing,
-            stop_loss=self.stop_loss,
-            take_profit=self.take_profit,
-            trailing_stop=self.trailing_stop,
-        )
+DEFAULT_CAPITAL = UnstatedDecimal(10_000)
 
 
 @strawberry.input(description="A backtest to run.")
@@ -127,12 +43,14 @@ class RunBacktestInput:
         default=None, description="Bars that open before this moment; none: to the last candle."
     )
     initial_capital: Decimal | None = strawberry.field(
-        default=DEFAULT_CAPITAL, description="Starting capital in the quote currency."
+        default=DEFAULT_CAPITAL,
+        description="Starting capital in the quote currency. Where it is left out, the `defaultCapital` of "
+        "your preferences goes before this default.",
     )
-    parameters: JSON | None = _default_object(
+    parameters: JSON | None = default_object(
         {}, 'Parameters of the strategy by name, such as {"fast": 20}; the rest take their defaults.'
     )
-    execution: ExecutionInput | None = _default_object({}, "How signals become fills.")
+    execution: ExecutionInput | None = default_object({}, "How signals become fills.")
     label: str | None = strawberry.field(default=None, description="A name for people, up to 200 characters.")
     tags: list[str] | None = strawberry.field(
         default_factory=list, description="Up to 20 words to find it by."
@@ -145,8 +63,20 @@ class RunBacktestInput:
         default=False, description="Run even if a backtest with the same content has completed."
     )
 
-    def to_request(self) -> BacktestRequest:
-        """Return the request, its parts not yet looked up."""
+    @property
+    def states_capital(self) -> bool:
+        """Whether the client has said with how much capital to begin."""
+        return self.initial_capital is not None and not isinstance(self.initial_capital, UnstatedDecimal)
+
+    def to_request(self, preferred_capital: Decimal = DEFAULT_CAPITAL) -> BacktestRequest:
+        """Return the request, its parts not yet looked up.
+
+        Parameters
+        ----------
+        preferred_capital
+            What to begin with where the client has not said.
+        """
+        stated = self.initial_capital if self.states_capital else None
         parameters: object = {} if self.parameters is None else self.parameters
         if not isinstance(parameters, Mapping):
             raise InvalidInput('parameters is an object such as {"fast": 20}.', ("parameters",))
@@ -156,7 +86,8 @@ class RunBacktestInput:
             interval=self.interval,
             start=self.start,
             end=self.end,
-            initial_capital=DEFAULT_CAPITAL if self.initial_capital is None else self.initial_capital,
+            initial_capital=preferred_capital if stated is None else stated,
+            states_capital=stated is not None,
             parameters=parameters,
             execution=self.execution.to_spec()
             if isinstance(self.execution, ExecutionInput)

@@ -10,10 +10,10 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.ledger import LedgerRows
-from gql_trader.backtests.schema_enums import Direction, ExitReason, FillModel, Side
+from gql_trader.backtests.schema_enums import ExitReason, Side
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidInput
-from gql_trader.core.money import to_decimal, to_exact, to_price
+from gql_trader.core.money import to_decimal, to_price
 from gql_trader.engine import sampling
 from gql_trader.engine.ledger import EXIT_REASONS
 from gql_trader.engine.monthly import MonthlyReturns
@@ -23,64 +23,6 @@ from gql_trader.gql.scalars import EpochSeries, FloatSeries
 MOST_POINTS = 100_000
 
 OWNER = "the user who requested the backtest"
-
-
-@visible(OWNER)
-@strawberry.type(description="Size of a new position: exactly one field is set.")
-class Sizing:
-    """Sizing as stored."""
-
-    equity_fraction: float | None = strawberry.field(
-        description="Notional and fee together, as a fraction of equity."
-    )
-    cash: Decimal | None = strawberry.field(description="Notional in the quote currency.")
-    quantity: Decimal | None = strawberry.field(description="Quantity in the base currency.")
-
-
-@visible(OWNER)
-@strawberry.type(
-    description="How signals become fills. Fractions are fractions, not percent: 0.02 means 2 %."
-)
-class Execution:
-    """Execution spec as stored."""
-
-    fill: FillModel = strawberry.field(description="When a signal fills.")
-    maker_fee: float = strawberry.field(
-        description="Fee of limit fills (take-profit), as a fraction of notional."
-    )
-    taker_fee: float = strawberry.field(
-        description="Fee of market fills (signals, stops), as a fraction of notional."
-    )
-    slippage: float = strawberry.field(
-        description="Price paid away by market fills, as a fraction of the price."
-    )
-    direction: Direction = strawberry.field(description="Which positions may be opened.")
-    sizing: Sizing = strawberry.field(description="Size of a new position.")
-    stop_loss: float | None = strawberry.field(description="Distance of the stop from the entry price.")
-    take_profit: float | None = strawberry.field(description="Distance of the target from the entry price.")
-    trailing_stop: float | None = strawberry.field(
-        description="Distance of the stop from the best price since entry; it moves at a bar's close."
-    )
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Execution":
-        """Return the GraphQL object of a stored spec."""
-        sizing = data["sizing"]
-        return cls(
-            fill=FillModel(data["fill"]),
-            maker_fee=data["makerFee"],
-            taker_fee=data["takerFee"],
-            slippage=data["slippage"],
-            direction=Direction(data["direction"]),
-            sizing=Sizing(
-                equity_fraction=sizing.get("equityFraction"),
-                cash=to_exact(sizing["cash"]) if "cash" in sizing else None,
-                quantity=to_exact(sizing["quantity"]) if "quantity" in sizing else None,
-            ),
-            stop_loss=data["stopLoss"],
-            take_profit=data["takeProfit"],
-            trailing_stop=data["trailingStop"],
-        )
 
 
 def _metric(description: str) -> Any:
@@ -136,6 +78,7 @@ class Metrics:
     exposure: float = _metric("Share of bars with an open position.")
     turnover: float = _metric("Traded notional over mean equity.")
     fees_paid: Decimal = _metric("All fees, in the quote currency.")
+    funding_paid: Decimal = _metric("All funding and borrow costs, in the quote currency.")
     final_equity: Decimal = _metric("Equity after the last bar, in the quote currency.")
     buy_and_hold_return: float = _metric("Return of the market itself from the first to the last close.")
     alpha: float | None = _metric("Annualised intercept of daily returns regressed on the market's.")
@@ -167,9 +110,18 @@ class LedgerEntry:
         description="When it was closed: the bar's opening time for a fill at the open, else its close."
     )
     exit_price: Decimal = strawberry.field(description="Price of the exit fill, slippage included.")
-    profit: Decimal = strawberry.field(description="Net of all fees and slippage, in the quote currency.")
-    profit_fraction: float = strawberry.field(description="Profit over what it cost to enter.")
-    fees: Decimal = strawberry.field(description="Fees of both fills, in the quote currency.")
+    profit: Decimal = strawberry.field(
+        description="Net of all fees, slippage and funding, in the quote currency."
+    )
+    profit_fraction: float = strawberry.field(
+        description="Profit over what was put in: margin and entry fee, which is all that can be lost."
+    )
+    fees: Decimal = strawberry.field(
+        description="Fees of both fills, in the quote currency; a liquidation takes the rest of the margin."
+    )
+    funding: Decimal = strawberry.field(
+        description="Funding and borrow cost of holding the position, in the quote currency."
+    )
     bars: int = strawberry.field(description="Bars during which the position was open.")
     exit_reason: ExitReason = strawberry.field(description="Why the position was closed.")
     max_favorable: float = strawberry.field(
@@ -200,6 +152,7 @@ def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
             max_favorable=max_favorable,
             max_adverse=max_adverse,
             equity_after=to_decimal(equity_after),
+            funding=to_decimal(funding),
         )
         for (
             number,
@@ -217,6 +170,7 @@ def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
             max_favorable,
             max_adverse,
             equity_after,
+            funding,
         ) in rows.tuples()
     ]
 

@@ -12,7 +12,9 @@ AssetId = NewType("AssetId", UUID)
 MarketId = NewType("MarketId", UUID)
 SeriesId = NewType("SeriesId", UUID)
 StrategyId = NewType("StrategyId", UUID)
+ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+OptimizationId = NewType("OptimizationId", UUID)
 
 
 def uuid7() -> UUID:

@@ -21,7 +21,7 @@ from numba import types
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
 
-# State, float64. Room is left for what later accounts of a position need.
+# State, float64. Room is left.
 BALANCE: Final = 0
 """Initial capital and the profits of closed trades."""
 QUANTITY: Final = 1
@@ -32,7 +32,7 @@ STOP_LEVEL: Final = 5
 TRAILING_LEVEL: Final = 6
 TARGET_LEVEL: Final = 7
 MARGIN_LEVEL: Final = 8
-"""Where the margin is used up."""
+"""Where the position is liquidated."""
 HIGHEST: Final = 9
 """Highest price known to be met since entry."""
 LOWEST: Final = 10
@@ -41,6 +41,13 @@ EQUITY: Final = 11
 LAST_CLOSE: Final = 12
 FEES_PAID: Final = 13
 TRADED_NOTIONAL: Final = 14
+MARGIN: Final = 15
+"""What was put in besides the entry fee: with it, the most that the position can lose."""
+FUNDING: Final = 16
+"""Funding and borrow cost of the open position so far."""
+FUNDING_PAID: Final = 17
+DAY_START_EQUITY: Final = 18
+"""Marked at the last close of the day before."""
 STATE_FLOATS: Final = 32
 
 # State, int64.
@@ -57,9 +64,20 @@ TRADES: Final = 7
 LAST_TIME: Final = 8
 """Closing time of the last bar, Unix milliseconds."""
 FINISHED: Final = 9
+FUNDED_UNTIL: Final = 10
+"""Unix milliseconds."""
+DAY: Final = 11
+"""Days since 1970, UTC."""
+DAY_ENTRIES: Final = 12
+HALTED: Final = 13
+"""A daily guard has tripped: no entries for the rest of the day."""
+CLOSING: Final = 14
+"""A daily guard closes the position at the next fill."""
+NO_ENTRY_BEFORE: Final = 15
+"""Bar."""
 STATE_INTEGERS: Final = 16
 
-# Spec, float64; a protective distance of 0 is off.
+# Spec, float64; a distance, limit or rate of 0 is off.
 MAKER_FEE: Final = 0
 TAKER_FEE: Final = 1
 SLIPPAGE: Final = 2
@@ -67,18 +85,37 @@ SIZE: Final = 3
 STOP_LOSS: Final = 4
 TAKE_PROFIT: Final = 5
 TRAILING_STOP: Final = 6
+TRAILING_ACTIVATION: Final = 7
+LEVERAGE: Final = 8
+MAINTENANCE_MARGIN: Final = 9
+FUNDING_RATE: Final = 10
+MAX_DAILY_LOSS: Final = 11
+DAILY_TARGET: Final = 12
+AMOUNT_SCALE: Final = 13
+"""Smallest steps of a quantity in one unit."""
+MIN_AMOUNT: Final = 14
+MIN_NOTIONAL: Final = 15
 SPEC_FLOATS: Final = 16
+"""The table of returns follows: age in milliseconds and distance of each step, by age."""
 
 # Spec, int64.
 FILL_AT_CLOSE: Final = 0
 LONG_ALLOWED: Final = 1
 SHORT_ALLOWED: Final = 2
 SIZING: Final = 3
-SPEC_INTEGERS: Final = 8
+ROI_STEPS: Final = 4
+MAX_DAILY_TRADES: Final = 5
+COOLDOWN_BARS: Final = 6
+GUARDED: Final = 7
+"""Days are counted."""
+EVERY_BAR: Final = 8
+"""Something about an open position may change on any bar, so that none can be passed over."""
+SPEC_INTEGERS: Final = 16
 
 SIZE_EQUITY_FRACTION: Final = 0
 SIZE_CASH: Final = 1
 SIZE_QUANTITY: Final = 2
+SIZE_RISK_FRACTION: Final = 3
 
 ENTER_LONG: Final = 1
 EXIT_LONG: Final = 2
@@ -90,18 +127,40 @@ BY_SIGNAL: Final = 0
 BY_STOP_LOSS: Final = 1
 BY_TAKE_PROFIT: Final = 2
 BY_TRAILING_STOP: Final = 3
+BY_ROI: Final = 4
 BY_LIQUIDATION: Final = 5
+BY_DAILY_LIMIT: Final = 6
 AT_END_OF_DATA: Final = 7
 NOTHING: Final = -1
 
 SMALLEST_AMOUNT: Final = 1e-8
 """Quantities and notionals below this are not traded: the ledger's eight decimals could not show them."""
 
+MILLISECONDS_A_DAY: Final = 86_400_000
+
+MOST_WHOLE: Final = 2.0**53
+"""Above it a float has no fractions left to round."""
+
 BLOCK: Final = 64
 """Bars that a scan looks at together."""
 
 CLOSINGS_PER_BAR: Final = 2
 """Most trades one bar can close: one at the open, and its successor inside the bar or at the close."""
+
+
+@compiled(allocates=False)
+def _rounded_down(quantity: float, scale: float) -> float:
+    """Return the largest multiple of 1 / scale that is not above the quantity."""
+    steps = np.floor(quantity * scale)
+    if steps >= MOST_WHOLE:
+        return quantity
+    # The product rounds, up or down, and the quotient is what a decimal of the API becomes.
+    if (steps + 1.0) / scale <= quantity:
+        steps += 1.0
+    elif steps / scale > quantity:
+        steps -= 1.0
+    result: float = steps / scale
+    return result
 
 
 @compiled(allocates=False)
@@ -119,33 +178,57 @@ def _enter(
     price = market * (1.0 + side * spec[SLIPPAGE])
     fee_rate = spec[TAKER_FEE]
     balance = state[BALANCE]
-    affordable = balance / (price * (1.0 + fee_rate))
+    # What notional and fee together may come to.
+    power = balance * spec[LEVERAGE]
+    stop = price * (1.0 - side * spec[STOP_LOSS])
+    affordable = power / (price * (1.0 + fee_rate))
     if choice[SIZING] == SIZE_EQUITY_FRACTION:
-        quantity = spec[SIZE] * balance / (price * (1.0 + fee_rate))
+        quantity = spec[SIZE] * power / (price * (1.0 + fee_rate))
     elif choice[SIZING] == SIZE_CASH:
         quantity = spec[SIZE] / price
+    elif choice[SIZING] == SIZE_RISK_FRACTION:
+        sold = stop * (1.0 - side * spec[SLIPPAGE])
+        quantity = spec[SIZE] * balance / (side * (price - sold) + (price + sold) * fee_rate)
     else:
         quantity = spec[SIZE]
     if quantity > affordable:
         quantity = affordable
+    # The division above may round up; cash is never negative, not even by its last bit.
+    while quantity * price + quantity * price * fee_rate > power:
+        quantity = np.nextafter(quantity, 0.0)
+    if spec[AMOUNT_SCALE] > 0.0:
+        quantity = _rounded_down(quantity, spec[AMOUNT_SCALE])
     notional = quantity * price
     fee = notional * fee_rate
-    # The division above may round up; cash is never negative, not even by its last bit.
-    while notional + fee > balance:
-        quantity = np.nextafter(quantity, 0.0)
-        notional = quantity * price
-        fee = notional * fee_rate
-    if quantity < SMALLEST_AMOUNT or notional < SMALLEST_AMOUNT:
+    if quantity < max(spec[MIN_AMOUNT], SMALLEST_AMOUNT) or notional < max(
+        spec[MIN_NOTIONAL], SMALLEST_AMOUNT
+    ):
         return
+    margin = notional
+    # A long that is paid in full cannot lose more; a short's own money is used up at twice its price.
+    margin_level = 0.0 if side > 0 else 2.0 * price
+    if spec[LEVERAGE] > 1.0:
+        # The fee is taken first: what the account has left of the margin is all that can be lost.
+        wanted = notional / spec[LEVERAGE]
+        margin = min(wanted, balance - fee)
+        if margin <= spec[MAINTENANCE_MARGIN] * notional:
+            return
+        margin_level = price * (1.0 - side * (1.0 / spec[LEVERAGE] - spec[MAINTENANCE_MARGIN]))
+        if margin < wanted:
+            margin_level = side * max(side * margin_level, side * (price - side * (margin / quantity)))
 
     counts[SIDE] = side
     counts[ENTRY_INDEX] = index
     counts[ENTRY_TIME] = time
     counts[HELD_BARS] = 0
+    counts[FUNDED_UNTIL] = time
+    counts[DAY_ENTRIES] += 1
     state[QUANTITY] = quantity
     state[ENTRY_PRICE] = price
     state[ENTRY_NOTIONAL] = notional
     state[ENTRY_FEE] = fee
+    state[MARGIN] = margin
+    state[FUNDING] = 0.0
     state[HIGHEST] = price
     state[LOWEST] = price
     state[FEES_PAID] += fee
@@ -153,14 +236,27 @@ def _enter(
     state[STOP_LEVEL] = -side * np.inf
     state[TRAILING_LEVEL] = -side * np.inf
     state[TARGET_LEVEL] = side * np.inf
-    # A long is paid in full and cannot lose more; a short's margin is used up at twice its price.
-    state[MARGIN_LEVEL] = -np.inf if side > 0 else 2.0 * price
+    state[MARGIN_LEVEL] = margin_level
     if spec[STOP_LOSS] > 0.0:
-        state[STOP_LEVEL] = price * (1.0 - side * spec[STOP_LOSS])
-    if spec[TRAILING_STOP] > 0.0:
+        state[STOP_LEVEL] = stop
+    if spec[TRAILING_STOP] > 0.0 and spec[TRAILING_ACTIVATION] == 0.0:
         state[TRAILING_LEVEL] = price * (1.0 - side * spec[TRAILING_STOP])
     if spec[TAKE_PROFIT] > 0.0:
         state[TARGET_LEVEL] = price * (1.0 + side * spec[TAKE_PROFIT])
+
+
+@compiled(allocates=False)
+def _fund(state: Floats, counts: Integers, spec: Floats, price: float, time: int) -> None:
+    """Charge the open position for the time since it was last charged, on its notional at the price."""
+    elapsed = time - counts[FUNDED_UNTIL]
+    if spec[FUNDING_RATE] == 0.0 or elapsed == 0:
+        return
+    cost = spec[FUNDING_RATE] * (state[QUANTITY] * price) * (elapsed / MILLISECONDS_A_DAY)
+    counts[FUNDED_UNTIL] = time
+    state[FUNDING] += cost
+    state[FUNDING_PAID] += cost
+    # It comes out of the margin, which is used up the sooner.
+    state[MARGIN_LEVEL] += counts[SIDE] * (cost / state[QUANTITY])
 
 
 @compiled(allocates=False)
@@ -168,6 +264,7 @@ def _exit(
     state: Floats,
     counts: Integers,
     spec: Floats,
+    choice: Integers,
     market: float,
     reason: int,
     index: int,
@@ -177,11 +274,13 @@ def _exit(
     row: int,
 ) -> None:
     """Close the position at the market price, slipping unless a limit order fills, and book the trade."""
+    _fund(state, counts, spec, market, time)
     side = counts[SIDE]
     quantity = state[QUANTITY]
     entry_price = state[ENTRY_PRICE]
     entry_fee = state[ENTRY_FEE]
-    if reason == BY_TAKE_PROFIT:
+    funding = state[FUNDING]
+    if reason in (BY_TAKE_PROFIT, BY_ROI):
         price = market
         fee_rate = spec[MAKER_FEE]
     else:
@@ -190,12 +289,12 @@ def _exit(
     notional = quantity * price
     fee = notional * fee_rate
     gain = side * quantity * (price - entry_price)
-    profit = gain - (entry_fee + fee)
-    stake = state[ENTRY_NOTIONAL] + entry_fee
-    if profit < -stake:
+    profit = gain - (entry_fee + fee + funding)
+    stake = state[MARGIN] + entry_fee
+    if reason == BY_LIQUIDATION or profit < -stake:
         # Margin is isolated: no more than what was put in can be lost. What is left of it goes to the fee.
         profit = -stake
-        fee = max(state[ENTRY_NOTIONAL] + gain, 0.0)
+        fee = max(state[MARGIN] + gain - funding, 0.0)
     highest = max(state[HIGHEST], market)
     lowest = min(state[LOWEST], market)
     state[BALANCE] += profit
@@ -203,6 +302,9 @@ def _exit(
     state[TRADED_NOTIONAL] += notional
     counts[SIDE] = 0
     counts[TRADES] += 1
+    counts[CLOSING] = 0
+    if choice[COOLDOWN_BARS] > 0:
+        counts[NO_ENTRY_BEFORE] = index + choice[COOLDOWN_BARS] + 1
 
     rows[row, 0] = side
     rows[row, 1] = reason
@@ -220,6 +322,7 @@ def _exit(
     values[row, 6] = (highest - entry_price if side > 0 else entry_price - lowest) / entry_price
     values[row, 7] = (entry_price - lowest if side > 0 else highest - entry_price) / entry_price
     values[row, 8] = state[BALANCE]
+    values[row, 9] = funding
 
 
 @compiled(allocates=False)
@@ -236,7 +339,7 @@ def _act(
     values: Floats,
     row: int,
 ) -> int:
-    """Fill signals at the market price: an exit, then an entry. Return the next free row."""
+    """Fill at the market price what a guard or signals say: an exit, then an entry. Return the next row."""
     # On one bar the exit of a side beats its entry, and entries of both sides say nothing.
     long = (signals & ENTER_LONG) != 0 and (signals & EXIT_LONG) == 0 and choice[LONG_ALLOWED] != 0
     short = (signals & ENTER_SHORT) != 0 and (signals & EXIT_SHORT) == 0 and choice[SHORT_ALLOWED] != 0
@@ -244,14 +347,49 @@ def _act(
         long = False
         short = False
     side = counts[SIDE]
-    if (side > 0 and ((signals & EXIT_LONG) != 0 or short)) or (
+    if counts[CLOSING] != 0:
+        _exit(
+            state, counts, spec, choice, market, int(np.int64(BY_DAILY_LIMIT)), index, time, rows, values, row
+        )
+        row += 1
+    elif (side > 0 and ((signals & EXIT_LONG) != 0 or short)) or (
         side < 0 and ((signals & EXIT_SHORT) != 0 or long)
     ):
-        _exit(state, counts, spec, market, int(np.int64(BY_SIGNAL)), index, time, rows, values, row)
+        _exit(state, counts, spec, choice, market, int(np.int64(BY_SIGNAL)), index, time, rows, values, row)
         row += 1
-    if counts[SIDE] == 0 and (long or short):
+    if (
+        counts[SIDE] == 0
+        and (long or short)
+        and index >= counts[NO_ENTRY_BEFORE]
+        and not (
+            choice[GUARDED] != 0 and (counts[HALTED] != 0 or counts[DAY_ENTRIES] >= choice[MAX_DAILY_TRADES])
+        )
+    ):
         _enter(state, counts, spec, choice, 1 if long else -1, market, index, time)
     return row
+
+
+@compiled(allocates=False)
+def _begin_day(state: Floats, counts: Integers, time: int) -> None:
+    """Begin the day of a moment, unless it has begun: the account counts from its last mark."""
+    day = time // MILLISECONDS_A_DAY
+    if day != counts[DAY]:
+        counts[DAY] = day
+        counts[DAY_ENTRIES] = 0
+        counts[HALTED] = 0
+        state[DAY_START_EQUITY] = state[EQUITY]
+
+
+@compiled(allocates=False)
+def _roi_level(state: Floats, counts: Integers, spec: Floats, choice: Integers, time: int) -> float:
+    """Return the price that the table of returns asks for at a moment."""
+    side = float(counts[SIDE])
+    level = side * np.inf
+    age = time - counts[ENTRY_TIME]
+    for step in range(choice[ROI_STEPS]):
+        if age >= spec[SPEC_FLOATS + 2 * step]:
+            level = state[ENTRY_PRICE] * (1.0 + side * spec[SPEC_FLOATS + 2 * step + 1])
+    return level
 
 
 @compiled(allocates=False)
@@ -274,8 +412,11 @@ def _bar(
 ) -> int:
     """Do one bar in the order of the document. Return the next free row."""
     # At the open: protective levels that the price has jumped over, otherwise the last bar's signals.
+    if choice[GUARDED] != 0:
+        _begin_day(state, counts, opening)
     reason = NOTHING
     if counts[SIDE] != 0:
+        _fund(state, counts, spec, open_, opening)
         side = float(counts[SIDE])
         if side * open_ <= side * state[MARGIN_LEVEL]:
             reason = BY_LIQUIDATION
@@ -285,8 +426,10 @@ def _bar(
             reason = BY_TRAILING_STOP
         elif side * open_ >= side * state[TARGET_LEVEL]:
             reason = BY_TAKE_PROFIT
+        elif side * open_ >= side * _roi_level(state, counts, spec, choice, opening):
+            reason = BY_ROI
     if reason != NOTHING:
-        _exit(state, counts, spec, open_, reason, index, opening, rows, values, row)
+        _exit(state, counts, spec, choice, open_, reason, index, opening, rows, values, row)
         row += 1
     elif choice[FILL_AT_CLOSE] == 0:
         row = _act(state, counts, spec, choice, counts[PENDING], open_, index, opening, rows, values, row)
@@ -298,43 +441,79 @@ def _bar(
         side = float(counts[SIDE])
         worst = low if side > 0.0 else high
         best = high if side > 0.0 else low
-        reason = BY_STOP_LOSS
+        against = BY_STOP_LOSS
         stop = state[STOP_LEVEL]
         if side * state[TRAILING_LEVEL] > side * stop:
-            reason = BY_TRAILING_STOP
+            against = BY_TRAILING_STOP
             stop = state[TRAILING_LEVEL]
+        # A bar that outlives a step of the table still has the step that it began with.
+        wanted = BY_TAKE_PROFIT
+        target = state[TARGET_LEVEL]
+        roi = _roi_level(state, counts, spec, choice, opening)
+        if side * roi < side * target:
+            wanted = BY_ROI
+            target = roi
+        # On the entry bar, slippage may leave a level beyond the open: then the open fills.
         if side * worst <= side * state[MARGIN_LEVEL]:
             reason = BY_LIQUIDATION
-            market = state[MARGIN_LEVEL]
+            market = side * min(side * open_, side * state[MARGIN_LEVEL])
         elif side * worst <= side * stop:
-            # On the entry bar, slippage may leave the level beyond the open: then the open fills.
+            reason = against
             market = side * min(side * open_, side * stop)
-        elif side * best >= side * state[TARGET_LEVEL]:
-            reason = BY_TAKE_PROFIT
-            market = state[TARGET_LEVEL]
+        elif side * best >= side * target:
+            reason = wanted
+            market = target
         else:
             reason = NOTHING
             market = 0.0
         if reason != NOTHING:
-            _exit(state, counts, spec, market, reason, index, closing, rows, values, row)
+            _exit(state, counts, spec, choice, market, reason, index, closing, rows, values, row)
             row += 1
 
     # At the close: the trailing level learns of this bar only now, and holds from the next.
+    if choice[GUARDED] != 0:
+        _begin_day(state, counts, closing - 1)
     if counts[SIDE] != 0:
         side = float(counts[SIDE])
         state[HIGHEST] = max(state[HIGHEST], high)
         state[LOWEST] = min(state[LOWEST], low)
-        if spec[TRAILING_STOP] > 0.0:
-            extreme = state[HIGHEST] if side > 0.0 else state[LOWEST]
+        extreme = state[HIGHEST] if side > 0.0 else state[LOWEST]
+        if spec[TRAILING_STOP] > 0.0 and side * extreme >= side * _activation(state, spec, side):
             state[TRAILING_LEVEL] = extreme * (1.0 - side * spec[TRAILING_STOP])
+        _fund(state, counts, spec, close, closing)
+        if side * close <= side * state[MARGIN_LEVEL]:
+            # Funding has used up what the price had left of the margin.
+            liquidation = int(np.int64(BY_LIQUIDATION))
+            _exit(state, counts, spec, choice, close, liquidation, index, closing, rows, values, row)
+            row += 1
     if choice[FILL_AT_CLOSE] != 0:
         row = _act(state, counts, spec, choice, signals, close, index, closing, rows, values, row)
     counts[PENDING] = signals
     state[EQUITY] = state[BALANCE]
     if counts[SIDE] != 0:
-        signed = counts[SIDE] * state[QUANTITY]
-        state[EQUITY] = state[BALANCE] - state[ENTRY_FEE] + signed * (close - state[ENTRY_PRICE])
+        side = float(counts[SIDE])
+        if side * close <= side * state[MARGIN_LEVEL]:
+            # Slippage of an entry at this close is more than the margin bears: as good as liquidated.
+            state[EQUITY] = state[BALANCE] - (state[MARGIN] + state[ENTRY_FEE])
+        else:
+            signed = counts[SIDE] * state[QUANTITY]
+            paid = state[BALANCE] - state[ENTRY_FEE] - state[FUNDING]
+            state[EQUITY] = paid + signed * (close - state[ENTRY_PRICE])
+    if choice[GUARDED] != 0 and counts[HALTED] == 0:
+        start = state[DAY_START_EQUITY]
+        lost = spec[MAX_DAILY_LOSS] > 0.0 and state[EQUITY] <= start * (1.0 - spec[MAX_DAILY_LOSS])
+        won = spec[DAILY_TARGET] > 0.0 and state[EQUITY] >= start * (1.0 + spec[DAILY_TARGET])
+        if lost or won:
+            counts[HALTED] = 1
+            counts[CLOSING] = abs(counts[SIDE])
     return row
+
+
+@compiled(allocates=False)
+def _activation(state: Floats, spec: Floats, side: float) -> float:
+    """Return the price from which the trailing stop follows."""
+    level: float = state[ENTRY_PRICE] * (1.0 + side * spec[TRAILING_ACTIVATION])
+    return level
 
 
 @compiled(allocates=False)
@@ -387,6 +566,7 @@ def _quiet_long(
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
+    activation = _activation(state, spec, 1.0)
     floor = max(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
     ceiling = state[TARGET_LEVEL]
     quiet = len(close)
@@ -399,7 +579,7 @@ def _quiet_long(
             lowest = low[k]
         if high[k] > highest:
             highest = high[k]
-            if trailing:
+            if trailing and highest >= activation:
                 state[TRAILING_LEVEL] = highest * (1.0 - spec[TRAILING_STOP])
                 floor = max(floor, state[TRAILING_LEVEL])
     state[HIGHEST] = highest
@@ -425,6 +605,7 @@ def _quiet_short(
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
+    activation = _activation(state, spec, -1.0)
     floor = state[TARGET_LEVEL]
     ceiling = min(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
     quiet = len(close)
@@ -437,7 +618,7 @@ def _quiet_short(
             highest = high[k]
         if low[k] < lowest:
             lowest = low[k]
-            if trailing:
+            if trailing and lowest <= activation:
                 state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
                 ceiling = min(ceiling, state[TRAILING_LEVEL])
     state[HIGHEST] = highest
@@ -501,7 +682,7 @@ def simulate(
     state, counts
         float64[STATE_FLOATS] and int64[STATE_INTEGERS]; changed in place.
     spec, choice
-        float64[SPEC_FLOATS] and int64[SPEC_INTEGERS].
+        float64[SPEC_FLOATS + 2 × steps of the table of returns] and int64[SPEC_INTEGERS].
     time, open_, high, low, close, entry_long, exit_long, entry_short, exit_short
         Columns of the same n bars; element 0 is bar `offset` of the series.
     interval
@@ -511,7 +692,7 @@ def simulate(
     equity
         float64[stop − next bar]; element 0 is the state's next bar; marked at the close.
     rows, values
-        int64[k, 7] and float64[k, 9], columns of the ledger; written from row 0.
+        int64[k, 7] and float64[k, 10], columns of the ledger; written from row 0.
 
     Returns
     -------
@@ -555,6 +736,8 @@ def simulate(
             quiet = _quiet_without_position(
                 longs[i - lag : end - lag], shorts[i - lag : end - lag], equity[i - start :], state[BALANCE]
             )
+        elif choice[EVERY_BAR] != 0:
+            quiet = 0
         elif counts[SIDE] > 0:
             quiet = _quiet_long(
                 state,
@@ -591,13 +774,16 @@ def simulate(
     return row
 
 
-@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, _ROWS, _VALUES), allocates=False)
-def close_out(state: Floats, counts: Integers, spec: Floats, rows: Integers, values: Floats) -> None:
+@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, INTEGERS_IN, _ROWS, _VALUES), allocates=False)
+def close_out(
+    state: Floats, counts: Integers, spec: Floats, choice: Integers, rows: Integers, values: Floats
+) -> None:
     """Close the open position at the last close into row 0 of a ledger, and mark the equity."""
     _exit(
         state,
         counts,
         spec,
+        choice,
         state[LAST_CLOSE],
         int(np.int64(AT_END_OF_DATA)),
         counts[NEXT_BAR] - 1,

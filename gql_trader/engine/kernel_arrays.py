@@ -16,12 +16,16 @@ _SIZES = {
     SizingKind.EQUITY_FRACTION: kernel.SIZE_EQUITY_FRACTION,
     SizingKind.CASH: kernel.SIZE_CASH,
     SizingKind.QUANTITY: kernel.SIZE_QUANTITY,
+    SizingKind.RISK_FRACTION: kernel.SIZE_RISK_FRACTION,
 }
+
+_MINUTE = 60_000
+_ANY_NUMBER = 2**62
 
 
 def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
-    """Return a spec as float64[SPEC_FLOATS] and int64[SPEC_INTEGERS]."""
-    numbers = np.zeros(kernel.SPEC_FLOATS)
+    """Return a spec as float64[SPEC_FLOATS + 2 × steps of its table] and int64[SPEC_INTEGERS]."""
+    numbers = np.zeros(kernel.SPEC_FLOATS + 2 * len(spec.minimal_roi))
     numbers[kernel.MAKER_FEE] = spec.maker_fee
     numbers[kernel.TAKER_FEE] = spec.taker_fee
     numbers[kernel.SLIPPAGE] = spec.slippage
@@ -29,11 +33,29 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     numbers[kernel.STOP_LOSS] = spec.stop_loss or 0.0
     numbers[kernel.TAKE_PROFIT] = spec.take_profit or 0.0
     numbers[kernel.TRAILING_STOP] = spec.trailing_stop or 0.0
+    numbers[kernel.TRAILING_ACTIVATION] = spec.trailing_activation or 0.0
+    numbers[kernel.LEVERAGE] = spec.leverage
+    numbers[kernel.MAINTENANCE_MARGIN] = spec.maintenance_margin
+    numbers[kernel.FUNDING_RATE] = spec.funding_rate_per_day
+    numbers[kernel.MAX_DAILY_LOSS] = spec.max_daily_loss or 0.0
+    numbers[kernel.DAILY_TARGET] = spec.daily_target or 0.0
+    numbers[kernel.AMOUNT_SCALE] = 0.0 if spec.amount_precision is None else 10.0**spec.amount_precision
+    numbers[kernel.MIN_AMOUNT] = spec.min_amount
+    numbers[kernel.MIN_NOTIONAL] = spec.min_notional
+    for at, (minutes, distance) in enumerate(spec.minimal_roi):
+        numbers[kernel.SPEC_FLOATS + 2 * at] = minutes * _MINUTE
+        numbers[kernel.SPEC_FLOATS + 2 * at + 1] = distance
+    limited_by_day = spec.max_daily_loss is not None or spec.daily_target is not None
     choice = np.zeros(kernel.SPEC_INTEGERS, dtype=np.int64)
     choice[kernel.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
     choice[kernel.LONG_ALLOWED] = spec.direction is not Direction.SHORT
     choice[kernel.SHORT_ALLOWED] = spec.direction is not Direction.LONG
     choice[kernel.SIZING] = _SIZES[spec.sizing.kind]
+    choice[kernel.ROI_STEPS] = len(spec.minimal_roi)
+    choice[kernel.MAX_DAILY_TRADES] = _ANY_NUMBER if spec.max_daily_trades is None else spec.max_daily_trades
+    choice[kernel.COOLDOWN_BARS] = spec.cooldown_bars
+    choice[kernel.GUARDED] = limited_by_day or spec.max_daily_trades is not None
+    choice[kernel.EVERY_BAR] = limited_by_day or spec.funding_rate_per_day > 0.0 or len(spec.minimal_roi) > 0
     return numbers, choice
 
 

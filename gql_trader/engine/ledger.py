@@ -33,17 +33,20 @@ class Ledger:
     entry_price, exit_price
         float64[k], quote currency, slippage included.
     profit
-        float64[k], account currency, net of fees and slippage.
+        float64[k], account currency, net of fees, slippage and funding.
     profit_fraction
-        float64[k], profit over what was put in: notional at entry plus entry fee. At least −1.
+        float64[k], profit over what was put in: margin plus entry fee. At least −1.
     fees
-        float64[k], account currency, entry and exit.
+        float64[k], account currency, entry and exit. A liquidation's includes all that was left of the
+        margin.
     max_favorable, max_adverse
         float64[k], largest moves for and against the position as fractions of the entry price, never
         negative. Seen at the fills and over bars held to their close: within the bar of an exit only the
         exit's own price is known to have been met.
     equity_after
         float64[k], account currency, once the position is closed.
+    funding
+        float64[k], account currency, funding and borrow cost of holding the position.
     """
 
     side: Integers
@@ -62,6 +65,7 @@ class Ledger:
     max_favorable: Floats
     max_adverse: Floats
     equity_after: Floats
+    funding: Floats
 
     def __len__(self) -> int:
         return len(self.side)
@@ -87,7 +91,7 @@ def ledger_from_rows(integers: Integers, floats: Floats) -> Ledger:
     integers
         int64[k, 7], columns as in `LEDGER_INTEGERS`.
     floats
-        float64[k, 9], columns as in `LEDGER_FLOATS`.
+        float64[k, 10], columns as in `LEDGER_FLOATS`.
     """
     return Ledger(
         *(np.ascontiguousarray(column) for column in integers.T),

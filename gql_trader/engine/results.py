@@ -27,6 +27,8 @@ class Result:
         Σ quantity × price over all fills, account currency.
     fees_paid
         Σ fees, account currency, those of an open position's entry included.
+    funding_paid
+        Σ funding and borrow costs, account currency, those of an open position included.
     """
 
     ledger: Ledger
@@ -37,3 +39,4 @@ class Result:
     bars_in_position: int
     traded_notional: float
     fees_paid: float
+    funding_paid: float

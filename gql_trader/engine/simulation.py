@@ -22,7 +22,7 @@ __all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationSt
 
 _STATE_PREFIX: Final = struct.Struct("<4sHHH")
 _STATE_MAGIC: Final = b"GTSS"
-_STATE_FORMAT: Final = 1
+_STATE_FORMAT: Final = 2
 _FEWEST_ROWS: Final = 256
 _BARS_PER_REPORT: Final = 8192
 _REPORTS: Final = 100
@@ -63,7 +63,7 @@ class Simulation:
         self._spec, self._choice = kernel_arrays.spec_arrays(spec)
         self._state = np.zeros(kernel.STATE_FLOATS)
         self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
-        self._state[[kernel.BALANCE, kernel.EQUITY]] = initial_capital
+        self._state[[kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY]] = initial_capital
         self._counts[kernel.NEXT_BAR] = start
         self._initial_capital = initial_capital
         self._first_bar = start
@@ -82,10 +82,10 @@ class Simulation:
 
     @property
     def cash(self) -> float:
-        """Account currency that is not bound in the open position; never negative."""
+        """Account currency that is not bound in the open position as margin or fee; never negative."""
         if not self.in_position:
             return float(self._state[kernel.BALANCE])
-        stake = self._state[kernel.ENTRY_NOTIONAL] + self._state[kernel.ENTRY_FEE]
+        stake = self._state[kernel.MARGIN] + self._state[kernel.ENTRY_FEE]
         return float(self._state[kernel.BALANCE] - stake)
 
     @property
@@ -171,6 +171,7 @@ class Simulation:
                 self._state,
                 self._counts,
                 self._spec,
+                self._choice,
                 self._rows[self._trades :],
                 self._values[self._trades :],
             )
@@ -191,6 +192,7 @@ class Simulation:
             bars_in_position=int(self._counts[kernel.BARS_IN_POSITION]),
             traded_notional=float(self._state[kernel.TRADED_NOTIONAL]),
             fees_paid=float(self._state[kernel.FEES_PAID]),
+            funding_paid=float(self._state[kernel.FUNDING_PAID]),
         )
 
     def export_state(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-ENGINE_VERSION: Final = "1"
+ENGINE_VERSION: Final = "2"
 """Changes whenever the same bars, signals and spec may give other fills."""
 
 METRICS_VERSION: Final = 1

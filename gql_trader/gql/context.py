@@ -11,14 +11,17 @@ from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
 from gql_trader.gql.client import Client
 from gql_trader.gql.errors import ApiError, unauthenticated
+from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.jwks import IdentityTokens
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -43,11 +46,15 @@ class Services(Protocol):
     @property
     def events(self) -> EventStreams: ...
     @property
+    def answers(self) -> Answers: ...
+    @property
     def arrays(self) -> ArrayCache: ...
     @property
     def passwords(self) -> PasswordHasher: ...
     @property
     def tokens(self) -> AccessTokens: ...
+    @property
+    def public_http(self) -> PublicHttp: ...
     @property
     def keys(self) -> KeyRing: ...
     @property
@@ -56,6 +63,8 @@ class Services(Protocol):
     def budget(self) -> CostBudget: ...
     @property
     def identity(self) -> IdentityTokens | None: ...
+    @property
+    def exchanges(self) -> Exchanges: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 

@@ -10,7 +10,7 @@ from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldE
 from strawberry.types import Info as StrawberryInfo
 from strawberry.utils.await_maybe import await_maybe
 
-from gql_trader.core.errors import DomainError, DomainErrors, ErrorCode, RateLimited
+from gql_trader.core.errors import DomainError, DomainErrors, ErrorCode
 from gql_trader.gql.context import Context, Info
 from gql_trader.infra.rate_limits import Attempt, Policy, Subject
 
@@ -52,9 +52,11 @@ class Limited(FieldExtension):
     ----------
     failures
         Count only attempts that fail as a guess does: with INVALID_CREDENTIALS, INACTIVE_ACCOUNT,
-        INVALID_TOKEN, a second factor that is wrong, or a bug. Otherwise every attempt counts.
+        INVALID_TOKEN or a second factor that is wrong. Otherwise every attempt counts.
     attempts
         Rules that count every attempt all the same, for what is dear even when it succeeds.
+    when
+        Limit only attempts whose input this holds for; None: all.
 
     Raises
     ------
@@ -62,9 +64,16 @@ class Limited(FieldExtension):
         When resolving, if one of the rules is at its limit; nothing has been tried then.
     """
 
-    def __init__(self, *rules: Rule, failures: bool = False, attempts: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self,
+        *rules: Rule,
+        failures: bool = False,
+        attempts: Sequence[Rule] = (),
+        when: Callable[[Any], bool] | None = None,
+    ) -> None:
         self._failures = rules if failures else ()
         self._attempts = attempts if failures else (*rules, *attempts)
+        self._when = when
 
     async def resolve_async(
         self, next_: AsyncExtensionResolver, source: Any, info: StrawberryInfo[Any, Any], **kwargs: Any
@@ -72,20 +81,17 @@ class Limited(FieldExtension):
         """Resolve, unless a limit is reached."""
         context: Context = info.context
         given = kwargs.get("input")
+        if self._when is not None and not self._when(given):
+            return await next_(source, info, **kwargs)
         limits = context.services.rate_limits
         attempts = await _subjects(self._attempts, context, given)
         if not self._failures:
             await limits.count(*attempts)
             return await next_(source, info, **kwargs)
         async with limits.failures(*await _subjects(self._failures, context, given)) as attempt:
-            if attempts:
-                try:
-                    await limits.count(*attempts)
-                except RateLimited:
-                    # Nothing was tried, so that nothing has failed.
-                    attempt.succeeded()
-                    raise
             async with _judged(attempt, info, given):
+                if attempts:
+                    await limits.count(*attempts)
                 result = await next_(source, info, **kwargs)
             codes = {error.code.value for error in getattr(result, "errors", ())}
             _judge(attempt, codes, info, given)
@@ -105,6 +111,10 @@ async def _judged(attempt: Attempt, info: Info, given: Any) -> AsyncIterator[Non
         raise
     except DomainErrors as errors:
         _judge(attempt, {error.code.value for error in errors.errors}, info, given)
+        raise
+    except Exception:
+        # Nobody has learned anything: the database may be away, and its users must not be shut out for that.
+        attempt.succeeded()
         raise
 
 

@@ -11,6 +11,7 @@ import aiosmtplib
 import structlog
 
 from gql_trader.core.smtp import SmtpSecurity
+from gql_trader.infra.delivery import NotDeliveredError, RefusedError
 
 _log = structlog.get_logger(__name__)
 
@@ -22,20 +23,22 @@ _ABOUT_LOGIN = range(530, 539)
 _ENHANCED_CODE = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 
 
-class MailNotSentError(Exception):
+class MailNotSentError(NotDeliveredError):
     """The mail was not taken over; trying again may help."""
 
 
-class MailRefusedError(Exception):
+class MailRefusedError(RefusedError):
     """The server refuses this mail for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail in plain text.
+    """A mail.
 
     Attributes
     ----------
+    html
+        The same as HTML, for those who read that; None: there is only text.
     key
         Makes its Message-ID: a mail that is sent again, because nobody knows whether it was, keeps it,
         so that mail programs show one.
@@ -46,6 +49,7 @@ class Mail:
     subject: str
     text: str
     date: datetime
+    html: str | None = None
 
 
 class MailTransport(Protocol):
@@ -123,6 +127,8 @@ class SmtpTransport:
         # Nobody's holiday notice shall answer (RFC 3834).
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(mail.text)
+        if mail.html is not None:
+            message.add_alternative(mail.html, subtype="html")
         return message
 
 

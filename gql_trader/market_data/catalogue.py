@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -82,6 +83,8 @@ def market_record(row: MarketRow) -> MarketRecord:
         active=row.active,
         price_precision=row.price_precision,
         amount_precision=row.amount_precision,
+        min_amount=row.min_amount,
+        min_notional=row.min_notional,
     )
 
 
@@ -204,6 +207,8 @@ async def ensure_market(
     asset_type: AssetType | None = None,
     price_precision: int = DEFAULT_PRICE_PRECISION,
     amount_precision: int = DEFAULT_AMOUNT_PRECISION,
+    min_amount: Decimal | None = None,
+    min_notional: Decimal | None = None,
 ) -> MarketRecord:
     """Return the market of a venue, creating it and its assets where they are missing.
 
@@ -213,7 +218,7 @@ async def ensure_market(
         ``BASE/QUOTE``, in any case.
     asset_type
         Type of the base asset if it is new; by default FIAT for the codes of currencies, else CRYPTO.
-    price_precision, amount_precision
+    price_precision, amount_precision, min_amount, min_notional
         Used if the market is new.
 
     Raises
@@ -239,6 +244,8 @@ async def ensure_market(
         "active": True,
         "price_precision": price_precision,
         "amount_precision": amount_precision,
+        "min_amount": min_amount,
+        "min_notional": min_notional,
     }
     await uow.session.execute(insert(MarketRow).values(values).on_conflict_do_nothing())
     rows = await repository.markets_by_symbol(uow.session, f"{base}/{quote}")

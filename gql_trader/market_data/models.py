@@ -1,6 +1,7 @@
 """Tables of the market data domain."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,8 @@ class MarketRow(Base):
         CheckConstraint("symbol = upper(symbol)", name="symbol"),
         CheckConstraint("price_precision BETWEEN 0 AND 18", name="price_precision"),
         CheckConstraint("amount_precision BETWEEN 0 AND 18", name="amount_precision"),
+        CheckConstraint("min_amount > 0", name="min_amount"),
+        CheckConstraint("min_notional > 0", name="min_notional"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -47,6 +50,8 @@ class MarketRow(Base):
     active: Mapped[bool] = mapped_column(default=True)
     price_precision: Mapped[int] = mapped_column(SmallInteger)
     amount_precision: Mapped[int] = mapped_column(SmallInteger)
+    min_amount: Mapped[Decimal | None]
+    min_notional: Mapped[Decimal | None]
 
 
 class PriceSeriesRow(Base):

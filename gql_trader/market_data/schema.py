@@ -242,7 +242,15 @@ class Market(Node):
     )
     active: bool = strawberry.field(description="Whether it is in use.")
     price_precision: int = strawberry.field(description="Decimal places of its prices.")
-    amount_precision: int = strawberry.field(description="Decimal places of quantities of the base asset.")
+    amount_precision: int = strawberry.field(
+        description="Decimal places of quantities of the base asset; orders are rounded down to them."
+    )
+    min_amount: Decimal | None = strawberry.field(
+        description="Smallest quantity of an order, in the base asset; null: none is known."
+    )
+    min_notional: Decimal | None = strawberry.field(
+        description="Smallest quantity × price of an order, in the quote asset; null: none is known."
+    )
 
     @classmethod
     def from_record(cls, market: MarketRecord) -> "Market":
@@ -255,6 +263,8 @@ class Market(Node):
             active=market.active,
             price_precision=market.price_precision,
             amount_precision=market.amount_precision,
+            min_amount=market.min_amount,
+            min_notional=market.min_notional,
         )
 
     @strawberry.field(description="What is bought and sold.")

@@ -1,6 +1,7 @@
 """Enums and records of the market data domain."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from gql_trader.core.ids import AssetId, MarketId, SeriesId
@@ -43,6 +44,8 @@ class MarketRecord:
         ``BASE/QUOTE`` in capitals.
     price_precision, amount_precision
         Decimal places of prices, and of quantities of the base asset.
+    min_amount, min_notional
+        Smallest order, in the base and in the quote asset; None: none is known.
     """
 
     id: MarketId
@@ -53,6 +56,8 @@ class MarketRecord:
     active: bool
     price_precision: int
     amount_precision: int
+    min_amount: Decimal | None = None
+    min_notional: Decimal | None = None
 
     @property
     def name(self) -> str:

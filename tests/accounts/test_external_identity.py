@@ -23,11 +23,11 @@ from gql_trader.accounts.models_external import ExternalIdentityRow
 from gql_trader.accounts.types import AccountMail
 from gql_trader.app import create_app
 from gql_trader.config import Settings, SignupApproval
+from gql_trader.infra import outbox
 from gql_trader.infra.jwks import read_key_set
 from gql_trader.infra.mail import Mail
-from gql_trader.infra.outbox import OutboxMessage
+from gql_trader.infra.outbox import Lane
 from gql_trader.infra.tokens import token_digest
-from gql_trader.notifications.delivering import compose
 from gql_trader.notifications.jobs import deliver_outbox
 from gql_trader.runtime import open_runtime
 from tests.accounts.accounts_api import Accounts, refusals
@@ -53,6 +53,16 @@ PENDING = "Your account is waiting for an administrator's approval."
 async def provider() -> AsyncIterator[IdentityProvider]:
     async with identity_provider() as running:
         yield running
+
+
+class Kept:
+    """Takes mails and keeps them."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        self.mails.append(mail)
 
 
 def trusting(settings: Settings, provider: IdentityProvider, **more: Any) -> Settings:
@@ -201,14 +211,9 @@ async def test_no_reset_gives_a_password_to_who_comes_by_the_provider(
         assert (await accounts.try_login("ada", password))["accessToken"] is None
     payload = await accounts.mutate("requestPasswordReset", "message", email="ada@example.com")
     assert payload["errors"] == []
-    sent: list[Mail] = []
-
-    class Kept:
-        async def send(self, mail: Mail) -> None:
-            sent.append(mail)
-
-    await deliver_outbox({"runtime": replace(accounts.runtime, mail=Kept())})
-    [mail] = sent
+    kept = Kept()
+    await deliver_outbox({"runtime": replace(accounts.runtime, mail=kept)})
+    [mail] = kept.mails
     assert mail.to == "ada@example.com"
     assert "you sign in through your identity provider" in mail.text
     assert "#token" not in mail.text
@@ -229,9 +234,13 @@ async def test_no_mail_goes_to_an_address_that_a_user_does_not_have(
 ) -> None:
     assert await accounts.me(provider.token(nickname="ada")) is not None
     [user] = await users(accounts)
-    message = OutboxMessage(user.id, AccountMail.APPROVED, {"email": user.email}, user.created_at, 1)
     async with accounts.runtime.unit_of_work() as uow:
-        assert await compose(uow, accounts.runtime.settings, message) is None
+        outbox.send(uow, AccountMail.APPROVED, {"email": user.email, "username": user.username})
+    kept = Kept()
+    await deliver_outbox({"runtime": replace(accounts.runtime, mail=kept)})
+    assert kept.mails == []
+    async with accounts.runtime.unit_of_work() as uow:
+        assert await outbox.waiting(uow, Lane.MAIL) == 0
 
 
 # ---- whose e-mail address it is ----

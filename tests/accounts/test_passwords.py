@@ -16,7 +16,7 @@ from gql_trader.core.errors import Forbidden
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.notifications.jobs import deliver_outbox
 from tests.accounts.accounts_api import PASSWORD, Accounts, refusals
-from tests.factories.mail_server import MailServer
+from tests.factories.mail_server import MailServer, text_of
 from tests.factories.statements import counted_statements
 
 NEW = "Another-Horse-8"
@@ -38,7 +38,7 @@ async def mailed_token(accounts: Accounts, mail: MailServer, email: str = "ada@e
     """Ask for a reset; return the token in the mail that comes."""
     assert (await ask(accounts, email))["errors"] == []
     await deliver(accounts)
-    found = re.search(r"#token=(\S+)", (await mail.next()).get_content())
+    found = re.search(r"#token=(\S+)", text_of(await mail.next()))
     assert found is not None
     return found[1]
 
@@ -274,7 +274,7 @@ async def test_the_link_is_the_servers_own_whatever_the_client_sends(
     evil = {"host": "evil.example", "x-forwarded-host": "evil.example", "origin": "http://evil.example"}
     await ask(accounts, "ada@example.com", **evil)
     await deliver(accounts)
-    text = (await mail.next()).get_content()
+    text = text_of(await mail.next())
     assert "\nhttps://trader.example/reset-password#token=gqlp_" in text
     assert "evil" not in text
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from gql_trader.backtests import jobs, lifecycle, repository
+from gql_trader.backtests.execution import on_market
 from gql_trader.backtests.jobs import run_backtest, sweep
 from gql_trader.backtests.ledger import decode_segments
 from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
@@ -38,7 +39,7 @@ async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
         segments = await repository.ledger_segments(uow.session, [(row.id, 0)])
         curve = (await repository.curves(uow.session, [row.id], "equity"))[row.id]
     signals = strategies.compiled(definition).signals(bars, stored.parameters)
-    result = simulation.run(bars, signals, spec, 10_000.0)
+    result = simulation.run(bars, signals, on_market(spec, market), 10_000.0)
     measured = metrics.compute(result, bars, 365)
     assert stored.status == RunStatus.COMPLETED
     assert stored.progress == 1.0

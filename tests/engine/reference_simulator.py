@@ -6,12 +6,27 @@ operations matters it is the same: formulas are written as the document's senten
 
 import math
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import ROUND_DOWN, Decimal, localcontext
 
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Side, SizingKind
 from gql_trader.engine.signals import Signals
 
 SMALLEST_AMOUNT = 1e-8
+DAY = 86_400_000
+MINUTE = 60_000
+
+
+def utc_day(milliseconds: int) -> date:
+    """The calendar day of a moment."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
+
+
+def rounded_down(quantity: float, decimals: int) -> float:
+    """As a person would: cut off the decimals that are too many."""
+    with localcontext(prec=80):
+        return float(Decimal(repr(quantity)).quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN))
 
 
 @dataclass
@@ -27,16 +42,19 @@ class Position:
     entry_time: int
     highest: float
     lowest: float
+    margin: float
+    charged_until: int
     stop: float | None = None
     trailing: float | None = None
     target: float | None = None
-    ruin: float | None = None
+    ruin: float = 0.0
+    funding: float = 0.0
     bars: int = 0
 
     @property
     def stake(self) -> float:
         """What was put in, and the most that can be lost."""
-        return self.notional + self.entry_fee
+        return self.margin + self.entry_fee
 
     def gain_at(self, price: float) -> float:
         """Profit before fees if the position were closed at this price."""
@@ -65,6 +83,7 @@ class Trade:
     max_favorable: float
     max_adverse: float
     equity_after: float
+    funding: float
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,11 @@ class ReferenceSimulator:
     bars_in_position: int = 0
     fees_paid: float = 0.0
     traded_notional: float = 0.0
+    funding_paid: float = 0.0
+    marks: list[tuple[date, float]] = field(default_factory=list)
+    entry_days: list[date] = field(default_factory=list)
+    halted_on: date | None = None
+    must_close: bool = False
 
     def run(self, bars: Bars, signals: Signals, start: int = 0) -> "ReferenceSimulator":
         """Simulate every bar from `start` and close what is open at the end."""
@@ -101,18 +125,21 @@ class ReferenceSimulator:
                 float(column[i]) for column in (bars.open, bars.high, bars.low, bars.close)
             )
 
+            # 1. Funding.
+            self.charge(open_, opening)
+
             # 2. At the open.
-            reason = self.reason_at_open(open_)
+            reason = self.reason_at_open(open_, opening)
             if reason is not None:
                 self.exit(open_, reason, i, opening)
             elif self.spec.fill is FillModel.NEXT_OPEN and i > 0:
-                self.fill(self.flags(signals, i - 1), open_, i, opening)
+                self.fill(self.flags(signals, i - 1), open_, i, opening, utc_day(opening))
 
             # 3. Inside the bar.
             if self.position is not None:
                 self.bars_in_position += 1
                 self.position.bars += 1
-                found = self.reason_inside(open_, high, low)
+                found = self.reason_inside(open_, high, low, opening)
                 if found is not None:
                     self.exit(found[1], found[0], i, closing)
 
@@ -121,9 +148,17 @@ class ReferenceSimulator:
                 self.position.highest = max(self.position.highest, high)
                 self.position.lowest = min(self.position.lowest, low)
                 self.move_trailing_level(self.position)
+                self.charge(close, closing)
+                if self.beyond(self.position.ruin, close, against=True):
+                    self.exit(close, ExitReason.LIQUIDATION, i, closing)
+            today = utc_day(closing - 1)
             if self.spec.fill is FillModel.CLOSE:
-                self.fill(self.flags(signals, i), close, i, closing)
+                self.fill(self.flags(signals, i), close, i, closing, today)
             self.equity.append(self.marked(close))
+            self.marks.append((today, self.equity[-1]))
+            if self.halted_on != today and self.limit_is_reached(today):
+                self.halted_on = today
+                self.must_close = self.position is not None
             self.free_cash.append(self.cash - (self.position.stake if self.position else 0.0))
 
         # 5. After the last bar.
@@ -148,8 +183,10 @@ class ReferenceSimulator:
             enter_long = enter_short = False
         return Flags(enter_long, exit_long, enter_short, exit_short)
 
-    def fill(self, flags: Flags, price: float, index: int, time: int) -> None:
-        """A signal exit, then a signal entry. An opposite entry is an exit."""
+    def fill(self, flags: Flags, price: float, index: int, time: int, today: date) -> None:
+        """What a daily guard closes, or a signal exit; then a signal entry. An opposite entry is an exit."""
+        if self.position is not None and self.must_close:
+            self.exit(price, ExitReason.DAILY_LIMIT, index, time)
         if self.position is not None:
             if self.position.side is Side.LONG:
                 leave = flags.exit_long or flags.enter_short
@@ -157,106 +194,207 @@ class ReferenceSimulator:
                 leave = flags.exit_short or flags.enter_long
             if leave:
                 self.exit(price, ExitReason.SIGNAL, index, time)
-        if self.position is None:
+        if self.position is None and not self.refused(index, today):
             if flags.enter_long:
-                self.enter(Side.LONG, price, index, time)
+                self.enter(Side.LONG, price, index, time, today)
             elif flags.enter_short:
-                self.enter(Side.SHORT, price, index, time)
+                self.enter(Side.SHORT, price, index, time, today)
 
-    def reason_at_open(self, open_: float) -> ExitReason | None:
-        """The protective level that the open is beyond: liquidation, stop, trailing stop, then target."""
+    def refused(self, index: int, today: date) -> bool:
+        """Whether a guard forbids an entry."""
+        spec = self.spec
+        if self.halted_on == today:
+            return True
+        if spec.max_daily_trades is not None and self.entry_days.count(today) >= spec.max_daily_trades:
+            return True
+        if spec.cooldown_bars > 0 and self.trades:
+            return index <= self.trades[-1].exit_index + spec.cooldown_bars
+        return False
+
+    def limit_is_reached(self, today: date) -> bool:
+        """Whether equity has changed as much as the daily guards allow since the day before ended."""
+        spec, now = self.spec, self.equity[-1]
+        before = [equity for day, equity in self.marks if day < today]
+        begun = before[-1] if before else self.initial_capital
+        if spec.max_daily_loss is not None and now <= begun * (1.0 - spec.max_daily_loss):
+            return True
+        return spec.daily_target is not None and now >= begun * (1.0 + spec.daily_target)
+
+    def charge(self, price: float, time: int) -> None:
+        """Take the cost of holding the position out of its margin."""
+        held = self.position
+        if held is None or self.spec.funding_rate_per_day == 0:
+            return
+        days = (time - held.charged_until) / DAY
+        cost = self.spec.funding_rate_per_day * (held.quantity * price) * days
+        held.charged_until = time
+        held.funding += cost
+        self.funding_paid += cost
+        if held.side is Side.LONG:
+            held.ruin += cost / held.quantity
+        else:
+            held.ruin -= cost / held.quantity
+
+    def beyond(self, level: float | None, price: float, *, against: bool) -> bool:
+        """Whether a price has reached a level against the position, or in its favour."""
+        assert self.position is not None
+        if level is None:
+            return False
+        falling = against == (self.position.side is Side.LONG)
+        return price <= level if falling else price >= level
+
+    def roi_target(self, time: int) -> float | None:
+        """The price that the table of returns asks for at a position's age."""
+        held = self.position
+        assert held is not None
+        reached = [step for step in self.spec.minimal_roi if step[0] * MINUTE <= time - held.entry_time]
+        if not reached:
+            return None
+        distance = max(reached)[1]
+        return held.entry_price * (1.0 + distance if held.side is Side.LONG else 1.0 - distance)
+
+    def reason_at_open(self, open_: float, time: int) -> ExitReason | None:
+        """The protective level that the open is beyond: liquidation, stop, trailing stop, then targets."""
         held = self.position
         if held is None:
             return None
-
-        def against(level: float | None) -> bool:
-            if level is None:
-                return False
-            return open_ <= level if held.side is Side.LONG else open_ >= level
-
-        def in_favour(level: float | None) -> bool:
-            if level is None:
-                return False
-            return open_ >= level if held.side is Side.LONG else open_ <= level
-
-        if against(held.ruin):
+        if self.beyond(held.ruin, open_, against=True):
             return ExitReason.LIQUIDATION
-        if against(held.stop):
+        if self.beyond(held.stop, open_, against=True):
             return ExitReason.STOP_LOSS
-        if against(held.trailing):
+        if self.beyond(held.trailing, open_, against=True):
             return ExitReason.TRAILING_STOP
-        if in_favour(held.target):
+        if self.beyond(held.target, open_, against=False):
             return ExitReason.TAKE_PROFIT
+        if self.beyond(self.roi_target(time), open_, against=False):
+            return ExitReason.ROI
         return None
 
-    def reason_inside(self, open_: float, high: float, low: float) -> tuple[ExitReason, float] | None:
-        """The level met inside the bar and its price: liquidation, the nearer stop, then the target."""
+    def reason_inside(
+        self, open_: float, high: float, low: float, opening: int
+    ) -> tuple[ExitReason, float] | None:
+        """The level met inside the bar and its price: liquidation, the nearer stop, the nearer target."""
         held = self.position
         assert held is not None
+        wanted = [(held.target, ExitReason.TAKE_PROFIT), (self.roi_target(opening), ExitReason.ROI)]
+        targets = [(level, reason) for level, reason in wanted if level is not None]
         if held.side is Side.LONG:
+            if low <= held.ruin:
+                return ExitReason.LIQUIDATION, min(open_, held.ruin)
             stops = [(held.stop, ExitReason.STOP_LOSS), (held.trailing, ExitReason.TRAILING_STOP)]
             set_ = [(level, reason) for level, reason in stops if level is not None]
             if set_:
                 level, reason = max(set_, key=lambda stop: stop[0])  # the first of equal levels
                 if low <= level:
                     return reason, min(open_, level)
-            if held.target is not None and high >= held.target:
-                return ExitReason.TAKE_PROFIT, held.target
+            if targets:
+                level, reason = min(targets, key=lambda target: target[0])
+                if high >= level:
+                    return reason, level
             return None
-        if held.ruin is not None and high >= held.ruin:
-            return ExitReason.LIQUIDATION, held.ruin
+        if high >= held.ruin:
+            return ExitReason.LIQUIDATION, max(open_, held.ruin)
         stops = [(held.stop, ExitReason.STOP_LOSS), (held.trailing, ExitReason.TRAILING_STOP)]
         set_ = [(level, reason) for level, reason in stops if level is not None]
         if set_:
             level, reason = min(set_, key=lambda stop: stop[0])
             if high >= level:
                 return reason, max(open_, level)
-        if held.target is not None and low <= held.target:
-            return ExitReason.TAKE_PROFIT, held.target
+        if targets:
+            level, reason = max(targets, key=lambda target: target[0])
+            if low <= level:
+                return reason, level
         return None
 
     def move_trailing_level(self, held: Position) -> None:
-        """Follow the best price since entry at its distance."""
+        """Follow the best price since entry at its distance, once it is good enough."""
         if self.spec.trailing_stop is None:
             return
+        needed = self.spec.trailing_activation
         if held.side is Side.LONG:
+            if needed is not None and held.highest < held.entry_price * (1.0 + needed):
+                return
             held.trailing = held.highest * (1.0 - self.spec.trailing_stop)
         else:
+            if needed is not None and held.lowest > held.entry_price * (1.0 - needed):
+                return
             held.trailing = held.lowest * (1.0 + self.spec.trailing_stop)
 
-    def enter(self, side: Side, market: float, index: int, time: int) -> None:
+    def enter(self, side: Side, market: float, index: int, time: int, today: date) -> None:
         """Buy or sell short at the market, as much as the sizing says and the cash covers."""
         spec = self.spec
         worse = 1.0 + spec.slippage if side is Side.LONG else 1.0 - spec.slippage
         price = market * worse
-        affordable = self.cash / (price * (1.0 + spec.taker_fee))
+        buying_power = self.cash * spec.leverage
+        affordable = buying_power / (price * (1.0 + spec.taker_fee))
         if spec.sizing.kind is SizingKind.EQUITY_FRACTION:
-            quantity = spec.sizing.value * self.cash / (price * (1.0 + spec.taker_fee))
+            quantity = spec.sizing.value * buying_power / (price * (1.0 + spec.taker_fee))
+        elif spec.sizing.kind is SizingKind.RISK_FRACTION:
+            assert spec.stop_loss is not None
+            if side is Side.LONG:
+                out = price * (1.0 - spec.stop_loss) * (1.0 - spec.slippage)
+                difference = price - out
+            else:
+                out = price * (1.0 + spec.stop_loss) * (1.0 + spec.slippage)
+                difference = out - price
+            quantity = spec.sizing.value * self.cash / (difference + (price + out) * spec.taker_fee)
         elif spec.sizing.kind is SizingKind.CASH:
             quantity = spec.sizing.value / price
         else:
             quantity = spec.sizing.value
         quantity = min(quantity, affordable)
-        while quantity * price + quantity * price * spec.taker_fee > self.cash:
+        while quantity * price + quantity * price * spec.taker_fee > buying_power:
             quantity = math.nextafter(quantity, 0.0)
+        if spec.amount_precision is not None:
+            quantity = rounded_down(quantity, spec.amount_precision)
         notional = quantity * price
         if quantity < SMALLEST_AMOUNT or notional < SMALLEST_AMOUNT:
             return
+        if quantity < spec.min_amount or notional < spec.min_notional:
+            return
         fee = notional * spec.taker_fee
-        held = Position(side, quantity, price, notional, fee, index, time, highest=price, lowest=price)
+        margin = notional
+        if spec.leverage > 1:
+            margin = min(notional / spec.leverage, self.cash - fee)
+            if margin <= spec.maintenance_margin * notional:
+                return
+        held = Position(
+            side,
+            quantity,
+            price,
+            notional,
+            fee,
+            index,
+            time,
+            highest=price,
+            lowest=price,
+            margin=margin,
+            charged_until=time,
+        )
+        per_unit = margin / quantity
+        short_of_margin = margin < notional / spec.leverage
         if side is Side.LONG:
             if spec.stop_loss is not None:
                 held.stop = price * (1.0 - spec.stop_loss)
             if spec.take_profit is not None:
                 held.target = price * (1.0 + spec.take_profit)
+            if spec.leverage > 1:
+                held.ruin = price * (1.0 - (1.0 / spec.leverage - spec.maintenance_margin))
+                if short_of_margin:
+                    held.ruin = max(held.ruin, price - per_unit)
         else:
             if spec.stop_loss is not None:
                 held.stop = price * (1.0 + spec.stop_loss)
             if spec.take_profit is not None:
                 held.target = price * (1.0 - spec.take_profit)
             held.ruin = 2.0 * price
+            if spec.leverage > 1:
+                held.ruin = price * (1.0 + (1.0 / spec.leverage - spec.maintenance_margin))
+                if short_of_margin:
+                    held.ruin = min(held.ruin, price + per_unit)
         self.move_trailing_level(held)
         self.position = held
+        self.entry_days.append(today)
         self.fees_paid += fee
         self.traded_notional += notional
 
@@ -264,17 +402,18 @@ class ReferenceSimulator:
         """Close the position and write the ledger's line."""
         spec, held = self.spec, self.position
         assert held is not None
-        if reason is ExitReason.TAKE_PROFIT:
+        self.charge(market, time)
+        if reason in (ExitReason.TAKE_PROFIT, ExitReason.ROI):
             price, rate = market, spec.maker_fee
         else:
             worse = 1.0 - spec.slippage if held.side is Side.LONG else 1.0 + spec.slippage
             price, rate = market * worse, spec.taker_fee
         gain = held.gain_at(price)
         fee = held.quantity * price * rate
-        profit = gain - (held.entry_fee + fee)
-        if profit < -held.stake:
+        profit = gain - (held.entry_fee + fee + held.funding)
+        if reason is ExitReason.LIQUIDATION or profit < -held.stake:
             profit = -held.stake
-            fee = max(held.notional + gain, 0.0)
+            fee = max(held.margin + gain - held.funding, 0.0)
         self.cash += profit
         self.fees_paid += fee
         self.traded_notional += held.quantity * price
@@ -300,12 +439,17 @@ class ReferenceSimulator:
                 max_favorable=rise if long else fall,
                 max_adverse=fall if long else rise,
                 equity_after=self.cash,
+                funding=held.funding,
             )
         )
         self.position = None
+        self.must_close = False
 
     def marked(self, close: float) -> float:
-        """Cash if flat, otherwise what closing at this price without costs would leave."""
+        """Cash if flat, otherwise what closing at this price without costs, or liquidation, would leave."""
         if self.position is None:
             return self.cash
-        return self.cash - self.position.entry_fee + self.position.gain_at(close)
+        if self.beyond(self.position.ruin, close, against=True):
+            return self.cash - self.position.stake
+        paid = self.cash - self.position.entry_fee - self.position.funding
+        return paid + self.position.gain_at(close)

@@ -4,15 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gql_trader.engine.bars import Bars
-from gql_trader.engine.execution import Direction, ExitReason, FillModel
-from gql_trader.engine.ledger import EXIT_REASONS
+from gql_trader.engine.bars import Bars, Floats
+from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Sizing, SizingKind
+from gql_trader.engine.ledger import EXIT_REASONS, Ledger
 from gql_trader.engine.simulation import Result, Simulation, run
 from tests.engine.cases import Case, cases, part
 
+DAY = 86_400_000
+
 LIQUIDATION = EXIT_REASONS.index(ExitReason.LIQUIDATION)
 TAKE_PROFIT = EXIT_REASONS.index(ExitReason.TAKE_PROFIT)
+STOP_LOSS = EXIT_REASONS.index(ExitReason.STOP_LOSS)
+ROI = EXIT_REASONS.index(ExitReason.ROI)
 END_OF_DATA = EXIT_REASONS.index(ExitReason.END_OF_DATA)
 
 
@@ -37,27 +42,107 @@ def test_cash_is_never_negative(case: Case) -> None:
     simulation = Simulation(case.spec, case.capital, case.start)
     for stop in range(case.start + 1, len(case.bars) + 1):
         simulation.advance(case.bars, case.signals, stop)
+        # With leverage, marks a rounding above the price that uses the margin up may round below nothing.
+        rounding = 0.0 if case.spec.leverage == 1.0 else 1e-12 * case.capital
         assert simulation.cash >= 0.0
-        assert simulation.equity >= 0.0
+        assert simulation.equity >= -rounding
     simulation.finish()
     assert simulation.cash == simulation.equity >= 0.0
 
 
+def stakes(case: Case, ledger: Ledger) -> Floats:
+    """What each trade put in: the entry's fee, and margin as far as the account had it."""
+    notional = ledger.quantity * ledger.entry_price
+    fee = notional * case.spec.taker_fee
+    before = ledger.equity_after - ledger.profit
+    return np.minimum(notional / case.spec.leverage, before - fee) + fee
+
+
 @settings(max_examples=200, deadline=None)
 @given(cases())
-def test_profit_is_the_price_difference_less_fees_and_never_more_than_the_stake_is_lost(case: Case) -> None:
-    ledger = result_of(case).ledger
+def test_profit_is_the_price_difference_less_costs_and_never_more_than_the_stake_is_lost(case: Case) -> None:
+    result = result_of(case)
+    ledger = result.ledger
+    stake = stakes(case, ledger)
     difference = ledger.side * ledger.quantity * (ledger.exit_price - ledger.entry_price)
-    stake = ledger.quantity * ledger.entry_price * (1 + case.spec.taker_fee)
-    expected = np.maximum(difference - ledger.fees, -stake)
-    assert np.allclose(ledger.profit, expected, rtol=1e-9, atol=1e-9 * case.capital)
+    liquidated = ledger.exit_reason == LIQUIDATION
+    tolerance = 1e-9 * (np.abs(ledger.equity_after) + ledger.quantity * ledger.entry_price)
+    expected = np.where(liquidated, -stake, np.maximum(difference - ledger.fees - ledger.funding, -stake))
+    assert np.all(np.abs(ledger.profit - expected) <= tolerance)
+    assert np.all(ledger.profit >= -stake - tolerance)
     assert np.all(ledger.profit_fraction >= -1.0)
-    assert np.allclose(ledger.profit_fraction, ledger.profit / stake, rtol=1e-9, atol=1e-12)
-    exit_rate = np.where(ledger.exit_reason == TAKE_PROFIT, case.spec.maker_fee, case.spec.taker_fee)
+    assert np.all(ledger.profit_fraction[liquidated] == -1.0)
+    assert np.all(ledger.fees >= 0.0)
+    assert np.all(ledger.funding >= 0.0)
+    assert np.all((ledger.funding > 0.0) <= (case.spec.funding_rate_per_day > 0.0))
+    limit = (ledger.exit_reason == TAKE_PROFIT) | (ledger.exit_reason == ROI)
+    exit_rate = np.where(limit, case.spec.maker_fee, case.spec.taker_fee)
     full = ledger.quantity * (ledger.entry_price * case.spec.taker_fee + ledger.exit_price * exit_rate)
-    assert np.all(ledger.fees <= full * (1 + 1e-12))
-    solvent = difference - full > -stake * (1 - 1e-9)
+    solvent = ~liquidated & (difference - full - ledger.funding > -stake + tolerance)
     assert np.allclose(ledger.fees[solvent], full[solvent], rtol=1e-12)
+    assert np.isclose(ledger.funding.sum(), result.funding_paid, rtol=1e-12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_guards_are_never_exceeded_by_an_entry(case: Case) -> None:
+    result = result_of(case)
+    ledger, spec, bars = result.ledger, case.spec, case.bars
+    # An entry at the open belongs to the bar's own day; one at its close to the day that ends or goes on.
+    moments = ledger.entry_time - (1 if spec.fill is FillModel.CLOSE else 0)
+    days = (moments // DAY).tolist()
+    if spec.max_daily_trades is not None:
+        assert all(days.count(day) <= spec.max_daily_trades for day in days)
+    if spec.cooldown_bars:
+        assert np.all(ledger.entry_index[1:] - ledger.exit_index[:-1] > spec.cooldown_bars)
+    closing_days = (bars.time[case.start :] + bars.interval - 1) // DAY
+    # The very last mark is what closing at the end of the data left, which is too late for a guard.
+    for at, equity in enumerate(result.equity[:-1].tolist()):
+        before = np.flatnonzero(closing_days[:at] < closing_days[at])
+        begun = float(result.equity[before[-1]]) if len(before) else case.capital
+        down, up = spec.max_daily_loss, spec.daily_target
+        if (down and equity <= begun * (1.0 - down)) or (up and equity >= begun * (1.0 + up)):
+            later = (ledger.entry_index > case.start + at) & (moments // DAY == closing_days[at])
+            assert not np.any(later)
+            # What is open is closed where signals fill next, if nothing closed it there before.
+            fill = case.start + at + 1
+            held = (ledger.entry_index < fill) & (ledger.exit_index > fill)
+            assert not np.any(held)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_quantities_are_whole_steps_of_the_market_and_not_below_its_minimum(case: Case) -> None:
+    ledger, spec = result_of(case).ledger, case.spec
+    assert np.all(ledger.quantity >= spec.min_amount)
+    assert np.all(ledger.quantity * ledger.entry_price >= spec.min_notional)
+    if spec.amount_precision is not None and spec.amount_precision <= 8:
+        for quantity in ledger.quantity.tolist():
+            if quantity < 1e6:  # a float has no 16 digits for more
+                assert quantity == round(quantity, spec.amount_precision)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases(), st.sampled_from([0.001, 0.01, 0.2]), st.sampled_from([0.01, 0.05, 0.5]))
+def test_a_stop_at_its_level_loses_exactly_the_fraction_at_risk(case: Case, risk: float, stop: float) -> None:
+    spec = replace(
+        case.spec,
+        sizing=Sizing(SizingKind.RISK_FRACTION, risk),
+        stop_loss=stop,
+        trailing_stop=None,
+        trailing_activation=None,
+        amount_precision=None,
+        funding_rate_per_day=0.0,
+        leverage=1.0,
+    )
+    ledger = run(case.bars, case.signals, spec, case.capital, case.start).ledger
+    before = ledger.equity_after - ledger.profit
+    level = ledger.entry_price * (1 - ledger.side * stop) * (1 - ledger.side * spec.slippage)
+    capped = ledger.quantity * ledger.entry_price * (1 + spec.taker_fee) > before * (1 - 1e-9)
+    at_level = (ledger.exit_reason == STOP_LOSS) & np.isclose(ledger.exit_price, level, rtol=1e-12)
+    exact = at_level & ~capped
+    assert np.allclose(-ledger.profit[exact], risk * before[exact], rtol=1e-9)
+    assert np.all(-ledger.profit[at_level] <= risk * before[at_level] * (1 + 1e-9))
 
 
 @settings(max_examples=200, deadline=None)
@@ -65,7 +150,7 @@ def test_profit_is_the_price_difference_less_fees_and_never_more_than_the_stake_
 def test_fills_are_inside_their_bars_before_slippage(case: Case) -> None:
     ledger, spec, bars = result_of(case).ledger, case.spec, case.bars
     entries = ledger.entry_price / (1 + ledger.side * spec.slippage)
-    limit = ledger.exit_reason == TAKE_PROFIT
+    limit = (ledger.exit_reason == TAKE_PROFIT) | (ledger.exit_reason == ROI)
     exits = np.where(limit, ledger.exit_price, ledger.exit_price / (1 - ledger.side * spec.slippage))
     for price, index in ((entries, ledger.entry_index), (exits, ledger.exit_index)):
         assert np.all(price >= bars.low[index] * (1 - 1e-12))
@@ -127,15 +212,9 @@ def test_the_future_never_changes_the_past(case: Case) -> None:
 @given(cases())
 def test_shorting_a_market_is_going_long_on_its_mirror_image(case: Case) -> None:
     # Prices p and c − p move oppositely; without costs and levels the profits per unit are the same.
-    spec = replace(
-        case.spec,
-        taker_fee=0.0,
-        slippage=0.0,
-        stop_loss=None,
-        take_profit=None,
-        trailing_stop=None,
-        direction=Direction.LONG,
-    )
+    risky = case.spec.sizing.kind is SizingKind.RISK_FRACTION
+    sizing = Sizing() if risky else case.spec.sizing
+    spec = ExecutionSpec(fill=case.spec.fill, maker_fee=0.0, taker_fee=0.0, sizing=sizing)
     bars = case.bars
     centre = 2 * float(bars.high.max()) + 1.0
     mirrored = Bars(

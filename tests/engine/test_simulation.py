@@ -13,7 +13,6 @@ from gql_trader.engine.execution import (
     Sizing,
     SizingKind,
 )
-from gql_trader.engine.ledger import Ledger
 from gql_trader.engine.signals import Signals
 from gql_trader.engine.simulation import (
     CorruptStateError,
@@ -22,7 +21,7 @@ from gql_trader.engine.simulation import (
     SimulationStoppedError,
     run,
 )
-from tests.factories.markets import HOUR, START, bars_of, random_bars, random_signals, signals_at
+from tests.factories.markets import HOUR, START, bars_of, exits, random_bars, random_signals, signals_at
 
 CAPITAL = 1_000.0
 
@@ -30,14 +29,6 @@ CAPITAL = 1_000.0
 def free(**changes: object) -> ExecutionSpec:
     """A spec without costs."""
     return ExecutionSpec(**({"maker_fee": 0.0, "taker_fee": 0.0} | changes))  # type: ignore[arg-type]
-
-
-def exits(ledger: Ledger) -> list[tuple[int, ExitReason, float]]:
-    """Exit bar, reason and price of every trade."""
-    return [
-        (int(ledger.exit_index[trade]), ledger.exit_reason_of(trade), float(ledger.exit_price[trade]))
-        for trade in range(len(ledger))
-    ]
 
 
 FLAT = (100.0, 100.0, 100.0, 100.0)

@@ -36,6 +36,7 @@ def assert_equals_reference(simulation: Simulation, expected: ReferenceSimulator
     assert result.final_equity == expected.cash
     assert result.bars_in_position == expected.bars_in_position
     assert result.fees_paid == expected.fees_paid
+    assert result.funding_paid == expected.funding_paid
     assert result.traded_notional == expected.traded_notional
 
 
@@ -49,6 +50,7 @@ def test_all_bars_at_once(case: Case) -> None:
     assert result.final_equity == expected.cash
     assert result.bars_in_position == expected.bars_in_position
     assert result.fees_paid == expected.fees_paid
+    assert result.funding_paid == expected.funding_paid
     assert result.traded_notional == expected.traded_notional
 
 
@@ -98,6 +100,7 @@ def test_state_exported_and_restored_in_the_middle(case: Case, bars: int) -> Non
     assert whole == expected.equity
     assert rest.final_equity == expected.cash
     assert rest.fees_paid == expected.fees_paid
+    assert rest.funding_paid == expected.funding_paid
 
 
 @pytest.mark.parametrize("fill", FillModel)
@@ -153,18 +156,22 @@ def test_two_trades_closed_by_one_bar_fit_wherever_the_buffer_ends(extra: int) -
 def test_random_cases_reach_every_exit_reason_on_both_sides() -> None:
     # What keeps the comparisons above from being empty.
     seen: set[tuple[int, ExitReason]] = set()
-    spec = ExecutionSpec(direction=Direction.BOTH, stop_loss=0.05, take_profit=0.06, trailing_stop=0.055)
+    spec = ExecutionSpec(
+        direction=Direction.BOTH,
+        stop_loss=0.05,
+        take_profit=0.06,
+        trailing_stop=0.055,
+    )
+    patient = ExecutionSpec(direction=Direction.BOTH, minimal_roi=((600, 0.02),), max_daily_loss=0.05)
+    wild = ExecutionSpec(direction=Direction.BOTH, leverage=3.0)
     for seed in range(12):
         random = np.random.default_rng(seed)
-        for protected in (spec, ExecutionSpec(direction=Direction.BOTH)):
-            bars = random_bars(random, 300, volatility=0.15 if protected.stop_loss is None else 0.02)
+        for protected in (spec, patient, wild):
+            bars = random_bars(random, 300, volatility=0.15 if protected is wild else 0.02)
             case = Case(bars, random_signals(random, 300, 0.02), protected, 10_000.0, 0)
             seen |= {(trade.side, trade.exit_reason) for trade in reference(case).trades}
-    later_parts = {ExitReason.ROI, ExitReason.DAILY_LIMIT}
-    assert {reason for side, reason in seen if side < 0} == set(ExitReason) - later_parts
-    assert {reason for side, reason in seen if side > 0} == set(ExitReason) - later_parts - {
-        ExitReason.LIQUIDATION
-    }
+    assert {reason for side, reason in seen if side < 0} == set(ExitReason)
+    assert {reason for side, reason in seen if side > 0} == set(ExitReason)
 
 
 def test_exit_reasons_have_the_numbers_that_the_kernel_writes() -> None:
@@ -172,5 +179,7 @@ def test_exit_reasons_have_the_numbers_that_the_kernel_writes() -> None:
     assert EXIT_REASONS[kernel.BY_STOP_LOSS] is ExitReason.STOP_LOSS
     assert EXIT_REASONS[kernel.BY_TAKE_PROFIT] is ExitReason.TAKE_PROFIT
     assert EXIT_REASONS[kernel.BY_TRAILING_STOP] is ExitReason.TRAILING_STOP
+    assert EXIT_REASONS[kernel.BY_ROI] is ExitReason.ROI
+    assert EXIT_REASONS[kernel.BY_DAILY_LIMIT] is ExitReason.DAILY_LIMIT
     assert EXIT_REASONS[kernel.BY_LIQUIDATION] is ExitReason.LIQUIDATION
     assert EXIT_REASONS[kernel.AT_END_OF_DATA] is ExitReason.END_OF_DATA

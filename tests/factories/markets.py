@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExitReason
+from gql_trader.engine.ledger import Ledger
 from gql_trader.engine.signals import Signals
 
 HOUR = 3_600_000
@@ -42,6 +44,14 @@ def signals_at(
     signals.entry_short[list(entry_short)] = True
     signals.exit_short[list(exit_short)] = True
     return signals
+
+
+def exits(ledger: Ledger) -> list[tuple[int, ExitReason, float]]:
+    """Return exit bar, reason and price of every trade."""
+    return [
+        (int(ledger.exit_index[trade]), ledger.exit_reason_of(trade), float(ledger.exit_price[trade]))
+        for trade in range(len(ledger))
+    ]
 
 
 def random_bars(

@@ -17,7 +17,8 @@ from gql_trader.infra.worker import WakeWorker
 from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
 from gql_trader.notifications.types import RETRY_SECONDS
 from gql_trader.runtime import Runtime, mail_transport
-from tests.factories.mail_server import MailServer
+from tests.factories.mail_server import MailServer, text_of
+from tests.notifications.notices import make_due
 from workers import notifications
 
 TO = "ada@example.com"
@@ -38,12 +39,6 @@ async def waiting(runtime: Runtime) -> list[OutboxRow]:
         return list(await uow.session.scalars(select(OutboxRow).order_by(OutboxRow.id)))
 
 
-async def make_due(runtime: Runtime) -> None:
-    """Let all pauses and leases be over."""
-    async with runtime.unit_of_work() as uow:
-        await uow.session.execute(text("UPDATE outbox_messages SET next_attempt_at = now()"))
-
-
 async def test_a_mail_says_who_sends_it_and_is_gone_from_the_outbox(
     runtime: Runtime, mail: MailServer
 ) -> None:
@@ -55,7 +50,7 @@ async def test_a_mail_says_who_sends_it_and_is_gone_from_the_outbox(
     assert sent["Subject"] == "Your account at https://trader.example was approved"
     assert sent["Message-ID"] == f"<{row.id}@trader.example>"
     assert sent["Auto-Submitted"] == "auto-generated"
-    assert sent.get_content().splitlines() == [
+    assert text_of(sent).splitlines() == [
         "Hello ada,",
         "",
         "your account at https://trader.example was approved. You can log in.",

@@ -60,6 +60,7 @@ class Metrics:
     exposure: float
     turnover: float
     fees_paid: float
+    funding_paid: float
     final_equity: float
     buy_and_hold_return: float
     alpha: float | None
@@ -130,6 +131,7 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
         exposure=result.bars_in_position / len(result.equity),
         turnover=result.traded_notional / mean_equity,
         fees_paid=result.fees_paid,
+        funding_paid=result.funding_paid,
         final_equity=final,
         buy_and_hold_return=float(bars.close[-1]) / first_close - 1.0,
         alpha=_finite(alpha),

@@ -10,13 +10,15 @@ from gql_trader.core.errors import ErrorCode
 from gql_trader.engine.bars import Bars, Flags, Floats
 from gql_trader.engine.rules.checker import check_condition, check_series
 from gql_trader.engine.rules.issues import Reporter, RuleIssue, RuleIssues
+from gql_trader.engine.rules.lines import series_in, text_of
 from gql_trader.engine.rules.nodes import Call, Member, Node, Operation, Shift
 from gql_trader.engine.rules.parameters import Parameter, ParameterValues, resolve_parameters
-from gql_trader.engine.rules.plan import Operand, Plan
+from gql_trader.engine.rules.plan import Operand, Plan, Slot
 from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.sharing import SharedColumns
 
 MAXIMUM_PLOTS = 20
 
@@ -52,10 +54,17 @@ _SIGNALS = ("entryLong", "exitLong", "entryShort", "exitShort")
 
 @dataclass(frozen=True, slots=True)
 class PlotLine:
-    """A line of a chart: the plot's text, and float64[n] with NaN where it is undefined."""
+    """A line of a chart: an expression, and float64[n] with NaN where it is undefined.
+
+    Attributes
+    ----------
+    plot
+        Whether it is one of the strategy's plots; otherwise its rules use it.
+    """
 
     text: str
     values: Floats
+    plot: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class CompiledRules:
         bars: Bars,
         values: ParameterValues | None = None,
         on_progress: Callable[[float], None] | None = None,
+        shared: "SharedColumns | None" = None,
     ) -> Signals:
         """Return the four signals of every bar; all false during the warm-up.
 
@@ -115,6 +125,8 @@ class CompiledRules:
             As `resolve_parameters` returns them; None: the defaults.
         on_progress
             Called between indicators with the fraction done, in (0, 1].
+        shared
+            Columns of these same bars that other runs have left, and will find; without progress then.
 
         Raises
         ------
@@ -125,7 +137,7 @@ class CompiledRules:
 
         plan, roots = self._plan(values, self._signals.values())
         warmup = max(map(plan.lookback, roots), default=0)
-        found = evaluate(plan, roots, bars, on_progress)
+        found = evaluate(plan, roots, bars, on_progress, shared)
         by_name = dict(zip(self._signals, found, strict=True))
         columns = (_flags(by_name.get(name, False), len(bars), warmup) for name in _SIGNALS)
         return Signals(*columns)
@@ -137,8 +149,42 @@ class CompiledRules:
         plan, roots = self._plan(values, self._plots)
         found = evaluate(plan, roots, bars)
         return tuple(
-            PlotLine(rule.text, np.array(np.broadcast_to(np.asarray(each, dtype=np.float64), len(bars))))
+            PlotLine(rule.text, _floats(each, len(bars)))
             for rule, each in zip(self._plots, found, strict=True)
+        )
+
+    def lines(
+        self,
+        bars: Bars,
+        values: ParameterValues | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> tuple[PlotLine, ...]:
+        """Return what a chart draws: the plots, then the number series that the rules are made of.
+
+        Each series is drawn once, prices not at all, and at most `MAXIMUM_PLOTS` of those of the rules.
+
+        Parameters
+        ----------
+        on_progress
+            Called between indicators with the fraction done, in (0, 1].
+        """
+        from gql_trader.engine.rules.evaluator import evaluate
+
+        used = [
+            _Rule(text_of(node), rule.path, node)
+            for rule in self._signals.values()
+            for node in series_in(rule.node)
+        ]
+        plan, roots = self._plan(values, [*self._plots, *used])
+        chosen: dict[Operand, tuple[str, bool]] = {}
+        for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
+            drawn = number < len(self._plots)
+            if drawn or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
+                chosen.setdefault(root, (rule.text, drawn))
+        found = evaluate(plan, list(chosen), bars, on_progress)
+        return tuple(
+            PlotLine(text, _floats(each, len(bars)), drawn)
+            for (text, drawn), each in zip(chosen.values(), found, strict=True)
         )
 
     def check(self, values: ParameterValues | None = None) -> None:
@@ -225,6 +271,10 @@ def _collect(node: Node, names: set[str]) -> None:
         case Shift(operand=operand, bars=bars):
             _collect(operand, names)
             _collect(bars, names)
+
+
+def _floats(found: "Column | float | bool | str", n: int) -> Floats:
+    return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), n))
 
 
 def _flags(found: "Column | float | bool | str", n: int, warmup: int) -> Flags:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "remember_bans_of_identities"
-down_revision: str | Sequence[str] | None = "add_notifications"
+down_revision: str | Sequence[str] | None = "add_webhooks"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,0 +1,1 @@
+"""Trading settings, presets and preferences of users, and their hand-over to Freqtrade."""

@@ -1,0 +1,327 @@
+"""Rules of trading settings: what holds for a user, what a change makes of it, and the defaults.
+
+A user's row has what the user has changed; the rest is taken from the defaults as they are at the
+moment. Fields that are judged together are kept together, so that no later change of the defaults can
+make a user's settings contradict themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from gql_trader.accounts.audit import record_event
+from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
+from gql_trader.accounts.types_credentials import AuditAction
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import DomainError, DomainErrors, Forbidden, InvalidState
+from gql_trader.infra.key_ring import KeyRing
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.settings import repository
+from gql_trader.settings.fields import BY_NAME, FIELDS, decode, encode, with_groups
+from gql_trader.settings.models import DefaultSettingsRow, UserSettingsRow
+from gql_trader.settings.preferences import preferences_of as preferences_of
+from gql_trader.settings.preferences import preferences_of_users as preferences_of_users
+from gql_trader.settings.rules import SECRET_PATHS, check_change, check_together
+from gql_trader.settings.sealing import kept, masked, seal, unseal
+from gql_trader.settings.types import (
+    Changed,
+    Difference,
+    Secret,
+    SettingsChange,
+    SettingsRecord,
+    TradingSettings,
+)
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+# What is everybody's own: no default.
+_PERSONAL = frozenset({"dry_run", "telegram_enabled", "telegram_chat_id"})
+
+
+async def settings_of_users(uow: UnitOfWork, user_ids: Sequence[UUID]) -> dict[UUID, SettingsRecord]:
+    """Return the settings of users, by user; two statements however many there are."""
+    defaults = await repository.defaults(uow.session)
+    rows = await repository.settings_by_users(uow.session, user_ids)
+    return {user_id: _record(defaults, rows.get(user_id)) for user_id in user_ids}
+
+
+async def settings_of(uow: UnitOfWork, user_id: UUID) -> SettingsRecord:
+    """Return the settings of a user."""
+    return (await settings_of_users(uow, [user_id]))[user_id]
+
+
+async def default_settings(uow: UnitOfWork) -> SettingsRecord:
+    """Return the settings of users who have changed nothing."""
+    return _record(await repository.defaults(uow.session), None)
+
+
+async def telegram_target(uow: UnitOfWork, keys: KeyRing, user_id: UUID) -> tuple[str, str] | None:
+    """Return the bot's token and the chat's id of a user; None if the user has Telegram off.
+
+    Raises
+    ------
+    DecryptionError
+        If the token cannot be opened.
+    """
+    row = (await repository.settings_by_users(uow.session, [user_id])).get(user_id)
+    if row is None:
+        return None
+    # Telegram is no part of the defaults: they need not be looked at.
+    values = decode(TradingSettings(), row.settings)
+    token = unseal(keys, row, Secret.TELEGRAM_TOKEN)
+    if not values.telegram_enabled or token is None or values.telegram_chat_id is None:
+        return None
+    return token, values.telegram_chat_id
+
+
+async def secrets_of(uow: UnitOfWork, keys: KeyRing, user_id: UUID) -> dict[Secret, str]:
+    """Return the secrets of a user, opened; for the operator's export alone.
+
+    Raises
+    ------
+    DecryptionError
+        If one cannot be opened.
+    """
+    row = (await repository.settings_by_users(uow.session, [user_id])).get(user_id)
+    found = {each: unseal(keys, row, each) for each in Secret} if row is not None else {}
+    return {each: text for each, text in found.items() if text is not None}
+
+
+async def update_settings(
+    uow: UnitOfWork,
+    keys: KeyRing,
+    live: LiveTrading,
+    actor: Actor,
+    change: SettingsChange,
+    *,
+    by_operator: bool = False,
+) -> Changed:
+    """Change what is given of the actor's settings, or tell what would change.
+
+    Trading live has to be allowed for (`require_live_rights`) whenever ``dry_run`` is given as False; a
+    preview uses up no code.
+
+    Parameters
+    ----------
+    by_operator
+        The operator does it, from the command line, and not the user; for the audit log.
+
+    Raises
+    ------
+    DomainErrors
+        Everything that is wrong, with its place in the input; nothing is changed then.
+    InvalidState
+        If the settings have changed since ``expected_updated_at``.
+    """
+    defaults, row = await _read(uow, actor.user_id, lock=not change.preview)
+    before = _record(defaults, row)
+    _check_unchanged(before, change.expected_updated_at)
+    problems = check_change(change)
+    values = replace(before.values, **change.values)
+    secrets = _secrets_after(before, change)
+    problems += check_together(values, secrets)
+    if change.values.get("dry_run") is False:
+        try:
+            if change.preview:
+                await check_live_rights(uow, live, actor, BY_NAME["dry_run"].path)
+            else:
+                await require_live_rights(uow, keys, live, actor, change.totp_code, BY_NAME["dry_run"].path)
+        except DomainError as error:
+            problems.append(error)
+    if problems:
+        raise DomainErrors(problems)
+    differences = _differences(before.values, values) + _secret_differences(before, change)
+    if change.preview or row is None:
+        return Changed(_previewed(before, change, values, secrets), differences)
+    given = with_groups(change.values)
+    if not given - set(row.settings) and not differences:
+        return Changed(before, ())
+    row.settings = {**row.settings, **encode(values, given)}
+    for secret, text in change.secrets.items():
+        seal(keys, row, secret, text)
+    _touch(uow, row)
+    _audit(uow, actor, differences, values, by_operator=by_operator)
+    await uow.session.flush()
+    return Changed(_record(defaults, row), differences)
+
+
+async def replace_settings(
+    uow: UnitOfWork,
+    keys: KeyRing,
+    live: LiveTrading,
+    actor: Actor,
+    values: TradingSettings,
+    change: SettingsChange,
+) -> Changed:
+    """Change every one of the actor's settings to these values; see `update_settings`."""
+    given = {each.name: getattr(values, each.name) for each in FIELDS}
+    return await update_settings(uow, keys, live, actor, replace(change, values=given))
+
+
+async def reset_settings(
+    uow: UnitOfWork, keys: KeyRing, actor: Actor, expected_updated_at: datetime | None, *, preview: bool
+) -> Changed:
+    """Forget whatever the actor has changed, secrets too, or tell what would change.
+
+    Raises
+    ------
+    InvalidState
+        If the settings have changed since ``expected_updated_at``.
+    """
+    defaults, row = await _read(uow, actor.user_id, lock=not preview)
+    before, after = _record(defaults, row), _record(defaults, None)
+    _check_unchanged(before, expected_updated_at)
+    forgotten = SettingsChange(secrets=dict.fromkeys(sorted(before.secrets)))
+    differences = _differences(before.values, after.values) + _secret_differences(before, forgotten)
+    if preview or row is None or before.is_default:
+        return Changed(after, differences)
+    # The row stays, empty: whoever waits for its lock must find it.
+    row.settings, row.updated_at = {}, None
+    for secret in Secret:
+        seal(keys, row, secret, None)
+    _audit(uow, actor, differences, after.values)
+    await uow.session.flush()
+    return Changed(after, differences)
+
+
+async def update_default_settings(uow: UnitOfWork, actor: Actor, change: SettingsChange) -> Changed:
+    """Change the settings of all users who have not changed them themselves.
+
+    Defaults have no secrets, no Telegram, and never trade live.
+
+    Raises
+    ------
+    DomainErrors
+        Everything that is wrong; nothing is changed then.
+    InvalidState
+        If the defaults have changed since ``expected_updated_at``.
+    """
+    row = await (repository.defaults if change.preview else repository.lock_defaults)(uow.session)
+    before = _record(row, None)
+    _check_unchanged(before, change.expected_updated_at)
+    problems: list[DomainError] = [
+        Forbidden("This is everybody's own: it has no default.", BY_NAME[name].path)
+        for name in sorted(_PERSONAL & set(change.values))
+    ]
+    values = replace(before.values, **change.values)
+    problems += check_change(change) + check_together(values, frozenset())
+    if problems:
+        raise DomainErrors(problems)
+    differences = _differences(before.values, values)
+    if change.preview or not differences:
+        return Changed(replace(before, values=values), differences)
+    now = _later(uow, before.updated_at)
+    stored = encode(values, [each.name for each in FIELDS if each.name not in _PERSONAL])
+    if row is None:
+        row = DefaultSettingsRow(id=repository.ONLY_ROW, settings=stored, updated_at=now)
+        uow.session.add(row)
+    else:
+        row.settings, row.updated_at = stored, now
+    record_event(
+        uow,
+        AuditAction.DEFAULT_SETTINGS_CHANGED,
+        actor_id=actor.user_id,
+        target_id=None,
+        fields=[".".join(each.path) for each in differences],
+    )
+    await uow.session.flush()
+    return Changed(_record(row, None), differences)
+
+
+async def _read(
+    uow: UnitOfWork, user_id: UUID, *, lock: bool
+) -> tuple[DefaultSettingsRow | None, UserSettingsRow | None]:
+    defaults = await repository.defaults(uow.session)
+    if lock:
+        return defaults, await repository.lock_settings(uow.session, user_id)
+    return defaults, (await repository.settings_by_users(uow.session, [user_id])).get(user_id)
+
+
+def _record(defaults: DefaultSettingsRow | None, row: UserSettingsRow | None) -> SettingsRecord:
+    base = decode(TradingSettings(), defaults.settings) if defaults else TradingSettings()
+    changed = [each.updated_at for each in (defaults, row) if each and each.updated_at]
+    return SettingsRecord(
+        values=decode(base, row.settings) if row else base,
+        secrets=kept(row),
+        key_masked=row.exchange_key_masked if row else None,
+        is_default=row is None or row.updated_at is None,
+        updated_at=max(changed, default=None),
+    )
+
+
+def _check_unchanged(record: SettingsRecord, expected: datetime | None) -> None:
+    if expected is not None and record.updated_at != expected:
+        last = "never" if record.updated_at is None else f"at {record.updated_at.isoformat()}"
+        raise InvalidState(
+            f"The settings were last changed {last}, not when was expected; read them again first.",
+            ("expectedUpdatedAt",),
+        )
+
+
+def _secrets_after(before: SettingsRecord, change: SettingsChange) -> frozenset[Secret]:
+    given = {secret for secret, text in change.secrets.items() if text is not None}
+    return (before.secrets - set(change.secrets)) | given
+
+
+def _previewed(
+    before: SettingsRecord, change: SettingsChange, values: TradingSettings, secrets: frozenset[Secret]
+) -> SettingsRecord:
+    key_masked = before.key_masked
+    if Secret.EXCHANGE_KEY in change.secrets:
+        key = change.secrets[Secret.EXCHANGE_KEY]
+        key_masked = None if key is None else masked(key)
+    return replace(
+        before,
+        values=values,
+        secrets=secrets,
+        key_masked=key_masked,
+        is_default=before.is_default and not change.values and not change.secrets,
+    )
+
+
+def _differences(old: TradingSettings, new: TradingSettings) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(each.path, each.encode(getattr(old, each.name)), each.encode(getattr(new, each.name)))
+        for each in FIELDS
+        if getattr(old, each.name) != getattr(new, each.name)
+    )
+
+
+def _secret_differences(before: SettingsRecord, change: SettingsChange) -> tuple[Difference, ...]:
+    # Whether a new secret equals the old one is not told: a secret that is given is a change.
+    return tuple(
+        Difference(SECRET_PATHS[secret], secret=True)
+        for secret, text in change.secrets.items()
+        if text is not None or secret in before.secrets
+    )
+
+
+def _audit(
+    uow: UnitOfWork,
+    actor: Actor,
+    differences: Sequence[Difference],
+    values: TradingSettings,
+    *,
+    by_operator: bool = False,
+) -> None:
+    def event(action: AuditAction, **metadata: list[str]) -> None:
+        actor_id = None if by_operator else actor.user_id
+        record_event(uow, action, actor_id=actor_id, target_id=actor.user_id, **metadata)
+
+    if any(each.path == BY_NAME["dry_run"].path for each in differences):
+        event(AuditAction.LIVE_TRADING_DISABLED if values.dry_run else AuditAction.LIVE_TRADING_ENABLED)
+    secrets = [".".join(each.path) for each in differences if each.secret]
+    if secrets:
+        event(AuditAction.TRADING_SECRETS_CHANGED, fields=secrets)
+
+
+def _touch(uow: UnitOfWork, row: UserSettingsRow) -> None:
+    row.updated_at = _later(uow, row.updated_at)
+
+
+def _later(uow: UnitOfWork, before: datetime | None) -> datetime:
+    # Whole milliseconds, which is what clients see, and never the same moment twice.
+    now = uow.clock.now()
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return now if before is None or now > before else before + _MILLISECOND
