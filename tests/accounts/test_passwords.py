@@ -106,8 +106,8 @@ async def api_token(accounts: Accounts, access_token: str, mail: MailServer) -> 
     secret: str = payload["secret"]
     assert told["To"] == "ada@example.com"
     begins = f"begins with {secret[:12]}, is called “nightly Dear” and may be used for READ, BACKTEST."
-    assert begins in told.get_content()
-    assert secret not in told.get_content()
+    assert begins in text_of(told)
+    assert secret not in text_of(told)
     return secret
 
 
@@ -130,7 +130,7 @@ async def test_changing_the_password_ends_api_tokens_if_asked_to_and_says_what_r
     for secret in secrets:
         assert await accounts.me(secret) == ({"username": "ada"} if lives else None)
     await deliver(accounts)
-    text = (await mail.next()).get_content()
+    text = text_of(await mail.next())
     assert "all your logins have ended. API tokens" in text
     assert said in text
 
@@ -141,7 +141,7 @@ async def test_a_reset_ends_api_tokens_and_the_mail_says_so(accounts: Accounts, 
     assert (await reset(accounts, await mailed_token(accounts, mail)))["errors"] == []
     assert await accounts.me(secret) is None
     await deliver(accounts)
-    text = (await mail.next()).get_content()
+    text = text_of(await mail.next())
     assert "API tokens that have ended, too: 1." in text
     assert "go on working" not in text
 
