@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "add_telegram_blocks"
-down_revision: str | Sequence[str] | None = "add_webhooks"
+down_revision: str | Sequence[str] | None = "remember_bans_of_identities"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
