@@ -33,6 +33,7 @@ from gql_trader.gql.http import HtmlPage, HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
 from gql_trader.gql.reset_password import reset_password_page
+from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
 from gql_trader.infra.webhook_signatures import WebhookSignatures
@@ -77,6 +78,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         max_cost=settings.max_query_cost,
     )
 
+    revocations = RevocationWatch(process.services, _ended_grants)
     cookie = BrowserCookie(secure=not settings.is_local)
 
     @asynccontextmanager
@@ -106,6 +108,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                     _authenticate,
                     settings.max_body_bytes,
                     graphiql_page() if settings.serves_graphiql else None,
+                    revocations,
                 ),
                 methods=None,
             ),
@@ -120,7 +123,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                         maximum_operations=settings.max_operations_per_socket,
                         maximum_message=settings.max_body_bytes,
                     ),
-                    _ended_grants,
+                    revocations,
                 ),
             ),
             *(

@@ -165,6 +165,13 @@ class Settings(BaseSettings):
     """A running job whose worker has not renewed its lease for this long is taken over."""
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often a worker looks for jobs that a crash left behind."""
+    exchange_urls: dict[str, str] = {}
+    """Where to send requests to an exchange instead of its own address, by its id, as JSON: for test nets
+    and simulators. The path of each request stays."""
+    exchange_proxy: SecretStr = SecretStr("")
+    """HTTP proxy for all requests to exchanges, as ``http://user:password@host:port``."""
+    exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long one request to an exchange may take."""
     live_trading_enabled: bool = False
     """Whether anybody may trade with real money on this server."""
     live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
@@ -223,6 +230,20 @@ class Settings(BaseSettings):
     @classmethod
     def _check_redis_url(cls, value: SecretStr) -> SecretStr:
         return SecretStr(_address(value, _REDIS_SCHEMES, "redis://host:6379/0"))
+
+    @field_validator("exchange_urls")
+    @classmethod
+    def _check_exchange_urls(cls, value: dict[str, str]) -> dict[str, str]:
+        for exchange, url in value.items():
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+                raise ValueError(f"for {exchange} must be like https://testnet.example.com, without a path")
+        return value
+
+    @field_validator("exchange_proxy")
+    @classmethod
+    def _check_exchange_proxy(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(_address(value, ("http", "https"), "http://proxy.example.com:3128"))
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,8 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.exchange.exchanges import Exchanges
+from gql_trader.infra.exchange.pacing import Waits
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.jwks import IdentityTokens, KeySet
 from gql_trader.infra.key_ring import KeyRing
@@ -41,6 +43,7 @@ class Runtime:
     rate_limits: RateLimits
     budget: CostBudget
     identity: IdentityTokens | None
+    exchanges: Exchanges
 
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work; enter it to open its transaction."""
@@ -60,6 +63,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     rate_limits = RateLimits(redis_url, clock)
     budget = CostBudget(redis_url, clock, settings.cost_per_minute)
     identity = _identity_tokens(settings, clock)
+    exchanges = open_exchanges(settings)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
     try:
         yield Runtime(
@@ -77,10 +81,12 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             rate_limits=rate_limits,
             budget=budget,
             identity=identity,
+            exchanges=exchanges,
         )
     finally:
         passwords.close()
         arrays.close()
+        await exchanges.close()
         if identity is not None:
             await identity.close()
         await budget.close()
@@ -106,6 +112,17 @@ def open_key_ring(settings: Settings) -> KeyRing:
     """
     path = key_ring_file(settings)
     return KeyRing.from_file(path) if path else KeyRing.from_text(settings.encryption_keys.get_secret_value())
+
+
+def open_exchanges(settings: Settings, waits: Waits | None = None) -> Exchanges:
+    """Return the way to the exchanges; nothing is loaded or opened yet."""
+    return Exchanges(
+        urls=settings.exchange_urls,
+        proxy=settings.exchange_proxy.get_secret_value() or None,
+        timeout=settings.exchange_timeout_seconds,
+        directory=settings.data_dir / "cache",
+        waits=waits,
+    )
 
 
 def _identity_tokens(settings: Settings, clock: Clock) -> IdentityTokens | None:

@@ -18,6 +18,11 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.exchange_keys.schema import (
+    ExchangeKeyMutation,
+    ExchangeKeyQuery,
+    resolve_exchange_key_nodes,
+)
 from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
@@ -40,6 +45,7 @@ from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolv
 QUERIES = [
     AccountQuery,
     AdministrationQuery,
+    ExchangeKeyQuery,
     SettingsQuery,
     NotificationQuery,
     MarketDataQuery,
@@ -53,6 +59,7 @@ MUTATIONS = [
     PasswordMutation,
     CredentialMutation,
     AdministrationMutation,
+    ExchangeKeyMutation,
     SettingsMutation,
     PresetMutation,
     NotificationMutation,
@@ -67,6 +74,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
+    "ExchangeKey": resolve_exchange_key_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,

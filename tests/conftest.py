@@ -131,6 +131,12 @@ def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pyt
     )
 
 
+@pytest.fixture(scope="session")
+def exchange_list(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the list of ccxt's exchanges is kept: another process takes a second to make it."""
+    return tmp_path_factory.mktemp("exchange-list")
+
+
 @pytest.fixture
 async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
     """An open runtime on this test's databases."""

@@ -5,7 +5,6 @@ Addresses are those of `Client.network`. Numbers that users meet are in docs/sec
 
 from typing import Any
 
-from gql_trader.accounts import repository
 from gql_trader.gql.context import Context
 from gql_trader.gql.limiting import Limited, Rule, by_address, by_viewer
 from gql_trader.infra.rate_limits import Policy
@@ -14,16 +13,10 @@ _QUARTER = 15 * 60
 _HOUR = 60 * 60
 
 
-async def _account(context: Context, given: Any) -> str:
-    # By account, not by spelling: username and e-mail address share one count. A login that does not
-    # exist is counted under its text, so that the limit says nothing about which accounts there are.
-    login = str(given.login).strip().lower()
-    if "\0" not in login:
-        async with context.uow() as uow:
-            row = await repository.user_by_login(uow.session, login)
-        if row is not None:
-            return str(row.id)
-    return f"unknown:{login}"
+def _login(_context: Context, given: Any) -> str:
+    # By what is typed, whether or not there is such an account. Did the name and the address of an account
+    # share one count, it would tell whose address belongs to which name, and which are registered at all.
+    return str(given.login).strip().lower()
 
 
 def _email(_context: Context, given: Any) -> str:
@@ -32,7 +25,7 @@ def _email(_context: Context, given: Any) -> str:
 
 LOGIN = Limited(
     by_address(Policy("login_address", 5, _QUARTER, penalty=60)),
-    Rule(Policy("login_account", 5, _QUARTER, penalty=60), _account),
+    Rule(Policy("login_account", 5, _QUARTER, penalty=60), _login),
     failures=True,
 )
 SIGNUP = Limited(by_address(Policy("signup_address", 30, _HOUR)))

@@ -17,6 +17,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 
 if TYPE_CHECKING:
+    from gql_trader.exchange_keys.schema_types import ExchangeKey
     from gql_trader.notifications.schema_device import Device
     from gql_trader.settings.schema_types import Preferences, SettingsPreset, TradingSettings
 
@@ -40,7 +41,7 @@ register_enum(
 )
 
 
-@visible("whoever logged in")
+@visible("whoever logged in, and administrators")
 @strawberry.type(description="A login on one device that has not ended.")
 class LoginSession(Node):
     """A login session."""
@@ -94,6 +95,15 @@ class User(Node):
     async def api_tokens(self, info: Info) -> list[ApiToken]:
         found = await info.context.loaders(ApiTokenLoaders).of_user.load(self.key)
         return [ApiToken.from_record(each) for each in found]
+
+    @strawberry.field(description="The user's keys to exchanges, by the exchanges' ids.")
+    async def exchange_keys(
+        self, info: Info
+    ) -> list[Annotated["ExchangeKey", strawberry.lazy("gql_trader.exchange_keys.schema_types")]]:
+        # It points upwards: imported when it is asked for, since exchange keys import accounts.
+        from gql_trader.exchange_keys.schema_types import exchange_keys_of
+
+        return await exchange_keys_of(info, self.key)
 
     @strawberry.field(description="The user's trading settings; for the user alone.")
     async def settings(

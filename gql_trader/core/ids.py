@@ -12,6 +12,7 @@ AssetId = NewType("AssetId", UUID)
 MarketId = NewType("MarketId", UUID)
 SeriesId = NewType("SeriesId", UUID)
 StrategyId = NewType("StrategyId", UUID)
+ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
 
 

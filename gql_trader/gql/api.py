@@ -13,7 +13,8 @@ from strawberry.execution import optimized_is_awaitable
 
 from gql_trader.core.errors import RateLimited
 from gql_trader.gql import nul
-from gql_trader.gql.context import Context
+from gql_trader.gql.client import Client
+from gql_trader.gql.context import Context, Services
 from gql_trader.gql.cost import operation_cost
 from gql_trader.gql.documents import Document, DocumentError, Documents
 from gql_trader.gql.errors import ApiError
@@ -21,6 +22,7 @@ from gql_trader.gql.limits import Limits
 from gql_trader.gql.masking import internal_error, present_errors, refusal
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.gql.schema_builder import core_schema
+from gql_trader.gql.scopes import refused_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ def read_request(value: Any) -> Request:
         if value.get(key) is not None and not isinstance(value[key], dict):
             raise MalformedRequestError(f"{key} must be an object or null.")
     return Request(query, name, value.get("variables"), value.get("extensions"))
+
+
+_READING_COST = 5
+"""Points for each character of a document that has to be parsed and validated. At the usual budget of ten
+million a minute, what takes longest to validate keeps a process busy for about half of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,22 @@ class GraphQLApi:
         self.documents = Documents(
             self._schema, limits or Limits(), introspection=introspection, suggestions=suggestions
         )
+
+    async def admit(
+        self, request: Request, services: Services, client: Client, request_id: str
+    ) -> Response | None:
+        """Charge a client's network for the reading of a document that is not known; None if it may go on.
+
+        Whoever sends ever new documents, valid or not, would otherwise keep the process busy for nothing.
+        """
+        if self.documents.knows(request.query):
+            return None
+        try:
+            await services.budget.spend(f"documents:{client.network}", _READING_COST * len(request.query))
+        except RateLimited as error:
+            failure = located_error(error, None, None)
+            return Response(errors=present_errors([failure], request_id), executed=False)
+        return None
 
     def prepare(self, request: Request, request_id: str) -> Operation | Response:
         """Return the operation that a request names, or the response that refuses it."""
@@ -256,6 +279,13 @@ class GraphQLApi:
 
     async def _pay(self, operation: Operation, context: Context) -> Response | None:
         context.cost = operation.cost
+        fragments = operation.document.fragments
+        beyond = refused_fields(self._schema, fragments, operation.node, context.actor)
+        if beyond is not None:
+            return Response(
+                errors=[refusal(beyond, "FORBIDDEN", context.request_id)],
+                executed=False,
+            )
         try:
             await context.services.budget.spend(context.payer, operation.cost)
         except RateLimited as error:

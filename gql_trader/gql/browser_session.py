@@ -9,7 +9,6 @@ a cookie.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers
@@ -24,6 +23,7 @@ from gql_trader.gql.client import client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.http import request_id_of
 from gql_trader.gql.negotiation import is_json_body
+from gql_trader.gql.origins import is_own_origin
 from gql_trader.infra import json_codec
 
 CSRF_HEADER = "x-csrf-protection"
@@ -95,9 +95,8 @@ class BrowserCookie:
 
     def is_own(self, headers: Headers) -> bool:
         """Return whether a browser says that a page of this server sends this."""
-        parts = urlsplit(headers.get("origin", ""))
         schemes = ("https",) if self.secure else ("https", "http")
-        return parts.scheme in schemes and bool(parts.netloc) and parts.netloc == headers.get("host")
+        return is_own_origin(headers.get("origin", ""), headers.get("host"), schemes)
 
 
 class BrowserSessionMiddleware:

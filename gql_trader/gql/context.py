@@ -16,6 +16,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
 from gql_trader.infra.database import Database
 from gql_trader.infra.event_streams import EventStreams
+from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.jwks import IdentityTokens
 from gql_trader.infra.key_ring import KeyRing
@@ -59,6 +60,8 @@ class Services(Protocol):
     def budget(self) -> CostBudget: ...
     @property
     def identity(self) -> IdentityTokens | None: ...
+    @property
+    def exchanges(self) -> Exchanges: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 

@@ -114,6 +114,10 @@ class Documents:
         """How long the texts of the documents kept are together."""
         return self._characters
 
+    def knows(self, text: str) -> bool:
+        """Return whether the document of a text is kept, so that it need not be read again."""
+        return text in self._kept
+
     def get(self, text: str) -> Document:
         """Return the document of a text.
 

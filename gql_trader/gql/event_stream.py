@@ -5,7 +5,7 @@ clients and proxies that do not speak WebSocket.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from starlette.types import Receive, Send
 
 from gql_trader.gql.api import Response
+from gql_trader.gql.authentication import Credentials
+from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.infra import json_codec
 
 _KEEP_ALIVE_SECONDS = 15.0
@@ -27,23 +29,63 @@ _HEADERS = [
 
 
 @dataclass(frozen=True, slots=True)
-class EventStream:
-    """The responses of an operation, to be sent as events until they or the credentials end.
+class StreamCredentials:
+    """The credentials that a stream was opened with.
 
     Attributes
     ----------
+    first
+        As they were judged then.
+    judge
+        Judges them anew.
     seconds
-        How long the credentials are good for; None: without end.
-    expired
-        Sent as the last response when they end.
+        How long they are good for; None: without end.
+    watch
+        Notices that they have ended before their time.
+    refusal
+        Returns the last response, given the reason why they are good no more.
     """
 
-    responses: AsyncGenerator[Response, None]
+    first: Credentials
+    judge: Callable[[], Awaitable[Credentials]]
     seconds: float | None
-    expired: Response
+    watch: RevocationWatch
+    refusal: Callable[[str], Response]
+
+
+class EventStream:
+    """The responses of an operation, to be sent as events until they or the credentials end."""
+
+    def __init__(self, responses: AsyncGenerator[Response, None], credentials: StreamCredentials) -> None:
+        self._responses = responses
+        self._credentials = credentials
+        self._revoked = asyncio.Event()
+
+    @property
+    def grant(self) -> Hashable | None:
+        """What the credentials rest on."""
+        return self._credentials.first.grant
+
+    def refuse(self) -> None:
+        """End the stream: its credentials are not good any more."""
+        self._revoked.set()
+
+    async def judge_again(self) -> None:
+        """Judge the credentials anew, and end the stream if they are not the same any more."""
+        if (await self._credentials.judge()).actor != self._credentials.first.actor:
+            self.refuse()
 
     async def send(self, receive: Receive, send: Send) -> None:
         """Send the events until the stream ends or the client leaves; leave nothing running."""
+        watch = self._credentials.watch
+        if self._credentials.first.actor is not None:
+            watch.add(self)
+        try:
+            await self._send(receive, send)
+        finally:
+            watch.remove(self)
+
+    async def _send(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         channel = _Channel(send)
         pump = asyncio.create_task(self._pump(channel))
@@ -60,14 +102,14 @@ class EventStream:
         await channel.end()
 
     def _watchers(self, receive: Receive, channel: "_Channel") -> list[Coroutine[Any, Any, None]]:
-        watchers = [_until_disconnected(receive), _keep_alive(channel)]
-        if self.seconds is not None:
-            watchers.append(self._expire(self.seconds, channel))
+        watchers = [_until_disconnected(receive), _keep_alive(channel), self._end_when_revoked(channel)]
+        if self._credentials.seconds is not None:
+            watchers.append(self._expire(self._credentials.seconds, channel))
         return watchers
 
     async def _pump(self, channel: "_Channel") -> None:
-        async with aclosing(self.responses):
-            async for response in self.responses:
+        async with aclosing(self._responses):
+            async for response in self._responses:
                 await channel.write(_event("next", response.payload()))
                 # A long replay whose events are all there already must not keep others from their turn.
                 await asyncio.sleep(0)
@@ -75,7 +117,15 @@ class EventStream:
 
     async def _expire(self, seconds: float, channel: "_Channel") -> None:
         await asyncio.sleep(max(seconds, 0.0))
-        await channel.write(_event("next", self.expired.payload()) + _event("complete"))
+        await self._end(channel, "The access token has expired; log in again.")
+
+    async def _end_when_revoked(self, channel: "_Channel") -> None:
+        await self._revoked.wait()
+        await self._end(channel, "The credentials were revoked; log in again.")
+
+    async def _end(self, channel: "_Channel", reason: str) -> None:
+        last = self._credentials.refusal(reason)
+        await channel.write(_event("next", last.payload()) + _event("complete"))
 
 
 class _Channel:

@@ -1,6 +1,6 @@
 """GraphQL over HTTP: one ASGI endpoint for GET and POST, answering with JSON or with an event stream."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
 from gql_trader.gql.authentication import Authenticate, Credentials
 from gql_trader.gql.client import client_of
 from gql_trader.gql.context import Context, Services
-from gql_trader.gql.event_stream import EventStream
+from gql_trader.gql.event_stream import EventStream, StreamCredentials
 from gql_trader.gql.http_request import HttpRefusal, posted_request, requested_in_url
 from gql_trader.gql.masking import internal_error, refusal
 from gql_trader.gql.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, HTML, JSON, accepted_types
+from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.infra import json_codec
 
 
@@ -66,6 +67,8 @@ class HttpEndpoint:
         Longest request body, and longest query string.
     page
         The HTML page for browsers that come without a query; None if there is none.
+    revocations
+        Ends the event streams whose credentials have ended.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class HttpEndpoint:
         authenticate: Authenticate,
         max_body_bytes: int = 1_048_576,
         page: HtmlPage | None = None,
+        revocations: RevocationWatch | None = None,
     ) -> None:
         self._api = api
         self._services = services
         self._authenticate = authenticate
         self._max_body_bytes = max_body_bytes
         self._page = page
+        self._revocations = revocations or RevocationWatch(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -106,7 +111,10 @@ class HttpEndpoint:
         media_type = next((kind for kind in accepted if kind in (GRAPHQL_RESPONSE, JSON)), None)
         if media_type is None and EVENT_STREAM not in accepted:
             raise HttpRefusal(406, "NOT_ACCEPTABLE", f"Accept must admit {GRAPHQL_RESPONSE} or {JSON}.")
-        operation = self._api.prepare(request, request_id)
+        services, client = self._services(), client_of(scope)
+        operation = await self._api.admit(request, services, client, request_id) or self._api.prepare(
+            request, request_id
+        )
         record = access_record(scope)
         if isinstance(operation, Response):
             record.of_errors(operation.errors)
@@ -122,13 +130,12 @@ class HttpEndpoint:
                 "A subscription needs a stream: connect to this address by WebSocket, with the subprotocol "
                 f"graphql-transport-ws, or accept {EVENT_STREAM}.",
             )
-        services = self._services()
         credentials = await self._authenticate(services, headers.get("authorization"))
         record.of_actor(credentials.actor)
-        context = Context(services, request_id, credentials.actor, credentials.problem, client_of(scope))
+        context = Context(services, request_id, credentials.actor, credentials.problem, client)
         # A client may list the event stream among other types; only a subscription needs it then.
         if operation.is_subscription or media_type is None:
-            return self._stream(operation, context, credentials)
+            return self._stream(operation, context, headers.get("authorization"), credentials)
         response = await self._api.execute(operation, context)
         record.of_errors(response.errors)
         return _graphql(response, media_type)
@@ -142,13 +149,22 @@ class HttpEndpoint:
             case _:
                 raise HttpRefusal(405, "METHOD_NOT_ALLOWED", "Use POST or GET.", {"allow": "GET, POST"})
 
-    def _stream(self, operation: Operation, context: Context, credentials: Credentials) -> EventStream:
-        error = GraphQLError("The access token has expired; log in again.")
-        expired = Response(errors=[refusal(error, "UNAUTHENTICATED", context.request_id)], executed=False)
+    def _stream(
+        self, operation: Operation, context: Context, authorization: str | None, credentials: Credentials
+    ) -> EventStream:
         seconds = None
         if credentials.expires_at is not None:
             seconds = (credentials.expires_at - context.services.clock.now()).total_seconds()
-        return EventStream(self._api.respond(operation, context), seconds, expired)
+
+        def judge() -> Awaitable[Credentials]:
+            return self._authenticate(context.services, authorization)
+
+        def refused(reason: str) -> Response:
+            error = refusal(GraphQLError(reason), "UNAUTHENTICATED", context.request_id)
+            return Response(errors=[error], executed=False)
+
+        opened = StreamCredentials(credentials, judge, seconds, self._revocations, refused)
+        return EventStream(self._api.respond(operation, context), opened)
 
 
 def request_id_of(scope: Scope) -> str:

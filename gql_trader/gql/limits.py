@@ -123,7 +123,10 @@ class _Measure:
 
 
 def measure(document: DocumentNode) -> list[Size]:
-    """Return the size of each operation; each fragment is measured once, however often it is spread."""
+    """Return the size of each operation and fragment, each measured once, however often it is spread.
+
+    Fragments count by themselves too: validation compares the fields of those that nothing spreads.
+    """
     definitions = {
         node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
     }
@@ -132,7 +135,7 @@ def measure(document: DocumentNode) -> list[Size]:
         measuring.selection_set(node.selection_set).beside(Size(directives=len(node.directives or ())))
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode)
-    ]
+    ] + [measuring.fragment(name) for name in definitions]
 
 
 def check_limits(document: DocumentNode, limits: Limits) -> list[ApiError]:

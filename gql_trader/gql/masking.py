@@ -1,5 +1,6 @@
 """Errors on their way to the client: coded, with the request's id, and silent about bugs."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,10 @@ from gql_trader.core.errors import DomainError, DomainErrors, RateLimited
 from gql_trader.gql.errors import ApiError, bad_user_input
 
 _log = structlog.get_logger(__name__)
+
+# What was sent, repeated by graphql-core: a form with one misspelt field has a password in another, and
+# messages end in other people's logs.
+_ECHO = re.compile(r"(, found:| Found:) .*", re.DOTALL)
 
 INTERNAL_MESSAGE = "Something went wrong on the server. The request id identifies it in the server's log."
 
@@ -25,7 +30,8 @@ def present_errors(errors: Iterable[GraphQLError], request_id: str) -> list[dict
 
 def refusal(error: GraphQLError, code: str, request_id: str) -> dict[str, Any]:
     """Return an error of the request itself (syntax, validation, variables) as the client sees it."""
-    return _format(error, error.message, {"code": code, **(error.extensions or {})}, request_id)
+    message = _ECHO.sub(lambda echo: "." if echo[0].startswith(",") else "", error.message)
+    return _format(error, message, {"code": code, **(error.extensions or {})}, request_id)
 
 
 def internal_error(error: BaseException, request_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Closing the sockets of those whose credentials have ended before their time."""
+"""Closing the sockets and event streams of those whose credentials have ended before their time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable
@@ -10,12 +10,14 @@ from gql_trader.gql.context import Services
 
 _log = structlog.get_logger(__name__)
 
+REVOCATION_SECONDS = 2.0
+
 EndedGrants = Callable[[Services, Collection[Hashable]], Awaitable[Collection[Hashable]]]
 """Returns those of the grants that are not good any more."""
 
 
 class Watched(Protocol):
-    """A socket of somebody who is signed in.
+    """A socket or event stream of somebody who is signed in.
 
     Attributes
     ----------
@@ -40,13 +42,20 @@ class RevocationWatch:
 
     Parameters
     ----------
+    ended
+        Which grants are not good any more; None if credentials have none.
     seconds
         Pause between two looks.
     """
 
-    def __init__(self, services: Callable[[], Services], ended: EndedGrants, seconds: float) -> None:
+    def __init__(
+        self,
+        services: Callable[[], Services],
+        ended: EndedGrants | None = None,
+        seconds: float = REVOCATION_SECONDS,
+    ) -> None:
         self._services = services
-        self._ended = ended
+        self._ended = ended or _none_ended
         self._seconds = seconds
         self._sockets: set[Watched] = set()
         self._task: asyncio.Task[NoReturn] | None = None
@@ -84,3 +93,7 @@ class RevocationWatch:
         for socket in sockets:
             if socket.grant is None and socket in self._sockets:
                 await socket.judge_again()
+
+
+async def _none_ended(_services: Services, _grants: Collection[Hashable]) -> Collection[Hashable]:
+    return ()

@@ -6,12 +6,12 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from gql_trader.core.actor import Actor
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.access_log import AccessRecord
 from gql_trader.gql.api import GraphQLApi, Operation, Request, Response
@@ -19,7 +19,8 @@ from gql_trader.gql.authentication import Authenticate
 from gql_trader.gql.client import Client, client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.masking import internal_error
-from gql_trader.gql.revocation import EndedGrants, RevocationWatch
+from gql_trader.gql.origins import is_own_origin
+from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.gql.websocket_messages import (
     SUBPROTOCOL,
@@ -54,8 +55,6 @@ class SocketOptions:
         for as long again is dropped.
     send_seconds
         How long one message may wait for a client that does not read.
-    revocation_seconds
-        How often to look whether the credentials are still good.
     maximum_operations
         Operations at a time.
     maximum_message
@@ -65,7 +64,6 @@ class SocketOptions:
     init_seconds: float = 10.0
     ping_seconds: float = 20.0
     send_seconds: float = 10.0
-    revocation_seconds: float = 2.0
     maximum_operations: int = 100
     maximum_message: int = 1_048_576
 
@@ -80,8 +78,8 @@ class WebSocketEndpoint:
     allowed_origins
         Web origins whose pages may connect; the server's own always may, and so may whatever sends no
         Origin, since that is no browser.
-    ended_grants
-        Which grants are not good any more; None if credentials have none.
+    revocations
+        Closes the sockets whose credentials have ended.
     """
 
     def __init__(
@@ -91,16 +89,14 @@ class WebSocketEndpoint:
         authenticate: Authenticate,
         allowed_origins: Collection[str] = (),
         options: SocketOptions | None = None,
-        ended_grants: EndedGrants | None = None,
+        revocations: RevocationWatch | None = None,
     ) -> None:
         self._api = api
         self._services = services
         self._authenticate = authenticate
         self._allowed_origins = frozenset(allowed_origins)
         self._options = options or SocketOptions()
-        self._revocations = RevocationWatch(
-            services, ended_grants or _none_ended, self._options.revocation_seconds
-        )
+        self._revocations = revocations or RevocationWatch(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side closes it."""
@@ -133,7 +129,7 @@ class WebSocketEndpoint:
         origin = headers.get("origin")
         if origin is None or "*" in self._allowed_origins or origin in self._allowed_origins:
             return True
-        return urlsplit(origin).netloc == headers.get("host")
+        return is_own_origin(origin, headers.get("host"))
 
 
 class _Connection:
@@ -170,6 +166,7 @@ class _Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[ProtocolError | None] = asyncio.get_running_loop().create_future()
         self._expiry: asyncio.TimerHandle | None = None
+        self._actor: Actor | None = None
         self.grant: Hashable | None = None
 
     async def serve(self) -> None:
@@ -254,7 +251,7 @@ class _Connection:
             raise ProtocolError(CloseCode.FORBIDDEN, credentials.problem)
         self._initialised.set()
         if credentials.actor is not None:
-            self.grant = credentials.grant
+            self._actor, self.grant = credentials.actor, credentials.grant
             self._revocations.add(self)
         expires_at = credentials.expires_at
         if expires_at is not None:
@@ -269,7 +266,8 @@ class _Connection:
 
     async def judge_again(self) -> None:
         """Judge the credentials anew, and close the socket if they are not good any more."""
-        if (await self._authenticate(self._services, self._authorization)).problem is not None:
+        # A user with another role is another one: what was begun with the old rights must end.
+        if (await self._authenticate(self._services, self._authorization)).actor != self._actor:
             self.refuse()
 
     def _close_at(self, moment: datetime) -> None:
@@ -300,7 +298,9 @@ class _Connection:
         record = AccessRecord()
         status = "stopped"
         try:
-            operation = self._api.prepare(request, request_id)
+            operation = await self._api.admit(
+                request, self._services, self._client, request_id
+            ) or self._api.prepare(request, request_id)
             if isinstance(operation, Response):
                 refused = operation.errors
                 record.of_errors(refused)
@@ -376,10 +376,6 @@ class _Connection:
             await asyncio.sleep(self._options.ping_seconds)
             if self._received == received:
                 raise ProtocolError(CloseCode.SHUTTING_DOWN, "No answer to ping")
-
-
-async def _none_ended(_services: Services, _grants: Collection[Hashable]) -> Collection[Hashable]:
-    return ()
 
 
 async def _close(send: Send, code: CloseCode, reason: str) -> None:

@@ -5,7 +5,8 @@ The documents are made from the schema, so that a field added later is tried wit
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,12 @@ from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role, TokenScope
+from gql_trader.exchange_keys import service as exchange_keys
+from gql_trader.exchange_keys.types import GivenCredentials, NewExchangeKey
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
+from gql_trader.infra.exchange.exchanges import Exchanges
+from gql_trader.infra.exchange.records import KnownExchange
 from gql_trader.metadata import metadata
 from gql_trader.notifications import devices
 from gql_trader.notifications import service as notifications
@@ -31,6 +36,7 @@ from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
 from tests.factories.documents import RootField, root_fields
+from tests.factories.waits import VirtualWaits
 from tests.graphql_client import (
     GraphQLClient,
     GraphQLSocket,
@@ -116,7 +122,10 @@ async def _api_token(runtime: Runtime, actor: Actor, scopes: set[TokenScope]) ->
 
 
 @pytest.fixture
-async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
+async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> AsyncIterator[Scene]:
+    # Nobody listens there, and nobody waits.
+    nowhere = Exchanges({"binance": "http://127.0.0.1:9"}, None, 1.0, exchange_list, VirtualWaits().waits)
+    runtime = replace(runtime, exchanges=nowhere)
     desk = await make_desk(runtime)
     owner = desk.trader
     row, _ = await desk.submit()
@@ -124,6 +133,13 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        key = await exchange_keys.add_key(
+            uow,
+            runtime.keys,
+            {"binance": KnownExchange("binance", "Binance", frozenset({"apiKey", "secret"}))},
+            owner,
+            NewExchangeKey("binance", GivenCredentials("key", "secret")),
+        )
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
@@ -166,6 +182,7 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
+        "ExchangeKey": encode_id("ExchangeKey", key.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
@@ -174,6 +191,7 @@ async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
     app = create_app(settings, runtime)
     async with graphql_client(app) as client:
         yield Scene(app, client, runtime, list(root_fields(create_schema(), ids)), authorizations)
+    await nowhere.close()
 
 
 def _codes(payload: Mapping[str, Any]) -> list[str]:

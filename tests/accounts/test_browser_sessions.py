@@ -165,6 +165,7 @@ async def test_it_lasts_while_it_is_used(accounts: Accounts, remember: bool, day
         {**PROOF, "origin": "null"},
         {**PROOF, "origin": "http://testserver.evil.example"},
         {**PROOF, "origin": "http://testserver:81"},
+        {**PROOF, "origin": "http://["},
         {**PROOF, "sec-fetch-site": "cross-site"},
         {**PROOF, "sec-fetch-site": "same-site"},
     ],

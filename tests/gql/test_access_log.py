@@ -1,13 +1,8 @@
 """The log: one JSON line a request, what it says, and what it never says."""
 
-import io
-import json
-import logging
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
-import structlog
 from starlette.applications import Starlette
 
 from gql_trader.accounts import service as accounts
@@ -15,9 +10,9 @@ from gql_trader.accounts.types import SignupSpec
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
-from gql_trader.infra.logging import configure_logging
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.runtime import Runtime
+from tests.factories.logs import Log, captured_log
 from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, graphql_client
 
 PASSWORD = "Canary-Password-7"
@@ -26,35 +21,10 @@ LOGIN = """mutation SignIn($login: String!, $password: String!) {
     login(input: {login: $login, password: $password}) { accessToken refreshToken errors { code } } }"""
 
 
-class Log:
-    """What was written to the log."""
-
-    def __init__(self) -> None:
-        self.output = io.StringIO()
-
-    @property
-    def text(self) -> str:
-        return self.output.getvalue()
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the records of an event; every line of the log is one JSON object."""
-        lines = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in lines if line["event"] == name]
-
-
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
-    log = Log()
-    root = logging.getLogger()
-    handlers, level, configure = root.handlers, root.level, structlog.configure
-    # Loggers that keep the configuration would keep it beyond this test.
-    monkeypatch.setattr(
-        structlog, "configure", lambda **kept: configure(**{**kept, "cache_logger_on_first_use": False})
-    )
-    configure_logging("INFO", json=True, output=log.output)
-    yield log
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
+def log() -> Iterator[Log]:
+    with captured_log() as log:
+        yield log
 
 
 @pytest.fixture

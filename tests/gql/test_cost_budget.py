@@ -76,6 +76,30 @@ async def test_processes_share_a_budget(redis_url: str, clock: ManualClock) -> N
     await other.close()
 
 
+async def test_reading_ever_new_documents_is_paid_by_the_network(settings: Settings) -> None:
+    chosen = settings.model_copy(update={"cost_per_minute": 1000, "trusted_proxies": 1})
+    async with open_runtime(chosen, ManualClock()) as runtime:
+        app = create_app(chosen, runtime)
+        async with graphql_client(app) as client:
+            codes = []
+            for number in range(4):
+                # Sixty characters, at five points each; invalid, so that it is not kept.
+                text = f"{{ nothing{number} " + "x" * 46 + " }"
+                answer = await client.execute(text, headers={"x-forwarded-for": "203.0.113.7"})
+                codes.append(answer.codes[0])
+            assert codes == ["GRAPHQL_VALIDATION_FAILED"] * 3 + ["RATE_LIMITED"]
+            # A document that is known costs nothing to read, and others are not concerned.
+            for address in ("198.51.100.1", "203.0.113.7"):
+                answer = await client.execute(STATUS, headers={"x-forwarded-for": address})
+                assert answer.data["rateLimit"]["limit"] == 1000
+        async with GraphQLSocket(
+            InProcessTransport(app, headers={"x-forwarded-for": "203.0.113.7"})
+        ) as socket:
+            await socket.start("{ nothing " + "x" * 46 + " }")
+            message = await socket.receive()
+            assert message["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+
+
 @pytest.fixture(params=["redis", "without redis"])
 async def app(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[tuple[Starlette, str]]:
     """The application with a budget of 2,000 points, and a trader's access token."""

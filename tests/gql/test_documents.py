@@ -32,7 +32,9 @@ def test_sizes_count_fragments_each_time_they_are_spread() -> None:
         fragment F on Row { b: number c: text @include(if: true) maker { name } }"""
     )
     # One alias here, and three times two in F.
-    assert measure(document) == [Size(depth=4, aliases=7, selections=20, directives=4)]
+    whole, fragment = measure(document)
+    assert whole == Size(depth=4, aliases=7, selections=20, directives=4)
+    assert fragment == Size(depth=2, aliases=2, selections=4, directives=1)
 
 
 def test_introspection_does_not_count_as_depth() -> None:
@@ -55,6 +57,8 @@ def test_introspection_does_not_count_as_depth() -> None:
             "{ ...A ...B } fragment A on Query { hello } fragment B on Query { hello }",
             "fragments",
         ),
+        # Validation compares each pair of fields of a fragment that nothing spreads, too.
+        (Limits(aliases=1), "{ hello } fragment A on Query { row { id } row { id } row { id } }", "aliases"),
     ],
 )
 def test_each_limit_is_enforced(limits: Limits, text: str, limit: str) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from gql_trader.core.actor import Role
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.http import HttpEndpoint
+from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.infra import json_codec
+from tests.factories.revocable_keys import Keys
 from tests.factories.toy_schema import ToyServices, authenticate, make_row, toy_schema
 from tests.graphql_client import graphql_client, serve, until
 
@@ -110,6 +113,58 @@ async def test_the_stream_ends_when_the_token_expires(http: httpx.AsyncClient, s
     assert second[1]["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert last == ("complete", None)
     assert services.open_streams == 0
+
+
+@pytest.mark.parametrize("looked_up", [True, False])
+async def test_a_revocation_ends_the_streams_it_concerns(services: ToyServices, looked_up: bool) -> None:
+    keys = Keys(looked_up=looked_up)
+    watch = RevocationWatch(lambda: services, keys.ended, 0.02)  # type: ignore[arg-type, return-value]
+    app = HttpEndpoint(
+        GraphQLApi(SCHEMA),
+        lambda: services,  # type: ignore[arg-type, return-value]
+        keys.authenticate,
+        revocations=watch,
+    )
+    async with serve(app) as server, httpx.AsyncClient(base_url=f"http://{server.address}") as client:
+
+        def opened(key: str) -> Any:
+            sent = {**STREAM, "authorization": key}
+            query = {"query": "subscription { rowEvents { number } }"}
+            return client.stream("POST", "/graphql", json=query, headers=sent)
+
+        async with opened("Bearer one") as one, opened("Bearer two") as two:
+            await until(lambda: services.open_streams == 2)
+            keys.good.remove("Bearer one")
+            (kind, payload), last = events((await one.aread()).decode())
+            assert kind == "next"
+            assert payload["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+            assert last == ("complete", None)
+            await until(lambda: services.open_streams == 1)
+            services.events.put_nowait(make_row(7))
+            lines = two.aiter_lines()
+            assert [await anext(lines) for _ in range(2)] == [
+                "event: next",
+                'data: {"data":{"rowEvents":{"number":7}}}',
+            ]
+
+
+async def test_a_stream_of_a_user_whose_role_has_changed_ends(services: ToyServices) -> None:
+    keys = Keys(looked_up=False)
+    watch = RevocationWatch(lambda: services, keys.ended, 0.02)  # type: ignore[arg-type, return-value]
+    app = HttpEndpoint(
+        GraphQLApi(SCHEMA),
+        lambda: services,  # type: ignore[arg-type, return-value]
+        keys.authenticate,
+        revocations=watch,
+    )
+    async with serve(app) as server, httpx.AsyncClient(base_url=f"http://{server.address}") as client:
+        sent = {**STREAM, "authorization": "Bearer one"}
+        query = {"query": "subscription { rowEvents { number } }"}
+        async with client.stream("POST", "/graphql", json=query, headers=sent) as stream:
+            await until(lambda: services.open_streams == 1)
+            keys.role = Role.TRADER
+            (_, payload), _ = events((await stream.aread()).decode())
+            assert payload["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
 async def test_a_client_that_leaves_stops_the_source(services: ToyServices) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from gql_trader.core.actor import Actor, Role
+from gql_trader.core.actor import Role
 from gql_trader.gql.api import GraphQLApi
+from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.websocket import ABORT_EXTENSION, SocketOptions, WebSocketEndpoint
-from tests.factories.toy_schema import USER, ToyCredentials, ToyServices, authenticate, make_row, toy_schema
+from tests.factories.revocable_keys import Keys
+from tests.factories.toy_schema import USER, ToyServices, authenticate, make_row, toy_schema
 from tests.graphql_client import GraphQLSocket, InProcessTransport, SocketClosedError, until
 
 SCHEMA = toy_schema()
@@ -370,33 +372,14 @@ async def test_a_client_that_does_not_read_is_dropped(services: ToyServices) -> 
 # ---- credentials that end before their time ----
 
 
-class Keys:
-    """Who may enter: each key is a header that is good until it is taken away."""
-
-    def __init__(self, *, looked_up: bool) -> None:
-        self.good = {"Bearer one", "Bearer two"}
-        self.looked_up = looked_up
-        self.lookups: list[set[Any]] = []
-
-    async def authenticate(self, _services: Any, header: str | None) -> ToyCredentials:
-        if header is None:
-            return ToyCredentials()
-        if header not in self.good:
-            return ToyCredentials(problem="Not good.")
-        return ToyCredentials(Actor(USER, Role.VIEWER), grant=header if self.looked_up else None)
-
-    async def ended(self, _services: Any, grants: Collection[Any]) -> set[Any]:
-        self.lookups.append(set(grants))
-        return set(grants) - self.good
-
-    def application(self, services: ToyServices) -> WebSocketEndpoint:
-        return WebSocketEndpoint(
-            GraphQLApi(toy_schema()),
-            lambda: services,  # type: ignore[arg-type, return-value]
-            self.authenticate,
-            options=SocketOptions(revocation_seconds=0.02),
-            ended_grants=self.ended,
-        )
+def watched(keys: Keys, services: ToyServices) -> WebSocketEndpoint:
+    watch = RevocationWatch(lambda: services, keys.ended, 0.02)  # type: ignore[arg-type, return-value]
+    return WebSocketEndpoint(
+        GraphQLApi(toy_schema()),
+        lambda: services,  # type: ignore[arg-type, return-value]
+        keys.authenticate,
+        revocations=watch,
+    )
 
 
 @pytest.mark.parametrize("looked_up", [True, False])
@@ -404,7 +387,7 @@ async def test_a_revocation_closes_the_sockets_it_concerns_with_4403(
     services: ToyServices, looked_up: bool
 ) -> None:
     keys = Keys(looked_up=looked_up)
-    app = keys.application(services)
+    app = watched(keys, services)
     opened = [
         GraphQLSocket(InProcessTransport(app), payload)
         for payload in ({"authorization": "Bearer one"}, {"authorization": "Bearer two"}, None)
@@ -424,6 +407,14 @@ async def test_a_revocation_closes_the_sockets_it_concerns_with_4403(
     assert bool(keys.lookups) is looked_up
 
 
+async def test_a_socket_of_a_user_whose_role_has_changed_is_closed(services: ToyServices) -> None:
+    keys = Keys(looked_up=False)
+    app = watched(keys, services)
+    async with GraphQLSocket(InProcessTransport(app), {"authorization": "Bearer one"}) as socket:
+        keys.role = Role.TRADER
+        assert (await socket.closed()).code == 4403
+
+
 async def test_a_failing_look_up_is_repeated(services: ToyServices) -> None:
     keys = Keys(looked_up=True)
     ended, failures = keys.ended, iter([OSError("the database is away")])
@@ -435,7 +426,7 @@ async def test_a_failing_look_up_is_repeated(services: ToyServices) -> None:
 
     keys.ended = fail_once  # type: ignore[method-assign]
     async with GraphQLSocket(
-        InProcessTransport(keys.application(services)), {"authorization": "Bearer one"}
+        InProcessTransport(watched(keys, services)), {"authorization": "Bearer one"}
     ) as ws:
         keys.good.clear()
         assert (await ws.closed()).code == 4403

@@ -88,7 +88,12 @@ async def test_a_value_that_does_not_open_is_reported_and_left(database: Databas
 def test_what_holds_secrets_is_registered() -> None:
     assert sorted(each.name for each in encrypted_columns(metadata)) == [
         "devices.token",
+        "exchange_keys.credentials",
         "totp_secrets.secret",
+        "user_settings.exchange_key",
+        "user_settings.exchange_password",
+        "user_settings.exchange_secret",
+        "user_settings.telegram_token",
     ]
 
 

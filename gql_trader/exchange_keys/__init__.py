@@ -1,0 +1,1 @@
+"""Users' keys to exchanges: kept sealed, verified, rotated and deleted."""

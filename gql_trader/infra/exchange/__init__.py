@@ -1,0 +1,1 @@
+"""The one way to exchanges: every request to one goes through `Exchanges`; only this package knows ccxt."""

@@ -1,0 +1,212 @@
+"""The simulated exchange's HTTP side: routes, who may call them, and faults."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from tests.factories.exchange_simulator.accounts import Account, Rejection, check_time
+from tests.factories.exchange_simulator.faults import CutOff, Failure, Faults, Hang, Pause, Refusal
+from tests.factories.exchange_simulator.markets import BTC_USDT, SimulatedMarket
+from tests.graphql_client import serve
+
+Params = Mapping[str, str]
+
+_GRACE = 1
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that arrived."""
+
+    method: str
+    path: str
+    params: Params
+    headers: Mapping[str, str]
+
+    @property
+    def api_key(self) -> str | None:
+        """Whose request it is."""
+        return self.headers.get("x-mbx-apikey")
+
+
+@dataclass
+class ExchangeSimulator:
+    """An exchange.
+
+    Attributes
+    ----------
+    url
+        Its origin.
+    ahead
+        Milliseconds by which its clock is ahead of the machine's.
+    received
+        Every request, in order.
+    """
+
+    url: str = ""
+    ahead: int = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+    markets: dict[str, SimulatedMarket] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    received: list[Received] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.add_market(BTC_USDT())
+
+    def add_account(self, account: Account) -> Account:
+        """Open an account."""
+        self.accounts[account.api_key] = account
+        return account
+
+    def add_market(self, market: SimulatedMarket) -> SimulatedMarket:
+        """List a market."""
+        self.markets[market.symbol] = market
+        return market
+
+    def now(self) -> int:
+        """Return the exchange's time, Unix ms."""
+        return int(time.time() * 1000) + self.ahead
+
+    def paths(self) -> list[str]:
+        """Return the paths that were asked for, in order."""
+        return [each.path for each in self.received]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        body = await _body(receive)
+        query = scope["query_string"].decode()
+        path, method = scope["path"], scope["method"]
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        params = dict(parse_qsl(query) + parse_qsl(body))
+        received = Received(method, path, params, headers)
+        self.received.append(received)
+        fault = self.faults.take(path)
+        if isinstance(fault, Pause):
+            fault.arrived.set()
+            await fault.released.wait()
+            fault = None
+        if fault is None or fault.done:
+            status, answer = self._answer(method, path, query + body, params, received.api_key)
+        if fault is None:
+            await _send(send, status, orjson.dumps(answer))
+        else:
+            await _fail(fault, receive, send)
+
+    def _answer(
+        self, method: str, path: str, signed: str, params: Params, api_key: str | None
+    ) -> tuple[int, Any]:
+        try:
+            if (method, path) in self._public:
+                return 200, self._public[method, path](params)
+            if (method, path) in self._private:
+                account = self._account(api_key, signed, params)
+                return 200, self._private[method, path](account, params)
+        except Rejection as rejection:
+            return rejection.status, {"code": rejection.code, "msg": rejection.message}
+        return 404, {"error": "Not Found", "path": path}
+
+    def _account(self, api_key: str | None, signed: str, params: Params) -> Account:
+        if not api_key or len(api_key) != 64:
+            raise Rejection(-2014, "API-key format invalid.", 401)
+        account = self.accounts.get(api_key)
+        if account is None:
+            raise Rejection(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        text, _, signature = signed.rpartition("&signature=")
+        account.check_signature(text, signature or None)
+        check_time(params, self.now())
+        return account
+
+    @property
+    def _public(self) -> Mapping[tuple[str, str], Callable[[Params], Any]]:
+        return {
+            ("GET", "/api/v3/time"): lambda _: {"serverTime": self.now()},
+            ("GET", "/api/v3/exchangeInfo"): lambda _: self._information(),
+            ("GET", "/fapi/v1/exchangeInfo"): lambda _: {"symbols": []},
+            ("GET", "/api/v3/klines"): self._klines,
+        }
+
+    @property
+    def _private(self) -> Mapping[tuple[str, str], Callable[[Account, Params], Any]]:
+        return {
+            ("GET", "/sapi/v1/account/apiRestrictions"): lambda account, _: account.restrictions(),
+            ("GET", "/api/v3/account"): self._wallet,
+        }
+
+    def _information(self) -> dict[str, Any]:
+        return {
+            "timezone": "UTC",
+            "serverTime": self.now(),
+            "rateLimits": [],
+            "symbols": [market.information() for market in self.markets.values()],
+        }
+
+    def _klines(self, params: Params) -> list[list[Any]]:
+        market = self._market(params)
+        start, end = (int(params[name]) if name in params else None for name in ("startTime", "endTime"))
+        return market.klines(params["interval"], start, end, int(params.get("limit", 500)))
+
+    def _wallet(self, account: Account, _params: Params) -> dict[str, Any]:
+        if not account.reading:
+            raise Rejection(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        return {
+            "makerCommission": 10,
+            "takerCommission": 10,
+            "canTrade": account.trading,
+            "canWithdraw": account.withdrawing,
+            "canDeposit": True,
+            "updateTime": self.now(),
+            "accountType": "SPOT",
+            "balances": account.balances(),
+            "permissions": ["SPOT"],
+        }
+
+    def _market(self, params: Params) -> SimulatedMarket:
+        market = self.markets.get(params.get("symbol", ""))
+        if market is None:
+            raise Rejection(-1121, "Invalid symbol.")
+        return market
+
+
+@asynccontextmanager
+async def exchange_simulator() -> AsyncIterator[ExchangeSimulator]:
+    """Run an exchange on a port of its own."""
+    simulator = ExchangeSimulator()
+    async with serve(simulator, grace=_GRACE) as served:
+        simulator.url = f"http://{served.address}"
+        yield simulator
+
+
+async def _body(receive: Receive) -> str:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body.decode()
+
+
+async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    kind = (b"content-type", b"application/json" if body[:1] in b"{[" else b"text/html")
+    await send({"type": "http.response.start", "status": status, "headers": [kind, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _fail(fault: Failure, receive: Receive, send: Send) -> None:
+    match fault:
+        case Refusal():
+            after = [(b"retry-after", fault.retry_after.encode())] if fault.retry_after else []
+            await _send(send, fault.status, fault.body.encode(), *after)
+        case Hang():
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        case CutOff():
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b'{"half', "more_body": True})
+            # Returning before the end of the answer makes uvicorn close the connection.

@@ -1,0 +1,29 @@
+"""Waiting that takes no time: what would be slept is written down, and the clock moved by it."""
+
+import time
+
+from gql_trader.infra.exchange.pacing import Waits
+
+
+class VirtualWaits:
+    """Time for the exchange adapter.
+
+    Attributes
+    ----------
+    slept
+        The seconds of each wait, in order.
+    waits
+        What the adapter is given; half of every random delay is taken.
+    """
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.waits = Waits(
+            sleep=self._sleep, now=lambda: time.monotonic() + sum(self.slept), jitter=lambda: 0.5
+        )
+
+    def _now(self) -> float:
+        return time.monotonic() + sum(self.slept)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)

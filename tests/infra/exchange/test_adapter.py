@@ -1,0 +1,211 @@
+"""The adapter to exchanges: what it loads, what it tells, and what it keeps to itself."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gql_trader.infra.exchange.errors import CredentialsRefused, ExchangeUnavailable
+from gql_trader.infra.exchange.exchanges import Exchanges
+from gql_trader.infra.exchange.loading import load_errors, load_exchange
+from gql_trader.infra.exchange.permissions import READERS
+from gql_trader.infra.exchange.records import Credentials
+from gql_trader.infra.exchange.translation import translate
+from gql_trader.infra.exchange.transport import retry_after
+from tests.factories.exchange_simulator import (
+    Account,
+    ExchangeSimulator,
+    exchange_simulator,
+)
+from tests.factories.waits import VirtualWaits
+
+KEY, SECRET = "k" * 64, "s" * 64
+
+
+def _run(program: str) -> None:
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_process_that_asks_no_exchange_loads_neither_ccxt_nor_aiohttp() -> None:
+    _run(
+        "import sys, gql_trader.app, gql_trader.cli.main\n"
+        "assert 'gql_trader.infra.exchange.exchanges' in sys.modules\n"
+        "assert not {'ccxt', 'aiohttp'} & set(sys.modules)"
+    )
+
+
+def test_one_exchange_is_loaded_without_the_others() -> None:
+    _run(
+        "import sys\n"
+        "from gql_trader.infra.exchange.loading import load_errors, load_exchange\n"
+        "kind = load_exchange('binance')\n"
+        "assert issubclass(load_errors().BadSymbol, load_errors().BaseError)\n"
+        "assert 'ccxt.async_support.binance' in sys.modules\n"
+        "assert len([each for each in sys.modules if each.startswith('ccxt')]) < 30\n"
+        # What else the packages are asked for is found as well.
+        "import ccxt.async_support\n"
+        "assert ccxt.async_support.kraken.__name__ == 'kraken'\n"
+        "assert ccxt.async_support.binance is kind"
+    )
+
+
+@pytest.mark.parametrize("name", ["nowhere", "base", "../binance", ""])
+def test_what_is_no_exchange_is_not_loaded(name: str) -> None:
+    with pytest.raises(LookupError):
+        load_exchange(name)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "answer", "allowed"),
+    [
+        ("bybit", {"result": {"readOnly": 1, "permissions": {"Spot": ["SpotTrade"]}}}, "READ"),
+        (
+            "bybit",
+            {
+                "result": {
+                    "readOnly": 0,
+                    "permissions": {
+                        "Spot": ["SpotTrade"],
+                        "Wallet": ["AccountTransfer", "Withdraw"],
+                        "NFT": [],
+                    },
+                }
+            },
+            "READ TRADE TRANSFER WITHDRAW",
+        ),
+        ("okx", {"data": [{"perm": "read_only,trade"}]}, "READ TRADE"),
+        ("okx", {"data": [{"perm": "read_only,withdraw"}]}, "READ WITHDRAW"),
+        ("kraken", {"result": {"permissions": ["query-funds", "modify-trades"]}}, "READ TRADE"),
+        ("kraken", {"result": {"permissions": ["query-open-trades", "withdraw-funds"]}}, "READ WITHDRAW"),
+        ("coinbase", {"can_view": True, "can_trade": True, "can_transfer": False}, "READ TRADE"),
+        (
+            "coinbase",
+            {"can_view": True, "can_trade": False, "can_transfer": True},
+            "READ TRANSFER WITHDRAW",
+        ),
+        (
+            "binance",
+            {"enableReading": True, "enableFutures": True, "enableWithdrawals": False},
+            "READ TRADE",
+        ),
+        ("binance", {"enableReading": True, "enableWithdrawals": True}, "READ WITHDRAW"),
+    ],
+)
+def test_what_exchanges_tell_of_permissions_is_understood(
+    exchange: str, answer: dict[str, Any], allowed: str
+) -> None:
+    assert " ".join(sorted(READERS[exchange].read(answer))) == allowed
+
+
+@pytest.mark.parametrize("exchange", sorted(READERS))
+def test_ccxt_has_the_functions_that_tell_permissions(exchange: str) -> None:
+    assert hasattr(load_exchange(exchange), READERS[exchange].method)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("Sun, 22 Nov 2026 00:00:30 GMT", 30.0),
+        ("Sat, 21 Nov 2026 00:00:00 GMT", 0.0),
+        ("99999999999", 259_200.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert retry_after(header, datetime(2026, 11, 22, tzinfo=UTC)) == seconds
+
+
+def test_messages_have_the_exchanges_words_and_nothing_that_was_sent() -> None:
+    load_exchange("binance")
+    ccxt = load_errors()
+    credentials = Credentials(KEY, SECRET, "phrase")
+
+    def message(error: Exception) -> str:
+        return translate(error, "binance", "Binance", credentials).message
+
+    address = f"https://api.binance.com/api/v3/account?apiKey={KEY}&signature=abc"
+    for error in (
+        ccxt.ExchangeNotAvailable(f"binance GET {address} 503 Service Unavailable <html>"),
+        ccxt.RequestTimeout(f"binance GET {address}"),
+        ccxt.ExchangeError(f"binance GET {address}"),
+        ccxt.BadRequest(f"binance GET {address} {{no JSON"),
+    ):
+        assert "signature" not in message(error)
+        assert KEY not in message(error)
+    said = ccxt.AuthenticationError(f'binance {{"code":-2015,"msg":"The key {KEY} is\\nnot known."}}')
+    assert message(said) == "Binance refused the key: The key *** is not known."
+    assert message(ccxt.BadRequest('binance {"error":["EGeneral:Bad","other"]}')).endswith(": EGeneral:Bad")
+    assert len(message(ccxt.BadRequest(f'binance {{"msg":"{"x" * 5000}"}}'))) < 300
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[ExchangeSimulator]:
+    async with exchange_simulator() as simulator:
+        simulator.add_account(Account(KEY, SECRET))
+        yield simulator
+
+
+@pytest.fixture
+async def exchanges(simulator: ExchangeSimulator, exchange_list: Path) -> AsyncIterator[Exchanges]:
+    found = Exchanges({"binance": simulator.url}, None, 0.5, exchange_list, VirtualWaits().waits)
+    yield found
+    await found.close()
+
+
+async def test_a_replaced_address_does_not_change_what_errors_mean(
+    exchanges: Exchanges, simulator: ExchangeSimulator
+) -> None:
+    """ccxt tells some errors of Binance by the address that was called."""
+    async with exchanges.client("binance", Credentials(KEY, "wrong")) as client:
+        with pytest.raises(CredentialsRefused):
+            await client.permissions()
+    assert [each.path for each in simulator.received] == ["/sapi/v1/account/apiRestrictions"]
+
+
+async def test_all_requests_go_through_the_proxy(simulator: ExchangeSimulator, exchange_list: Path) -> None:
+    # The simulator is the proxy, and answers as the exchange behind it.
+    proxied = Exchanges({"binance": "http://exchange.test"}, simulator.url, 0.5, exchange_list)
+    async with proxied.client("binance", Credentials(KEY, SECRET)) as client:
+        assert (await client.permissions()).complete
+    await proxied.close()
+    assert simulator.received[0].headers["host"] == "exchange.test"
+
+
+async def test_nobody_at_the_address_is_an_outage(exchange_list: Path) -> None:
+    waits = VirtualWaits()
+    nowhere = Exchanges({"binance": "http://127.0.0.1:9"}, None, 0.5, exchange_list, waits.waits)
+    async with nowhere.client("binance", Credentials(KEY, SECRET)) as client:
+        with pytest.raises(ExchangeUnavailable):
+            await client.permissions()
+    await nowhere.close()
+    # Six attempts, with delays that double.
+    assert waits.slept == [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+async def test_the_list_of_exchanges_is_made_once_and_kept(tmp_path: Path) -> None:
+    first = Exchanges({}, None, 1.0, tmp_path)
+    known = await first.known()
+    path = tmp_path / f"exchanges-{version('ccxt')}.json"
+    made = os.stat(path).st_mtime_ns
+    assert await Exchanges({}, None, 1.0, tmp_path).known() == known
+    assert os.stat(path).st_mtime_ns == made
+    path.write_text("{")
+    assert await Exchanges({}, None, 1.0, tmp_path).known() == known
+    assert os.stat(path).st_mtime_ns != made
+    assert known["hyperliquid"].needs == {"walletAddress", "privateKey"}
+    assert Credentials("0xwallet", "0xkey").for_ccxt(known["hyperliquid"].needs) == {
+        "walletAddress": "0xwallet",
+        "privateKey": "0xkey",
+    }
+    # Logging in with a name and a password is not what keys are for.
+    assert "ndax" not in known
