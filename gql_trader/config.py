@@ -159,6 +159,14 @@ class Settings(BaseSettings):
     max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
     """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
+    max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
+    """Queued and running parameter searches of one user at a time."""
+    max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Parameter searches that one user may queue within any hour."""
+    max_optimization_trials: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000_000
+    """Trials of one parameter search."""
+    max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
+    """Bars times trials of one parameter search."""
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0

@@ -34,6 +34,12 @@ from gql_trader.notifications.schema import (
     resolve_notification_nodes,
 )
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.optimizations.schema import (
+    OptimizationMutation,
+    OptimizationQuery,
+    OptimizationSubscription,
+    resolve_optimization_nodes,
+)
 from gql_trader.settings.schema import (
     PresetMutation,
     SettingsMutation,
@@ -51,6 +57,7 @@ QUERIES = [
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
+    OptimizationQuery,
     RateLimitQuery,
 ]
 MUTATIONS = [
@@ -67,8 +74,9 @@ MUTATIONS = [
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
@@ -80,6 +88,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Market": resolve_market_nodes,
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
+    "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
     "User": resolve_user_nodes,
 }

@@ -14,6 +14,7 @@ SeriesId = NewType("SeriesId", UUID)
 StrategyId = NewType("StrategyId", UUID)
 ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+OptimizationId = NewType("OptimizationId", UUID)
 
 
 def uuid7() -> UUID:

@@ -18,7 +18,7 @@ _PURPOSES = {
 }
 _SHOWN = 4
 _SHORTEST_SHOWN = 16
-_DOTS = "…"
+_HIDDEN = "********"
 
 
 def kept(row: UserSettingsRow | None) -> frozenset[Secret]:
@@ -47,5 +47,5 @@ def unseal(keys: KeyRing, row: UserSettingsRow, secret: Secret) -> str | None:
 
 
 def masked(key: str) -> str:
-    """Return the first and the last four characters of a key; only dots if that were half of it."""
-    return f"{key[:_SHOWN]}{_DOTS}{key[-_SHOWN:]}" if len(key) >= _SHORTEST_SHOWN else _DOTS
+    """Return the first and the last four characters of a key, and nothing of one under sixteen."""
+    return f"{key[:_SHOWN]}{_HIDDEN}{key[-_SHOWN:]}" if len(key) >= _SHORTEST_SHOWN else _HIDDEN

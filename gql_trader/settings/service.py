@@ -89,12 +89,23 @@ async def secrets_of(uow: UnitOfWork, keys: KeyRing, user_id: UUID) -> dict[Secr
 
 
 async def update_settings(
-    uow: UnitOfWork, keys: KeyRing, live: LiveTrading, actor: Actor, change: SettingsChange
+    uow: UnitOfWork,
+    keys: KeyRing,
+    live: LiveTrading,
+    actor: Actor,
+    change: SettingsChange,
+    *,
+    by_operator: bool = False,
 ) -> Changed:
     """Change what is given of the actor's settings, or tell what would change.
 
     Trading live has to be allowed for (`require_live_rights`) whenever ``dry_run`` is given as False; a
     preview uses up no code.
+
+    Parameters
+    ----------
+    by_operator
+        The operator does it, from the command line, and not the user; for the audit log.
 
     Raises
     ------
@@ -130,7 +141,7 @@ async def update_settings(
     for secret, text in change.secrets.items():
         seal(keys, row, secret, text)
     _touch(uow, row)
-    _audit(uow, actor, differences, values)
+    _audit(uow, actor, differences, values, by_operator=by_operator)
     await uow.session.flush()
     return Changed(_record(defaults, row), differences)
 
@@ -286,9 +297,17 @@ def _secret_differences(before: SettingsRecord, change: SettingsChange) -> tuple
     )
 
 
-def _audit(uow: UnitOfWork, actor: Actor, differences: Sequence[Difference], values: TradingSettings) -> None:
+def _audit(
+    uow: UnitOfWork,
+    actor: Actor,
+    differences: Sequence[Difference],
+    values: TradingSettings,
+    *,
+    by_operator: bool = False,
+) -> None:
     def event(action: AuditAction, **metadata: list[str]) -> None:
-        record_event(uow, action, actor_id=actor.user_id, target_id=actor.user_id, **metadata)
+        actor_id = None if by_operator else actor.user_id
+        record_event(uow, action, actor_id=actor_id, target_id=actor.user_id, **metadata)
 
     if any(each.path == BY_NAME["dry_run"].path for each in differences):
         event(AuditAction.LIVE_TRADING_DISABLED if values.dry_run else AuditAction.LIVE_TRADING_ENABLED)

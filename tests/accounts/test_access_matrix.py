@@ -36,6 +36,7 @@ from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
 from tests.factories.documents import RootField, root_fields
+from tests.factories.optimizations import Searches
 from tests.factories.waits import VirtualWaits
 from tests.graphql_client import (
     GraphQLClient,
@@ -129,6 +130,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
     desk = await make_desk(runtime)
     owner = desk.trader
     row, _ = await desk.submit()
+    search, _ = await Searches(desk).submit()
     async with runtime.unit_of_work() as uow:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
@@ -179,6 +181,8 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Optimization": encode_id("Optimization", search.id),
+        "runOptimization": strategy_id,
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),

@@ -18,6 +18,7 @@ from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.sharing import SharedColumns
 
 MAXIMUM_PLOTS = 20
 
@@ -114,6 +115,7 @@ class CompiledRules:
         bars: Bars,
         values: ParameterValues | None = None,
         on_progress: Callable[[float], None] | None = None,
+        shared: "SharedColumns | None" = None,
     ) -> Signals:
         """Return the four signals of every bar; all false during the warm-up.
 
@@ -123,6 +125,8 @@ class CompiledRules:
             As `resolve_parameters` returns them; None: the defaults.
         on_progress
             Called between indicators with the fraction done, in (0, 1].
+        shared
+            Columns of these same bars that other runs have left, and will find; without progress then.
 
         Raises
         ------
@@ -133,7 +137,7 @@ class CompiledRules:
 
         plan, roots = self._plan(values, self._signals.values())
         warmup = max(map(plan.lookback, roots), default=0)
-        found = evaluate(plan, roots, bars, on_progress)
+        found = evaluate(plan, roots, bars, on_progress, shared)
         by_name = dict(zip(self._signals, found, strict=True))
         columns = (_flags(by_name.get(name, False), len(bars), warmup) for name in _SIGNALS)
         return Signals(*columns)

@@ -21,12 +21,17 @@ from gql_trader.engine.rules.plan import (
     Step,
     slots_of,
 )
+from gql_trader.engine.rules.sharing import SharedColumns
 
 Progress = Callable[[float], None]
 
 
 def evaluate(
-    plan: Plan, roots: Sequence[Operand], bars: Bars, on_progress: Progress | None = None
+    plan: Plan,
+    roots: Sequence[Operand],
+    bars: Bars,
+    on_progress: Progress | None = None,
+    shared: SharedColumns | None = None,
 ) -> list[Column | Constant]:
     """Return the value of each root: a column of n elements, or a constant.
 
@@ -36,7 +41,12 @@ def evaluate(
     ----------
     on_progress
         Called after each step with the fraction of steps done.
+    shared
+        Results for the same bars from other plans, and where to leave this one's; what it returns may be
+        among them and must not be changed. No progress is reported then.
     """
+    if shared is not None:
+        return _evaluate_shared(plan, roots, bars, shared)
     wanted = [root.number for root in roots if isinstance(root, Slot)]
     readers = _count_readers(plan.steps, wanted)
     results: dict[int, Result] = {}
@@ -52,6 +62,30 @@ def evaluate(
             if on_progress is not None:
                 on_progress(done / len(todo))
     return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
+
+
+def _evaluate_shared(
+    plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns
+) -> list[Column | Constant]:
+    numbers: list[int] = []
+    for step in plan.steps:
+        numbers.append(shared.number(step, numbers))
+    found: dict[int, Result] = {}
+
+    def result(place: int) -> Result:
+        if place not in found:
+            known = shared.get(numbers[place])
+            if known is None:
+                step = plan.steps[place]
+                for read in slots_of(step):
+                    result(read)
+                known = _run(step, found, bars)
+                shared.put(numbers[place], known)
+            found[place] = known
+        return found[place]
+
+    with np.errstate(all="ignore"):
+        return [_single(result(root.number)) if isinstance(root, Slot) else root for root in roots]
 
 
 def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
