@@ -559,7 +559,7 @@ def _until_a_flag(some: Flags, others: Flags) -> int:
 @compiled(allocates=False, finite=True)
 def _highest(prices: Floats, start: int) -> float:
     """Return the highest price of a block."""
-    best = prices[start]
+    best: float = prices[start]
     for k in range(1, BLOCK):
         best = max(best, prices[start + k])
     return best
@@ -568,7 +568,7 @@ def _highest(prices: Floats, start: int) -> float:
 @compiled(allocates=False, finite=True)
 def _lowest(prices: Floats, start: int) -> float:
     """Return the lowest price of a block."""
-    best = prices[start]
+    best: float = prices[start]
     for k in range(1, BLOCK):
         best = min(best, prices[start + k])
     return best

@@ -7,9 +7,11 @@ import numpy as np
 from gql_trader.engine.bars import Bars, Flags, Floats
 from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.columns import Column, Result, column, divide, shift
-from gql_trader.engine.indicators.implementations import compute
+from gql_trader.engine.indicators.implementations import average_crosses, compute
+from gql_trader.engine.rules.fusion import fuse
 from gql_trader.engine.rules.plan import (
     Apply,
+    AverageCrosses,
     Compute,
     Constant,
     Delay,
@@ -48,12 +50,13 @@ def evaluate(
     if shared is not None:
         return _evaluate_shared(plan, roots, bars, shared)
     wanted = [root.number for root in roots if isinstance(root, Slot)]
-    readers = _count_readers(plan.steps, wanted)
+    steps = fuse(plan.steps, wanted)
+    readers = _count_readers(steps, wanted)
     results: dict[int, Result] = {}
     todo = [number for number, count in enumerate(readers) if count]
     with np.errstate(all="ignore"):
         for done, number in enumerate(todo, start=1):
-            step = plan.steps[number]
+            step = steps[number]
             results[number] = _run(step, results, bars)
             for read in slots_of(step):
                 readers[read] -= 1
@@ -121,6 +124,9 @@ def _run(step: Step, results: Mapping[int, Result], bars: Bars) -> Result:
             found = results[bundle.number]
             assert isinstance(found, tuple)
             return found[output]
+        case AverageCrosses(source=source):
+            averaged = _single(results[source.number]).astype(np.float64, copy=False)
+            return average_crosses(averaged, step.first, step.first_period, step.second, step.second_period)
         case Delay(operand=operand, bars=n):
             found = results[operand.number]
             assert not isinstance(found, tuple)

@@ -78,7 +78,18 @@ class Delay:
     bars: int
 
 
-Step = ReadColumn | Apply | Compute | Pick | Delay
+@dataclass(frozen=True, slots=True)
+class AverageCrosses:
+    """Where two running averages of one series cross: the first above the second, and the other way."""
+
+    source: Slot
+    first: str
+    second: str
+    first_period: int
+    second_period: int
+
+
+Step = ReadColumn | Apply | Compute | Pick | Delay | AverageCrosses
 
 
 def slots_of(step: Step) -> list[int]:
@@ -88,7 +99,7 @@ def slots_of(step: Step) -> list[int]:
             return []
         case Apply(operands=operands) | Compute(operands=operands):
             return [each.number for each in operands if isinstance(each, Slot)]
-        case Pick(bundle=slot) | Delay(operand=slot):
+        case Pick(bundle=slot) | Delay(operand=slot) | AverageCrosses(source=slot):
             return [slot.number]
 
 
