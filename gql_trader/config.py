@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Notifications older than this are deleted, read or not."""
+    webhook_private_addresses: bool = False
+    """Let users send webhooks to private, loopback and link-local addresses."""
+    webhook_plain_http: bool = False
+    """Let users send webhooks over http besides https."""
+    webhook_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """Webhooks that one worker process sends at a time."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 

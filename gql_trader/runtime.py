@@ -19,6 +19,7 @@ from gql_trader.infra.jwks import IdentityTokens, KeySet
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.mail import LoggedMail, MailTransport, SmtpTransport
 from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -39,6 +40,7 @@ class Runtime:
     tokens: AccessTokens
     mail: MailTransport | None
     """None: no mail server is set, so that mails wait."""
+    public_http: PublicHttp
     keys: KeyRing
     rate_limits: RateLimits
     budget: CostBudget
@@ -65,6 +67,9 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     identity = _identity_tokens(settings, clock)
     exchanges = open_exchanges(settings)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
+    public_http = PublicHttp(
+        allow_private=settings.webhook_private_addresses, allow_plain=settings.webhook_plain_http
+    )
     try:
         yield Runtime(
             settings=settings,
@@ -76,6 +81,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             arrays=arrays,
             passwords=passwords,
             mail=mail_transport(settings),
+            public_http=public_http,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
@@ -84,6 +90,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             exchanges=exchanges,
         )
     finally:
+        await public_http.close()
         passwords.close()
         arrays.close()
         await exchanges.close()

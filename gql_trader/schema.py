@@ -33,19 +33,18 @@ from gql_trader.notifications.schema import (
     NotificationSubscription,
     resolve_notification_nodes,
 )
+from gql_trader.notifications.schema_channels import NotificationChannelMutation
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.optimizations.schema import (
     OptimizationMutation,
     OptimizationQuery,
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
-from gql_trader.settings.schema import (
-    PresetMutation,
-    SettingsMutation,
-    SettingsQuery,
-    resolve_settings_preset_nodes,
-)
+from gql_trader.settings.schema import SettingsMutation, SettingsQuery
+from gql_trader.settings.schema_preferences import PreferencesMutation
+from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [
@@ -54,6 +53,7 @@ QUERIES = [
     ExchangeKeyQuery,
     SettingsQuery,
     NotificationQuery,
+    WebhookQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -69,8 +69,11 @@ MUTATIONS = [
     ExchangeKeyMutation,
     SettingsMutation,
     PresetMutation,
+    PreferencesMutation,
     NotificationMutation,
+    NotificationChannelMutation,
     DeviceMutation,
+    WebhookMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -90,6 +93,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Notification": resolve_notification_nodes,
     "Optimization": resolve_optimization_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }
 

@@ -1,5 +1,6 @@
 """Rules of the backtest domain: what may be run, cancelled and deleted, and by whom."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,14 +103,17 @@ async def request_run(
             return await _same_request(uow, actor, before, request_hash(request)), False
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
     parameters: dict[str, Any] = {}
+    warmup = 0
     try:
-        parameters = strategies.resolve_parameters(definition, request.parameters)
+        # In a thread: long rules take a while to compile.
+        parameters, warmup = await asyncio.to_thread(
+            strategies.prepare, definition, request.parameters, request.interval
+        )
     except DomainErrors as errors:
         problems += errors.errors
     if problems:
         raise DomainErrors(problems)
-    own = strategies.compiled(definition).warmup(parameters)
-    lookback = max(own, request.warmup_bars or 0) + SIGNAL_BARS
+    lookback = max(warmup, request.warmup_bars or 0) + SIGNAL_BARS
     history = await find_history(
         uow, arrays, request.market, request.interval, request.start, request.end, lookback, limits.bars
     )

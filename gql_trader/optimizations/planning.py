@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.rules import CompiledRules, RuleIssues
 from gql_trader.engine.search.space import Axis, Space, Value
 from gql_trader.optimizations.ranges import PREFIX, trial_parameters
@@ -54,7 +55,9 @@ def chunk_size(trials: int, bars: int) -> int:
     return max(1, min(MOST_TRIALS, MOST_WORK // bars, max(shared, -(-LEAST_WORK // bars))))
 
 
-def largest_warmup(rules: CompiledRules, parameters: Mapping[str, Any], space: Space) -> int | None:
+def largest_warmup(
+    rules: CompiledRules, parameters: Mapping[str, Any], space: Space, interval: Interval
+) -> int | None:
     """Return how many bars the slowest of the combinations needs before its first signal.
 
     All of them where they are few; else those at the ends of the axes, which have the longest periods. None
@@ -64,7 +67,7 @@ def largest_warmup(rules: CompiledRules, parameters: Mapping[str, Any], space: S
     longest: int | None = None
     for values in _tried(axes):
         try:
-            found = rules.warmup(trial_parameters(parameters, values))
+            found = rules.warmup(trial_parameters(parameters, values), interval.milliseconds)
         except RuleIssues:
             continue
         longest = found if longest is None else max(longest, found)

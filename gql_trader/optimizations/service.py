@@ -164,7 +164,9 @@ async def request_search(
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
     parameters: dict[str, Any] = {}
     try:
-        parameters = strategies.resolve_parameters(definition, request.parameters)
+        parameters, _ = await asyncio.to_thread(
+            strategies.prepare, definition, request.parameters, request.interval
+        )
     except DomainErrors as errors:
         problems += errors.errors
     of_execution = check_execution(request.execution)
@@ -178,7 +180,7 @@ async def request_search(
         raise DomainErrors(problems)
     trials = _count_trials(request, space, limits)
     rules = strategies.compiled(definition)
-    warmup = await asyncio.to_thread(largest_warmup, rules, parameters, space)
+    warmup = await asyncio.to_thread(largest_warmup, rules, parameters, space, request.interval)
     if warmup is None:
         message = "None of these combinations is valid for the strategy's rules."
         raise InvalidInput(message, ("ranges",))

@@ -25,7 +25,7 @@ from gql_trader.gql.relay import encode_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.records import KnownExchange
 from gql_trader.metadata import metadata
-from gql_trader.notifications import devices
+from gql_trader.notifications import devices, webhooks
 from gql_trader.notifications import service as notifications
 from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
@@ -58,10 +58,11 @@ OPEN_TO_EVERYBODY = {
 }
 CONCERNS_ONLY_ONESELF = {
     "createApiToken",
-    "importFreqtradeConfig",
     "logout",
     "notifications",
     "registerDevice",
+    "updateNotificationChannels",
+    "importFreqtradeConfig",
     "resetSettings",
     "saveSettingsPreset",
     "updatePreferences",
@@ -135,6 +136,9 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        hook, _ = await webhooks.create(
+            uow, runtime.keys, runtime.public_http, owner, "https://example.com/hook", "hook", None
+        )
         key = await exchange_keys.add_key(
             uow,
             runtime.keys,
@@ -181,6 +185,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Webhook": encode_id("Webhook", hook.id),
         "Optimization": encode_id("Optimization", search.id),
         "runOptimization": strategy_id,
         "Device": encode_id("Device", device.id),

@@ -9,7 +9,7 @@ import pytest
 
 from gql_trader.backtests import repository as backtests
 from gql_trader.backtests.jobs import run_backtest
-from gql_trader.core.intervals import Interval
+from gql_trader.core.intervals import HOUR, Interval
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective
 from gql_trader.market_data.service import find_market, save_candles
 from gql_trader.optimizations import jobs, lifecycle, planning
@@ -307,5 +307,5 @@ async def test_the_warm_up_is_that_of_the_slowest_combination_for_all(searches: 
     async with searches.desk.runtime.unit_of_work() as uow:
         definition = await strategies.load_version(uow, searches.desk.strategy_id, 1)
     rules = strategies.compiled(definition)
-    assert row.warmup_bars == rules.warmup({"fast": 8, "slow": 30, "source": "close"})
-    assert row.warmup_bars > rules.warmup({"fast": 8, "slow": 20, "source": "close"})
+    assert row.warmup_bars == rules.warmup({"fast": 8, "slow": 30, "source": "close"}, HOUR)
+    assert row.warmup_bars > rules.warmup({"fast": 8, "slow": 20, "source": "close"}, HOUR)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.indicators.columns import Result
+from gql_trader.engine.resampling import HigherBars
 from gql_trader.engine.rules.plan import Slot, Step
 
 
@@ -16,6 +18,11 @@ class SharedColumns:
     ----------
     capacity
         Bytes of columns that are kept; those used longest ago go first.
+
+    Attributes
+    ----------
+    higher
+        The bars of the higher intervals that were needed.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -23,17 +30,20 @@ class SharedColumns:
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._results: OrderedDict[int, Result] = OrderedDict()
         self._bytes = 0
+        self.higher: dict[Interval, HigherBars] = {}
 
-    def number(self, step: Step, numbers: Sequence[int]) -> int:
+    def number(self, step: Step, numbers: Sequence[int], interval: Interval | None = None) -> int:
         """Return a number that only steps with the same result have.
 
         Parameters
         ----------
         numbers
             What this method has returned for the earlier steps of the same plan.
+        interval
+            The higher interval that the step is computed on; None: that of the bars.
         """
         values = tuple(_canonical(getattr(step, each.name), numbers) for each in fields(step))
-        return self._numbers.setdefault((type(step).__name__, *values), len(self._numbers))
+        return self._numbers.setdefault((type(step).__name__, interval, *values), len(self._numbers))
 
     def get(self, number: int) -> Result | None:
         """Return the result with this number if it is kept."""
