@@ -132,6 +132,18 @@ class Settings(BaseSettings):
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Notifications older than this are deleted, read or not."""
+    fcm_service_account_file: Path | None = None
+    """Key file of a service account of Firebase, for push messages; empty: none are sent."""
+    fcm_url: str = "https://fcm.googleapis.com"
+    """Firebase Cloud Messaging."""
+    telegram_url: str = "https://api.telegram.org"
+    """Telegram's Bot API, or a server of yours that speaks it."""
+    webhook_private_addresses: bool = False
+    """Let users send webhooks to private, loopback and link-local addresses."""
+    webhook_plain_http: bool = False
+    """Let users send webhooks over http besides https."""
+    webhook_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """Webhooks that one worker process sends at a time."""
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
@@ -165,6 +177,14 @@ class Settings(BaseSettings):
     """Bots of one user that may be at work at a time."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
+    max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
+    """Queued and running parameter searches of one user at a time."""
+    max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Parameter searches that one user may queue within any hour."""
+    max_optimization_trials: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000_000
+    """Trials of one parameter search."""
+    max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
+    """Bars times trials of one parameter search."""
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0

@@ -42,13 +42,23 @@ from gql_trader.notifications.schema import (
     NotificationSubscription,
     resolve_notification_nodes,
 )
-from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
-from gql_trader.settings.schema import (
-    PresetMutation,
-    SettingsMutation,
-    SettingsQuery,
-    resolve_settings_preset_nodes,
+from gql_trader.notifications.schema_channels import NotificationChannelMutation
+from gql_trader.notifications.schema_dead_letter import (
+    DeadLetterMutation,
+    DeadLetterQuery,
+    resolve_dead_letter_nodes,
 )
+from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
+from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
+from gql_trader.optimizations.schema import (
+    OptimizationMutation,
+    OptimizationQuery,
+    OptimizationSubscription,
+    resolve_optimization_nodes,
+)
+from gql_trader.settings.schema import SettingsMutation, SettingsQuery
+from gql_trader.settings.schema_preferences import PreferencesMutation
+from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [
@@ -57,10 +67,13 @@ QUERIES = [
     ExchangeKeyQuery,
     SettingsQuery,
     NotificationQuery,
+    WebhookQuery,
+    DeadLetterQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
     BotQuery,
+    OptimizationQuery,
     RateLimitQuery,
 ]
 MUTATIONS = [
@@ -72,14 +85,19 @@ MUTATIONS = [
     ExchangeKeyMutation,
     SettingsMutation,
     PresetMutation,
+    PreferencesMutation,
     NotificationMutation,
+    NotificationChannelMutation,
     DeviceMutation,
+    WebhookMutation,
+    DeadLetterMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
     BotMutation,
+    OptimizationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, BotSubscription, NotificationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, BotSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
@@ -87,15 +105,18 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Backtest": resolve_backtest_nodes,
     "Bot": resolve_bot_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
+    "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
+    "Optimization": resolve_optimization_nodes,
     "Order": resolve_order_nodes,
     "Strategy": resolve_strategy_nodes,
     "Trade": resolve_trade_nodes,
     "TradingSession": resolve_trading_session_nodes,
+    "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }
 

@@ -5,7 +5,8 @@ from gql_trader.infra.outbox import QUEUE
 from gql_trader.infra.worker import Periodic, QueueSpec
 from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
 
-_SWEEP_SECONDS = 15.0
+_CONCURRENCY = 4
+_SWEEP_SECONDS = 5.0
 _FORGET_SECONDS = 3600.0
 
 
@@ -14,5 +15,6 @@ def queue(_settings: Settings) -> QueueSpec:
     return QueueSpec(
         name=QUEUE,
         functions=[deliver_outbox],
+        concurrency=_CONCURRENCY,
         periodic=[Periodic(sweep_outbox, _SWEEP_SECONDS), Periodic(forget_failed, _FORGET_SECONDS)],
     )

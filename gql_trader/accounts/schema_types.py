@@ -18,6 +18,7 @@ from gql_trader.gql.relay import Node, encode_id
 
 if TYPE_CHECKING:
     from gql_trader.exchange_keys.schema_types import ExchangeKey
+    from gql_trader.notifications.schema_channels import NotificationChoice
     from gql_trader.notifications.schema_device import Device
     from gql_trader.settings.schema_types import Preferences, SettingsPreset, TradingSettings
 
@@ -138,6 +139,14 @@ class User(Node):
         from gql_trader.notifications.schema_device import devices_of_user
 
         return await devices_of_user(info, self.key)
+
+    @strawberry.field(description="Where the user is told of what, besides in the app.")
+    async def notification_channels(
+        self, info: Info
+    ) -> list[Annotated["NotificationChoice", strawberry.lazy("gql_trader.notifications.schema_channels")]]:
+        from gql_trader.notifications.schema_channels import choices_of_user
+
+        return await choices_of_user(info, self.key, self.role)
 
     @classmethod
     def from_record(cls, user: UserRecord) -> "User":

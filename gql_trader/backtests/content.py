@@ -67,7 +67,8 @@ def request_hash(request: BacktestRequest) -> str:
         "interval": request.interval.name,
         "start": request.start and request.start.isoformat(),
         "end": request.end and request.end.isoformat(),
-        "initialCapital": str(request.initial_capital),
+        # A request that left it to the preferences is the same request when those have changed.
+        "initialCapital": str(request.initial_capital) if request.states_capital else None,
         "parameters": request.parameters,
         "execution": execution_to_json(request.execution),
         "label": request.label,

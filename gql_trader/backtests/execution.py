@@ -36,6 +36,8 @@ _LATER = {
 """Fields that specs of engine version 1 do not have. At rest they are left out where they are as they were
 then, so that whatever is said as before also has the form and the hash that it had before."""
 
+_OF_MARKET = frozenset(["amountPrecision", "minAmount", "minNotional"])
+
 _SIZING_NAMES = {
     SizingKind.EQUITY_FRACTION: "equityFraction",
     SizingKind.CASH: "cash",
@@ -176,6 +178,15 @@ def execution_to_json(spec: ExecutionSpec) -> dict[str, Any]:
         "takeProfit": spec.take_profit,
         "trailingStop": spec.trailing_stop,
     } | later
+
+
+def searchable_fields(spec: ExecutionSpec) -> dict[str, Any]:
+    """Return a spec with the fields that may differ from run to run, as JSON, whatever their values.
+
+    What a market prescribes is left out; `execution_from_json` reads it all the same.
+    """
+    every = {name: getattr(spec, field) for name, field in _LATER.items() if name not in _OF_MARKET}
+    return execution_to_json(spec) | every
 
 
 def _positive_zero(value: float | None) -> float | None:

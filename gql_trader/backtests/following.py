@@ -4,9 +4,9 @@ Events come from the run's stream. The database has the last word: a run's end i
 was never published because Redis was away or a worker died between commit and publication.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -36,26 +36,28 @@ class News:
     ----------
     cursor
         Where to go on from.
-    bar_time
-        Opening time of the bar reached, Unix milliseconds.
-    equity
-        Equity there.
-    final
-        The backtest, once it has ended.
+    data
+        The event as it was published; empty for a state read from the database.
+    row
+        The run's row, where this is its state as read from the database.
     """
 
     cursor: str
     status: RunStatus
     progress: float
-    bar_time: int | None = None
-    equity: float | None = None
-    final: Row[Any] | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    row: Row[Any] | None = None
+
+    @property
+    def final(self) -> Row[Any] | None:
+        """The run's row, once it has ended."""
+        return self.row if self.status.is_final else None
 
 
-async def follow(
+def follow(
     unit_of_work: UnitOfWorkFactory, events: EventStreams, actor: Actor, backtest_id: UUID, after: str | None
 ) -> AsyncGenerator[News, None]:
-    """Yield the present state, or with ``after`` what was missed since, then every event to the end.
+    """Yield a backtest's present state, or with ``after`` what was missed since, then every event to the end.
 
     Raises
     ------
@@ -64,7 +66,6 @@ async def follow(
     InvalidInput
         If ``after`` is not a cursor.
     """
-    stream = stream_of(backtest_id)
 
     async def present() -> Row[Any]:
         async with unit_of_work() as uow:
@@ -73,6 +74,24 @@ async def follow(
             raise NotFound("There is no such backtest.", ("id",))
         return row
 
+    return follow_run(events, stream_of(backtest_id), present, after)
+
+
+async def follow_run(
+    events: EventStreams, stream: str, present: Callable[[], Awaitable[Row[Any]]], after: str | None
+) -> AsyncGenerator[News, None]:
+    """Yield a run's present state, or with ``after`` what was missed since, then every event to the end.
+
+    Parameters
+    ----------
+    present
+        Returns the run's row with its ``status``, ``progress`` and ``attempt``; the events have the same.
+
+    Raises
+    ------
+    InvalidInput
+        If ``after`` is not a cursor.
+    """
     if after is not None:
         check_cursor(after)
     # The cursor is read before the row: an event between the two is told twice rather than never.
@@ -111,9 +130,8 @@ async def follow(
                 # Older than the state that was told first.
                 continue
             attempt, progress = event.data["attempt"], event.data["progress"]
-            yield News(cursor, status, progress, event.data.get("barTime"), event.data.get("equity"))
+            yield News(cursor, status, progress, event.data)
 
 
 def _state(row: Row[Any], cursor: str) -> News:
-    status = RunStatus(row.status)
-    return News(cursor, status, row.progress, final=row if status.is_final else None)
+    return News(cursor, RunStatus(row.status), row.progress, row=row)

@@ -3,14 +3,13 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError
 
 from gql_trader.backtests import lifecycle, verification
 from gql_trader.backtests.comparison import Difference, compare
@@ -18,20 +17,16 @@ from gql_trader.backtests.compute import compute
 from gql_trader.backtests.lifecycle import Outcome
 from gql_trader.backtests.progress import LOAD, Progress, RunStopped
 from gql_trader.backtests.running import load_again, load_input
-from gql_trader.backtests.types import QUEUE, Claim
+from gql_trader.backtests.types import QUEUE
 from gql_trader.core.errors import DomainError
 from gql_trader.infra.job_queue import JobTransportError
-from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
 
 STALE_SECONDS = 3.0
 """A run that has been queued this long should be known to the queue."""
-
-RENEW_SECONDS = 0.5
-
-_RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0)
 
 
 async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
@@ -40,8 +35,9 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
     May be called any number of times for the same id, by any number of workers.
     """
     runtime: Runtime = ctx["runtime"]
+    seconds = runtime.settings.job_lease_seconds
     async with runtime.unit_of_work() as uow:
-        claimed = await lifecycle.claim(uow, UUID(backtest_id), runtime.settings.job_lease_seconds)
+        claimed = await lifecycle.claim(uow, UUID(backtest_id), seconds)
     if claimed is None:
         return
     held, row = claimed
@@ -49,27 +45,35 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
     log = _log.bind(backtest_id=backtest_id, attempt=held.attempt)
     log.info("backtest_started", pid=os.getpid())
     try:
-        async with _kept_lease(runtime, held, progress), _published(progress):
+        async with (
+            kept_lease(
+                runtime.unit_of_work,
+                seconds,
+                lambda uow: lifecycle.renew(uow, held, seconds, progress.fraction),
+                progress.stop,
+            ),
+            _published(progress),
+        ):
             outcome = await _outcome(runtime, row, progress)
     except asyncio.CancelledError:
         # The worker is stopping: somebody else shall start at once instead of waiting for the lease.
-        await asyncio.shield(_settle(runtime, lambda uow: lifecycle.hand_back(uow, held)))
+        await asyncio.shield(settle(runtime.unit_of_work, lambda uow: lifecycle.hand_back(uow, held)))
         raise
     except RunStopped:
         log.info("backtest_stopped")
-    except (DBAPIError, OSError) as error:
+    except DATABASE_LOST as error:
         # Counted, so that what fails every time does not go round for ever.
         log.warning("database_lost", reason=str(error))
-        await _settle(runtime, lambda uow: lifecycle.hand_back(uow, held, crashed=True))
+        await settle(runtime.unit_of_work, lambda uow: lifecycle.hand_back(uow, held, crashed=True))
     except DomainError as error:
         message = error.message
-        await _settle(runtime, lambda uow: lifecycle.fail(uow, held, message))
+        await settle(runtime.unit_of_work, lambda uow: lifecycle.fail(uow, held, message))
     except Exception:
         log.exception("backtest_failed")
         reason = "The engine failed. The server's log tells more under this backtest's id."
-        await _settle(runtime, lambda uow: lifecycle.fail(uow, held, reason))
+        await settle(runtime.unit_of_work, lambda uow: lifecycle.fail(uow, held, reason))
     else:
-        if not await _settle(runtime, lambda uow: lifecycle.complete(uow, held, outcome)):
+        if not await settle(runtime.unit_of_work, lambda uow: lifecycle.complete(uow, held, outcome)):
             log.info("backtest_result_not_needed")
         else:
             log.info("backtest_completed", bars=outcome.bars)
@@ -87,32 +91,6 @@ async def _outcome(runtime: Runtime, row: Row[Any], progress: Progress) -> Outco
 
 
 @asynccontextmanager
-async def _kept_lease(runtime: Runtime, held: Claim, progress: Progress) -> AsyncIterator[None]:
-    keeper = asyncio.create_task(_keep_lease(runtime, held, progress))
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
-
-
-async def _keep_lease(runtime: Runtime, held: Claim, progress: Progress) -> None:
-    seconds = runtime.settings.job_lease_seconds
-    while True:
-        # Often enough for whoever polls to see the progress, and for a cancelled run to stop soon.
-        await asyncio.sleep(min(seconds / 4, RENEW_SECONDS))
-        try:
-            async with runtime.unit_of_work() as uow:
-                if not await lifecycle.renew(uow, held, seconds, progress.fraction):
-                    progress.stop()
-                    return
-        except (DBAPIError, OSError) as error:
-            # Should the lease run out meanwhile, the fence keeps this worker from storing anything.
-            _log.warning("lease_not_renewed", backtest_id=str(held.backtest_id), reason=str(error))
-
-
-@asynccontextmanager
 async def _published(progress: Progress) -> AsyncIterator[None]:
     publisher = asyncio.create_task(progress.publish())
     try:
@@ -120,22 +98,6 @@ async def _published(progress: Progress) -> AsyncIterator[None]:
     finally:
         progress.close()
         await publisher
-
-
-async def _settle(runtime: Runtime, change: Callable[[UnitOfWork], Awaitable[bool]]) -> bool:
-    """Write how a run ended, waiting for a database that is being restarted.
-
-    Every change is a compare-and-set, so that repeating one whose commit went through does nothing.
-    """
-    for delay in _RETRY_SECONDS:
-        try:
-            async with runtime.unit_of_work() as uow:
-                return await change(uow)
-        except (DBAPIError, OSError) as error:
-            _log.warning("result_not_stored_yet", reason=str(error))
-            await asyncio.sleep(delay)
-    async with runtime.unit_of_work() as uow:
-        return await change(uow)
 
 
 async def verify_backtest(ctx: dict[str, Any], backtest_id: str, number: int) -> None:
@@ -154,16 +116,16 @@ async def verify_backtest(ctx: dict[str, Any], backtest_id: str, number: int) ->
         differences = await _differences(runtime, begun.backtest)
     except DomainError as error:
         message = error.message
-        await _settle(runtime, lambda uow: verification.fail(uow, key, number, message))
-    except (DBAPIError, OSError) as error:
+        await settle(runtime.unit_of_work, lambda uow: verification.fail(uow, key, number, message))
+    except DATABASE_LOST as error:
         # The sweeper hands it out again.
         log.warning("database_lost", reason=str(error))
     except Exception:
         log.exception("verification_failed")
         reason = "The engine failed. The server's log tells more under this backtest's id."
-        await _settle(runtime, lambda uow: verification.fail(uow, key, number, reason))
+        await settle(runtime.unit_of_work, lambda uow: verification.fail(uow, key, number, reason))
     else:
-        await _settle(runtime, lambda uow: verification.complete(uow, key, number, differences))
+        await settle(runtime.unit_of_work, lambda uow: verification.complete(uow, key, number, differences))
         log.info("backtest_verified", differences=len(differences))
 
 

@@ -70,6 +70,7 @@ class BacktestRow(Base):
     start_time: Mapped[datetime]
     end_time: Mapped[datetime]
     bars: Mapped[int]
+    warmup_bars: Mapped[int | None]
     initial_capital: Mapped[Decimal]
     parameters: Mapped[dict[str, Any]]
     execution: Mapped[dict[str, Any]]

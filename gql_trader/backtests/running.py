@@ -7,7 +7,7 @@ from sqlalchemy import Row
 from gql_trader.backtests.compute import RunInput
 from gql_trader.backtests.content import Versions, content_hash
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.backtests.service import SIGNAL_BARS
+from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.core.errors import DomainError, ErrorCode
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
@@ -59,7 +59,8 @@ async def load_input(
     market, base = await market_data.market_with_base(uow, row.market_id)
     series = await find_series(uow, market.id, Interval[row.interval])
     rules = strategies.compiled(definition)
-    lookback = rules.warmup(row.parameters) + SIGNAL_BARS
+    own = rules.warmup(row.parameters, Interval[row.interval].milliseconds)
+    lookback = max(own, row.warmup_bars or 0) + SIGNAL_BARS
     loaded = await load_bars(uow, arrays, series, row.start_time, row.end_time, lookback) if series else None
     if loaded is None or len(loaded.bars) == loaded.warmup:
         raise DomainError("The candles of this backtest are gone.", (), ErrorCode.NO_DATA)

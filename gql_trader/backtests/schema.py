@@ -20,6 +20,7 @@ from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
 from gql_trader.backtests.schema_types import OWNER
 from gql_trader.backtests.types import BacktestQuery
+from gql_trader.config import Settings
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.money import to_decimal
@@ -29,6 +30,7 @@ from gql_trader.gql.mutations import mutation
 from gql_trader.gql.pagination import After, Before, First, Last
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
+from gql_trader.settings.service import preferences_of
 
 Where = Annotated[
     BacktestFilter | None, strawberry.argument(description="Which backtests to list; none: all.")
@@ -121,6 +123,15 @@ class BacktestsQuery:
         return Backtest.from_row(row) if row else None
 
 
+def backtest_limits(settings: Settings) -> service.Limits:
+    """Return what one user may ask for."""
+    return service.Limits(
+        active=settings.max_active_backtests_per_user,
+        bars=settings.max_backtest_bars,
+        hourly=settings.max_backtests_per_hour_per_user,
+    )
+
+
 @strawberry.type
 class BacktestMutation:
     """Mutations of the backtest domain."""
@@ -135,19 +146,19 @@ class BacktestMutation:
         self, info: Info, input: Annotated[RunBacktestInput, strawberry.argument(description="What to run.")]
     ) -> RunBacktestPayload:
         services = info.context.services
-        limits = service.Limits(
-            active=services.settings.max_active_backtests_per_user,
-            bars=services.settings.max_backtest_bars,
-            hourly=services.settings.max_backtests_per_hour_per_user,
-        )
         async with info.context.uow() as uow:
+            viewer = info.context.viewer
+            if input.states_capital:
+                request = input.to_request()
+            else:
+                request = input.to_request((await preferences_of(uow, viewer.user_id)).default_capital)
             row, cached = await service.request_run(
                 uow,
                 services.arrays,
                 services.rate_limits,
-                info.context.viewer,
-                input.to_request(),
-                limits,
+                viewer,
+                request,
+                backtest_limits(services.settings),
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 
@@ -220,12 +231,13 @@ class BacktestSubscription:
         feed = following.follow(context.uow, context.services.events, context.viewer, key, after)
         async with aclosing(feed):
             async for news in feed:
+                bar_time, equity = news.data.get("barTime"), news.data.get("equity")
                 yield BacktestEvent(
                     cursor=news.cursor,
                     status=news.status,
                     progress=news.progress,
-                    bar_time=from_milliseconds(news.bar_time) if news.bar_time is not None else None,
-                    equity=to_decimal(news.equity) if news.equity is not None else None,
+                    bar_time=from_milliseconds(bar_time) if bar_time is not None else None,
+                    equity=to_decimal(equity) if equity is not None else None,
                     backtest=Backtest.from_row(news.final) if news.final is not None else None,
                 )
 

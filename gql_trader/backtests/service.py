@@ -1,22 +1,21 @@
 """Rules of the backtest domain: what may be run, cancelled and deleted, and by whom."""
 
-import hashlib
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, delete, insert
 
-from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.quotas import check_quota
 from gql_trader.backtests import lifecycle, repository
 from gql_trader.backtests.content import content_hash, request_hash
 from gql_trader.backtests.execution import check_execution, execution_to_json, on_market
+from gql_trader.backtests.history import SIGNAL_BARS, check_basics, find_history
 from gql_trader.backtests.models import BacktestKeyRow, BacktestRow
 from gql_trader.backtests.types import BacktestOrdering, BacktestQuery, BacktestRequest, RunStatus
 from gql_trader.core.actor import Actor
-from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import (
     Conflict,
     DomainError,
@@ -25,25 +24,17 @@ from gql_trader.core.errors import (
     InvalidInput,
     InvalidState,
     NotFound,
-    QuotaExceeded,
-    RateLimited,
 )
 from gql_trader.core.ids import uuid7
-from gql_trader.engine.rules import is_plain_text
 from gql_trader.engine.version import ENGINE_VERSION
+from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
-from gql_trader.infra.rate_limits import Policy, RateLimits, Subject
+from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import find_series, load_bars
-from gql_trader.market_data.service import find_market
 from gql_trader.strategies import service as strategies
 
 MAXIMUM_TAGS = 20
-MAXIMUM_TEXT = 200
-MAXIMUM_CAPITAL = 10**15
-SIGNAL_BARS = 1
-"""Bars wanted before the start besides those for warming up: a signal there fills at the first open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +57,15 @@ class Limits:
 
 
 def _check_request(request: BacktestRequest) -> list[DomainError]:
-    problems = check_execution(request.execution)
-    if not (0 < request.initial_capital <= MAXIMUM_CAPITAL):
-        problems.append(
-            InvalidInput(f"initialCapital is above 0 and at most {MAXIMUM_CAPITAL}.", ("initialCapital",))
-        )
-    if request.start and request.end and request.start >= request.end:
-        problems.append(InvalidInput("end must be after start.", ("end",)))
-    if len(request.tags) > MAXIMUM_TAGS:
-        problems.append(InvalidInput(f"At most {MAXIMUM_TAGS} tags.", ("tags",)))
     texts = [
         ("label", request.label),
         ("idempotencyKey", request.idempotency_key),
         *(("tags", tag) for tag in request.tags),
     ]
-    for name, text in texts:
-        if text is not None and not (text.strip() == text != "" and is_plain_text(text, MAXIMUM_TEXT)):
-            problems.append(
-                InvalidInput(
-                    f"{name}: 1 to {MAXIMUM_TEXT} printable characters, without spaces around them.",
-                    (name,),
-                )
-            )
+    problems = check_execution(request.execution)
+    problems += check_basics(request.initial_capital, request.start, request.end, texts)
+    if len(request.tags) > MAXIMUM_TAGS:
+        problems.append(InvalidInput(f"At most {MAXIMUM_TAGS} tags.", ("tags",)))
     return problems
 
 
@@ -119,53 +97,52 @@ async def request_run(
     if key is not None and not any(error.path == ("idempotencyKey",) for error in problems):
         # Before anything else is looked up: the same request gets the same answer, whatever has become
         # of its strategy and candles meanwhile.
-        await _lock_key(uow, actor, key)
+        await lock_name(uow.session, f"{actor.user_id}:{key}")
         before = await repository.requested_before(uow.session, actor.user_id, key)
         if before is not None:
             return await _same_request(uow, actor, before, request_hash(request)), False
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
+    if request.strategy_version is not None and request.strategy_version != definition.version:
+        definition = await strategies.load_version(uow, request.strategy_id, request.strategy_version)
     parameters: dict[str, Any] = {}
+    warmup = 0
     try:
-        parameters = strategies.resolve_parameters(definition, request.parameters)
+        # In a thread: long rules take a while to compile.
+        parameters, warmup = await asyncio.to_thread(
+            strategies.prepare, definition, request.parameters, request.interval
+        )
     except DomainErrors as errors:
         problems += errors.errors
     if problems:
         raise DomainErrors(problems)
-    market = await find_market(uow, request.market)
-    series = await find_series(uow, market.id, request.interval)
-    if series is None:
-        raise DomainError(
-            f"There are no candles of {market.name} from which {request.interval.name} could be made.",
-            ("interval",),
-            ErrorCode.NO_DATA,
-        )
-    lookback = strategies.compiled(definition).warmup(parameters) + SIGNAL_BARS
-    loaded = await load_bars(uow, arrays, series, request.start, request.end, lookback)
-    bars = len(loaded.bars) - loaded.warmup
-    if bars == 0:
-        raise DomainError(
-            f"{market.name} has no {request.interval.name} candles between start and end.",
-            ("start",),
-            ErrorCode.NO_DATA,
-        )
-    if bars > limits.bars:
-        raise InvalidInput(f"At most {limits.bars} bars at a time; this would be {bars}.", ("start",))
-    first, last = (from_milliseconds(int(loaded.bars.time[i])) for i in (loaded.warmup, -1))
+    lookback = max(warmup, request.warmup_bars or 0) + SIGNAL_BARS
+    history = await find_history(
+        uow, arrays, request.market, request.interval, request.start, request.end, lookback, limits.bars
+    )
+    market = history.market
     values: dict[str, Any] = {
-        "start_time": request.start or first,
-        "end_time": request.end or last + timedelta(milliseconds=request.interval.milliseconds),
+        "start_time": history.start,
+        "end_time": history.end,
         "parameters": parameters,
         "execution": execution_to_json(on_market(request.execution, market)),
         "initial_capital": request.initial_capital,
         "interval": request.interval.name,
     }
-    hashed = content_hash(definition, market, values, loaded.content_hash)
+    hashed = content_hash(definition, market, values, history.loaded.content_hash)
     if not request.force:
         done = await repository.completed_like(uow.session, actor.user_id, hashed)
         if done is not None:
             await _remember(uow, actor, request, done.id)
             return done, True
-    await _check_quota(uow, rate_limits, actor, limits)
+    await check_quota(
+        uow,
+        rate_limits,
+        actor,
+        "backtests",
+        repository.count_active,
+        active=limits.active,
+        hourly=limits.hourly,
+    )
     backtest_id = uuid7()
     now = uow.clock.now()
     row = (
@@ -180,7 +157,8 @@ async def request_run(
                 strategy_id=definition.strategy_id,
                 strategy_version=definition.version,
                 market_id=market.id,
-                bars=bars,
+                bars=history.bars,
+                warmup_bars=request.warmup_bars,
                 content_hash=hashed,
                 engine_version=ENGINE_VERSION,
                 created_at=now,
@@ -215,46 +193,6 @@ async def _same_request(uow: UnitOfWork, actor: Actor, before: Row[str, UUID], h
             ErrorCode.IDEMPOTENCY_MISMATCH,
         )
     return await _own(uow, actor, before.backtest_id)
-
-
-async def _lock_key(uow: UnitOfWork, actor: Actor, key: str) -> None:
-    # Two requests with one key at once: the second waits here and then finds what the first made.
-    number = int.from_bytes(
-        hashlib.blake2b(f"{actor.user_id}:{key}".encode(), digest_size=8).digest(), "big", signed=True
-    )
-    await uow.session.execute(select(func.pg_advisory_xact_lock(number)))
-
-
-async def _check_quota(uow: UnitOfWork, rate_limits: RateLimits, actor: Actor, limits: Limits) -> None:
-    # Locks the user's row, so that requests at the same moment are counted one after the other.
-    await uow.session.execute(
-        select(UserRow.id).where(UserRow.id == actor.user_id).with_for_update(key_share=True)
-    )
-    active = await repository.count_active(uow.session, actor.user_id)
-    if active >= limits.active:
-        raise QuotaExceeded(
-            f"{active} of your backtests are queued or running, which is as many as may be.",
-            retry_after_seconds=5,
-        )
-    await count_run(rate_limits, actor, limits.hourly)
-
-
-async def count_run(rate_limits: RateLimits, actor: Actor, hourly: int) -> None:
-    """Count one run of the engine against what a user may queue within an hour.
-
-    Raises
-    ------
-    QuotaExceeded
-        If that many were queued already.
-    """
-    policy = Policy("backtests", hourly, 3600)
-    try:
-        await rate_limits.count(Subject(policy, str(actor.user_id)))
-    except RateLimited as error:
-        raise QuotaExceeded(
-            f"You have queued {hourly} backtests within the last hour, which is as many as may be.",
-            retry_after_seconds=error.retry_after_seconds,
-        ) from error
 
 
 async def cancel(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:

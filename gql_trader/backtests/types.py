@@ -55,10 +55,16 @@ class BacktestRequest:
         ``BTC/USD`` or ``coinbase:BTC/USD``.
     start, end
         First opening time and the moment before which the last bar opens; None: all there is.
+    states_capital
+        Whether the client named the capital, and not its user's preferences.
     idempotency_key
         The same key returns the same backtest, whatever became of it.
     force
         Run even if an equal backtest has completed.
+    warmup_bars
+        Warm the indicators up over at least this many bars, as the search did that a trial is taken from.
+    strategy_version
+        None: the present one.
     """
 
     strategy_id: StrategyId
@@ -67,12 +73,15 @@ class BacktestRequest:
     start: datetime | None = None
     end: datetime | None = None
     initial_capital: Decimal = Decimal(10_000)
+    states_capital: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     label: str | None = None
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None
     force: bool = False
+    warmup_bars: int | None = None
+    strategy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from gql_trader.accounts.quotas import count_request
 from gql_trader.backtests import repository
 from gql_trader.backtests.comparison import Difference, ResultPart, StoredResult
 from gql_trader.backtests.models import BacktestVerificationRow
-from gql_trader.backtests.service import count_run
 from gql_trader.backtests.types import QUEUE, VERIFY_BACKTEST, RunStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import InvalidState, NotFound
@@ -73,7 +73,7 @@ async def request_verification(
     before = (await repository.verifications(uow.session, [backtest_id])).get(backtest_id)
     if before is not None and before.status in _UNFINISHED:
         return backtest, before
-    await count_run(rate_limits, actor, hourly)
+    await count_request(rate_limits, actor, "backtests", hourly)
     values = {
         "number": before.number + 1 if before is not None else 1,
         "attempts": 0,

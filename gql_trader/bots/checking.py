@@ -5,7 +5,7 @@ from decimal import Decimal
 from math import isfinite
 
 from gql_trader.backtests.execution import check_execution
-from gql_trader.backtests.service import MAXIMUM_CAPITAL
+from gql_trader.backtests.history import MAXIMUM_CAPITAL
 from gql_trader.bots.types import BotChange, BotRequest, Feed
 from gql_trader.core.errors import DomainError, InvalidInput
 from gql_trader.engine.rules import is_plain_text

@@ -9,14 +9,16 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import lifecycle
+from gql_trader.bots import lifecycle, shards, ticking
 from gql_trader.bots.attending import LostError, attend, settle
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.running import Window, load_window, standing
 from gql_trader.bots.stepping import Standing, Step, take_step
-from gql_trader.bots.types import CLOSING, Held, SessionStatus
+from gql_trader.bots.types import CLOSING, Held, SessionStatus, Shard
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.core.ids import MarketId
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -39,6 +41,20 @@ async def run_session(ctx: dict[str, Any], session_id: str) -> None:
 async def close_session(ctx: dict[str, Any], session_id: str) -> None:
     """Close a session that was told to stop: its position at the last close, then the session itself."""
     await attend(ctx["runtime"], UUID(session_id), CLOSING, _close)
+
+
+async def bars_closed(ctx: dict[str, Any], market_id: str, interval: str) -> None:
+    """Have bots trade bars that were stored just now, also as parts of bars of longer intervals."""
+    runtime: Runtime = ctx["runtime"]
+    async with runtime.unit_of_work() as uow:
+        for each in await shards.behind(uow, UUID(market_id)):
+            if Interval[interval].divides(each.shard.interval):
+                uow.enqueue(each.job)
+
+
+async def tick(ctx: dict[str, Any], market_id: str, interval: str, shard: int) -> None:
+    """Advance a shard of live sessions up to the newest bar; calling it again changes nothing."""
+    await ticking.tick(ctx["runtime"], Shard(MarketId(UUID(market_id)), Interval[interval], shard))
 
 
 async def _run(runtime: Runtime, held: Held, row: Row[Any]) -> None:
@@ -147,13 +163,15 @@ async def _write(uow: UnitOfWork, held: Held, step: Step) -> bool:
 
 
 async def sweep(runtime: Runtime) -> None:
-    """Hand out sessions that a dead worker or a lost queue has left behind. Any worker may, at any time."""
+    """Hand out what a dead worker or a lost queue has left behind. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
         to_run, to_close = await lifecycle.unattended(uow)
         for session_id in to_run:
             uow.enqueue(lifecycle.run_job(session_id))
         for session_id in to_close:
             uow.enqueue(lifecycle.close_job(session_id))
+        for each in await shards.behind(uow):
+            uow.enqueue(each.job)
 
 
 async def pace(runtime: Runtime) -> None:

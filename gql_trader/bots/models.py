@@ -147,6 +147,18 @@ class SessionStateRow(Base):
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
+class TickLeaseRow(Base):
+    """Which worker may advance a shard of live sessions; ``fence`` as in `SessionStateRow`."""
+
+    __tablename__ = "tick_leases"
+
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id", ondelete="CASCADE"), primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    lease_expires_at: Mapped[datetime | None]
+
+
 class TradeRow(Base):
     """A position from its opening to its closing; ``number`` counts a session's from 1."""
 

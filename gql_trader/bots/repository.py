@@ -17,7 +17,7 @@ from gql_trader.bots.models import (
     TradeRow,
     TradingSessionRow,
 )
-from gql_trader.bots.types import CLOSING, BotState, SessionStatus
+from gql_trader.bots.types import CLOSING, SHARD_SESSIONS, BotState, SessionStatus
 from gql_trader.core.ids import UserId
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page, fetch_pages
 from gql_trader.settings.types import SessionMode
@@ -135,6 +135,22 @@ async def followed_sessions(
     if bot_id is not None:
         statement = statement.where(_SESSIONS.bot_id == bot_id)
     return list((await session.execute(statement)).all())
+
+
+async def roomy_shard(session: AsyncSession, market_id: UUID, interval: str) -> int:
+    """Return the first shard of the live sessions on a market and interval that has room for another."""
+    statement = (
+        select(_SESSIONS.shard, func.count())
+        .where(
+            _SESSIONS.market_id == market_id,
+            _SESSIONS.interval == interval,
+            _SESSIONS.status != SessionStatus.STOPPED.value,
+            _SESSIONS.replay_start.is_(None),
+        )
+        .group_by(_SESSIONS.shard)
+    )
+    sizes = {row[0]: row[1] for row in await session.execute(statement)}
+    return next(number for number in range(len(sizes) + 1) if sizes.get(number, 0) < SHARD_SESSIONS)
 
 
 async def pages_of_bots_sessions(

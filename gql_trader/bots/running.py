@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.backtests.service import SIGNAL_BARS
+from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.bots.stepping import Standing
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.ids import MarketId, TradingSessionId, UserId
@@ -69,7 +69,7 @@ async def load_window(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> Win
     series = await find_series(uow, MarketId(row.market_id), Interval[row.interval])
     if series is None:
         return None
-    lookback = rules.warmup(row.parameters) + SIGNAL_BARS
+    lookback = rules.warmup(row.parameters, Interval[row.interval].milliseconds) + SIGNAL_BARS
     if row.anchor_time is None:
         loaded = await load_bars(uow, arrays, series, row.trade_from, row.replay_end, lookback)
         bars, start = loaded.bars, loaded.warmup

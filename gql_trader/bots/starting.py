@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import Row, true, update
 
 from gql_trader.accounts.audit import record_event
+from gql_trader.accounts.quotas import count_request
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.backtests.execution import execution_from_json, execution_to_json, on_market
-from gql_trader.backtests.service import count_run
 from gql_trader.bots import lifecycle, repository, service
 from gql_trader.bots.models import BotRow
 from gql_trader.bots.types import STARTED, BotState, Limits
@@ -73,7 +73,7 @@ async def start_bot(
     interval = Interval[row.interval]
     if row.replay_start is not None:
         await _check_replay(uow, row, limits)
-        await count_run(rate_limits, actor, limits.hourly)
+        await count_request(rate_limits, actor, "backtests", limits.hourly)
         every = max(1, -(-_replay_bars(row) // REPLAY_POINTS))
     else:
         every = max(1, equity_minutes * MINUTE // interval.milliseconds)
@@ -98,7 +98,9 @@ async def start_bot(
         "bot_id": row.id,
         "execution": execution_to_json(execution),
         "capital": row.initial_capital,
-        "shard": 0,
+        "shard": await repository.roomy_shard(uow.session, row.market_id, row.interval)
+        if row.replay_start is None
+        else 0,
         "equity_every": every,
         "started_at": now,
         "trade_from": row.replay_start or now,

@@ -8,14 +8,19 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from gql_trader.core.ids import StrategyId, TradingSessionId
+from gql_trader.core.ids import MarketId, StrategyId, TradingSessionId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
+from gql_trader.market_data.types import BARS_CLOSED_QUEUE
 from gql_trader.settings.types import SessionMode
 
-QUEUE: Final = "bots"
+QUEUE: Final = BARS_CLOSED_QUEUE
 RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
+TICK: Final = "tick"
+
+SHARD_SESSIONS: Final = 400
+"""Most sessions on one market and interval that are advanced together."""
 
 DEFAULT_CHECK_SECONDS: Final = 60
 
@@ -181,6 +186,15 @@ class Limits:
     running: int
     replay_bars: int
     hourly: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Live sessions on one market and interval that are advanced together."""
+
+    market_id: MarketId
+    interval: Interval
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

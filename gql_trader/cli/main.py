@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gql_trader.cli import candles
+from gql_trader.cli import candles, freqtrade
 from gql_trader.core.actor import Role
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(schema, name="schema")
 app.add_typer(candles.app, name="candles")
+app.add_typer(freqtrade.app, name="freqtrade")
 
 DataDir = Annotated[
     Path | None,

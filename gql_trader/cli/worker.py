@@ -64,9 +64,10 @@ def numba_cache(settings: Settings) -> Path:
 
 def _queues(settings: Settings) -> list[QueueSpec]:
     # numba must know its cache's directory before these import the engine.
-    from workers import backtests, bots, charts, maintenance, notifications
+    from workers import backtests, bots, charts, maintenance, notifications, optimizations, webhooks
 
-    return [module.queue(settings) for module in (backtests, bots, charts, maintenance, notifications)]
+    modules = (backtests, bots, charts, maintenance, notifications, optimizations, webhooks)
+    return [module.queue(settings) for module in modules]
 
 
 async def _work(settings: Settings, specs: Sequence[QueueSpec], ready_fd: int | None) -> None:

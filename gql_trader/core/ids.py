@@ -16,6 +16,7 @@ ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
 BotId = NewType("BotId", UUID)
 TradingSessionId = NewType("TradingSessionId", UUID)
+OptimizationId = NewType("OptimizationId", UUID)
 
 
 def uuid7() -> UUID:

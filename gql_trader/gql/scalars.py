@@ -15,6 +15,14 @@ FloatSeries = NewType("FloatSeries", object)
 EpochSeries = NewType("EpochSeries", object)
 """A numpy int64 array of Unix milliseconds."""
 
+
+class UnstatedDecimal(Decimal):
+    """The default of an argument that something else may replace, where a client has not stated it.
+
+    The schema publishes it as the number that it is; a client that sends the same number gets another object.
+    """
+
+
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 

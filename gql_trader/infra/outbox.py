@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Index, delete, func, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.core.ids import uuid7
@@ -19,6 +19,7 @@ from gql_trader.infra.database import Base
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 
 QUEUE = "notifications"
+WEBHOOK_QUEUE = "webhooks"
 DELIVER_OUTBOX = "deliver_outbox"
 
 NOTICE = "notice"
@@ -32,6 +33,9 @@ class Lane(StrEnum):
 
     NOTICES = "notices"
     MAIL = "mail"
+    PUSH = "push"
+    TELEGRAM = "telegram"
+    WEBHOOKS = "webhooks"
 
 
 class OutboxRow(Base):
@@ -39,6 +43,7 @@ class OutboxRow(Base):
 
     __tablename__ = "outbox_messages"
     __table_args__ = (
+        Index("ix_outbox_messages_dead", "id", postgresql_where=text("failed_at IS NOT NULL")),
         Index(
             "ix_outbox_messages_due", "lane", "next_attempt_at", postgresql_where=text("failed_at IS NULL")
         ),
@@ -47,6 +52,8 @@ class OutboxRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     lane: Mapped[str]
     kind: Mapped[str]
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    target_id: Mapped[UUID | None]
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime]
@@ -61,6 +68,10 @@ class OutboxMessage:
 
     Attributes
     ----------
+    user_id
+        Whom it is for; None if it goes to an address, or to several.
+    target_id
+        What of the user's it is for, such as one of several devices; None if there is but one.
     attempt
         Counts from 1; changes to the message name it, so that a worker whose lease has ended changes
         nothing.
@@ -68,12 +79,22 @@ class OutboxMessage:
 
     id: UUID
     kind: str
+    user_id: UUID | None
+    target_id: UUID | None
     payload: Mapping[str, Any]
     created_at: datetime
     attempt: int
 
 
-def send(uow: UnitOfWork, kind: str, payload: Mapping[str, Any], lane: Lane = Lane.MAIL) -> None:
+def send(
+    uow: UnitOfWork,
+    kind: str,
+    payload: Mapping[str, Any],
+    lane: Lane = Lane.MAIL,
+    *,
+    user_id: UUID | None = None,
+    target_id: UUID | None = None,
+) -> None:
     """Write a message within this transaction, and wake a worker once it has committed."""
     key, now = uuid7(), uow.clock.now()
     uow.session.add(
@@ -81,13 +102,20 @@ def send(uow: UnitOfWork, kind: str, payload: Mapping[str, Any], lane: Lane = La
             id=key,
             lane=lane.value,
             kind=kind,
+            user_id=user_id,
+            target_id=target_id,
             payload=dict(payload),
             created_at=now,
             next_attempt_at=func.now(),
             attempts=0,
         )
     )
-    uow.enqueue(Job(DELIVER_OUTBOX, QUEUE, f"{DELIVER_OUTBOX}:{key}", (lane.value,)))
+    _wake(uow, key, lane)
+
+
+def _wake(uow: UnitOfWork, key: UUID, lane: Lane) -> None:
+    queue = WEBHOOK_QUEUE if lane is Lane.WEBHOOKS else QUEUE
+    uow.enqueue(Job(DELIVER_OUTBOX, queue, f"{DELIVER_OUTBOX}:{key}", (lane.value,)))
 
 
 def tell(
@@ -106,8 +134,8 @@ def tell(
     values, payload
         As for `gql_trader.notifications.service.notify`.
     """
-    notice = {"user_id": str(user_id), "kind": kind, "values": dict(values), "payload": dict(payload or {})}
-    send(uow, NOTICE, notice, Lane.NOTICES)
+    notice = {"kind": kind, "values": dict(values), "payload": dict(payload or {})}
+    send(uow, NOTICE, notice, Lane.NOTICES, user_id=user_id)
 
 
 async def claim(
@@ -129,7 +157,15 @@ async def claim(
         update(OutboxRow)
         .where(OutboxRow.id.in_(due))
         .values(attempts=OutboxRow.attempts + 1, next_attempt_at=_in(lease_seconds))
-        .returning(OutboxRow.id, OutboxRow.kind, OutboxRow.payload, OutboxRow.created_at, OutboxRow.attempts)
+        .returning(
+            OutboxRow.id,
+            OutboxRow.kind,
+            OutboxRow.user_id,
+            OutboxRow.target_id,
+            OutboxRow.payload,
+            OutboxRow.created_at,
+            OutboxRow.attempts,
+        )
         .execution_options(synchronize_session=False)
     )
     # UUIDv7 keys sort by creation.
@@ -142,22 +178,59 @@ async def delivered(uow: UnitOfWork, message: OutboxMessage) -> bool:
     return deleted is not None
 
 
-async def retry(uow: UnitOfWork, message: OutboxMessage, seconds: float, reason: str) -> None:
-    """Let a message wait before it is tried again."""
-    await uow.session.execute(
+async def retry(uow: UnitOfWork, message: OutboxMessage, seconds: float, reason: str) -> bool:
+    """Let a message wait before it is tried again; return False if it is no longer this worker's."""
+    held = await uow.session.scalar(
         update(OutboxRow)
         .where(_held(message))
         .values(next_attempt_at=_in(seconds), last_error=reason[:_LONGEST_ERROR])
+        .returning(OutboxRow.id)
         .execution_options(synchronize_session=False)
     )
+    return held is not None
 
 
-async def give_up(uow: UnitOfWork, message: OutboxMessage, reason: str) -> None:
-    """Keep a message that cannot be delivered for the operator to see, and try it no more."""
-    await uow.session.execute(
+async def give_up(uow: UnitOfWork, message: OutboxMessage, reason: str) -> bool:
+    """Keep a message that cannot be delivered for the operator to see, and try it no more.
+
+    Returns False if it is no longer this worker's.
+    """
+    held = await uow.session.scalar(
         update(OutboxRow)
         .where(_held(message))
         .values(failed_at=func.clock_timestamp(), last_error=reason[:_LONGEST_ERROR])
+        .returning(OutboxRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return held is not None
+
+
+async def revive(uow: UnitOfWork, message_id: UUID) -> bool:
+    """Have a message that was given up tried once more; return False if it is none."""
+    lane = await uow.session.scalar(
+        update(OutboxRow)
+        .where(OutboxRow.id == message_id, OutboxRow.failed_at.is_not(None))
+        .values(failed_at=None, next_attempt_at=func.clock_timestamp())
+        .returning(OutboxRow.lane)
+        .execution_options(synchronize_session=False)
+    )
+    if lane is None:
+        return False
+    _wake(uow, message_id, Lane(lane))
+    return True
+
+
+async def postpone(uow: UnitOfWork, lane: Lane, target_id: UUID, seconds: float) -> None:
+    """Let everything that waits for one target wait at least this long."""
+    await uow.session.execute(
+        update(OutboxRow)
+        .where(
+            OutboxRow.lane == lane.value,
+            OutboxRow.target_id == target_id,
+            OutboxRow.failed_at.is_(None),
+            OutboxRow.next_attempt_at < _in(seconds),
+        )
+        .values(next_attempt_at=_in(seconds))
         .execution_options(synchronize_session=False)
     )
 

@@ -1,21 +1,79 @@
 """Delivering what is in the outbox: each message once, as far as the protocols let us know."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import structlog
 
-from gql_trader.accounts import password_changes, repository
 from gql_trader.accounts.types import AccountMail
-from gql_trader.config import Settings
 from gql_trader.infra import outbox
-from gql_trader.infra.mail import Mail, MailNotSentError, MailRefusedError
+from gql_trader.infra.backoff import full_jitter
+from gql_trader.infra.delivery import NotDeliveredError, RefusedError
 from gql_trader.infra.outbox import Lane, OutboxMessage
-from gql_trader.infra.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from gql_trader.notifications import expanding, mails
-from gql_trader.notifications.types import LEASE_SECONDS, RETRY_SECONDS, STALE_RESET
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.notifications import expanding, mailing, pushing, telegramming, webhook_delivery
+from gql_trader.notifications.types import (
+    LEASE_SECONDS,
+    LONGEST_RETRY_AFTER,
+    RETRY_SECONDS,
+    Channel,
+    DeliveryKind,
+)
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
+
+
+async def _nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How messages of a kind are handed over.
+
+    Attributes
+    ----------
+    name
+        Of what is sent, for the log.
+    send
+        Hands a message over, or returns False if it is not needed.
+    delivered
+        Notes that it was, in the transaction that deletes the message.
+    failed
+        Notes why it was not, and the pause until the next attempt in seconds, None if it was the last;
+        in the transaction that says so.
+    once
+        Whether a message is tried only once, and nothing kept of it.
+    """
+
+    name: str
+    send: Callable[[Runtime, OutboxMessage], Awaitable[bool]]
+    delivered: Callable[[UnitOfWork, OutboxMessage], Awaitable[None]] = _nothing
+    failed: Callable[[UnitOfWork, OutboxMessage, str, float | None], Awaitable[None]] = _nothing
+    once: Callable[[OutboxMessage], bool] = lambda _: False
+
+
+_MAIL = Sender("mail", mailing.send)
+_SENDERS: Mapping[str, Sender] = {
+    **dict.fromkeys(AccountMail, _MAIL),
+    DeliveryKind.EMAIL: _MAIL,
+    DeliveryKind.PUSH: Sender("push", pushing.send),
+    DeliveryKind.TELEGRAM: Sender("telegram", telegramming.send),
+    DeliveryKind.WEBHOOK: Sender(
+        "webhook",
+        webhook_delivery.send,
+        webhook_delivery.delivered,
+        webhook_delivery.failed,
+        webhook_delivery.is_test,
+    ),
+}
+
+
+def configured_channels(runtime: Runtime) -> frozenset[Channel]:
+    """Return where this server can deliver notifications to."""
+    missing = {Channel.EMAIL: runtime.mail is None, Channel.PUSH: runtime.push is None}
+    return frozenset(channel for channel in Channel if not missing.get(channel))
 
 
 async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
@@ -29,75 +87,58 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
     if not claimed:
         return False
     [message] = claimed
+    sender = _SENDERS.get(message.kind)
+    name = sender.name if sender else "message"
     log = _log.bind(message_id=str(message.id), kind=message.kind, attempt=message.attempt)
     try:
         if expanding.is_expanded(message.kind):
             async with runtime.unit_of_work() as uow:
-                await expanding.expand(uow, message)
+                await expanding.expand(uow, message, configured_channels(runtime))
             return True
-        sent = await _send(runtime, message)
-    except MailRefusedError as error:
-        log.error("mail_refused", reason=str(error))
-        async with runtime.unit_of_work() as uow:
-            await outbox.give_up(uow, message, str(error))
-    except MailNotSentError as error:
-        log.warning("mail_not_sent", reason=str(error))
-        await _try_later(runtime.unit_of_work, message, str(error))
+        if sender is None:
+            raise NotDeliveredError("this worker does not know such messages")
+        sent = await sender.send(runtime, message)
+    except RefusedError as error:
+        log.error(f"{name}_refused", reason=str(error))
+        await _note_failure(runtime, message, sender, str(error), None)
+    except NotDeliveredError as error:
+        log.warning(f"{name}_not_sent", reason=str(error))
+        await _try_later(runtime, message, sender, str(error), error.retry_after)
     except Exception as error:
         # One message that cannot be written must not keep the others waiting.
-        log.exception("mail_failed")
-        await _try_later(runtime.unit_of_work, message, repr(error))
+        log.exception(f"{name}_failed")
+        await _try_later(runtime, message, sender, type(error).__name__)
     else:
         async with runtime.unit_of_work() as uow:
-            await outbox.delivered(uow, message)
-        log.info("mail_sent" if sent else "mail_not_needed")
+            if await outbox.delivered(uow, message) and sent:
+                await sender.delivered(uow, message)
+        log.info(f"{name}_sent" if sent else f"{name}_not_needed")
     return True
 
 
-async def _send(runtime: Runtime, message: OutboxMessage) -> bool:
-    """Hand a message over; return False if nobody needs it."""
+async def _try_later(
+    runtime: Runtime, message: OutboxMessage, sender: Sender | None, reason: str, least: float | None = None
+) -> None:
+    if message.attempt > len(RETRY_SECONDS):
+        name = sender.name if sender else "message"
+        _log.error(f"{name}_given_up", message_id=str(message.id), kind=message.kind)
+        await _note_failure(runtime, message, sender, reason, None)
+    else:
+        pause = full_jitter(RETRY_SECONDS[message.attempt - 1])
+        await _note_failure(
+            runtime, message, sender, reason, max(pause, min(least or 0.0, LONGEST_RETRY_AFTER))
+        )
+
+
+async def _note_failure(
+    runtime: Runtime, message: OutboxMessage, sender: Sender | None, reason: str, pause: float | None
+) -> None:
     async with runtime.unit_of_work() as uow:
-        mail = await compose(uow, runtime.settings, message)
-    if mail is None:
-        return False
-    if runtime.mail is None:
-        raise MailNotSentError("no mail server is set")
-    await runtime.mail.send(mail)
-    return True
-
-
-async def compose(uow: UnitOfWork, settings: Settings, message: OutboxMessage) -> Mail | None:
-    """Write the mail of a message; None if nobody needs it."""
-    kind = AccountMail(message.kind)
-    values = dict(message.payload)
-    if kind is AccountMail.PASSWORD_RESET_REQUESTED:
-        if uow.clock.now() - message.created_at > STALE_RESET:
-            return None
-        # Made here and not kept: only its hash is, and whoever reads the outbox finds no token.
-        issued = await password_changes.issue_reset_token(uow, values["email"])
-        if issued is None:
-            return None
-        user, token = issued
-        # After "#": browsers send that to no server, so that it is in nobody's log.
-        values |= {
-            "email": user.email,
-            "username": user.username,
-            "link": f"{settings.password_reset_page}#token={token}",
-        }
-    if kind is AccountMail.SIGNED_UP_AGAIN:
-        # To the address as its owner writes it, not as somebody else has.
-        owner = await repository.user_by_login(uow.session, values["email"])
-        if owner is None:
-            return None
-        values["email"] = owner.email
-    subject, text = mails.write(kind, settings.public_address, values)
-    return Mail(str(message.id), values["email"], subject, text, message.created_at)
-
-
-async def _try_later(unit_of_work: UnitOfWorkFactory, message: OutboxMessage, reason: str) -> None:
-    async with unit_of_work() as uow:
-        if message.attempt > len(RETRY_SECONDS):
-            _log.error("mail_given_up", message_id=str(message.id), kind=message.kind)
-            await outbox.give_up(uow, message, reason)
+        if sender is not None and sender.once(message):
+            held, pause = await outbox.delivered(uow, message), None
+        elif pause is None:
+            held = await outbox.give_up(uow, message, reason)
         else:
-            await outbox.retry(uow, message, RETRY_SECONDS[message.attempt - 1], reason)
+            held = await outbox.retry(uow, message, pause, reason)
+        if held and sender is not None:
+            await sender.failed(uow, message, reason, pause)

@@ -41,7 +41,14 @@ async def sweep_outbox(runtime: Runtime) -> None:
             waiting = await outbox.waiting(uow, Lane.MAIL)
         if waiting:
             _log.warning("no_mail_server_is_set", waiting=waiting)
-    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, lane) for lane in Lane))
+    lanes = [lane for lane in Lane if lane is not Lane.WEBHOOKS]
+    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, lane) for lane in lanes))
+
+
+async def sweep_webhooks(runtime: Runtime) -> None:
+    """Do the same for webhooks, several at a time, since each may take some seconds."""
+    many = range(runtime.settings.webhook_concurrency)
+    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, Lane.WEBHOOKS) for _ in many))
 
 
 async def forget_old_notifications(runtime: Runtime) -> None:

@@ -1,9 +1,12 @@
-"""The registry of kinds: what each tells, and in which words."""
+"""The registry of kinds: what each tells, in which words, to whom and where."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gql_trader.notifications.types import NotificationKind
+from gql_trader.core.actor import Role
+from gql_trader.notifications.types import Channel, NotificationKind
+
+_EVERYWHERE = frozenset(Channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +19,20 @@ class Kind:
         When it is sent, for whoever chooses what to be told.
     title, body
         What it says, with ``{names}`` of values that come with each notification.
+    role
+        Least role of those who are ever told.
+    channels
+        Where it is told, besides in the app, to those who have not chosen.
+    available
+        Where it can be told.
     """
 
     description: str
     title: str
     body: str
+    role: Role = Role.VIEWER
+    channels: frozenset[Channel] = _EVERYWHERE
+    available: frozenset[Channel] = _EVERYWHERE
 
     def write(self, values: Mapping[str, str]) -> tuple[str, str]:
         """Return title and body; each is one paragraph, whatever the values are."""
@@ -33,10 +45,40 @@ KINDS: Mapping[NotificationKind, Kind] = {
         description="Somebody has signed up and waits for an administrator's approval; to administrators.",
         title="A new sign-up waits for approval",
         body="{username} has signed up and cannot log in until an administrator approves the account.",
+        role=Role.ADMIN,
     ),
     NotificationKind.ACCOUNT_APPROVED: Kind(
-        description="An administrator has approved your account.",
+        description="An administrator has approved your account. It is mailed in any case.",
         title="Your account was approved",
         body="Welcome, {username}: your account was approved.",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+        available=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.BACKTEST_COMPLETED: Kind(
+        description="One of your backtests that ran for a minute or longer has completed.",
+        title="A backtest has completed",
+        body="Your backtest {name} has completed after {duration}.",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.BACKTEST_FAILED: Kind(
+        description="One of your backtests that ran for a minute or longer has failed.",
+        title="A backtest has failed",
+        body="Your backtest {name} has failed after {duration}: {reason}",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.WEBHOOK_DISABLED: Kind(
+        description="One of your webhooks was turned off, since its server could not be told for a day or is "
+        "gone.",
+        title="A webhook was turned off",
+        body="Nothing more is sent to your webhook {label}: {reason}. Turn it on again once that is solved.",
+    ),
+    NotificationKind.TELEGRAM_BLOCKED: Kind(
+        description="You are not told by Telegram any more, since the bot of your trading settings cannot "
+        "write into the chat.",
+        title="Telegram was turned off",
+        body="Nothing more is sent to your chat in Telegram: {reason}. Name another bot or chat in your "
+        "trading settings, or choose your channels again once that is solved.",
+        channels=_EVERYWHERE - {Channel.TELEGRAM},
+        available=_EVERYWHERE - {Channel.TELEGRAM},
     ),
 }

@@ -4,15 +4,16 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gql_trader.notifications.models import DeviceRow, NotificationFeedRow, NotificationRow
+from gql_trader.notifications.models import DeviceRow, NotificationFeedRow, NotificationRow, WebhookRow
 from gql_trader.notifications.types import (
     DevicePlatform,
     DeviceRecord,
     NotificationKind,
     NotificationRecord,
+    WebhookRecord,
 )
 
 
@@ -34,6 +35,23 @@ def notification_record(row: NotificationRow) -> NotificationRecord:
 def device_record(row: DeviceRow) -> DeviceRecord:
     """Return a device without its token."""
     return DeviceRecord(row.id, row.user_id, DevicePlatform(row.platform), row.created_at)
+
+
+def webhook_record(row: WebhookRow) -> WebhookRecord:
+    """Return a webhook without its secret."""
+    return WebhookRecord(
+        id=row.id,
+        user_id=row.user_id,
+        label=row.label,
+        url=row.url,
+        kinds=None if row.kinds is None else tuple(map(NotificationKind, row.kinds)),
+        active=row.active,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        last_delivered_at=row.last_delivered_at,
+        last_failed_at=row.last_failed_at,
+        last_error=row.last_error,
+    )
 
 
 def notifications_statement(
@@ -115,3 +133,26 @@ async def devices_of(session: AsyncSession, user_ids: Collection[UUID]) -> dict[
     for row in rows:
         found[row.user_id].append(device_record(row))
     return found
+
+
+async def webhooks_of(session: AsyncSession, user_ids: Collection[UUID]) -> dict[UUID, list[WebhookRecord]]:
+    """Return users' webhooks, by user, the newest first."""
+    found: dict[UUID, list[WebhookRecord]] = {user_id: [] for user_id in user_ids}
+    rows = await session.scalars(
+        select(WebhookRow).where(WebhookRow.user_id.in_(user_ids)).order_by(WebhookRow.id.desc())
+    )
+    for row in rows:
+        found[row.user_id].append(webhook_record(row))
+    return found
+
+
+async def webhooks_for(session: AsyncSession, user_id: UUID, kind: NotificationKind) -> list[UUID]:
+    """Return a user's webhooks that are on and told of a kind."""
+    rows = await session.scalars(
+        select(WebhookRow.id).where(
+            WebhookRow.user_id == user_id,
+            WebhookRow.active,
+            or_(WebhookRow.kinds.is_(None), WebhookRow.kinds.contains([kind.value])),
+        )
+    )
+    return list(rows)

@@ -11,7 +11,6 @@ import strawberry
 from gql_trader.core.actor import Role
 from gql_trader.core.errors import InvalidInput
 from gql_trader.gql.context import Info
-from gql_trader.gql.enums import register_enum
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
@@ -20,18 +19,12 @@ from gql_trader.gql.relay import Node, decode_id, encode_id
 from gql_trader.gql.scalars import JSON
 from gql_trader.infra.keyset import MAXIMUM_PAGE, page_request
 from gql_trader.notifications import following, service
-from gql_trader.notifications.kinds import KINDS
 from gql_trader.notifications.loaders import NotificationLoaders
 from gql_trader.notifications.repository import notification_record
-from gql_trader.notifications.types import NotificationKind, NotificationRecord
+from gql_trader.notifications.schema_enums import NotificationKind
+from gql_trader.notifications.types import NotificationRecord
 
 OWNER = "the user who is told"
-
-register_enum(
-    NotificationKind,
-    "What a notification tells of.",
-    {kind.name: KINDS[kind].description for kind in NotificationKind},
-)
 
 
 @visible(OWNER)

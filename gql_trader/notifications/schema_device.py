@@ -9,22 +9,16 @@ import strawberry
 
 from gql_trader.core.actor import Role
 from gql_trader.gql.context import Info
-from gql_trader.gql.enums import register_enum
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, decode_id, encode_id
 from gql_trader.notifications import devices
 from gql_trader.notifications.loaders import NotificationLoaders
-from gql_trader.notifications.types import MAXIMUM_DEVICES, DevicePlatform, DeviceRecord
+from gql_trader.notifications.schema_enums import DevicePlatform
+from gql_trader.notifications.types import MAXIMUM_DEVICES, DeviceRecord
 
 OWNER = "the user whose device it is, and administrators"
-
-register_enum(
-    DevicePlatform,
-    "What a device runs.",
-    {"IOS": "iOS or iPadOS.", "ANDROID": "Android.", "WEB": "A web browser."},
-)
 
 
 @visible(OWNER)

@@ -11,12 +11,14 @@ from sqlalchemy.dialects.postgresql import insert
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import NotFound
 from gql_trader.core.ids import uuid7
+from gql_trader.infra import outbox
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
+from gql_trader.infra.outbox import Lane
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.notifications import repository
 from gql_trader.notifications.kinds import KINDS
 from gql_trader.notifications.models import NotificationFeedRow, NotificationRow
-from gql_trader.notifications.types import NotificationKind, NotificationRecord, stream_of
+from gql_trader.notifications.types import NOTIFICATION, NotificationKind, NotificationRecord, stream_of
 
 _NEWEST_FIRST = [SortKey(NotificationRow.__table__.c.number, descending=True)]
 
@@ -64,6 +66,7 @@ async def notify(
     uow.session.add(row)
     await uow.session.flush()
     uow.publish(stream_of(user_id), {"number": number})
+    outbox.send(uow, NOTIFICATION, {"notification_id": str(row.id)}, Lane.NOTICES, user_id=user_id)
     return row.id
 
 

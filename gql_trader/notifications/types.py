@@ -11,7 +11,10 @@ LEASE_SECONDS = 120.0
 """A worker that has not finished with a message by then is taken for dead."""
 
 RETRY_SECONDS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
-"""Pauses after each attempt; when there are no more, the mail has failed."""
+"""Longest pauses after each attempt; when there are no more, the delivery has failed."""
+
+LONGEST_RETRY_AFTER = 43_200.0
+"""Servers that ask for a longer pause are tried again all the same."""
 
 FAILED_KEPT = timedelta(days=30)
 """How long the operator can see what could not be delivered."""
@@ -22,12 +25,40 @@ STALE_RESET = timedelta(minutes=30)
 MAXIMUM_DEVICES = 20
 """Devices that a user may have registered; one more takes the place of the one registered longest ago."""
 
+MAXIMUM_WEBHOOKS = 10
+MAXIMUM_WEBHOOK_LABEL = 100
+
+NOTIFICATION = "notification"
+"""Kind of a message in the outbox that becomes a delivery for each channel and target."""
+
 
 class NotificationKind(StrEnum):
     """What a notification tells of; what is known of each kind is in `gql_trader.notifications.kinds`."""
 
     SIGNUP_PENDING = "SIGNUP_PENDING"
     ACCOUNT_APPROVED = "ACCOUNT_APPROVED"
+    BACKTEST_COMPLETED = "BACKTEST_COMPLETED"
+    BACKTEST_FAILED = "BACKTEST_FAILED"
+    WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
+    TELEGRAM_BLOCKED = "TELEGRAM_BLOCKED"
+
+
+class Channel(StrEnum):
+    """Where users are told of things, besides in the app."""
+
+    EMAIL = "EMAIL"
+    PUSH = "PUSH"
+    TELEGRAM = "TELEGRAM"
+    WEBHOOK = "WEBHOOK"
+
+
+class DeliveryKind(StrEnum):
+    """Messages of the outbox that hand a notification over to one target."""
+
+    EMAIL = "notification.email"
+    PUSH = "notification.push"
+    TELEGRAM = "notification.telegram"
+    WEBHOOK = "notification.webhook"
 
 
 class DevicePlatform(StrEnum):
@@ -69,6 +100,31 @@ class DeviceRecord:
     user_id: UUID
     platform: DevicePlatform
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRecord:
+    """An endpoint of a user's, without its secret.
+
+    Attributes
+    ----------
+    kinds
+        What it is told of; None: everything.
+    last_error
+        Why the last attempt failed; None if it did not.
+    """
+
+    id: UUID
+    user_id: UUID
+    label: str
+    url: str
+    kinds: tuple[NotificationKind, ...] | None
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+    last_delivered_at: datetime | None
+    last_failed_at: datetime | None
+    last_error: str | None
 
 
 def stream_of(user_id: UUID) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gql_trader.core.errors import DomainError, DomainErrors, InvalidInput
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.rules import (
     CompiledRules,
     Parameter,
     ParameterValue,
+    ParameterValues,
     RuleIssue,
     RuleIssues,
     Rules,
@@ -46,14 +48,43 @@ def resolve_parameters(definition: StrategyDefinition, given: object) -> dict[st
         One error for each value that is unknown or refused, with the path ``("parameters", name)``.
     """
     values = resolve_values(definition.parameters, given)
+    _compiled_with(definition, values)
+    return values
+
+
+def _compiled_with(definition: StrategyDefinition, values: ParameterValues) -> CompiledRules:
     try:
-        compiled(definition).check(values)
+        rules = compiled(definition)
+        rules.check(values)
     except RuleIssues as error:
         raise DomainErrors(
             InvalidInput(f"With these parameters a rule is not valid: {issue}", ("parameters",))
             for issue in error.issues
         ) from error
-    return values
+    return rules
+
+
+def prepare(
+    definition: StrategyDefinition, given: object, interval: Interval
+) -> tuple[dict[str, ParameterValue], int]:
+    """Return a value for every parameter, and how many bars of warm-up the strategy needs with them.
+
+    Long rules take a while: not for the event loop.
+
+    Raises
+    ------
+    DomainErrors
+        As of `resolve_parameters`; with the path ``("interval",)`` if the rules do not run on such bars.
+    """
+    values = resolve_values(definition.parameters, given)
+    rules = _compiled_with(definition, values)
+    try:
+        return values, rules.warmup(values, interval.milliseconds)
+    except RuleIssues as error:
+        raise DomainErrors(
+            InvalidInput(f"With this interval a rule is not valid: {issue}", ("interval",))
+            for issue in error.issues
+        ) from error
 
 
 def check_texts(name: str | None, description: str | None) -> list[DomainError]:

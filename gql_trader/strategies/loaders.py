@@ -7,6 +7,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from gql_trader.core.errors import InvalidInput
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.rules import MAXIMUM_TOTAL_LENGTH, Parameter, Rules
 from gql_trader.gql.context import Context
 from gql_trader.strategies import repository
@@ -53,7 +54,9 @@ class RuleChecks:
         self._left = MAXIMUM_TOTAL_LENGTH
         self._turn = asyncio.Lock()
 
-    async def check(self, rules: Rules, parameters: Sequence[Parameter]) -> Check:
+    async def check(
+        self, rules: Rules, parameters: Sequence[Parameter], interval: Interval | None = None
+    ) -> Check:
         """Return what `check_strategy` does.
 
         Raises
@@ -69,4 +72,4 @@ class RuleChecks:
                 raise InvalidInput(message, ("input",))
             self._left -= length
         async with self._turn:
-            return await asyncio.to_thread(check_strategy, rules, parameters)
+            return await asyncio.to_thread(check_strategy, rules, parameters, interval)

@@ -8,6 +8,7 @@ import strawberry
 
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.ids import StrategyId
+from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
@@ -143,9 +144,15 @@ class StrategyQuery:
         self,
         info: Info,
         input: Annotated[StrategyRulesInput, strawberry.argument(description="The rules and parameters.")],
+        interval: Annotated[
+            Interval | None,
+            strawberry.argument(
+                description="The bars to run on, which matter to rules with on(); none: any."
+            ),
+        ] = None,
     ) -> StrategyCheck | None:
         parameters = [each.to_parameter() for each in input.parameters or ()]
-        found = await info.context.loaders(RuleChecks).check(input.to_rules(), parameters)
+        found = await info.context.loaders(RuleChecks).check(input.to_rules(), parameters, interval)
         return StrategyCheck(
             valid=not found.issues,
             issues=list(map(RuleIssueInfo.from_issue, found.issues)),

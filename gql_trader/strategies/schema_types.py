@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 
 from gql_trader.engine.indicators import CATALOGUE, Function
-from gql_trader.engine.rules import Parameter, RuleIssue, Rules
+from gql_trader.engine.rules import ON, Parameter, RuleIssue, Rules
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import After, Before, First, Last
 from gql_trader.gql.permissions import visible
@@ -155,7 +155,9 @@ class RuleIssueInfo:
         description='Where in the input, such as ["entryLong"] or ["parameters", "0", "default"].'
     )
     line: int = strawberry.field(description="Line of the rule's text, from 1.")
-    column: int = strawberry.field(description="Column of that line, from 1.")
+    column: int = strawberry.field(
+        description="Column of that line, from 1, in characters (Unicode code points)."
+    )
     message: str = strawberry.field(description="What is wrong and what was expected.")
 
     @classmethod
@@ -172,7 +174,8 @@ class StrategyCheck:
     valid: bool = strawberry.field(description="Whether createStrategy would accept the rules.")
     issues: list[RuleIssueInfo] = strawberry.field(description="Every mistake; empty if valid.")
     warmup_bars: int | None = strawberry.field(
-        description="Bars needed before the first signal, with the default parameters; null if not valid."
+        description="Bars needed before the first signal, with the default parameters. Null if not valid, "
+        "or if on() makes it depend on the interval and none was given."
     )
     indicators: list[str] = strawberry.field(
         description="Names of the functions used, in alphabetical order; empty if not valid."
@@ -211,4 +214,5 @@ class IndicatorInfo:
 @cache
 def all_indicators() -> list[IndicatorInfo]:
     """Return the whole catalogue, by name."""
-    return list(map(IndicatorInfo.from_function, CATALOGUE.values()))
+    functions = sorted([*CATALOGUE.values(), ON], key=lambda each: each.name)
+    return list(map(IndicatorInfo.from_function, functions))

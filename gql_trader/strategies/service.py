@@ -28,6 +28,7 @@ from gql_trader.strategies.definitions import (
     check_texts,
     compiled,
     make_slug,
+    prepare,
     resolve_parameters,
     with_defaults,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "get_visible",
     "list_strategies",
     "load_version",
+    "prepare",
     "record",
     "resolve_parameters",
     "sync_builtin_strategies",

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_bots"
-down_revision: str | Sequence[str] | None = "add_exchange_keys"
+down_revision: str | Sequence[str] | None = "add_telegram_blocks"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -200,6 +200,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_table(
+        "tick_leases",
+        sa.Column("market_id", sa.UUID(), nullable=False),
+        sa.Column("interval", sa.String(), nullable=False),
+        sa.Column("shard", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["market_id"],
+            ["markets.id"],
+            name=op.f("fk_tick_leases_market_id_markets"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("market_id", "interval", "shard", name=op.f("pk_tick_leases")),
+    )
+    op.create_table(
         "trades",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("session_id", sa.UUID(), nullable=False),
@@ -245,5 +260,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-    for table in ("trades", "session_states", "session_equity", "orders", "trading_sessions", "bots"):
+    for table in (
+        "tick_leases",
+        "trades",
+        "session_states",
+        "session_equity",
+        "orders",
+        "trading_sessions",
+        "bots",
+    ):
         op.drop_table(table)

@@ -34,17 +34,18 @@ class Accounts:
 
     async def mutate(
         self,
-        name: str,
+        mutation: str,
         fields: str,
+        /,
         access_token: str | None = None,
         headers: dict[str, str] | None = None,
         **given: Any,
     ) -> Any:
         """Send a mutation and return its payload."""
-        kind = f"{name[0].upper()}{name[1:]}Input!"
-        query = f"mutation($input: {kind}) {{ {name}(input: $input) {{ {fields} {_ERRORS} }} }}"
+        kind = f"{mutation[0].upper()}{mutation[1:]}Input!"
+        query = f"mutation($input: {kind}) {{ {mutation}(input: $input) {{ {fields} {_ERRORS} }} }}"
         client = self.client.signed_in(access_token) if access_token else self.client
-        return (await client.execute(query, {"input": given}, headers=headers)).data[name]
+        return (await client.execute(query, {"input": given}, headers=headers)).data[mutation]
 
     async def log_in(self, login: str, password: str = PASSWORD, **given: Any) -> Any:
         """Log in and return the tokens, asserting that it succeeds."""

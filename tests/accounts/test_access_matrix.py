@@ -25,7 +25,7 @@ from gql_trader.gql.relay import encode_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.records import KnownExchange
 from gql_trader.metadata import metadata
-from gql_trader.notifications import devices
+from gql_trader.notifications import devices, webhooks
 from gql_trader.notifications import service as notifications
 from gql_trader.notifications.types import DevicePlatform, NotificationKind
 from gql_trader.runtime import Runtime
@@ -36,6 +36,7 @@ from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
 from tests.factories.documents import RootField, root_fields
+from tests.factories.optimizations import Searches
 from tests.factories.waits import VirtualWaits
 from tests.graphql_client import (
     GraphQLClient,
@@ -60,12 +61,12 @@ CONCERNS_ONLY_ONESELF = {
     "equity",
     "stopAllBots",
     "trades",
-    
     "createApiToken",
-    "importFreqtradeConfig",
     "logout",
     "notifications",
     "registerDevice",
+    "updateNotificationChannels",
+    "importFreqtradeConfig",
     "resetSettings",
     "saveSettingsPreset",
     "updatePreferences",
@@ -134,10 +135,14 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
     desk = await make_desk(runtime)
     owner = desk.trader
     row, _ = await desk.submit()
+    search, _ = await Searches(desk).submit()
     async with runtime.unit_of_work() as uow:
         new = NewStrategy(name="mine", rules=Rules(entry_long="close > open"))
         strategy = await strategies.create_strategy(uow, owner, new)
         token, _ = await api_tokens.create_token(uow, owner, ApiTokenSpec("x", frozenset({TokenScope.READ})))
+        hook, _ = await webhooks.create(
+            uow, runtime.keys, runtime.public_http, owner, "https://example.com/hook", "hook", None
+        )
         key = await exchange_keys.add_key(
             uow,
             runtime.keys,
@@ -184,6 +189,10 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Backtest": backtest_id,
         "Strategy": strategy_id,
         "runBacktest": strategy_id,
+        "Webhook": encode_id("Webhook", hook.id),
+        "Optimization": encode_id("Optimization", search.id),
+        "runOptimization": strategy_id,
+        "promoteTrial": encode_id("Optimization", search.id),
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),

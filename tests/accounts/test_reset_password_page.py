@@ -12,7 +12,7 @@ from gql_trader.app import create_app
 from gql_trader.notifications.jobs import deliver_outbox
 from tests.accounts.accounts_api import Accounts
 from tests.chromium import chromium, find_chromium
-from tests.factories.mail_server import MailServer
+from tests.factories.mail_server import MailServer, text_of
 from tests.graphql_client import graphql_client, serve
 
 NEW = "Another-Horse-8"
@@ -45,7 +45,7 @@ async def test_a_browser_chooses_another_password(
     await accounts.make_user("ada")
     await accounts.mutate("requestPasswordReset", "message", email="ada@example.com")
     await deliver_outbox({"runtime": accounts.runtime})
-    link = re.search(r"/reset-password#token=\S+", (await mail.next()).get_content())
+    link = re.search(r"/reset-password#token=\S+", text_of(await mail.next()))
     assert link is not None
     executable = find_chromium()
     assert executable is not None

@@ -204,6 +204,90 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_the_run_completes_once(
     assert events[-1]["backtest"]["metrics"] == undisturbed[-1]["backtest"]["metrics"]
 
 
+SEARCH = """
+mutation($input: RunOptimizationInput!) {
+  runOptimization(input: $input) { optimization { id } errors { code message path } }
+}
+"""
+FOUND = """
+query($id: ID!) { optimization(id: $id) {
+  status trialsDone error best { number objective } trials(first: 100) { nodes { number objective } }
+} }
+"""
+
+
+def _chunk_log(server: Launched, key: str) -> list[dict[str, Any]]:
+    """Return what the workers have said about the chunks of a search, those before a kill included."""
+    return [
+        entry
+        for log in (server.data_dir / "logs").glob("worker-*.log")
+        for entry in map(json.loads, log.read_text().splitlines())
+        if entry.get("optimization_id") == key
+    ]
+
+
+def _kill_in_the_middle_of_a_part(server: Launched, key: str) -> None:
+    deadline = time.monotonic() + 30
+    seen: set[int] = set()
+    while time.monotonic() < deadline:
+        for entry in _chunk_log(server, key):
+            if entry["event"] != "chunk_started" or entry["chunk"] in seen:
+                continue
+            seen.add(entry["chunk"])
+            worker = psutil.Process(entry["pid"])
+            # Stopped, it cannot finish while we look whether it has.
+            worker.suspend()
+            ended = {each["chunk"] for each in _chunk_log(server, key) if each["event"] == "chunk_completed"}
+            if entry["chunk"] not in ended:
+                worker.kill()
+                return
+            worker.resume()
+    raise AssertionError("no worker could be stopped in the middle of a part")
+
+
+def test_a_worker_killed_in_the_middle_of_a_search_loses_only_its_part(
+    server: Launched, token: str, long_run: dict[str, Any]
+) -> None:
+    strategy = server.graphql(SLUG, token, slug="golden-cross")["strategy"]["id"]
+    ranges = [
+        {"name": "fast", "min": 10, "max": 49},
+        {"name": "execution.stopLoss", "values": [False, 0.01, 0.02, 0.05]},
+    ]
+    given = long_run | {"strategyId": strategy, "ranges": ranges, "force": True}
+
+    def search() -> tuple[str, str]:
+        payload = server.graphql(SEARCH, token, input=given)["runOptimization"]
+        assert payload["errors"] == []
+        identifier = payload["optimization"]["id"]
+        return identifier, str(parse_id(identifier)[1])
+
+    def end_of(identifier: str) -> dict[str, Any]:
+        async def follow() -> dict[str, Any]:
+            address = server.url.replace("http", "ws") + "/graphql"
+            query = "subscription($id: ID!) { optimizationProgress(id: $id) { status } }"
+            async with GraphQLSocket(
+                NetworkTransport(address), {"authorization": f"Bearer {token}"}
+            ) as socket:
+                events = [result async for result in socket.results(query, {"id": identifier})]
+            return events[-1]["data"]["optimizationProgress"]  # type: ignore[no-any-return]
+
+        assert asyncio.run(follow()) == {"status": "COMPLETED"}
+        return server.graphql(FOUND, token, id=identifier)["optimization"]  # type: ignore[no-any-return]
+
+    identifier, key = search()
+    _kill_in_the_middle_of_a_part(server, key)
+    found = end_of(identifier)
+    entries = _chunk_log(server, key)
+    done = [each["chunk"] for each in entries if each["event"] == "chunk_completed"]
+    begun = [each["chunk"] for each in entries if each["event"] == "chunk_started"]
+    assert len(done) == len(set(done)), "a part was done twice"
+    assert sorted(set(begun)) == sorted(done)
+    assert len(begun) == len(done) + 1, "only the killed worker's part was begun again"
+    assert found["trialsDone"] == 160
+    undisturbed = end_of(search()[0])
+    assert found == undisturbed
+
+
 def test_redis_gone_for_five_seconds_loses_nothing(server: Launched, token: str) -> None:
     valkey = next(
         each

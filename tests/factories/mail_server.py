@@ -56,6 +56,13 @@ class MailServer:
         return self.mails.pop(0)
 
 
+def text_of(mail: EmailMessage) -> str:
+    """Return the plain text of a mail."""
+    part = mail.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
 @asynccontextmanager
 async def mail_server() -> AsyncIterator[MailServer]:
     """Run a mail server on a free port."""

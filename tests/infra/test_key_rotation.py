@@ -94,6 +94,7 @@ def test_what_holds_secrets_is_registered() -> None:
         "user_settings.exchange_password",
         "user_settings.exchange_secret",
         "user_settings.telegram_token",
+        "webhooks.secret",
     ]
 
 

@@ -1,76 +1,22 @@
 """Notifications and devices over GraphQL: told, listed, read, forgotten; devices registered and moved."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from gql_trader.app import create_app
-from gql_trader.config import Settings
-from gql_trader.core.actor import Actor, Role
+from gql_trader.core.actor import Role
 from gql_trader.core.ids import global_id
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.notifications import devices
 from gql_trader.notifications.jobs import forget_old_notifications
 from gql_trader.notifications.models import DEVICE_TOKEN, DeviceRow
 from gql_trader.notifications.types import MAXIMUM_DEVICES, DevicePlatform
-from gql_trader.runtime import Runtime
-from tests.factories.actors import make_access_token, make_actor
+from tests.factories.actors import make_actor
 from tests.factories.people import PASSWORD, make_person
 from tests.factories.statements import counted_statements
-from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, graphql_client
-from tests.notifications.notices import approve, work
-
-LIST = """query($unread: Boolean, $kind: [NotificationKind!], $first: Int, $after: String) {
-    notifications(unread: $unread, kind: $kind, first: $first, after: $after) {
-        nodes { id kind title body payload readAt } totalCount pageInfo { endCursor hasNextPage } } }"""
-EVENTS = """subscription($after: String) { notifications(after: $after) {
-    cursor id kind title body payload createdAt readAt } }"""
-
-
-@dataclass
-class Person:
-    """Somebody with a client and a socket."""
-
-    actor: Actor
-    client: GraphQLClient
-    socket: GraphQLSocket
-
-    async def act(self, name: str, fields: str, **given: Any) -> Any:
-        """Send a mutation and return its payload."""
-        kind = f"{name[0].upper()}{name[1:]}Input!"
-        query = f"mutation($input: {kind}) {{ {name}(input: $input) {{ {fields} errors {{ code path }} }} }}"
-        return (await self.client.execute(query, {"input": given})).data[name]
-
-    async def listed(self, **variables: Any) -> Any:
-        """Return a page of notifications."""
-        return (await self.client.execute(LIST, variables)).data["notifications"]
-
-
-@dataclass
-class Scene:
-    """An application with an administrator and a trader."""
-
-    anonymous: GraphQLClient
-    runtime: Runtime
-    root: Person
-    ada: Person
-
-
-@pytest.fixture
-async def scene(settings: Settings, runtime: Runtime) -> AsyncIterator[Scene]:
-    app = create_app(settings, runtime)
-    async with graphql_client(app) as client:
-        people = []
-        for name, role in (("root", Role.ADMIN), ("ada", Role.TRADER)):
-            actor = await make_actor(runtime, name, role)
-            token = await make_access_token(runtime, actor)
-            socket = GraphQLSocket(InProcessTransport(app), {"authorization": f"Bearer {token}"})
-            people.append(Person(actor, client.signed_in(token), socket))
-        yield Scene(client, runtime, *people)
+from tests.notifications.notices import EVENTS, LIST, Person, Scene, approve, work
 
 
 async def sign_up(scene: Scene, username: str, email: str) -> None:

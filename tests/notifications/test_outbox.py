@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import select, text
 
 from gql_trader.accounts.types import AccountMail
@@ -16,7 +17,8 @@ from gql_trader.infra.worker import WakeWorker
 from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
 from gql_trader.notifications.types import RETRY_SECONDS
 from gql_trader.runtime import Runtime, mail_transport
-from tests.factories.mail_server import MailServer
+from tests.factories.mail_server import MailServer, text_of
+from tests.notifications.notices import make_due
 from workers import notifications
 
 TO = "ada@example.com"
@@ -37,12 +39,6 @@ async def waiting(runtime: Runtime) -> list[OutboxRow]:
         return list(await uow.session.scalars(select(OutboxRow).order_by(OutboxRow.id)))
 
 
-async def make_due(runtime: Runtime) -> None:
-    """Let all pauses and leases be over."""
-    async with runtime.unit_of_work() as uow:
-        await uow.session.execute(text("UPDATE outbox_messages SET next_attempt_at = now()"))
-
-
 async def test_a_mail_says_who_sends_it_and_is_gone_from_the_outbox(
     runtime: Runtime, mail: MailServer
 ) -> None:
@@ -54,7 +50,7 @@ async def test_a_mail_says_who_sends_it_and_is_gone_from_the_outbox(
     assert sent["Subject"] == "Your account at https://trader.example was approved"
     assert sent["Message-ID"] == f"<{row.id}@trader.example>"
     assert sent["Auto-Submitted"] == "auto-generated"
-    assert sent.get_content().splitlines() == [
+    assert text_of(sent).splitlines() == [
         "Hello ada,",
         "",
         "your account at https://trader.example was approved. You can log in.",
@@ -133,6 +129,27 @@ async def test_a_mail_that_is_never_taken_is_given_up_and_kept(
         await uow.session.execute(text("UPDATE outbox_messages SET failed_at = now() - interval '31 days'"))
     await forget_failed(runtime)
     assert await waiting(runtime) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "event", "reason"),
+    [
+        (f"550 5.1.1 <{TO}>: Recipient address rejected", "mail_refused", "SMTP 550 5.1.1"),
+        (f"451 <{TO}> come back later", "mail_not_sent", "SMTP 451"),
+        ("451 4.7.1", "mail_not_sent", "SMTP 451 4.7.1"),
+    ],
+)
+async def test_of_a_refusal_nothing_but_its_codes_is_logged_and_kept(
+    runtime: Runtime, mail: MailServer, reply: str, event: str, reason: str
+) -> None:
+    mail.refusals[TO] = reply
+    await send(runtime)
+    with structlog.testing.capture_logs() as logged:
+        await deliver(runtime)
+    assert [(entry["event"], entry["reason"]) for entry in logged] == [(event, reason)]
+    assert "ada" not in str(logged)
+    [row] = await waiting(runtime)
+    assert row.last_error == reason
 
 
 @pytest.mark.parametrize(("reply", "failed"), [("550 No such user", True), ("451 Greylisted", False)])

@@ -34,9 +34,9 @@ class Member:
         """Send updateSettings and return its payload."""
         return await self.accounts.mutate("updateSettings", fields, self.token, **given)
 
-    async def send(self, name: str, fields: str, **given: Any) -> Any:
+    async def send(self, mutation: str, fields: str, /, **given: Any) -> Any:
         """Send another mutation and return its payload."""
-        return await self.accounts.mutate(name, fields, self.token, **given)
+        return await self.accounts.mutate(mutation, fields, self.token, **given)
 
     async def settings(self, fields: str = SETTINGS) -> Any:
         """Return the settings as the API shows them."""

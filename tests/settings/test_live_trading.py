@@ -1,9 +1,5 @@
 """Who may turn live trading on: every condition alone, and that a refusal changes nothing."""
 
-import base64
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
 from sqlalchemy import text
 
@@ -11,60 +7,17 @@ from gql_trader.accounts import api_tokens
 from gql_trader.accounts.live_trading import LiveTrading, require_live_rights
 from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.app import create_app
+from gql_trader.cli import doctor
 from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.core.errors import Forbidden
-from gql_trader.infra.one_time_passwords import code_at, time_step
 from gql_trader.runtime import open_runtime
-from tests.accounts.accounts_api import PASSWORD, Accounts, refusals
+from tests.accounts.accounts_api import Accounts, refusals
 from tests.graphql_client import graphql_client
+from tests.settings.live_trader import Trader
 from tests.settings.settings_api import Member, audited
 
 FORBIDDEN = [("FORBIDDEN", ["dryRun"])]
 SHOWN = "settings { dryRun isDefault }"
-
-
-class Trader:
-    """Somebody with a password and a second factor."""
-
-    def __init__(self, accounts: Accounts) -> None:
-        self.accounts = accounts
-        self.secret = b""
-        self.recovery: list[str] = []
-        self.member: Member
-
-    @classmethod
-    async def make(cls, accounts: Accounts, name: str = "tess") -> "Trader":
-        """Return a trader who has enrolled and logged in since."""
-        trader = cls(accounts)
-        await accounts.make_user(name)
-        token = (await accounts.log_in(name))["accessToken"]
-        begun = await accounts.mutate(
-            "beginTotpEnrollment", "otpauthUri recoveryCodes", token, password=PASSWORD
-        )
-        [encoded] = parse_qs(urlsplit(begun["otpauthUri"]).query)["secret"]
-        trader.secret = base64.b32decode(encoded)
-        trader.recovery = begun["recoveryCodes"]
-        confirmed = await accounts.mutate("confirmTotp", "user { id }", token, code=trader.code())
-        assert confirmed["errors"] == []
-        accounts.clock.move(seconds=60)
-        await trader.log_in(name)
-        return trader
-
-    def code(self) -> str:
-        """Return what the authenticator app shows."""
-        return code_at(self.secret, time_step(self.accounts.clock.now()))
-
-    async def log_in(self, name: str = "tess") -> None:
-        """Begin a login session, and wait for the next code."""
-        token = (await self.accounts.log_in(name, totpCode=self.code()))["accessToken"]
-        self.accounts.clock.move(seconds=30)
-        async with self.accounts.runtime.database.session() as session:
-            found = await session.execute(text("SELECT id FROM users WHERE username = :name"), {"name": name})
-        self.member = Member(self.accounts, Actor(found.scalar_one(), Role.TRADER), token)
-
-    async def go_live(self, **given: Any) -> Any:
-        """Ask for live trading and return the payload."""
-        return await self.member.change(SHOWN, dryRun=False, **given)
 
 
 @pytest.fixture
@@ -176,6 +129,16 @@ async def test_a_server_that_does_not_trade_live_refuses_everybody(accounts: Acc
             payload = await member.change(SHOWN, dryRun=False, totpCode=tess.code())
             assert refusals(payload) == FORBIDDEN
             assert await member.settings("dryRun") == {"dryRun": True}
+
+
+async def test_the_doctor_tells_who_trades_live(accounts: Accounts, tess: Trader) -> None:
+    settings = accounts.runtime.settings
+    await tess.member.change(SHOWN, maxOpenTrades=9)
+    assert await doctor._live_trading(settings) == "on; no users have dryRun: false in their settings"
+    assert (await tess.go_live(totpCode=tess.code()))["errors"] == []
+    off = settings.model_copy(update={"live_trading_enabled": False})
+    expected = "off, whatever they say; 1 user has dryRun: false in their settings"
+    assert await doctor._live_trading(off) == expected
 
 
 async def test_the_role_counts_as_it_is_now_and_so_does_the_session(accounts: Accounts, tess: Trader) -> None:

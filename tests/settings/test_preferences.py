@@ -4,11 +4,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from graphql import print_ast
+from graphql.utilities import ast_from_value
 
+from gql_trader.app import create_app
 from gql_trader.core.actor import Role
+from gql_trader.gql.relay import encode_id
+from gql_trader.gql.schema_builder import core_schema
+from gql_trader.runtime import Runtime
+from gql_trader.schema import create_schema
 from gql_trader.settings import service
 from gql_trader.settings.types import Preferences
 from tests.accounts.accounts_api import Accounts, refusals
+from tests.factories.actors import make_access_token
+from tests.factories.backtests import make_desk
+from tests.graphql_client import graphql_client
 from tests.settings.settings_api import Member, make_member
 
 FIELDS = "preferences { defaultMode defaultCapital riskPerTrade maxDrawdown notifications theme timezone }"
@@ -92,3 +102,51 @@ async def test_an_administrator_does_not_see_what_others_prefer(accounts: Accoun
         assert "FORBIDDEN" in answer.codes, field
         own: Any = await accounts.me(root.token, field)
         assert own is not None
+
+
+RUN = """
+mutation($input: RunBacktestInput!) {
+  runBacktest(input: $input) { backtest { id initialCapital } errors { code path } }
+}
+"""
+
+
+async def test_the_preferred_capital_prefills_backtests_that_state_none(runtime: Runtime) -> None:
+    desk = await make_desk(runtime)
+    token = await make_access_token(runtime, desk.trader)
+    strategy = encode_id("Strategy", desk.strategy_id)
+    app = create_app(runtime.settings, runtime)
+    async with graphql_client(app) as client:
+        client = client.signed_in(token)
+
+        async def capital(document: str = RUN, **given: Any) -> Any:
+            common = {"strategyId": strategy, "market": "test:BTC/USD", "interval": "H1", **given}
+            payload = (await client.execute(document, {"input": common})).data["runBacktest"]
+            assert payload["errors"] == [], payload
+            return payload["backtest"]["initialCapital"]
+
+        assert await capital() == "10000"
+        first = await capital(idempotencyKey="k")
+        preferred = "mutation { updatePreferences(input: {defaultCapital: 2500.5}) { errors { code } } }"
+        assert (await client.execute(preferred)).data["updatePreferences"]["errors"] == []
+        assert await capital() == "2500.5"
+        assert await capital(initialCapital=None) == "2500.5"
+        # The number that the schema publishes as the default is a number like others when it is sent.
+        assert await capital(initialCapital="10000") == "10000"
+        assert await capital(initialCapital=10000) == "10000"
+        literal = f"""mutation {{ runBacktest(input: {{
+            strategyId: "{strategy}", market: "test:BTC/USD", interval: H1 CAPITAL
+        }}) {{ backtest {{ initialCapital }} errors {{ code path }} }} }}"""
+        for written, expected in (("", "2500.5"), (", initialCapital: 10000", "10000")):
+            answer = await client.execute(literal.replace("CAPITAL", written))
+            assert answer.data["runBacktest"]["backtest"] == {"initialCapital": expected}
+        # The same request again is the same backtest, though the preference has changed since.
+        assert await capital(idempotencyKey="k") == first == "10000"
+        repeated = {"strategyId": strategy, "market": "test:BTC/USD", "interval": "H1", "idempotencyKey": "k"}
+        other = await client.execute(RUN, {"input": {**repeated, "initialCapital": "10000"}})
+        assert refusals(other.data["runBacktest"]) == [("IDEMPOTENCY_MISMATCH", ["idempotencyKey"])]
+
+
+def test_the_schema_still_publishes_the_default_capital() -> None:
+    field = core_schema(create_schema()).type_map["RunBacktestInput"].fields["initialCapital"]  # type: ignore[union-attr]
+    assert print_ast(ast_from_value(field.default_value, field.type)) == '"10000"'

@@ -114,7 +114,10 @@ async def test_null_takes_away_what_may_be_without_a_value_and_leaves_the_rest(a
     settings = payload["settings"]
     assert settings["marginMode"] is settings["timeframe"] is settings["trailingStopPositive"] is None
     assert settings["exchange"]["name"] == "binance"
-    assert (settings["exchange"]["keyMasked"], settings["exchange"]["secretSet"]) == ("AbCd…UvWx", False)
+    assert (settings["exchange"]["keyMasked"], settings["exchange"]["secretSet"]) == (
+        "AbCd********UvWx",
+        False,
+    )
     assert settings["telegram"] == {"enabled": False, "tokenSet": False, "chatId": None}
 
 
@@ -124,7 +127,7 @@ async def test_a_preview_tells_the_difference_and_changes_nothing(ada: Member) -
     )
     assert payload["errors"] == []
     assert payload["settings"]["stakeAmount"] == {"__typename": "UnlimitedStake", "unlimited": True}
-    assert payload["settings"]["exchange"]["keyMasked"] == "AbCd…UvWx"
+    assert payload["settings"]["exchange"]["keyMasked"] == "AbCd********UvWx"
     assert payload["settings"]["updatedAt"] is None
     assert payload["settings"]["isDefault"] is False
     assert payload["changes"] == [
@@ -189,7 +192,7 @@ async def test_secrets_go_in_and_never_come_out(accounts: Accounts, ada: Member)
     assert payload["errors"] == []
     assert payload["settings"]["exchange"] == {
         **DEFAULTS["exchange"],
-        "keyMasked": "AbCd…UvWx",
+        "keyMasked": "AbCd********UvWx",
         "secretSet": True,
         "passwordSet": True,
     }
@@ -219,7 +222,7 @@ async def test_secrets_go_in_and_never_come_out(accounts: Accounts, ada: Member)
 
 async def test_a_short_key_is_not_shown_at_all(ada: Member) -> None:
     payload = await ada.change(exchange={"key": "short-key-12345"})
-    assert payload["settings"]["exchange"]["keyMasked"] == "…"
+    assert payload["settings"]["exchange"]["keyMasked"] == "********"
 
 
 async def test_a_secret_in_anothers_row_does_not_open(accounts: Accounts, ada: Member) -> None:

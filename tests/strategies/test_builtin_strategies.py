@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import talib
 
+from gql_trader.core.intervals import HOUR
 from gql_trader.engine.rules import Rules, check_parameters, compile_rules
 from gql_trader.runtime import Runtime
 from gql_trader.strategies import service
@@ -61,7 +62,7 @@ def test_golden_cross_is_the_crossing_of_two_simple_averages() -> None:
     signals = compiled.signals(bars)
     np.testing.assert_array_equal(np.flatnonzero(signals.entry_long), rose)
     np.testing.assert_array_equal(np.flatnonzero(signals.exit_long), fell)
-    assert compiled.warmup() == 200
+    assert compiled.warmup(None, HOUR) == 200
 
 
 def test_donchian_breakout_leaves_the_range_of_the_bars_before() -> None:

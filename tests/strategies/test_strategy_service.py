@@ -17,6 +17,7 @@ from gql_trader.core.errors import (
     QuotaExceeded,
 )
 from gql_trader.core.ids import StrategyId
+from gql_trader.core.intervals import HOUR
 from gql_trader.engine.rules import Parameter, ParameterType, Rules
 from gql_trader.infra.keyset import page_request
 from gql_trader.runtime import Runtime
@@ -386,7 +387,7 @@ async def test_parameters_of_a_run_are_filled_in_and_tried_on_the_rules(runtime:
         "With these parameters a rule is not valid: entryLong, line 1, column 20: "
         "period of sma() must be a whole number from 1 to 10000; got 0."
     )
-    assert service.compiled(definition).warmup({"period": 30}) == 29
+    assert service.compiled(definition).warmup({"period": 30}, HOUR) == 29
 
 
 async def test_equal_rules_have_equal_content(runtime: Runtime) -> None:

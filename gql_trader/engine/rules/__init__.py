@@ -7,6 +7,7 @@ from gql_trader.engine.rules.compiler import (
     Rules,
     compile_rules,
 )
+from gql_trader.engine.rules.intervals import ON
 from gql_trader.engine.rules.issues import RuleIssue, RuleIssues
 from gql_trader.engine.rules.parameters import (
     Parameter,
@@ -20,6 +21,7 @@ from gql_trader.engine.rules.parameters import (
 
 __all__ = [
     "MAXIMUM_TOTAL_LENGTH",
+    "ON",
     "CompiledRules",
     "Parameter",
     "ParameterType",

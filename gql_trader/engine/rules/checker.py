@@ -16,6 +16,7 @@ from gql_trader.engine.rules.calls import (
     result_kind,
     series_if_any,
 )
+from gql_trader.engine.rules.intervals import ON, make_on
 from gql_trader.engine.rules.issues import Reporter
 from gql_trader.engine.rules.nodes import (
     Call,
@@ -91,6 +92,7 @@ class _Checker:
         self.nodes = 0
         self.depth = 0
         self.suggestions = 0
+        self.inside_on = False
 
     def visit(self, node: ast.expr) -> Node | None:
         """Return the checked node, or None after reporting what is wrong inside it."""
@@ -157,8 +159,8 @@ class _Checker:
         parameter = self.parameters.get(name)
         if parameter is not None:
             return ParameterName(parameter.kind, offset, name)
-        if name in CATALOGUE:
-            return self._refuse(node, f"{name} is a function: write {CATALOGUE[name].signature}.")
+        if name in CATALOGUE or name == ON.name:
+            return self._refuse(node, f"{name} is a function: write {CATALOGUE.get(name, ON).signature}.")
         similar = self._similar(name, (*COLUMNS, *self.parameters, "true", "false"))
         return self._refuse(node, f"Unknown name {_shown(name)}{similar}.")
 
@@ -244,7 +246,8 @@ class _Checker:
         call = self.visit(node.value)
         if call is None:
             return None
-        assert isinstance(call, Call)
+        if not isinstance(call, Call):
+            return self._refuse(node, "on() has one result and no members; choose the member inside it.")
         function = call.function
         output = function.output(node.attr)
         if output is None:
@@ -256,6 +259,8 @@ class _Checker:
         if not isinstance(node.func, ast.Name):
             return self._refuse(node, "Only functions of the rule language can be called.")
         name = node.func.id
+        if name == ON.name:
+            return self._on(node)
         function = CATALOGUE.get(name)
         if function is None:
             kind = "a series" if name in COLUMNS else "a parameter" if name in self.parameters else None
@@ -278,6 +283,22 @@ class _Checker:
         if len(arguments) < len(function.arguments):
             return None
         return Call(result_kind(function, arguments), offset_of(node), function, tuple(arguments))
+
+    def _on(self, node: ast.Call) -> Node | None:
+        if self.inside_on:
+            return self._refuse(node, "on() cannot stand inside another on().")
+        given = assign_arguments(self.report, node, ON)
+        if given is None:
+            return None
+        interval = self.visit(given["interval"])
+        self.inside_on = True
+        try:
+            operand = self.visit(given["expression"])
+        finally:
+            self.inside_on = False
+        if interval is None or operand is None:
+            return None
+        return make_on(self.report, node, interval, operand)
 
     def _similar(self, name: str, known: Iterable[str]) -> str:
         if self.report.full or self.suggestions >= MAXIMUM_SUGGESTIONS or len(name) > 40:

@@ -9,15 +9,17 @@ import numpy as np
 from gql_trader.core.errors import ErrorCode
 from gql_trader.engine.bars import Bars, Flags, Floats
 from gql_trader.engine.rules.checker import check_condition, check_series
+from gql_trader.engine.rules.intervals import ON
 from gql_trader.engine.rules.issues import Reporter, RuleIssue, RuleIssues
 from gql_trader.engine.rules.lines import series_in, text_of
-from gql_trader.engine.rules.nodes import Call, Member, Node, Operation, Shift
+from gql_trader.engine.rules.nodes import Call, Member, Node, On, Operation, Shift
 from gql_trader.engine.rules.parameters import Parameter, ParameterValues, resolve_parameters
 from gql_trader.engine.rules.plan import Operand, Plan, Slot
 from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.sharing import SharedColumns
 
 MAXIMUM_PLOTS = 20
 
@@ -93,20 +95,28 @@ class CompiledRules:
             _collect(rule.node, names)
         self.indicators = tuple(sorted(names))
 
-    def warmup(self, values: ParameterValues | None = None) -> int:
+    @property
+    def uses_intervals(self) -> bool:
+        """Whether on() is used, so that the warm-up depends on the interval of the bars."""
+        return ON.name in self.indicators
+
+    def warmup(self, values: ParameterValues | None, interval: int) -> int:
         """Return how many bars the slowest of the four rules needs before its first value.
 
         Parameters
         ----------
         values
             As `resolve_parameters` returns them; None: the defaults.
+        interval
+            Length of a bar, milliseconds: on() needs bars of a higher interval, and so many of these.
 
         Raises
         ------
         RuleIssues
-            If a rule is not valid with these values, for example a period of 0.
+            If a rule is not valid with these values, for example a period of 0, or names an interval that
+            these bars do not make up.
         """
-        plan, roots = self._plan(values, self._signals.values())
+        plan, roots = self._plan(values, self._signals.values(), interval)
         return max(map(plan.lookback, roots), default=0)
 
     def signals(
@@ -114,6 +124,7 @@ class CompiledRules:
         bars: Bars,
         values: ParameterValues | None = None,
         on_progress: Callable[[float], None] | None = None,
+        shared: "SharedColumns | None" = None,
     ) -> Signals:
         """Return the four signals of every bar; all false during the warm-up.
 
@@ -123,6 +134,8 @@ class CompiledRules:
             As `resolve_parameters` returns them; None: the defaults.
         on_progress
             Called between indicators with the fraction done, in (0, 1].
+        shared
+            Columns of these same bars that other runs have left, and will find; without progress then.
 
         Raises
         ------
@@ -131,9 +144,9 @@ class CompiledRules:
         """
         from gql_trader.engine.rules.evaluator import evaluate
 
-        plan, roots = self._plan(values, self._signals.values())
+        plan, roots = self._plan(values, self._signals.values(), bars.interval)
         warmup = max(map(plan.lookback, roots), default=0)
-        found = evaluate(plan, roots, bars, on_progress)
+        found = evaluate(plan, roots, bars, on_progress, shared)
         by_name = dict(zip(self._signals, found, strict=True))
         columns = (_flags(by_name.get(name, False), len(bars), warmup) for name in _SIGNALS)
         return Signals(*columns)
@@ -142,7 +155,7 @@ class CompiledRules:
         """Return the lines to draw, each NaN until its own indicators are warm."""
         from gql_trader.engine.rules.evaluator import evaluate
 
-        plan, roots = self._plan(values, self._plots)
+        plan, roots = self._plan(values, self._plots, bars.interval)
         found = evaluate(plan, roots, bars)
         return tuple(
             PlotLine(rule.text, _floats(each, len(bars)))
@@ -171,7 +184,7 @@ class CompiledRules:
             for rule in self._signals.values()
             for node in series_in(rule.node)
         ]
-        plan, roots = self._plan(values, [*self._plots, *used])
+        plan, roots = self._plan(values, [*self._plots, *used], bars.interval)
         chosen: dict[Operand, tuple[str, bool]] = {}
         for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
             drawn = number < len(self._plots)
@@ -183,14 +196,22 @@ class CompiledRules:
             for (text, drawn), each in zip(chosen.values(), found, strict=True)
         )
 
-    def check(self, values: ParameterValues | None = None) -> None:
-        """Raise RuleIssues unless every rule and plot is valid with these values."""
-        self._plan(values, [*self._signals.values(), *self._plots])
+    def check(self, values: ParameterValues | None = None, interval: int | None = None) -> None:
+        """Raise RuleIssues unless every rule and plot is valid with these values.
 
-    def _plan(self, values: ParameterValues | None, rules: Iterable[_Rule]) -> tuple[Plan, list[Operand]]:
+        Parameters
+        ----------
+        interval
+            Length of the bars to run on, milliseconds; None: not known yet.
+        """
+        self._plan(values, [*self._signals.values(), *self._plots], interval)
+
+    def _plan(
+        self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
+    ) -> tuple[Plan, list[Operand]]:
         if values is None:
             values = resolve_parameters(self.parameters, None)
-        plan = Plan({parameter.name: parameter for parameter in self.parameters}, values)
+        plan = Plan({parameter.name: parameter for parameter in self.parameters}, values, interval)
         issues: list[RuleIssue] = []
         roots: list[Operand] = []
         for rule in rules:
@@ -267,6 +288,9 @@ def _collect(node: Node, names: set[str]) -> None:
         case Shift(operand=operand, bars=bars):
             _collect(operand, names)
             _collect(bars, names)
+        case On(operand=operand):
+            names.add(ON.name)
+            _collect(operand, names)
 
 
 def _floats(found: "Column | float | bool | str", n: int) -> Floats:

@@ -1,32 +1,46 @@
 """Runs the steps of a plan over whole columns. Importing this loads numba and TA-Lib."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from gql_trader.engine.bars import Bars, Flags, Floats
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers
 from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.columns import Column, Result, column, divide, shift
-from gql_trader.engine.indicators.implementations import compute
+from gql_trader.engine.indicators.implementations import average_crosses, compute
+from gql_trader.engine.resampling import HigherBars, higher_bars
+from gql_trader.engine.rules.folding import Constant
+from gql_trader.engine.rules.fusion import fuse
 from gql_trader.engine.rules.plan import (
     Apply,
+    AverageCrosses,
     Compute,
-    Constant,
     Delay,
     Operand,
     Pick,
     Plan,
     ReadColumn,
     Slot,
+    Spread,
     Step,
     slots_of,
 )
+from gql_trader.engine.rules.sharing import SharedColumns
 
 Progress = Callable[[float], None]
 
+OwnStep = ReadColumn | Apply | Compute | Pick | Delay | AverageCrosses
+"""A step whose result has as many elements as its operands."""
+
 
 def evaluate(
-    plan: Plan, roots: Sequence[Operand], bars: Bars, on_progress: Progress | None = None
+    plan: Plan,
+    roots: Sequence[Operand],
+    bars: Bars,
+    on_progress: Progress | None = None,
+    shared: SharedColumns | None = None,
 ) -> list[Column | Constant]:
     """Return the value of each root: a column of n elements, or a constant.
 
@@ -36,15 +50,22 @@ def evaluate(
     ----------
     on_progress
         Called after each step with the fraction of steps done.
+    shared
+        Results for the same bars from other plans, and where to leave this one's; what it returns may be
+        among them and must not be changed. No progress is reported then.
     """
+    if shared is not None:
+        return _evaluate_shared(plan, roots, bars, shared)
     wanted = [root.number for root in roots if isinstance(root, Slot)]
-    readers = _count_readers(plan.steps, wanted)
+    steps = fuse(plan.steps, wanted)
+    readers = _count_readers(steps, wanted)
     results: dict[int, Result] = {}
+    runner = _Runner(bars, {})
     todo = [number for number, count in enumerate(readers) if count]
     with np.errstate(all="ignore"):
         for done, number in enumerate(todo, start=1):
-            step = plan.steps[number]
-            results[number] = _run(step, results, bars)
+            step = steps[number]
+            results[number] = runner.run(step, plan.intervals[number], results)
             for read in slots_of(step):
                 readers[read] -= 1
                 if readers[read] == 0:
@@ -52,6 +73,50 @@ def evaluate(
             if on_progress is not None:
                 on_progress(done / len(todo))
     return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
+
+
+def _evaluate_shared(
+    plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns
+) -> list[Column | Constant]:
+    numbers: list[int] = []
+    for step, interval in zip(plan.steps, plan.intervals, strict=True):
+        numbers.append(shared.number(step, numbers, interval))
+    runner = _Runner(bars, shared.higher)
+    found: dict[int, Result] = {}
+
+    def result(place: int) -> Result:
+        if place not in found:
+            known = shared.get(numbers[place])
+            if known is None:
+                step = plan.steps[place]
+                for read in slots_of(step):
+                    result(read)
+                known = runner.run(step, plan.intervals[place], found)
+                shared.put(numbers[place], known)
+            found[place] = known
+        return found[place]
+
+    with np.errstate(all="ignore"):
+        return [_single(result(root.number)) if isinstance(root, Slot) else root for root in roots]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """Runs steps over bars, or over those of higher intervals, which are made when they are first needed."""
+
+    bars: Bars
+    higher: dict[Interval, HigherBars]
+
+    def run(self, step: Step, interval: Interval | None, results: Mapping[int, Result]) -> Result:
+        if isinstance(step, Spread):
+            known = self._higher(step.interval).known
+            return _spread(_single(results[step.operand.number]), known, len(self.bars))
+        return _run(step, results, self.bars if interval is None else self._higher(interval).bars)
+
+    def _higher(self, interval: Interval) -> HigherBars:
+        if interval not in self.higher:
+            self.higher[interval] = higher_bars(self.bars, interval)
+        return self.higher[interval]
 
 
 def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
@@ -71,7 +136,15 @@ def _single(result: Result) -> Column:
     return result
 
 
-def _run(step: Step, results: Mapping[int, Result], bars: Bars) -> Result:
+def _spread(x: Column, known: Integers, n: int) -> Column:
+    """Return on each of n bars the value that was known last; NaN, or false, before the first."""
+    out: Column = np.zeros(n, dtype=np.bool_) if x.dtype == np.bool_ else np.full(n, np.nan)
+    if len(known):
+        out[known[0] :] = np.repeat(x, np.diff(known, append=n))
+    return out
+
+
+def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
     def value(operand: Operand) -> Column | Constant:
         return _single(results[operand.number]) if isinstance(operand, Slot) else operand
 
@@ -87,6 +160,9 @@ def _run(step: Step, results: Mapping[int, Result], bars: Bars) -> Result:
             found = results[bundle.number]
             assert isinstance(found, tuple)
             return found[output]
+        case AverageCrosses(source=source):
+            averaged = _single(results[source.number]).astype(np.float64, copy=False)
+            return average_crosses(averaged, step.first, step.first_period, step.second, step.second_period)
         case Delay(operand=operand, bars=n):
             found = results[operand.number]
             assert not isinstance(found, tuple)

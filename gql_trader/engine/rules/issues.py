@@ -20,7 +20,7 @@ class RuleIssue:
     path
         Which rule, in the API's spelling: ``("entryLong",)``, ``("plots", "0")``.
     line, column
-        Where in its text; both count from 1.
+        Where in its text; both count from 1, columns in characters (Unicode code points).
     """
 
     code: ErrorCode

@@ -10,6 +10,7 @@ from gql_trader.engine.rules.nodes import (
     Literal,
     Member,
     Node,
+    On,
     Operation,
     ParameterName,
     Shift,
@@ -38,6 +39,9 @@ def series_in(node: Node) -> Iterator[Node]:
         case Shift(operand=operand):
             # The line of x[1] is that of x.
             yield from series_in(operand)
+        case On(kind=Kind.CONDITION, interval=interval, operand=operand):
+            for each in series_in(operand):
+                yield On(Kind.SERIES, each.offset, interval, each)
         case _ if node.kind is Kind.SERIES:
             yield node
         case Operation(operands=parts) | Call(arguments=parts):
@@ -76,6 +80,8 @@ def _text(node: Node) -> tuple[str, int]:
             return f"{function.name}({', '.join(text_of(each) for _, each in given)})", _ATOM
         case Member(call=Call(function=function) as call, output=output):
             return f"{text_of(call)}.{function.outputs[output].name}", _ATOM
+        case On(interval=interval, operand=operand):
+            return f"on({text_of(interval)}, {text_of(operand)})", _ATOM
         case Shift(operand=operand, bars=bars):
             return f"{_within(operand, _ATOM)}[{text_of(bars)}]", _ATOM
     raise AssertionError(f"no such node: {node!r}")

@@ -91,3 +91,11 @@ class Shift(Node):
 
     operand: Node
     bars: Node
+
+
+@dataclass(frozen=True, slots=True)
+class On(Node):
+    """An expression over the bars of a higher interval; on each bar the value of the last complete one."""
+
+    interval: Node
+    operand: Node

@@ -1,10 +1,12 @@
 """From checked trees and parameter values to the steps that compute them, each distinct one once."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.indicators import MAXIMUM_PERIOD, Argument, ArgumentKind, Function, Value
+from gql_trader.engine.rules.folding import Constant, fold, fold_function
+from gql_trader.engine.rules.intervals import base_bars, base_lookback, interval_named
 from gql_trader.engine.rules.issues import Reporter
 from gql_trader.engine.rules.nodes import (
     Call,
@@ -12,6 +14,7 @@ from gql_trader.engine.rules.nodes import (
     Literal,
     Member,
     Node,
+    On,
     Operation,
     ParameterName,
     Shift,
@@ -25,7 +28,8 @@ It bounds the warm-up, and the time to compute: for each bar the slowest indicat
 bar of their period.
 """
 
-Constant = float | bool | str
+MAXIMUM_HISTORY = 1_000_000
+"""Most bars before the first signal: what on() needs of a higher interval, in bars of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,26 @@ class Delay:
     bars: int
 
 
-Step = ReadColumn | Apply | Compute | Pick | Delay
+@dataclass(frozen=True, slots=True)
+class AverageCrosses:
+    """Where two running averages of one series cross: the first above the second, and the other way."""
+
+    source: Slot
+    first: str
+    second: str
+    first_period: int
+    second_period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """On each bar the value of the last complete bar of a higher interval; the operand is on those."""
+
+    operand: Slot
+    interval: Interval
+
+
+Step = ReadColumn | Apply | Compute | Pick | Delay | AverageCrosses | Spread
 
 
 def slots_of(step: Step) -> list[int]:
@@ -88,7 +111,7 @@ def slots_of(step: Step) -> list[int]:
             return []
         case Apply(operands=operands) | Compute(operands=operands):
             return [each.number for each in operands if isinstance(each, Slot)]
-        case Pick(bundle=slot) | Delay(operand=slot):
+        case Pick(bundle=slot) | Delay(operand=slot) | AverageCrosses(source=slot) | Spread(operand=slot):
             return [slot.number]
 
 
@@ -98,12 +121,25 @@ class _Refused(Exception):
 
 @dataclass
 class Plan:
-    """Steps in an order in which each reads only earlier ones, and how many bars each needs first."""
+    """Steps in an order in which each reads only earlier ones, and how many bars each needs first.
+
+    Attributes
+    ----------
+    interval
+        Length of a bar that the rules run on, milliseconds; None: not known yet, which leaves on() unchecked.
+    intervals
+        For each step, the higher interval whose bars it is computed on; None: those that the rules run on.
+    lookbacks
+        For each step, in bars that it is computed on.
+    """
 
     parameters: Mapping[str, Parameter]
     values: ParameterValues
+    interval: int | None = None
     steps: list[Step] = field(default_factory=list)
+    intervals: list[Interval | None] = field(default_factory=list)
     lookbacks: list[int] = field(default_factory=list)
+    _higher: Interval | None = None
     _numbers: dict[tuple[object, ...], int] = field(default_factory=dict)
     _total: int = 0
 
@@ -119,6 +155,13 @@ class Plan:
                 f"The indicators look back {self._total} bars in all; at most {MAXIMUM_WARMUP}.",
             )
             return None
+        if self.lookback(operand) > MAXIMUM_HISTORY:
+            report.type(
+                node.offset,
+                f"This needs {self.lookback(operand)} bars before its first value; at most "
+                f"{MAXIMUM_HISTORY}.",
+            )
+            return None
         return operand
 
     def lookback(self, operand: Operand) -> int:
@@ -127,12 +170,17 @@ class Plan:
 
     def _step(self, step: Step, extra: int = 0) -> Slot:
         # True, 1 and 1.0 are equal in Python but not here.
-        key = (step, tuple(map(type, step.operands)) if isinstance(step, Apply | Compute) else ())
+        types = tuple(map(type, step.operands)) if isinstance(step, Apply | Compute) else ()
+        key = (step, types, self._higher)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.steps)
             before = max((self.lookbacks[each] for each in slots_of(step)), default=0)
+            if isinstance(step, Spread):
+                bars = base_bars(step.interval, self.interval or step.interval.milliseconds)
+                before = base_lookback(before, bars or 1)
             self.steps.append(step)
+            self.intervals.append(self._higher)
             self.lookbacks.append(before + extra)
             self._total += extra
         return Slot(number)
@@ -152,7 +200,7 @@ class Plan:
                 operands = tuple(self._bind(each, report) for each in nodes)
                 constants = [each for each in operands if not isinstance(each, Slot)]
                 if len(constants) == len(operands):
-                    return _fold(operator, constants)
+                    return fold(operator, constants)
                 return self._step(Apply(operator, operands))
             case Call():
                 return self._call(node, report)
@@ -162,6 +210,8 @@ class Plan:
                 return self._step(Pick(bundle, output))
             case Shift(operand=operand, bars=bars):
                 return self._shift(operand, bars, report)
+            case On():
+                return self._on(node, report)
         raise AssertionError(f"no such node: {node!r}")
 
     def _shift(self, operand: Node, bars: Node, report: Reporter) -> Operand:
@@ -176,6 +226,29 @@ class Plan:
             )
             raise _Refused
         return bound if n == 0 else self._step(Delay(bound, int(n)), int(n))
+
+    def _on(self, node: On, report: Reporter) -> Operand:
+        name = str(self._bind(node.interval, report))
+        interval = interval_named(name)
+        if interval is None:
+            known = ", ".join(each.value for each in Interval)
+            report.type(node.interval.offset, f"The interval of on() is one of {known}; got {name[:40]!r}.")
+            raise _Refused
+        if self.interval is not None and base_bars(interval, self.interval) is None:
+            own = next((each.value for each in Interval if each.milliseconds == self.interval), "other")
+            report.type(
+                node.offset,
+                f'on("{name}", ...) needs bars of {name}, or of an interval that divides it; these are {own} '
+                "bars.",
+            )
+            raise _Refused
+        self._higher = interval
+        try:
+            operand = self._bind(node.operand, report)
+        finally:
+            self._higher = None
+        assert isinstance(operand, Slot)
+        return self._step(Spread(operand, interval))
 
     def _call(self, node: Call, report: Reporter) -> Operand:
         function = node.function
@@ -194,7 +267,7 @@ class Plan:
                 operands.append(bound)
         self._constraint(function, constants, node, report)
         if function.pointwise and not any(isinstance(each, Slot) for each in operands):
-            return _fold_function(function.name, [float(each) for each in operands], constants)  # type: ignore[arg-type]
+            return fold_function(function.name, [float(each) for each in operands], constants)  # type: ignore[arg-type]
         step = Compute(function.name, tuple(operands), tuple(constants.items()))
         return self._step(step, function.lookback(constants))
 
@@ -219,63 +292,3 @@ def _problem(argument: Argument, value: Constant) -> str | None:
     if low <= value <= high and (argument.kind is ArgumentKind.NUMBER or value.is_integer()):
         return None
     return f"must be {argument.kind.value} from {low:.15g} to {high:.15g}; got {value:.15g}"
-
-
-def _divide(x: float, y: float) -> float:
-    return x / y if y != 0.0 else math.nan
-
-
-def _modulo(x: float, y: float) -> float:
-    return x % y if y != 0.0 and math.isfinite(x) else math.nan
-
-
-_OPERATORS: Mapping[str, Callable[..., Constant]] = {
-    "+": lambda x, y: x + y,
-    "-": lambda x, y: x - y,
-    "*": lambda x, y: x * y,
-    "/": _divide,
-    "%": _modulo,
-    "negate": lambda x: -x,
-    "<": lambda x, y: x < y,
-    "<=": lambda x, y: x <= y,
-    ">": lambda x, y: x > y,
-    ">=": lambda x, y: x >= y,
-    "==": lambda x, y: x == y,
-    "!=": lambda x, y: x != y and x == x and y == y,
-    "not": lambda x: not x,
-    "and": lambda *operands: all(operands),
-    "or": lambda *operands: any(operands),
-}
-
-
-def _fold(operator: str, operands: Sequence[Constant]) -> Constant:
-    return _OPERATORS[operator](*operands)
-
-
-def _fold_function(name: str, operands: Sequence[float], constants: Mapping[str, Value]) -> float:
-    if name == "nz":
-        return float(constants["replacement"]) if math.isnan(operands[0]) else operands[0]
-    if any(map(math.isnan, operands)):
-        return math.nan
-    try:
-        return float(_FUNCTIONS[name](*operands))
-    except OverflowError:
-        return math.inf
-    except ValueError:
-        return math.nan
-
-
-_FUNCTIONS: Mapping[str, Callable[..., float]] = {
-    **{name: getattr(math, name) for name in ("sqrt", "exp", "log", "log10", "floor", "ceil")},
-    **{name: getattr(math, name) for name in ("sin", "cos", "tan", "asin", "acos", "atan")},
-    **{name: getattr(math, name) for name in ("sinh", "cosh", "tanh")},
-    "ln": math.log,
-    "abs": abs,
-    "sign": lambda x: (x > 0) - (x < 0),
-    "max": max,
-    "min": min,
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mult": lambda x, y: x * y,
-    "div": _divide,
-}

@@ -71,14 +71,25 @@ def parse(report: Reporter) -> ast.expr | None:
     blanked = list(" " * len(text))
     for token in tokens:
         blanked[token.offset : token.offset + len(token.text)] = token.text
+    source = f"({''.join(blanked)})"
     try:
-        return ast.parse(f"({''.join(blanked)})", mode="eval").body
+        return _in_characters(ast.parse(source, mode="eval").body, source)
     except SyntaxError as error:
         offset = min(max((error.offset or 0) - 2, 0), len(text))
         report.syntax(offset, _unexpected(text, offset))
     except (RecursionError, MemoryError):
         report.syntax(0, "The rule is nested too deeply.")
     return None
+
+
+def _in_characters(tree: ast.expr, source: str) -> ast.expr:
+    # Python counts bytes; texts may have characters of several.
+    if not source.isascii():
+        encoded = source.encode()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr | ast.keyword):
+                node.col_offset = len(encoded[: node.col_offset].decode())
+    return tree
 
 
 def offset_of(node: ast.expr) -> int:

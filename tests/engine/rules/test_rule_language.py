@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gql_trader.core.errors import ErrorCode
+from gql_trader.core.intervals import HOUR
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.implementations import compute
@@ -201,7 +202,7 @@ def test_every_mistake_of_every_rule_is_reported_with_its_path() -> None:
 def test_checking_rules_loads_neither_numba_nor_talib() -> None:
     program = (
         "import sys; from gql_trader.engine.rules import Rules, compile_rules;"
-        "compile_rules(Rules('crossover(adx(14), exp(2)) and close > sqrt(4)')).warmup();"
+        "compile_rules(Rules('crossover(adx(14), exp(2)) and close > sqrt(4)')).warmup(None, 3_600_000);"
         "assert not {'numba', 'talib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -223,16 +224,16 @@ def test_checking_rules_loads_neither_numba_nor_talib() -> None:
     ],
 )
 def test_warm_up_is_known_before_any_bar(text: str, bars: int) -> None:
-    assert compile_rules(Rules(entry_long=text), PARAMETERS).warmup() == bars
+    assert compile_rules(Rules(entry_long=text), PARAMETERS).warmup(None, HOUR) == bars
 
 
 def test_warm_up_follows_the_parameters() -> None:
     compiled = compile_rules(Rules("close > sma(close, fast)", "close < lowest(low, slow)"), PARAMETERS)
     defaults = {parameter.name: parameter.default for parameter in PARAMETERS}
-    assert compiled.warmup() == 29
-    assert compiled.warmup(defaults | {"fast": 90}) == 89
+    assert compiled.warmup(None, HOUR) == 29
+    assert compiled.warmup(defaults | {"fast": 90}, HOUR) == 89
     with pytest.raises(RuleIssues) as caught:
-        compiled.warmup(defaults | {"slow": -3})
+        compiled.warmup(defaults | {"slow": -3}, HOUR)
     assert str(caught.value) == (
         "exitLong, line 1, column 21: period of lowest() must be a whole number from 1 to 10000; got -3."
     )
@@ -331,8 +332,8 @@ def test_shared_expressions_are_computed_once() -> None:
         plots=("rsi(close, 14)",),
     )
     compile_rules(rules).signals(bars, on_progress=steps.append)
-    # close, two averages, two crossings; the plot is not part of the signals.
-    assert steps == [0.2, 0.4, 0.6, 0.8, 1.0]
+    # close, the crossings of two averages in one step, each of them; the plot is not part of the signals.
+    assert steps == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_plots_are_series_that_may_be_undefined() -> None:
@@ -403,3 +404,21 @@ def test_rules_full_of_unknown_names_are_refused_without_comparing_each_to_all(
         compile_rules(rules)
     assert len(caught.value.issues) == 24 * 20
     assert compared == 24 * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ('close > "über" and foo', 1, 20),
+        ("close > 'é€𝄞' and foo", 1, 19),
+        ("# ü\nclose > 'é' and\n foo", 3, 2),
+    ],
+)
+def test_places_count_characters_also_behind_text_that_is_not_ascii(
+    text: str, line: int, column: int
+) -> None:
+    with pytest.raises(RuleIssues) as caught:
+        compile_rules(Rules(text))
+    [issue] = [each for each in caught.value.issues if "foo" in each.message]
+    assert (issue.line, issue.column) == (line, column)
+    assert text.split("\n")[line - 1][column - 1 :] == "foo"

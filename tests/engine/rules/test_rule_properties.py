@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
+from gql_trader.core.intervals import HOUR
 from gql_trader.engine.indicators import CATALOGUE, COLUMNS, ArgumentKind, Function
 from gql_trader.engine.rules import RuleIssue, RuleIssues, Rules, compile_rules
 from tests.factories.random_bars import random_bars
@@ -23,7 +24,7 @@ def survives(text: str) -> None:
     begun = time.perf_counter()
     issues: tuple[RuleIssue, ...] = ()
     try:
-        compile_rules(Rules(entry_long=text, plots=(text,))).warmup()
+        compile_rules(Rules(entry_long=text, plots=(text,))).warmup(None, HOUR)
     except RuleIssues as error:
         issues = error.issues
     assert time.perf_counter() - begun < 2.0
@@ -114,7 +115,7 @@ def test_rules_never_look_ahead(left: str, right: str, cut: int, seed: int) -> N
     whole, part = compiled.signals(bars), compiled.signals(bars.slice(0, cut))
     np.testing.assert_array_equal(whole.entry_long[:cut], part.entry_long)
     np.testing.assert_array_equal(whole.exit_long[:cut], part.exit_long)
-    assert not whole.entry_long[: compiled.warmup()].any()
+    assert not whole.entry_long[: compiled.warmup(None, HOUR)].any()
     np.testing.assert_array_equal(
         compiled.plots(bars)[0].values[:cut], compiled.plots(bars.slice(0, cut))[0].values
     )

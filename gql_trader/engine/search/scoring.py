@@ -1,0 +1,84 @@
+"""What a search maximises: one number for each trial, or none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from gql_trader.engine.bars import Floats
+
+METRICS = (
+    "total_return",
+    "cagr",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "calmar_ratio",
+    "max_drawdown",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "sqn",
+)
+"""What is kept of each trial; as in `gql_trader.engine.metrics`, with NaN for what is undefined."""
+
+
+class Objective(StrEnum):
+    """A metric that can be maximised."""
+
+    TOTAL_RETURN = "TOTAL_RETURN"
+    CAGR = "CAGR"
+    SHARPE_RATIO = "SHARPE_RATIO"
+    SORTINO_RATIO = "SORTINO_RATIO"
+    CALMAR_RATIO = "CALMAR_RATIO"
+    PROFIT_FACTOR = "PROFIT_FACTOR"
+    EXPECTANCY = "EXPECTANCY"
+    SQN = "SQN"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The objective with its constraints.
+
+    Attributes
+    ----------
+    objectives
+        Metrics with their weights; the score is the weighted sum.
+    min_trades
+        Fewer trades than this, and a trial has no score.
+    max_drawdown
+        A deeper drawdown than this, and a trial has no score; None: any.
+    """
+
+    objectives: Sequence[tuple[Objective, float]]
+    min_trades: int = 1
+    max_drawdown: float | None = None
+
+    def scores(self, metrics: Mapping[str, Floats]) -> Floats:
+        """Return the score of each trial, the higher the better.
+
+        Parameters
+        ----------
+        metrics
+            float64[n] for each of `METRICS`.
+
+        Returns
+        -------
+        float64[n]
+            NaN where a metric of the objective is undefined or a constraint is not kept.
+        """
+        total = np.zeros(len(metrics["trades"]))
+        for objective, weight in self.objectives:
+            total += weight * metrics[objective.value.lower()]
+        kept = metrics["trades"] >= self.min_trades
+        if self.max_drawdown is not None:
+            kept &= metrics["max_drawdown"] <= self.max_drawdown
+        return np.where(kept & np.isfinite(total), total, np.nan)
+
+
+def best_of(scores: Floats) -> int | None:
+    """Return the place of the highest score, of equal ones the first; None if there is none."""
+    if not len(scores) or np.isnan(scores).all():
+        return None
+    return int(np.nanargmax(scores))

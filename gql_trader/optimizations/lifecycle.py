@@ -1,0 +1,385 @@
+"""The states of a search and its chunks, and who may change them.
+
+Every change locks the search's row first, then names the state of the chunk that it expects, so that of two
+workers, or a worker and a user, exactly one wins, and none waits for another in a circle. Leases are measured
+by the database's clock, since machines disagree about time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, case, exists, func, select, true, update
+
+from gql_trader.backtests.types import RunStatus
+from gql_trader.core.ids import OptimizationId
+from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.optimizations.models import (
+    OptimizationChunkRow,
+    OptimizationReportRow,
+    OptimizationRow,
+)
+from gql_trader.optimizations.types import QUEUE, RUN_CHUNK, ChunkStatus, Claim, stream_of
+
+MAXIMUM_CRASHES = 3
+"""A chunk in whose middle this many workers died is taken for what kills them, and its search fails."""
+
+HANDED_OUT = 64
+"""Chunks of one search that are in the queue or running at a time: others get their turn in between."""
+
+SWEEP_ROWS = 1000
+
+STEPS = 200
+"""Progress is told when it crosses one of this many steps."""
+
+_COLUMNS = OptimizationRow.__table__.c
+_CHUNK = OptimizationChunkRow
+_CLAIMED = [
+    OptimizationChunkRow.__table__.c[name]
+    for name in ("number", "kind", "stage", "first_trial", "trial_count", "attempt")
+]
+_ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What a chunk of trials leaves behind.
+
+    Attributes
+    ----------
+    best_score, best_trial
+        The highest score and the number of its trial; None where no trial has a score.
+    """
+
+    scores: bytes
+    trials: bytes
+    best_score: float | None
+    best_trial: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the last chunk leaves behind."""
+
+    summary: dict[str, Any]
+    daily: bytes
+
+
+def job_key(optimization_id: UUID, number: int, dispatch: int) -> str:
+    """Return the queue's key for one hand-over of a chunk."""
+    return f"{RUN_CHUNK}:{optimization_id}:{number}:{dispatch}"
+
+
+def _job(optimization_id: UUID, number: int, dispatch: int) -> Job:
+    key = job_key(optimization_id, number, dispatch)
+    return Job(RUN_CHUNK, QUEUE, key, (str(optimization_id), number))
+
+
+def _now() -> ColumnElement[Any]:
+    return func.clock_timestamp()
+
+
+async def _lock(uow: UnitOfWork, optimization_id: UUID) -> Row[Any] | None:
+    """Return a search that has not ended, its row locked."""
+    statement = select(*_COLUMNS).where(OptimizationRow.id == optimization_id).with_for_update()
+    row = (await uow.session.execute(statement)).one_or_none()
+    return row if row is not None and row.status in _ACTIVE else None
+
+
+def _is(held: Claim) -> ColumnElement[bool]:
+    return (_CHUNK.optimization_id == held.optimization_id) & (_CHUNK.number == held.number)
+
+
+def _held(held: Claim) -> ColumnElement[bool]:
+    return _is(held) & (_CHUNK.attempt == held.attempt) & (_CHUNK.status == ChunkStatus.RUNNING.value)
+
+
+async def claim(
+    uow: UnitOfWork, optimization_id: UUID, number: int, lease_seconds: float
+) -> tuple[Claim, Row[Any], Row[Any]] | None:
+    """Take a queued chunk, or one whose worker has not renewed its lease; None if there is none to take.
+
+    Returns
+    -------
+    tuple
+        The claim, the chunk without its columns, and the search.
+    """
+    search = await _lock(uow, optimization_id)
+    if search is None:
+        return None
+    abandoned = (
+        (_CHUNK.status == ChunkStatus.RUNNING.value)
+        & (_CHUNK.lease_expires_at < _now())
+        # The last one that may crash is left to the sweeper, which fails the search.
+        & (_CHUNK.crashes < MAXIMUM_CRASHES - 1)
+    )
+    statement = (
+        update(_CHUNK)
+        .where(
+            _CHUNK.optimization_id == optimization_id,
+            _CHUNK.number == number,
+            (_CHUNK.status == ChunkStatus.QUEUED.value) | abandoned,
+        )
+        .values(
+            status=ChunkStatus.RUNNING.value,
+            attempt=_CHUNK.attempt + 1,
+            crashes=_CHUNK.crashes + case((abandoned, 1), else_=0),
+            lease_expires_at=_now() + timedelta(seconds=lease_seconds),
+        )
+        .returning(*_CLAIMED)
+    )
+    chunk = (await uow.session.execute(statement)).one_or_none()
+    if chunk is None:
+        return None
+    if search.status == RunStatus.QUEUED.value:
+        await uow.session.execute(
+            update(OptimizationRow)
+            .where(OptimizationRow.id == optimization_id)
+            .values(status=RunStatus.RUNNING.value, started_at=_now())
+        )
+        _publish(uow, search, RunStatus.RUNNING, search.trials_done)
+    return Claim(OptimizationId(search.id), number, chunk.attempt), chunk, search
+
+
+async def renew(uow: UnitOfWork, held: Claim, lease_seconds: float) -> bool:
+    """Extend a lease; return False if the chunk is no longer this worker's, or the search has ended."""
+    wanted = exists().where(
+        OptimizationRow.id == held.optimization_id, OptimizationRow.status == RunStatus.RUNNING.value
+    )
+    statement = (
+        update(_CHUNK)
+        .where(_held(held), wanted)
+        .values(lease_expires_at=_now() + timedelta(seconds=lease_seconds))
+        .returning(_CHUNK.number)
+    )
+    return await uow.session.scalar(statement) is not None
+
+
+async def hand_back(uow: UnitOfWork, held: Claim, *, crashed: bool = False, expired: bool = False) -> bool:
+    """Put a chunk back into the queue: its worker was told to stop, or has crashed.
+
+    Parameters
+    ----------
+    expired
+        Only if the lease has run out: a sweeper may have found it so a moment before it was renewed.
+    """
+    if await _lock(uow, held.optimization_id) is None:
+        return False
+    statement = (
+        update(_CHUNK)
+        .where(_held(held), _CHUNK.lease_expires_at < _now() if expired else true())
+        .values(
+            status=ChunkStatus.QUEUED.value,
+            lease_expires_at=None,
+            queued_at=_now(),
+            dispatch=_CHUNK.dispatch + 1,
+            attempt=_CHUNK.attempt + 1,
+            crashes=_CHUNK.crashes + int(crashed),
+        )
+        .returning(_CHUNK.dispatch)
+    )
+    dispatch = await uow.session.scalar(statement)
+    if dispatch is None:
+        return False
+    uow.enqueue(_job(held.optimization_id, held.number, dispatch))
+    return True
+
+
+async def complete_trials(uow: UnitOfWork, held: Claim, found: Trials) -> bool:
+    """Store a chunk's trials, once, and queue the next: return False if they are not wanted any more."""
+    search = await _lock(uow, held.optimization_id)
+    if search is None:
+        return False
+    count = await _finish_chunk(
+        uow,
+        held,
+        scores=found.scores,
+        trials=found.trials,
+        best_score=found.best_score,
+        best_trial=found.best_trial,
+    )
+    if count is None:
+        return False
+    done = search.trials_done + count
+    await uow.session.execute(
+        update(OptimizationRow)
+        .where(OptimizationRow.id == search.id)
+        .values(trials_done=done, progress=done / search.trials_total)
+    )
+    if done * STEPS // search.trials_total > search.trials_done * STEPS // search.trials_total:
+        _publish(uow, search, RunStatus.RUNNING, done)
+    await hand_out(uow, search.id)
+    return True
+
+
+async def complete_report(uow: UnitOfWork, held: Claim, report: Report) -> bool:
+    """Store what a search amounts to and end it; return False if that is not wanted any more."""
+    search = await _lock(uow, held.optimization_id)
+    if search is None or await _finish_chunk(uow, held) is None:
+        return False
+    uow.session.add(
+        OptimizationReportRow(optimization_id=search.id, summary=report.summary, daily=report.daily)
+    )
+    await uow.session.flush()
+    await _end(uow, search, RunStatus.COMPLETED)
+    return True
+
+
+async def _finish_chunk(uow: UnitOfWork, held: Claim, **values: Any) -> int | None:
+    statement = (
+        update(_CHUNK)
+        .where(_held(held))
+        .values(status=ChunkStatus.DONE.value, lease_expires_at=None, **values)
+        .returning(_CHUNK.trial_count)
+    )
+    return await uow.session.scalar(statement)
+
+
+async def hand_out(uow: UnitOfWork, optimization_id: UUID) -> None:
+    """Queue waiting chunks of the earliest stage that is not done, as many as there is room for.
+
+    The caller holds the search's row.
+    """
+    of_search = _CHUNK.optimization_id == optimization_id
+    stage = (
+        select(func.min(_CHUNK.stage)).where(of_search, _CHUNK.status != ChunkStatus.DONE.value)
+    ).scalar_subquery()
+    out = await uow.session.scalar(
+        select(func.count()).where(
+            of_search, _CHUNK.status.in_([ChunkStatus.QUEUED.value, ChunkStatus.RUNNING.value])
+        )
+    )
+    room = HANDED_OUT - (out or 0)
+    if room <= 0:
+        return
+    chosen = (
+        select(_CHUNK.number)
+        .where(of_search, _CHUNK.status == ChunkStatus.WAITING.value, _CHUNK.stage == stage)
+        .order_by(_CHUNK.number)
+        .limit(room)
+    )
+    statement = (
+        update(_CHUNK)
+        .where(of_search, _CHUNK.number.in_(chosen))
+        .values(status=ChunkStatus.QUEUED.value, queued_at=_now())
+        .returning(_CHUNK.number, _CHUNK.dispatch)
+        .execution_options(synchronize_session=False)
+    )
+    for number, dispatch in sorted((await uow.session.execute(statement)).all()):
+        uow.enqueue(_job(optimization_id, number, dispatch))
+
+
+async def fail(uow: UnitOfWork, held: Claim, message: str, *, expired: bool = False) -> bool:
+    """End a search with a reason; return False if the chunk is no longer this worker's.
+
+    Parameters
+    ----------
+    expired
+        Only if the lease has run out.
+    """
+    search = await _lock(uow, held.optimization_id)
+    if search is None:
+        return False
+    mine = _held(held) & (_CHUNK.lease_expires_at < _now() if expired else true())
+    if await uow.session.scalar(select(_CHUNK.number).where(mine)) is None:
+        return False
+    await _end(uow, search, RunStatus.FAILED, message)
+    return True
+
+
+async def cancel(uow: UnitOfWork, optimization_id: UUID) -> bool:
+    """Cancel a search that has not ended; its workers notice at their next renewals."""
+    search = await _lock(uow, optimization_id)
+    if search is None:
+        return False
+    await _end(uow, search, RunStatus.CANCELLED)
+    return True
+
+
+async def _end(uow: UnitOfWork, search: Row[Any], status: RunStatus, error: str | None = None) -> None:
+    milliseconds = func.extract("epoch", _now() - OptimizationRow.started_at) * 1000
+    values = {"progress": 1.0} if status is RunStatus.COMPLETED else {"attempt": search.attempt + 1}
+    await uow.session.execute(
+        update(OptimizationRow)
+        .where(OptimizationRow.id == search.id)
+        .values(status=status.value, error=error, finished_at=_now(), duration_ms=milliseconds, **values)
+    )
+    _publish(uow, search, status, search.trials_done)
+
+
+def announce_queued(uow: UnitOfWork, search: Row[Any]) -> None:
+    """Tell the followers of a new search, once the transaction has committed."""
+    _publish(uow, search, RunStatus.QUEUED, 0)
+
+
+def _publish(uow: UnitOfWork, search: Row[Any], status: RunStatus, done: int) -> None:
+    event = {
+        "status": status.value,
+        "progress": round(done / search.trials_total, 6),
+        "trialsDone": done,
+        "attempt": search.attempt + (status in (RunStatus.FAILED, RunStatus.CANCELLED)),
+    }
+    uow.publish(stream_of(search.id), event)
+
+
+def _of_active() -> ColumnElement[bool]:
+    return exists().where(OptimizationRow.id == _CHUNK.optimization_id, OptimizationRow.status.in_(_ACTIVE))
+
+
+async def stale_dispatches(uow: UnitOfWork, older_than_seconds: float) -> list[tuple[UUID, int, int]]:
+    """Return the oldest queued chunks (search, number, dispatch) that were handed out a while ago."""
+    statement = (
+        select(_CHUNK.optimization_id, _CHUNK.number, _CHUNK.dispatch)
+        .where(
+            _CHUNK.status == ChunkStatus.QUEUED.value,
+            _CHUNK.queued_at < _now() - timedelta(seconds=older_than_seconds),
+            _of_active(),
+        )
+        .order_by(_CHUNK.queued_at)
+        .limit(SWEEP_ROWS)
+    )
+    return [(key, number, dispatch) for key, number, dispatch in (await uow.session.execute(statement)).all()]
+
+
+async def redispatch(uow: UnitOfWork, lost: Sequence[tuple[UUID, int, int]]) -> int:
+    """Hand queued chunks that the queue no longer knows to it again; return how many."""
+    count = 0
+    # In the order of their keys, as everybody who changes several rows.
+    for key, number, dispatch in sorted(lost):
+        statement = (
+            update(_CHUNK)
+            .where(
+                _CHUNK.optimization_id == key,
+                _CHUNK.number == number,
+                _CHUNK.dispatch == dispatch,
+                _CHUNK.status == ChunkStatus.QUEUED.value,
+            )
+            .values(dispatch=_CHUNK.dispatch + 1, queued_at=_now())
+            .returning(_CHUNK.dispatch)
+        )
+        renewed = await uow.session.scalar(statement)
+        if renewed is not None:
+            uow.enqueue(_job(key, number, renewed))
+            count += 1
+    return count
+
+
+async def expired(uow: UnitOfWork) -> list[tuple[Claim, int]]:
+    """Return the chunks whose workers have died, with how many had died before."""
+    statement = select(_CHUNK.optimization_id, _CHUNK.number, _CHUNK.attempt, _CHUNK.crashes).where(
+        _CHUNK.status == ChunkStatus.RUNNING.value, _CHUNK.lease_expires_at < _now(), _of_active()
+    )
+    return [
+        (Claim(OptimizationId(key), number, attempt), crashes)
+        for key, number, attempt, crashes in (await uow.session.execute(statement)).all()
+    ]
+
+
+async def take_over(uow: UnitOfWork, held: Claim, crashes: int) -> bool:
+    """Queue a dead worker's chunk again, or fail a search that keeps killing workers."""
+    if crashes + 1 >= MAXIMUM_CRASHES:
+        message = f"Gave up after {crashes + 1} workers died in the middle of one part."
+        return await fail(uow, held, message, expired=True)
+    return await hand_back(uow, held, crashed=True, expired=True)

@@ -1,0 +1,125 @@
+"""Reading all that a chunk needs, and computing it. What computes runs in a thread of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Row
+
+from gql_trader.backtests.history import SIGNAL_BARS
+from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_float
+from gql_trader.engine import metrics, simulation
+from gql_trader.engine.search.trials import Setting, run_trials
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.column_codec import decode_columns, encode_columns
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.optimizations import repository, sampling
+from gql_trader.optimizations.lifecycle import Report, Trials
+from gql_trader.optimizations.ranges import trial
+from gql_trader.optimizations.trials import (
+    codes_of,
+    decode_scores,
+    decode_trials,
+    encode_trials,
+    follows_from_number,
+    goal_of,
+    numbered_codes,
+    space_of,
+)
+from gql_trader.optimizations.types import ChunkKind
+from gql_trader.strategies import service as strategies
+
+Progress = Callable[[float], None]
+
+
+async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) -> Setting:
+    """Read what all trials of a search have in common.
+
+    Raises
+    ------
+    DomainError
+        NO_DATA, if its candles are not those any more that it was requested for.
+    """
+    definition = await strategies.load_version(uow, search.strategy_id, search.strategy_version)
+    market, base = await market_data.market_with_base(uow, search.market_id)
+    series = await find_series(uow, market.id, Interval[search.interval])
+    lookback = search.warmup_bars + SIGNAL_BARS
+    loaded = (
+        await load_bars(uow, arrays, series, search.start_time, search.end_time, lookback) if series else None
+    )
+    if loaded is None or loaded.content_hash != search.candles_hash:
+        raise DomainError(
+            "The candles have changed while the search was going on; start it again.", (), ErrorCode.NO_DATA
+        )
+    return Setting(
+        bars=loaded.bars,
+        start=loaded.warmup,
+        rules=strategies.compiled(definition),
+        initial_capital=to_float(search.initial_capital),
+        annual_days=market_data.annual_days(base),
+    )
+
+
+async def load_before(uow: UnitOfWork, search: Row[Any], chunk: Row[Any]) -> list[Row[Any]]:
+    """Read the trials that a chunk needs to know: those it learns from, or all for the report."""
+    if chunk.kind == ChunkKind.TRIALS.value and follows_from_number(search):
+        return []
+    return await repository.chunks_before(uow.session, search.id, chunk.stage)
+
+
+def compute_trials(
+    search: Row[Any], chunk: Row[Any], before: list[Row[Any]], setting: Setting, progress: Progress
+) -> Trials:
+    """Run the trials of a chunk and return what is to be stored."""
+    space = space_of(search)
+    first, count = chunk.first_trial, chunk.trial_count
+    if before:
+        tried = np.concatenate([codes_of(search, space, row) for row in before])
+        _, scores = decode_scores(before)
+        codes = sampling.choose(space, (search.seed, first), tried, scores, count)
+    else:
+        codes = numbered_codes(search, space, first, count)
+    trials = [
+        trial(search.parameters, search.execution, space.values(combination))
+        for combination in codes.tolist()
+    ]
+    found = run_trials(setting, trials, progress)
+    stored = None if follows_from_number(search) else codes
+    return encode_trials(found, goal_of(search), chunk.first_trial, stored)
+
+
+def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, progress: Progress) -> Report:
+    """Return what a search amounts to: its best trial's daily curve, and how the others are spread."""
+    numbers, scores = decode_scores(chunks)
+    sharpe = np.concatenate([decode_columns(row.trials)["sharpe_ratio"] for row in chunks])
+    defined = sharpe[np.isfinite(sharpe)]
+    summary: dict[str, Any] = {
+        "best": None,
+        "scored": int(np.isfinite(scores).sum()),
+        "sharpes": len(defined),
+        "sharpeMean": float(np.mean(defined)) if len(defined) else None,
+        "sharpeVariance": float(np.var(defined, ddof=1)) if len(defined) > 1 else None,
+        "annualDays": setting.annual_days,
+    }
+    empty = np.empty(0)
+    daily = {"time": empty.astype(np.int64), "equity": empty, "return": empty}
+    if summary["scored"]:
+        best = int(numbers[np.nanargmax(scores)])
+        summary["best"] = best
+        values = decode_trials(search, chunks, [best])[best].values
+        wanted = trial(search.parameters, search.execution, values)
+        assert wanted.execution is not None, "a combination without figures has no score"
+        signals = setting.rules.signals(setting.bars, wanted.parameters, progress)
+        result = simulation.run(
+            setting.bars, signals, wanted.execution, setting.initial_capital, setting.start
+        )
+        time = setting.bars.time[setting.start :]
+        curve = metrics.daily_curve(
+            time, result.equity, setting.bars.interval, setting.initial_capital, setting.annual_days
+        )
+        daily = {"time": curve.time, "equity": curve.value, "return": curve.returns}
+    return Report(summary, encode_columns(daily))

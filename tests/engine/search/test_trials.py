@@ -1,0 +1,102 @@
+"""Trials share what they have in common, and what each gets does not depend on the others."""
+
+import numpy as np
+
+from gql_trader.engine import metrics, simulation
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.indicators import implementations
+from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules, evaluator
+from gql_trader.engine.rules.sharing import SharedColumns
+from gql_trader.engine.search.scoring import METRICS, Goal, Objective, best_of
+from gql_trader.engine.search.trials import Setting, Trial, run_trials
+from tests.factories.candles import random_bars
+
+BARS = random_bars(3_000, seed=5)
+RULES = compile_rules(
+    Rules(
+        entry_long="crossover(ema(close, fast), sma(close, slow)) and rsi(close, 14) < 70",
+        exit_long="crossunder(ema(close, fast), sma(close, slow))",
+    ),
+    (Parameter("fast", ParameterType.INT, 5), Parameter("slow", ParameterType.INT, 20)),
+)
+SETTING = Setting(BARS, 100, RULES, 10_000.0, 365)
+TRIALS = [
+    Trial({"fast": fast, "slow": slow}, ExecutionSpec(stop_loss=stop))
+    for fast in (3, 5, 8)
+    for slow in (20, 30)
+    for stop in (None, 0.01)
+]
+
+
+def test_a_trial_gets_what_a_run_of_its_own_would_get() -> None:
+    found = run_trials(SETTING, TRIALS)
+    for place, trial in enumerate(TRIALS):
+        assert trial.execution is not None
+        signals = RULES.signals(BARS, trial.parameters)
+        result = simulation.run(BARS, signals, trial.execution, 10_000.0, 100)
+        measured = metrics.compute(result, BARS.slice(100, len(BARS)), 365)
+        for name in METRICS:
+            value = getattr(measured, name)
+            assert np.array_equal(found[name][place], np.nan if value is None else value, equal_nan=True), (
+                name
+            )
+
+
+def test_the_order_of_trials_changes_nothing() -> None:
+    forwards, backwards = run_trials(SETTING, TRIALS), run_trials(SETTING, TRIALS[::-1])
+    for name in METRICS:
+        assert np.array_equal(forwards[name], backwards[name][::-1], equal_nan=True)
+
+
+def test_a_combination_that_is_not_valid_has_no_figures_and_harms_no_other() -> None:
+    refused = Trial({"fast": 0, "slow": 20}, ExecutionSpec())
+    found = run_trials(SETTING, [refused, TRIALS[0], Trial(TRIALS[0].parameters, None)])
+    alone = run_trials(SETTING, [TRIALS[0]])
+    for name in METRICS:
+        assert np.isnan(found[name][[0, 2]]).all()
+        assert np.array_equal(found[name][1], alone[name][0], equal_nan=True)
+
+
+def test_indicators_are_computed_once_for_all_trials(monkeypatch: object) -> None:
+    calls: list[tuple[str, object]] = []
+    compute = implementations.compute
+
+    def counting(function: object, operands: object, bars: object, values: object) -> object:
+        calls.append((function.name, tuple(values.values())))  # type: ignore[attr-defined]
+        return compute(function, operands, bars, values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluator, "compute", counting)  # type: ignore[attr-defined]
+    run_trials(SETTING, TRIALS)
+    averages = [call for call in calls if call[0] in ("ema", "sma", "rsi")]
+    assert sorted(averages) == [
+        ("ema", (3,)),
+        ("ema", (5,)),
+        ("ema", (8,)),
+        ("rsi", (14,)),
+        ("sma", (20,)),
+        ("sma", (30,)),
+    ]
+
+
+def test_shared_columns_drop_what_was_used_longest_ago_and_stay_within_their_room() -> None:
+    shared = SharedColumns(3 * 8 * len(BARS))
+    for period in range(2, 30):
+        compile_rules(Rules(entry_long=f"ema(close, {period}) > open")).signals(BARS, shared=shared)
+        assert shared._bytes <= 3 * 8 * len(BARS)
+    assert shared._bytes > 0
+
+
+def test_scores_are_weighted_sums_of_trials_that_keep_the_constraints() -> None:
+    columns = {name: np.zeros(4) for name in METRICS} | {
+        "total_return": np.array([0.5, 0.9, 0.2, np.nan]),
+        "sharpe_ratio": np.array([1.0, 2.0, 3.0, 1.0]),
+        "trades": np.array([5.0, 1.0, 5.0, 5.0]),
+        "max_drawdown": np.array([0.1, 0.1, 0.4, 0.1]),
+    }
+    terms = ((Objective.TOTAL_RETURN, 2.0), (Objective.SHARPE_RATIO, -1.0))
+    scores = Goal(terms, min_trades=2, max_drawdown=0.4).scores(columns)
+    assert np.array_equal(scores, [0.0, np.nan, -2.6, np.nan], equal_nan=True)
+    assert np.isnan(Goal(terms, min_trades=2, max_drawdown=0.3).scores(columns)[2])
+    assert best_of(scores) == 0
+    assert best_of(np.array([1.0, 2.0, 2.0])) == 1
+    assert best_of(np.array([np.nan])) is None
