@@ -34,6 +34,11 @@ from gql_trader.notifications.schema import (
     resolve_notification_nodes,
 )
 from gql_trader.notifications.schema_channels import NotificationChannelMutation
+from gql_trader.notifications.schema_dead_letter import (
+    DeadLetterMutation,
+    DeadLetterQuery,
+    resolve_dead_letter_nodes,
+)
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
 from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.optimizations.schema import (
@@ -42,12 +47,9 @@ from gql_trader.optimizations.schema import (
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
-from gql_trader.settings.schema import (
-    PresetMutation,
-    SettingsMutation,
-    SettingsQuery,
-    resolve_settings_preset_nodes,
-)
+from gql_trader.settings.schema import SettingsMutation, SettingsQuery
+from gql_trader.settings.schema_preferences import PreferencesMutation
+from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [
@@ -57,6 +59,7 @@ QUERIES = [
     SettingsQuery,
     NotificationQuery,
     WebhookQuery,
+    DeadLetterQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -72,10 +75,12 @@ MUTATIONS = [
     ExchangeKeyMutation,
     SettingsMutation,
     PresetMutation,
+    PreferencesMutation,
     NotificationMutation,
     NotificationChannelMutation,
     DeviceMutation,
     WebhookMutation,
+    DeadLetterMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -88,6 +93,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
+    "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,

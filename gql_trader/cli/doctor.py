@@ -16,7 +16,9 @@ from gql_trader.config import Settings
 from gql_trader.infra.database import Database
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
+from gql_trader.infra.push import ServiceAccount
 from gql_trader.runtime import mail_transport
+from gql_trader.settings.repository import users_without_dry_run
 
 _SECONDS = 5.0
 
@@ -60,6 +62,10 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "redis": _redis,
         "workers": _workers,
         "mail": _mail,
+        "push": _push,
+        "telegram": _telegram,
+        "webhooks": _webhooks,
+        "live trading": _live_trading,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
 
@@ -121,3 +127,31 @@ async def _mail(settings: Settings) -> str:
     if transport is None:
         raise _Unhealthy("no mail server is set, so that mails wait: set SMTP_HOST and MAIL_FROM")
     return "no mail server is set: mails are shown in the worker's log, and go nowhere else"
+
+
+async def _push(settings: Settings) -> str:
+    if settings.fcm_service_account_file is None:
+        return "off: set FCM_SERVICE_ACCOUNT_FILE for push messages to devices"
+    account = ServiceAccount.from_file(settings.fcm_service_account_file)
+    return f"Firebase project {account.project_id}, as {account.client_email}"
+
+
+async def _telegram(settings: Settings) -> str:
+    return f"{settings.telegram_url}, by the bots of users' trading settings"
+
+
+async def _webhooks(settings: Settings) -> str:
+    where = "private addresses too" if settings.webhook_private_addresses else "public addresses only"
+    return f"to {where}, over {'http or https' if settings.webhook_plain_http else 'https'}"
+
+
+async def _live_trading(settings: Settings) -> str:
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with database.session() as session:
+            asking = await users_without_dry_run(session)
+    finally:
+        await database.close()
+    users = "1 user has" if asking == 1 else f"{asking or 'no'} users have"
+    state = "on" if settings.live_trading_enabled else "off, whatever they say"
+    return f"{state}; {users} dryRun: false in their settings"
