@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 
-from gql_trader.bots.announcing import announce
+from gql_trader.bots.announcing import announce, tell_failed
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.types import (
     CLOSE_SESSION,
@@ -77,13 +77,13 @@ async def change_state(
     expected: Sequence[BotState],
     state: BotState,
     error: str | None = None,
-) -> list[Row[UUID, UUID, UUID | None]]:
-    """Bring bots that are in one of the expected states into another; return id, user_id and session_id."""
+) -> list[Row[UUID, UUID, UUID | None, str]]:
+    """Bring bots that are in one of the expected states into another; return id, user, session and name."""
     statement = (
         update(BotRow)
         .where(condition, BotRow.state.in_([each.value for each in expected]))
         .values(state=state.value, error=error, updated_at=uow.clock.now())
-        .returning(BotRow.id, BotRow.user_id, BotRow.session_id)
+        .returning(BotRow.id, BotRow.user_id, BotRow.session_id, BotRow.name)
         .execution_options(synchronize_session=False)
     )
     changed = list((await uow.session.execute(statement)).all())
@@ -203,7 +203,9 @@ async def end_session(uow: UnitOfWork, held: Held, error: str | None = None) -> 
     )
     of_session = BotRow.session_id == held.session_id
     if error is not None:
-        await change_state(uow, of_session, [*STARTED, BotState.STOPPING], BotState.FAILED, error)
+        failed = await change_state(uow, of_session, [*STARTED, BotState.STOPPING], BotState.FAILED, error)
+        for bot in failed:
+            await tell_failed(uow, bot.user_id, bot.id, bot.name, error)
     else:
         await change_state(uow, of_session, [*STARTED, BotState.STOPPING], BotState.STOPPED)
     return True

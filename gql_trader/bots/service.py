@@ -1,5 +1,6 @@
 """Rules of the bots domain: who makes, changes, starts and stops bots, and how many."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from gql_trader.core.errors import (
     QuotaExceeded,
 )
 from gql_trader.core.ids import StrategyId, uuid7
+from gql_trader.core.intervals import Interval
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -50,7 +52,7 @@ async def create_bot(uow: UnitOfWork, actor: Actor, request: BotRequest, limits:
     mode = request.mode or prefers.default_mode
     check_mode(mode)
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
-    parameters = _parameters(definition, request.parameters, problems)
+    parameters = await _prepare(definition, request.parameters, request.interval, problems)
     if problems:
         raise DomainErrors(problems)
     market = await market_data.find_market(uow, request.market)
@@ -88,9 +90,13 @@ def check_mode(mode: SessionMode) -> None:
         raise Forbidden("This server has no connection for live orders yet; use the mode PAPER.", ("mode",))
 
 
-def _parameters(definition: StrategyDefinition, given: object, problems: list[DomainError]) -> dict[str, Any]:
+async def _prepare(
+    definition: StrategyDefinition, given: object, interval: Interval, problems: list[DomainError]
+) -> dict[str, Any]:
     try:
-        return strategies.resolve_parameters(definition, given)
+        # In a thread: long rules take a while to compile.
+        parameters, _ = await asyncio.to_thread(strategies.prepare, definition, given, interval)
+        return parameters
     except DomainErrors as errors:
         problems += errors.errors
         return {}
@@ -125,14 +131,18 @@ async def update_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID, change: BotCha
     if change.mode is not None:
         check_mode(change.mode)
         values["mode"] = change.mode.value
+    interval = change.interval or Interval[row.interval]
     if change.strategy_id is not None or change.parameters is not None:
         strategy_id = change.strategy_id or StrategyId(row.strategy_id)
         definition = await strategies.get_visible(uow, actor, strategy_id)
         # Another strategy has other parameters; of the same one they are kept unless given.
         same = strategy_id == row.strategy_id
         given = change.parameters if change.parameters is not None else row.parameters if same else {}
-        values["parameters"] = _parameters(definition, given, problems)
+        values["parameters"] = await _prepare(definition, given, interval, problems)
         values |= {"strategy_id": definition.strategy_id, "strategy_version": definition.version}
+    elif change.interval is not None:
+        definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
+        await _prepare(definition, row.parameters, interval, problems)
     if problems:
         raise DomainErrors(problems)
     if change.market is not None:

@@ -41,7 +41,7 @@ class Behind:
         """The job that advances it."""
         market_id, interval = self.shard.market_id, self.shard.interval.name
         key = f"{TICK}:{market_id}:{interval}:{self.shard.number}:{self.newest}"
-        return Job(TICK, QUEUE, key, (market_id, interval, self.shard.number))
+        return Job(TICK, QUEUE, key, (str(market_id), interval, self.shard.number))
 
 
 def _live(*columns: Any) -> Any:

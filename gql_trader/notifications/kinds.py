@@ -66,6 +66,11 @@ KINDS: Mapping[NotificationKind, Kind] = {
         body="Your backtest {name} has failed after {duration}: {reason}",
         channels=_EVERYWHERE - {Channel.EMAIL},
     ),
+    NotificationKind.BOT_FAILED: Kind(
+        description="One of your bots was ended by an error.",
+        title="A bot has failed",
+        body="Your bot “{name}” has failed and trades no more: {reason}",
+    ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "
         "gone.",
