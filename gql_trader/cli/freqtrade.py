@@ -158,5 +158,6 @@ async def _import(
                 changed = await service.update_settings(
                     uow, runtime.keys, live, actor, imported.change, by_operator=True
                 )
-            attempt.came_to(changed.differences, preview=preview)
+            names = [".".join(each.path) for each in changed.differences]
+            attempt.came_to(names, preview=preview)
     return changed, imported.ignored
