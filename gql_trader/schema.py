@@ -40,6 +40,11 @@ from gql_trader.notifications.schema import (
     resolve_notification_nodes,
 )
 from gql_trader.notifications.schema_channels import NotificationChannelMutation
+from gql_trader.notifications.schema_dead_letter import (
+    DeadLetterMutation,
+    DeadLetterQuery,
+    resolve_dead_letter_nodes,
+)
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
 from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.optimizations.schema import (
@@ -60,6 +65,7 @@ QUERIES = [
     SettingsQuery,
     NotificationQuery,
     WebhookQuery,
+    DeadLetterQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -81,6 +87,7 @@ MUTATIONS = [
     NotificationChannelMutation,
     DeviceMutation,
     WebhookMutation,
+    DeadLetterMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -96,6 +103,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
+    "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,

@@ -206,6 +206,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "runOptimization": strategy_id,
         "Automation": encode_id("Automation", automation.id),
         "createAutomation": strategy_id,
+        "promoteTrial": encode_id("Optimization", search.id),
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),

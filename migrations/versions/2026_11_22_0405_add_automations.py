@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "add_automations"
-down_revision = "add_webhooks"
+down_revision = "add_telegram_blocks"
 branch_labels = None
 depends_on = None
 
