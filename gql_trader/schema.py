@@ -11,6 +11,12 @@ from gql_trader.accounts.schema_administration import (
 from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
 from gql_trader.accounts.schema_passwords import PasswordMutation
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
+from gql_trader.automations.schema import (
+    AutomationMutation,
+    AutomationQuery,
+    resolve_automation_nodes,
+    resolve_automation_run_nodes,
+)
 from gql_trader.backtests.schema import (
     BacktestMutation,
     BacktestsQuery,
@@ -75,6 +81,7 @@ QUERIES = [
     BotQuery,
     OptimizationQuery,
     RateLimitQuery,
+    AutomationQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -96,12 +103,15 @@ MUTATIONS = [
     VerificationMutation,
     BotMutation,
     OptimizationMutation,
+    AutomationMutation,
 ]
 SUBSCRIPTIONS = [BacktestSubscription, BotSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
+    "Automation": resolve_automation_nodes,
+    "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
     "Bot": resolve_bot_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
