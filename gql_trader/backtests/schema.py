@@ -154,6 +154,7 @@ class BacktestMutation:
                 viewer,
                 request,
                 limits,
+                services.plugins,
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 

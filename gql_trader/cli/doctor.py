@@ -16,6 +16,7 @@ from gql_trader.config import Settings
 from gql_trader.infra.database import Database
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
+from gql_trader.plugins import load_plugins
 from gql_trader.runtime import mail_transport
 
 _SECONDS = 5.0
@@ -60,6 +61,7 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "redis": _redis,
         "workers": _workers,
         "mail": _mail,
+        "plugins": _plugins,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
 
@@ -111,6 +113,14 @@ async def _workers(settings: Settings) -> str:
     queues = sorted({heartbeat.queue for heartbeat in heartbeats})
     processes = {(heartbeat.host, heartbeat.pid) for heartbeat in heartbeats}
     return f"{len(processes)} on {', '.join(queues)}"
+
+
+async def _plugins(_settings: Settings) -> str:
+    found = await asyncio.to_thread(load_plugins)
+    if found.broken:
+        raise _Unhealthy("; ".join(f"{each.origin} is left out: {each.reason}" for each in found.broken))
+    named = [f"{plugin.code_ref} {plugin.version}" for plugin in found.plugins.values()]
+    return ", ".join(named) if named else "none installed"
 
 
 async def _mail(settings: Settings) -> str:

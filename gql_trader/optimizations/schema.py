@@ -152,6 +152,7 @@ class OptimizationMutation:
                 info.context.viewer,
                 input.to_request(),
                 _limits(info.context),
+                services.plugins,
             )
         return RunOptimizationPayload(optimization=Optimization.from_row(row), cached=cached)
 
