@@ -186,7 +186,7 @@ def _webhooks(settings: Settings, services: Callable[[], Services]) -> list[Rout
     async def receive(running: Services, message_id: str, body: bytes) -> None:
         async with running.unit_of_work() as uow:
             approval = settings.signup_approval
-            await webhooks.receive(uow, running.passwords, issuer, approval, message_id, body)
+            await webhooks.receive(uow, issuer, approval, message_id, body)
 
     endpoint = webhook_endpoint(services, WebhookSignatures(secret), receive)
     return [Route("/webhooks/identity", endpoint, methods=["POST"])]
@@ -209,9 +209,7 @@ async def _authenticate(services: Services, header: str | None) -> Credentials:
             return await browser_sessions.authenticate(uow, token)
         if services.identity is not None:
             approval = services.settings.signup_approval
-            external = await external_identity.authenticate(
-                uow, services.identity, services.passwords, approval, header
-            )
+            external = await external_identity.authenticate(uow, services.identity, approval, header)
             if external is not None:
                 return external
         return await accounts.authenticate(uow, services.tokens, header)

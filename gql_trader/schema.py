@@ -42,12 +42,9 @@ from gql_trader.optimizations.schema import (
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
-from gql_trader.settings.schema import (
-    PresetMutation,
-    SettingsMutation,
-    SettingsQuery,
-    resolve_settings_preset_nodes,
-)
+from gql_trader.settings.schema import SettingsMutation, SettingsQuery
+from gql_trader.settings.schema_preferences import PreferencesMutation
+from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
 from gql_trader.strategies.schema import StrategyMutation, StrategyQuery, resolve_strategy_nodes
 
 QUERIES = [
@@ -72,6 +69,7 @@ MUTATIONS = [
     ExchangeKeyMutation,
     SettingsMutation,
     PresetMutation,
+    PreferencesMutation,
     NotificationMutation,
     NotificationChannelMutation,
     DeviceMutation,

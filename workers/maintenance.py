@@ -1,6 +1,6 @@
 """The queue of housekeeping."""
 
-from gql_trader.accounts.jobs import forget_ended_sessions
+from gql_trader.accounts.jobs import forget_ended_api_tokens, forget_ended_sessions
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
 from gql_trader.market_data.jobs import seal_open_months
@@ -22,6 +22,7 @@ def queue(_settings: Settings) -> QueueSpec:
         periodic=[
             Periodic(_seal, _HOUR),
             Periodic(forget_ended_sessions, _HOUR),
+            Periodic(forget_ended_api_tokens, _HOUR),
             Periodic(forget_old_notifications, _HOUR),
         ],
     )

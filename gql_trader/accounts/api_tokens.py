@@ -4,11 +4,14 @@ import re
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, update
+from sqlalchemy import delete, or_, update
 
+from gql_trader.accounts import notices
 from gql_trader.accounts import repository_credentials as repository
 from gql_trader.accounts.audit import record_event
+from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import ApiTokenRow
+from gql_trader.accounts.repository import alive_sessions_by_ids
 from gql_trader.accounts.types import Authenticated, UserStatus
 from gql_trader.accounts.types_credentials import ApiTokenRecord, ApiTokenSpec, AuditAction
 from gql_trader.core.actor import Actor, Role, TokenScope
@@ -21,6 +24,8 @@ TOKEN_PREFIX = "gqlt_"  # noqa: S105 -- what each begins with
 MAXIMUM_TOKENS = 50
 """Tokens that a user may have at a time."""
 MAXIMUM_LABEL = 100
+KEPT_AFTER_END = timedelta(days=30)
+"""How long a token that was revoked or has expired is kept."""
 LAST_USED_PRECISION = timedelta(minutes=1)
 """The last use of a token is written down this often."""
 
@@ -57,6 +62,8 @@ async def create_token(uow: UnitOfWork, actor: Actor, spec: ApiTokenSpec) -> tup
     ------
     DomainErrors
         For every field that was refused.
+    Forbidden
+        If the actor's login session has ended meanwhile.
     QuotaExceeded
         If the actor has as many tokens as are allowed.
     """
@@ -64,7 +71,9 @@ async def create_token(uow: UnitOfWork, actor: Actor, spec: ApiTokenSpec) -> tup
     if problems:
         raise DomainErrors(problems)
     # Nobody but the user makes their tokens; the lock makes two requests at once count one another's.
-    await repository.lock_user(uow.session, actor.user_id)
+    user = await repository.lock_user(uow.session, actor.user_id)
+    if user is None or not await _may_still(uow, actor, user):
+        raise Forbidden("Your login has ended; log in again.")
     if len(await repository.api_tokens_by_users(uow.session, [actor.user_id])) >= MAXIMUM_TOKENS:
         raise QuotaExceeded(f"A user may have {MAXIMUM_TOKENS} API tokens; revoke one first.")
     secret = new_opaque_token(TOKEN_PREFIX)
@@ -90,6 +99,7 @@ async def create_token(uow: UnitOfWork, actor: Actor, spec: ApiTokenSpec) -> tup
         prefix=row.prefix,
         scopes=row.scopes,
     )
+    notices.api_token_created(uow, user, row)
     await uow.session.flush()
     return api_token_record(row), secret
 
@@ -138,6 +148,17 @@ async def revoke_all(uow: UnitOfWork, user_id: UUID) -> int:
     return len(ended.all())
 
 
+async def forget(uow: UnitOfWork) -> int:
+    """Delete the tokens whose end is long past, and return how many; the audit log remembers them."""
+    long_ago = uow.clock.now() - KEPT_AFTER_END
+    deleted = await uow.session.scalars(
+        delete(ApiTokenRow)
+        .where((ApiTokenRow.expires_at < long_ago) | (ApiTokenRow.revoked_at < long_ago))
+        .returning(ApiTokenRow.id)
+    )
+    return len(deleted.all())
+
+
 def is_api_token(token: str) -> bool:
     """Return whether a credential claims to be an API token, by what it begins with."""
     return token.startswith(TOKEN_PREFIX)
@@ -167,6 +188,15 @@ async def authenticate_token(uow: UnitOfWork, token: str) -> Authenticated:
         )
     scopes = frozenset(TokenScope(scope) for scope in row.scopes)
     return Authenticated(Actor(UserId(user.id), Role(user.role), scopes), None, row.expires_at)
+
+
+async def _may_still(uow: UnitOfWork, actor: Actor, user: UserRow) -> bool:
+    # Whoever ends a stolen session must not leave behind a token that it was just making.
+    if user.status != UserStatus.ACTIVE:
+        return False
+    if actor.session_id is None:
+        return True
+    return bool(await alive_sessions_by_ids(uow.session, [actor.session_id], uow.clock.now()))
 
 
 def _problems(uow: UnitOfWork, actor: Actor, spec: ApiTokenSpec) -> list[DomainError]:

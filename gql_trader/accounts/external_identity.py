@@ -19,13 +19,13 @@ from gql_trader.accounts.models import ReservedUsernameRow, UserRow
 from gql_trader.accounts.models_external import ExternalIdentityRow
 from gql_trader.accounts.types import Authenticated, UserStatus
 from gql_trader.accounts.types_credentials import AuditAction
-from gql_trader.accounts.types_external import Profile
+from gql_trader.accounts.types_external import NO_MAILBOX, Profile
 from gql_trader.config import SignupApproval
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId, uuid7
 from gql_trader.infra.jwks import IdentityTokens, InvalidIdentityToken, IssuerUnavailable
-from gql_trader.infra.passwords import PasswordHasher
+from gql_trader.infra.passwords import NO_PASSWORD
 from gql_trader.infra.unit_of_work import UnitOfWork
 
 _PROBLEMS = {
@@ -42,7 +42,6 @@ _log = structlog.get_logger(__name__)
 async def authenticate(
     uow: UnitOfWork,
     tokens: IdentityTokens,
-    passwords: PasswordHasher,
     approval: SignupApproval,
     header: str | None,
 ) -> Authenticated | None:
@@ -80,9 +79,9 @@ async def authenticate(
         if approval is SignupApproval.CLOSED:
             return Authenticated(problem="You have no account on this server, and sign-up is closed.")
         profile = profile_of_claims(identity.subject, identity.claims)
-        found = await provision(uow, passwords, tokens.issuer, profile, approval)
+        found = await provision(uow, tokens.issuer, profile, approval)
     row, user = found
-    if user is None or row.deleted_at is not None:
+    if user is None or row.deleted_at is not None or row.banned_at is not None:
         return Authenticated(problem=_PROBLEMS[UserStatus.DISABLED])
     problem = _PROBLEMS.get(UserStatus(user.status))
     if problem is not None:
@@ -111,20 +110,19 @@ async def lock(uow: UnitOfWork, issuer: str, subject: str) -> None:
 
 
 async def provision(
-    uow: UnitOfWork, passwords: PasswordHasher, issuer: str, profile: Profile, approval: SignupApproval
+    uow: UnitOfWork, issuer: str, profile: Profile, approval: SignupApproval
 ) -> tuple[ExternalIdentityRow, UserRow | None]:
     """Give a provider's user an account, unless it got one meanwhile, and return both.
 
-    The account has a password that nobody knows. Its username is made from the profile's names, and
+    The account has no password. Its username is made from the profile's names, and
     its e-mail address is the profile's if no other account has that.
     """
-    password_hash = await passwords.hash(secrets.token_urlsafe(32))
     await lock(uow, issuer, profile.subject)
     found = await find(uow, issuer, profile.subject)
     if found is not None:
         return found
     status = UserStatus.ACTIVE if approval is SignupApproval.AUTO else UserStatus.PENDING
-    user = await _insert_user(uow, password_hash, profile, status)
+    user = await _insert_user(uow, profile, status)
     row = ExternalIdentityRow(
         issuer=issuer,
         subject=profile.subject,
@@ -132,6 +130,7 @@ async def provision(
         created_at=user.created_at,
         updated_at=None,
         deleted_at=None,
+        banned_at=None,
     )
     uow.session.add(row)
     record_event(
@@ -193,13 +192,12 @@ def username_candidates(names: tuple[str, ...]) -> Iterator[str]:
         yield stem[: _USERNAME_LENGTH - len(suffix)] + suffix
 
 
-async def _insert_user(uow: UnitOfWork, password_hash: str, profile: Profile, status: UserStatus) -> UserRow:
+async def _insert_user(uow: UnitOfWork, profile: Profile, status: UserStatus) -> UserRow:
     key, now = uuid7(), uow.clock.now()
     for _, username in zip(range(_ATTEMPTS), username_candidates(profile.names), strict=False):
         if not await is_free_username(uow, username):
             continue
-        # The domain is reserved by RFC 2606: no mail for it ever arrives anywhere.
-        email = await free_email(uow, profile.email) or f"{key}@external.invalid"
+        email = await free_email(uow, profile.email) or f"{key}@{NO_MAILBOX}"
         inserted: UserRow | None = await uow.session.scalar(
             insert(UserRow)
             .values(
@@ -208,7 +206,7 @@ async def _insert_user(uow: UnitOfWork, password_hash: str, profile: Profile, st
                 username_key=username.lower(),
                 email=email,
                 email_key=email.lower(),
-                password_hash=password_hash,
+                password_hash=NO_PASSWORD,
                 role=Role.TRADER.value,
                 status=status.value,
                 token_version=1,

@@ -13,12 +13,17 @@ class ExternalIdentityRow(Base):
     """A user of an identity provider: its issuer's name for them, and the account that is theirs here.
 
     A row with ``deleted_at`` is never used again, so that a token that outlives its user's deletion,
-    or a message that is late, makes no new account; one that was deleted before it ever came here has no
-    account. ``updated_at`` is the provider's time of the last change that was followed.
+    or a message that is late, makes no new account; while there is a ``banned_at``, the provider shuts the
+    user out. One that was deleted or banned before it ever came here has no account. ``updated_at`` is the
+    provider's time of the last change that was followed.
     """
 
     __tablename__ = "external_identities"
-    __table_args__ = (CheckConstraint("user_id IS NOT NULL OR deleted_at IS NOT NULL", name="user_id"),)
+    __table_args__ = (
+        CheckConstraint(
+            "user_id IS NOT NULL OR deleted_at IS NOT NULL OR banned_at IS NOT NULL", name="user_id"
+        ),
+    )
 
     issuer: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
@@ -26,6 +31,7 @@ class ExternalIdentityRow(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    banned_at: Mapped[datetime | None]
 
 
 class WebhookMessageRow(Base):

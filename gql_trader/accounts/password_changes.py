@@ -1,6 +1,8 @@
 """Changing a password: by its owner, who knows the old one, or with a token that was mailed to them.
 
-Either ends every login session of the user and every token of a reset.
+Either ends every login session of the user and every token of a reset; the second one ends the API tokens
+too, since it may be how an account is taken back from somebody. The password of users who come by an identity
+provider is the provider's affair: a reset would be a way around it.
 """
 
 from datetime import timedelta
@@ -8,10 +10,14 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import repository
+from gql_trader.accounts import api_tokens, repository
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import PasswordResetRow, UserRow
-from gql_trader.accounts.repository_credentials import lock_user
+from gql_trader.accounts.repository_credentials import (
+    count_usable_api_tokens,
+    has_external_identity,
+    lock_user,
+)
 from gql_trader.accounts.service import check_password, normalize_email
 from gql_trader.accounts.types import PASSWORD_LENGTHS, AccountMail, UserRecord, UserStatus
 from gql_trader.accounts.types_credentials import AuditAction
@@ -27,9 +33,20 @@ RESET_LIFETIME = timedelta(minutes=30)
 
 
 async def change_password(
-    uow: UnitOfWork, passwords: PasswordHasher, actor: Actor, current: str, new: str
+    uow: UnitOfWork,
+    passwords: PasswordHasher,
+    actor: Actor,
+    current: str,
+    new: str,
+    *,
+    revoke_api_tokens: bool = False,
 ) -> UserRecord:
     """Give the actor another password and end all their login sessions, this one too.
+
+    Parameters
+    ----------
+    revoke_api_tokens
+        Whether to end all their API tokens as well.
 
     Raises
     ------
@@ -45,7 +62,8 @@ async def change_password(
     check_password(new, personal, ("newPassword",))
     password_hash = await passwords.hash(new)
     row = await uow.session.get_one(UserRow, actor.user_id)
-    if not await _set_password(uow, row, held, password_hash, AuditAction.PASSWORD_CHANGED):
+    action = AuditAction.PASSWORD_CHANGED
+    if not await _set_password(uow, row, held, password_hash, action, revoke_api_tokens=revoke_api_tokens):
         # Somebody was faster, so that by now it is another one.
         raise wrong
     return repository.record(row)
@@ -65,14 +83,17 @@ def request_reset(uow: UnitOfWork, email: str) -> None:
     outbox.send(uow, AccountMail.PASSWORD_RESET_REQUESTED, {"email": normalize_email(email)})
 
 
-async def issue_reset_token(uow: UnitOfWork, email: str) -> tuple[UserRecord, str] | None:
+async def issue_reset_token(uow: UnitOfWork, email: str) -> tuple[UserRecord, str | None] | None:
     """Return the user who has an address, and a token with which to choose another password.
 
-    It replaces the one before. None if nobody has the address, or nobody who may log in one day.
+    It replaces the one before. There is no token for users who come by an identity provider, and nothing
+    at all if nobody has the address, or nobody who may log in one day.
     """
     row = await repository.user_by_login(uow.session, email)
     if row is None or row.status == UserStatus.DISABLED:
         return None
+    if await has_external_identity(uow.session, row.id):
+        return repository.record(row), None
     token = new_opaque_token(RESET_TOKEN_PREFIX)
     values = {"token_hash": token_digest(token), "expires_at": uow.clock.now() + RESET_LIFETIME}
     await uow.session.execute(
@@ -84,7 +105,7 @@ async def issue_reset_token(uow: UnitOfWork, email: str) -> tuple[UserRecord, st
 
 
 async def reset_password(uow: UnitOfWork, passwords: PasswordHasher, token: str, new: str) -> None:
-    """Give the user to whom a token was mailed another password, and end all their login sessions.
+    """Give the user to whom a token was mailed another password; end all their login sessions and API tokens.
 
     Raises
     ------
@@ -101,7 +122,7 @@ async def reset_password(uow: UnitOfWork, passwords: PasswordHasher, token: str,
     row = await uow.session.scalar(
         select(UserRow).join(PasswordResetRow, PasswordResetRow.user_id == UserRow.id).where(is_it)
     )
-    if row is None or row.status == UserStatus.DISABLED:
+    if row is None or row.status == UserStatus.DISABLED or await has_external_identity(uow.session, row.id):
         raise invalid
     check_password(new, (row.username, row.email), ("newPassword",))
     user_id = row.id
@@ -115,13 +136,21 @@ async def reset_password(uow: UnitOfWork, passwords: PasswordHasher, token: str,
         row is None
         or used is None
         or row.status == UserStatus.DISABLED
-        or not await _set_password(uow, row, row.password_hash, password_hash, AuditAction.PASSWORD_RESET)
+        or not await _set_password(
+            uow, row, row.password_hash, password_hash, AuditAction.PASSWORD_RESET, revoke_api_tokens=True
+        )
     ):
         raise invalid
 
 
 async def _set_password(
-    uow: UnitOfWork, row: UserRow, held: str, password_hash: str, action: AuditAction
+    uow: UnitOfWork,
+    row: UserRow,
+    held: str,
+    password_hash: str,
+    action: AuditAction,
+    *,
+    revoke_api_tokens: bool,
 ) -> bool:
     changed = await uow.session.scalar(
         update(UserRow)
@@ -137,7 +166,11 @@ async def _set_password(
     if changed is None:
         return False
     await uow.session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == row.id))
-    record_event(uow, action, actor_id=row.id, target_id=row.id)
-    outbox.send(uow, AccountMail.PASSWORD_CHANGED, {"email": row.email, "username": row.username})
+    # Nobody makes a token meanwhile: that takes the lock on the user which is held by now.
+    revoked = await api_tokens.revoke_all(uow, row.id) if revoke_api_tokens else 0
+    remaining = await count_usable_api_tokens(uow.session, row.id, uow.clock.now())
+    record_event(uow, action, actor_id=row.id, target_id=row.id, revokedApiTokens=revoked)
+    told = {"email": row.email, "username": row.username, "revoked": revoked, "remaining": remaining}
+    outbox.send(uow, AccountMail.PASSWORD_CHANGED, told)
     await uow.session.refresh(row)
     return True

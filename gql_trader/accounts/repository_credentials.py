@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import ApiTokenRow, AuditEventRow, RecoveryCodeRow, TotpSecretRow
+from gql_trader.accounts.models_external import ExternalIdentityRow
 from gql_trader.accounts.types import UserStatus
 from gql_trader.accounts.types_credentials import AuditFilter, UserFilter
 from gql_trader.core.actor import Role
@@ -117,6 +118,17 @@ async def api_tokens_by_users(session: AsyncSession, user_ids: Sequence[UUID]) -
     return list(rows)
 
 
+async def count_usable_api_tokens(session: AsyncSession, user_id: UUID, now: datetime) -> int:
+    """Return how many tokens of a user are neither revoked nor expired."""
+    return await count(session, select(ApiTokenRow).where(ApiTokenRow.user_id == user_id, _usable(now)))
+
+
+async def has_external_identity(session: AsyncSession, user_id: UUID) -> bool:
+    """Return whether an identity provider vouches for a user, or did so once."""
+    found = await session.scalar(select(exists().where(ExternalIdentityRow.user_id == user_id)))
+    return bool(found)
+
+
 async def api_token_by_hash(
     session: AsyncSession, token_hash: bytes, now: datetime
 ) -> tuple[ApiTokenRow, UserRow] | None:
@@ -124,11 +136,12 @@ async def api_token_by_hash(
     found = await session.execute(
         select(ApiTokenRow, UserRow)
         .join(UserRow, UserRow.id == ApiTokenRow.user_id)
-        .where(
-            ApiTokenRow.token_hash == token_hash,
-            ApiTokenRow.revoked_at.is_(None),
-            or_(ApiTokenRow.expires_at.is_(None), ApiTokenRow.expires_at > now),
-        )
+        .where(ApiTokenRow.token_hash == token_hash, _usable(now))
     )
     row = found.one_or_none()
     return (row[0], row[1]) if row else None
+
+
+def _usable(now: datetime) -> ColumnElement[bool]:
+    unexpired = or_(ApiTokenRow.expires_at.is_(None), ApiTokenRow.expires_at > now)
+    return ApiTokenRow.revoked_at.is_(None) & unexpired

@@ -137,8 +137,10 @@ class CredentialMutation:
     @mutation(
         CreateApiTokenPayload,
         Role.VIEWER,
-        "Make a credential for a program. Only a login session may; its secret is shown once.",
+        "Make a credential for a program. Only a login session may; its secret is shown once, and its owner "
+        "is told by mail.",
         scope=None,
+        limited=limits.API_TOKEN,
     )
     async def create_api_token(
         self,

@@ -23,6 +23,10 @@ class ChangePasswordInput:
 
     current_password: str = strawberry.field(description="The password that is in use.")
     new_password: str = strawberry.field(description=_NEW)
+    revoke_api_tokens: bool | None = strawberry.field(
+        default=False,
+        description="Whether to end all your API tokens too; unless you do, they go on working.",
+    )
 
 
 @visible("whoever changes the password")
@@ -85,7 +89,8 @@ class PasswordMutation:
     @mutation(
         ChangePasswordPayload,
         Role.VIEWER,
-        "Choose another password. All your login sessions end, this one too; log in again.",
+        "Choose another password. All your login sessions end, this one too; log in again. API tokens end if "
+        "you say so.",
         limited=limits.CREDENTIAL_CHECK,
     )
     async def change_password(
@@ -96,7 +101,12 @@ class PasswordMutation:
         context = info.context
         async with context.uow() as uow:
             user = await password_changes.change_password(
-                uow, context.services.passwords, context.viewer, input.current_password, input.new_password
+                uow,
+                context.services.passwords,
+                context.viewer,
+                input.current_password,
+                input.new_password,
+                revoke_api_tokens=bool(input.revoke_api_tokens),
             )
         return ChangePasswordPayload(user=User.from_record(user))
 
@@ -121,7 +131,7 @@ class PasswordMutation:
     @mutation(
         ResetPasswordPayload,
         None,
-        "Choose another password with a token from a mail. All login sessions of the user end.",
+        "Choose another password with a token from a mail. All the user's login sessions and API tokens end.",
         limited=limits.PASSWORD_RESET,
     )
     async def reset_password(

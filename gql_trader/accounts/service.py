@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts import api_tokens, notices, repository, sessions, totp
@@ -32,6 +33,7 @@ from gql_trader.core.errors import (
     ErrorCode,
     Forbidden,
     InvalidInput,
+    NotFound,
 )
 from gql_trader.core.ids import UserId, uuid7
 from gql_trader.infra import outbox
@@ -171,10 +173,18 @@ async def create_user(uow: UnitOfWork, passwords: PasswordHasher, spec: SignupSp
 async def ensure_demo_user(uow: UnitOfWork, passwords: PasswordHasher, password: str) -> UserRecord:
     """Create the demo user, or give it this password if it has another one."""
     row = await repository.user_by_login(uow.session, DEMO_USERNAME)
-    if row is None:
+    held = row.password_hash if row else None
+    await uow.release()
+    if held is None:
         return await create_user(uow, passwords, SignupSpec(DEMO_USERNAME, DEMO_EMAIL, password), Role.TRADER)
-    if not await passwords.verify(row.password_hash, password):
-        row.password_hash = await passwords.hash(password)
+    password_hash = None if await passwords.verify(held, password) else await passwords.hash(password)
+    row = await uow.session.scalar(
+        select(UserRow).where(UserRow.username_key == DEMO_USERNAME).with_for_update()
+    )
+    if row is None:
+        raise NotFound("The demo user was deleted meanwhile.")
+    if password_hash is not None:
+        row.password_hash = password_hash
         row.token_version += 1
         row.updated_at = uow.clock.now()
         await uow.session.flush()
@@ -216,16 +226,42 @@ async def log_in(
     )
     if "\0" in login or len(password) > PASSWORD_LENGTHS[1]:
         raise refused
-    row = await repository.user_by_login(uow.session, login)
-    held = row.password_hash if row else None
-    # Logins wait here for one another: they must not keep everybody else from the database meanwhile.
-    await uow.release()
-    matches = await passwords.verify(held, password)
-    row = await repository.user_by_login(uow.session, login)
-    if row is None or not matches or row.password_hash != held or row.status != UserStatus.ACTIVE:
+    row = await _with_password(uow, passwords, login, password)
+    if row is None or row.status != UserStatus.ACTIVE:
         raise refused
     await totp.require(uow, keys, row, totp_code)
     return await sessions.start(uow, tokens, row, device, lifetime)
+
+
+async def _with_password(
+    uow: UnitOfWork, passwords: PasswordHasher, login: str, password: str
+) -> UserRow | None:
+    """Return the user with a login and a password, whose hash gets the present costs if it has others."""
+    row = await repository.user_by_login(uow.session, login)
+    # The second time, because another login at the same time may have renewed the hash.
+    for _ in range(2):
+        held = row.password_hash if row else None
+        # Logins wait here for one another: they must not keep everybody else from the database meanwhile.
+        await uow.release()
+        matches = await passwords.verify(held, password)
+        renewed = await passwords.hash(password) if matches and held and passwords.is_outdated(held) else None
+        row = await repository.user_by_login(uow.session, login)
+        if row is None or not matches:
+            return None
+        if row.password_hash == held:
+            if renewed is not None:
+                await _renew_hash(uow, row, renewed)
+            return row
+    return None
+
+
+async def _renew_hash(uow: UnitOfWork, row: UserRow, renewed: str) -> None:
+    await uow.session.execute(
+        update(UserRow)
+        .where(UserRow.id == row.id, UserRow.password_hash == row.password_hash)
+        .values(password_hash=renewed)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None) -> Authenticated:

@@ -26,7 +26,9 @@ class AccountMail(StrEnum):
     SIGNED_UP_AGAIN = "account.signed_up_again"
     APPROVED = "account.approved"
     PASSWORD_RESET_REQUESTED = "account.password_reset_requested"  # noqa: S105 -- a kind of mail
+    PASSWORD_RESET_ELSEWHERE = "account.password_reset_elsewhere"  # noqa: S105
     PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
+    API_TOKEN_CREATED = "account.api_token_created"  # noqa: S105
 
 
 class AccountNotice(StrEnum):

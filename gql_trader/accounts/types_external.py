@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+NO_MAILBOX = "external.invalid"
+"""Domain of the addresses of users whose provider tells none; RFC 2606 reserves it, no mail arrives there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
-from gql_trader.accounts import administration, external_identity, service
+from gql_trader.accounts import administration, api_tokens, external_identity, service
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.models import PasswordResetRow, UserRow
 from gql_trader.accounts.models_external import ExternalIdentityRow, WebhookMessageRow
@@ -26,7 +27,6 @@ from gql_trader.config import SignupApproval
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidInput, InvalidState
 from gql_trader.infra import json_codec
-from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.unit_of_work import UnitOfWork
 
 KEPT = timedelta(days=30)
@@ -63,7 +63,6 @@ class UserEvent:
 
 async def receive(
     uow: UnitOfWork,
-    passwords: PasswordHasher,
     issuer: str,
     approval: SignupApproval,
     message_id: str,
@@ -100,8 +99,11 @@ async def receive(
         await _follow_deletion(uow, issuer, event, found[0] if found else None)
     elif found is not None:
         await _follow_change(uow, event, found[0])
-    elif approval is not SignupApproval.CLOSED and not event.banned:
-        row, _ = await external_identity.provision(uow, passwords, issuer, event.profile, approval)
+    elif event.banned:
+        # A token that is still good must not bring the user in.
+        uow.session.add(_without_account(issuer, event, now, banned_at=now))
+    elif approval is not SignupApproval.CLOSED:
+        row, _ = await external_identity.provision(uow, issuer, event.profile, approval)
         row.updated_at = event.changed_at
     return True
 
@@ -161,16 +163,24 @@ def _moment(value: Any) -> datetime | None:
 
 
 async def _follow_change(uow: UnitOfWork, event: UserEvent, identity: ExternalIdentityRow) -> None:
-    if identity.deleted_at is not None or identity.user_id is None:
+    if identity.deleted_at is not None:
         return
     if event.changed_at is not None:
         if identity.updated_at is not None and event.changed_at <= identity.updated_at:
             return
         identity.updated_at = event.changed_at
+    if identity.user_id is None:
+        if not event.banned:
+            # Banned before ever coming here, and welcome now: as if never heard of.
+            await uow.session.delete(identity)
+        return
     user = await _locked(uow, identity.user_id)
     if user is None:
         return
     changed = [*await _follow_email(uow, user, event), *await _follow_username(uow, user, event)]
+    if event.banned != (identity.banned_at is not None):
+        identity.banned_at = uow.clock.now() if event.banned else None
+        changed.append("banned")
     if changed:
         user.updated_at = uow.clock.now()
         _record(uow, AuditAction.IDENTITY_CHANGED, identity, changed=changed)
@@ -181,9 +191,8 @@ async def _follow_change(uow: UnitOfWork, event: UserEvent, identity: ExternalId
 
 async def _follow_email(uow: UnitOfWork, user: UserRow, event: UserEvent) -> list[str]:
     email = await external_identity.free_email(uow, event.profile.email)
-    if email is None:
+    if email is None or not await _give(uow, user, email=email, email_key=email.lower()):
         return []
-    user.email, user.email_key = email, email.lower()
     # Whoever reads the mail of the old address must not be able to take over the account.
     await uow.session.execute(delete(PasswordResetRow).where(PasswordResetRow.user_id == user.id))
     return ["email"]
@@ -200,8 +209,24 @@ async def _follow_username(uow: UnitOfWork, user: UserRow, event: UserEvent) -> 
     respelled = username.lower() == user.username_key
     if not respelled and not await external_identity.is_free_username(uow, username):
         return []
-    user.username, user.username_key = username, username.lower()
-    return ["username"]
+    given = await _give(uow, user, username=username, username_key=username.lower())
+    return ["username"] if given else []
+
+
+async def _give(uow: UnitOfWork, user: UserRow, **values: str) -> bool:
+    """Write what has to be unique; return False if another account was faster, so that it is taken."""
+    try:
+        async with uow.session.begin_nested():
+            await uow.session.execute(
+                update(UserRow)
+                .where(UserRow.id == user.id)
+                .values(values)
+                .execution_options(synchronize_session=False)
+            )
+    except IntegrityError:
+        return False
+    await uow.session.refresh(user)
+    return True
 
 
 async def _follow_deletion(
@@ -210,16 +235,7 @@ async def _follow_deletion(
     now = uow.clock.now()
     if identity is None:
         # A token that is still good, or a message that is late, must not bring the user in.
-        uow.session.add(
-            ExternalIdentityRow(
-                issuer=issuer,
-                subject=event.profile.subject,
-                user_id=None,
-                created_at=now,
-                updated_at=None,
-                deleted_at=now,
-            )
-        )
+        uow.session.add(_without_account(issuer, event, now, deleted_at=now))
         await uow.session.flush()
         return
     if identity.deleted_at is not None:
@@ -231,6 +247,25 @@ async def _follow_deletion(
         await _shut_out(uow, user)
 
 
+def _without_account(
+    issuer: str,
+    event: UserEvent,
+    now: datetime,
+    *,
+    deleted_at: datetime | None = None,
+    banned_at: datetime | None = None,
+) -> ExternalIdentityRow:
+    return ExternalIdentityRow(
+        issuer=issuer,
+        subject=event.profile.subject,
+        user_id=None,
+        created_at=now,
+        updated_at=event.changed_at,
+        deleted_at=deleted_at,
+        banned_at=banned_at,
+    )
+
+
 async def _locked(uow: UnitOfWork, user_id: UUID | None) -> UserRow | None:
     # With the administrators, in the order that administration locks them too: either waits for the other.
     return (await lock_administration(uow.session, user_id)).get(user_id) if user_id is not None else None
@@ -240,10 +275,15 @@ async def _shut_out(uow: UnitOfWork, user: UserRow) -> None:
     try:
         await administration.disable_user(uow, None, user.id)
     except InvalidState:
-        # The last active administrator remains one, by a password or not at all, but is logged out.
+        # The last active administrator remains one, but nothing that was given out opens the account any
+        # more: no session, no API token and, by what was noted of the identity, no token of the provider.
         _log.warning("last_administrator_not_disabled", user_id=str(user.id))
         user.token_version += 1
         user.updated_at = uow.clock.now()
+        revoked = await api_tokens.revoke_all(uow, user.id)
+        record_event(
+            uow, AuditAction.CREDENTIALS_ENDED, actor_id=None, target_id=user.id, revokedApiTokens=revoked
+        )
     await uow.session.flush()
 
 

@@ -18,6 +18,7 @@ from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
 from gql_trader.plugins import load_plugins
 from gql_trader.runtime import mail_transport
+from gql_trader.settings.repository import users_without_dry_run
 
 _SECONDS = 5.0
 
@@ -61,6 +62,7 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "redis": _redis,
         "workers": _workers,
         "mail": _mail,
+        "live trading": _live_trading,
         "plugins": _plugins,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
@@ -131,3 +133,15 @@ async def _mail(settings: Settings) -> str:
     if transport is None:
         raise _Unhealthy("no mail server is set, so that mails wait: set SMTP_HOST and MAIL_FROM")
     return "no mail server is set: mails are shown in the worker's log, and go nowhere else"
+
+
+async def _live_trading(settings: Settings) -> str:
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with database.session() as session:
+            asking = await users_without_dry_run(session)
+    finally:
+        await database.close()
+    users = "1 user has" if asking == 1 else f"{asking or 'no'} users have"
+    state = "on" if settings.live_trading_enabled else "off, whatever they say"
+    return f"{state}; {users} dryRun: false in their settings"

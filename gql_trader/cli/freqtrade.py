@@ -144,7 +144,7 @@ async def _import(
     from gql_trader.runtime import open_runtime
     from gql_trader.settings import service
     from gql_trader.settings.attempts import attempted, names_given
-    from gql_trader.settings.freqtrade import from_config
+    from gql_trader.settings.freqtrade_import import from_config
 
     imported = from_config(config, preview=preview)
     async with open_runtime(settings) as runtime:

@@ -1,4 +1,4 @@
-"""Credentials: what an exchange wants of them, how they are shown and how they are sealed."""
+"""Credentials: what an exchange wants of them, and how they are sealed."""
 
 import re
 from uuid import UUID
@@ -16,16 +16,6 @@ MAXIMUM_PASSPHRASE = 256
 
 # They go into headers of HTTP: no spaces, no line ends, nothing but ASCII.
 _WORD = re.compile(r"[!-~]+", re.ASCII)
-_SHOWN = 4
-_SHORTEST_SHOWN = 16
-_HIDDEN = "********"
-
-
-def mask(api_key: str) -> str:
-    """Return the first and last four characters of a key, and nothing of one under sixteen."""
-    if len(api_key) < _SHORTEST_SHOWN:
-        return _HIDDEN
-    return f"{api_key[:_SHOWN]}{_HIDDEN}{api_key[-_SHOWN:]}"
 
 
 def check_credentials(exchange: KnownExchange, given: GivenCredentials) -> Credentials:

@@ -13,8 +13,9 @@ from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import Conflict, DomainError, InvalidInput, NotFound
 from gql_trader.core.ids import ExchangeKeyId, uuid7
+from gql_trader.core.masking import mask
 from gql_trader.exchange_keys import repository
-from gql_trader.exchange_keys.credentials import check_credentials, mask, seal, unseal
+from gql_trader.exchange_keys.credentials import check_credentials, seal, unseal
 from gql_trader.exchange_keys.models import ExchangeKeyRow
 from gql_trader.exchange_keys.types import (
     ExchangeKeyRecord,

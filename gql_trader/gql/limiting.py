@@ -1,6 +1,6 @@
 """Limits on how often a mutation may be tried, declared beside it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +53,8 @@ class Limited(FieldExtension):
     failures
         Count only attempts that fail as a guess does: with INVALID_CREDENTIALS, INACTIVE_ACCOUNT,
         INVALID_TOKEN or a second factor that is wrong. Otherwise every attempt counts.
+    attempts
+        Rules that count every attempt all the same, for what is dear even when it succeeds.
     when
         Limit only attempts whose input this holds for; None: all.
 
@@ -63,10 +65,14 @@ class Limited(FieldExtension):
     """
 
     def __init__(
-        self, *rules: Rule, failures: bool = False, when: Callable[[Any], bool] | None = None
+        self,
+        *rules: Rule,
+        failures: bool = False,
+        attempts: Sequence[Rule] = (),
+        when: Callable[[Any], bool] | None = None,
     ) -> None:
-        self._rules = rules
-        self._failures = failures
+        self._failures = rules if failures else ()
+        self._attempts = attempts if failures else (*rules, *attempts)
         self._when = when
 
     async def resolve_async(
@@ -77,18 +83,23 @@ class Limited(FieldExtension):
         given = kwargs.get("input")
         if self._when is not None and not self._when(given):
             return await next_(source, info, **kwargs)
-        subjects = [
-            Subject(rule.policy, await await_maybe(rule.name(context, given))) for rule in self._rules
-        ]
+        limits = context.services.rate_limits
+        attempts = await _subjects(self._attempts, context, given)
         if not self._failures:
-            await context.services.rate_limits.count(*subjects)
+            await limits.count(*attempts)
             return await next_(source, info, **kwargs)
-        async with context.services.rate_limits.failures(*subjects) as attempt:
+        async with limits.failures(*await _subjects(self._failures, context, given)) as attempt:
             async with _judged(attempt, info, given):
+                if attempts:
+                    await limits.count(*attempts)
                 result = await next_(source, info, **kwargs)
             codes = {error.code.value for error in getattr(result, "errors", ())}
             _judge(attempt, codes, info, given)
             return result
+
+
+async def _subjects(rules: Sequence[Rule], context: Context, given: Any) -> list[Subject]:
+    return [Subject(rule.policy, await await_maybe(rule.name(context, given))) for rule in rules]
 
 
 @asynccontextmanager

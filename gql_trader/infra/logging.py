@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line, or readable text on a terminal."""
 
 import logging
+import re
 import sys
 import traceback
 from typing import Any, TextIO
@@ -14,6 +15,12 @@ _MAXIMUM_FRAMES = 30
 _MAXIMUM_ERRORS = 10
 _MAXIMUM_MESSAGE = 2_000
 _MAXIMUM_LINE = 500
+
+# Where errors of PostgreSQL and asyncpg begin to repeat the values of rows and arguments, people's addresses
+# among them. What follows can be of any form, so that all of it goes. Lines of a group have a margin.
+_VALUES = re.compile(
+    r"(\n[ |]*DETAIL: |invalid input for query argument \$\d+: |invalid input syntax for ).*", re.DOTALL
+)
 
 # Without the frames' locals: passwords, tokens and the database's address are among them.
 _as_objects = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=_MAXIMUM_FRAMES)
@@ -95,12 +102,20 @@ def _ends(parts: list[Any]) -> list[Any]:
 
 
 def _shortened(text: str) -> str:
+    text = without_values(text)
     return text if len(text) <= _MAXIMUM_MESSAGE else f"{text[:_MAXIMUM_MESSAGE]}… ({len(text)} characters)"
+
+
+def without_values(text: str) -> str:
+    """Return what an error says, up to where a database's begins to tell of values."""
+    return _VALUES.sub(r"\1…", text)
 
 
 def _write_traceback(output: TextIO, error: ExcInfo) -> None:
     # As Python writes it, which is without locals, but the middle of a long one is left out.
-    lines = "".join(traceback.format_exception(*error, limit=-_MAXIMUM_FRAMES)).splitlines()
+    # Each part is one frame or one message, whole.
+    parts = traceback.format_exception(*error, limit=-_MAXIMUM_FRAMES)
+    lines = "\n".join(without_values(part.rstrip("\n")) for part in parts).splitlines()
     limit = _MAXIMUM_FRAMES * _MAXIMUM_ERRORS
     if len(lines) > limit:
         lines = [*lines[: limit // 2], f"… {len(lines) - limit} lines …", *lines[-limit // 2 :]]

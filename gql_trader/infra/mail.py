@@ -1,5 +1,6 @@
 """Mail: what one is, and how it leaves the house."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
@@ -19,6 +20,7 @@ _SECONDS = 30.0
 _PERMANENT = 500
 # 530 to 538 are about logging in: wrong settings, which the operator will put right.
 _ABOUT_LOGIN = range(530, 539)
+_ENHANCED_CODE = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 
 
 class MailNotSentError(NotDeliveredError):
@@ -88,10 +90,10 @@ class SmtpTransport:
             async with self._client() as client:
                 await client.send_message(self._message(mail))
         except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = [recipient.code for recipient in error.recipients]
-            raise _failure(max(codes, default=0), str(codes)) from error
+            worst = max(error.recipients, key=lambda recipient: recipient.code)
+            raise _failure(worst) from error
         except aiosmtplib.SMTPResponseException as error:
-            raise _failure(error.code, f"{error.code} {error.message}") from error
+            raise _failure(error) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailNotSentError(f"{type(error).__name__}: {error}") from error
 
@@ -138,6 +140,10 @@ class LoggedMail:
         _log.info("mail_shown", to=mail.to, subject=mail.subject, text=mail.text)
 
 
-def _failure(code: int, reason: str) -> MailNotSentError | MailRefusedError:
-    permanent = code >= _PERMANENT and code not in _ABOUT_LOGIN
+def _failure(reply: aiosmtplib.SMTPResponseException) -> MailNotSentError | MailRefusedError:
+    # Of the reply's text no more than the enhanced code (RFC 3463): servers repeat the address in it, and
+    # what is said here is logged.
+    enhanced = _ENHANCED_CODE.match(reply.message)
+    reason = f"SMTP {reply.code}{f' {enhanced[0]}' if enhanced else ''}"
+    permanent = reply.code >= _PERMANENT and reply.code not in _ABOUT_LOGIN
     return MailRefusedError(reason) if permanent else MailNotSentError(reason)

@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+NO_PASSWORD = "!"  # noqa: S105 -- that there is none
+"""What an account whose user has no password here has in place of a hash: no password matches it."""
+
 
 class PasswordHasher:
     """Hash and verify passwords in a small thread pool of its own.
@@ -34,13 +37,17 @@ class PasswordHasher:
     async def verify(self, encoded: str | None, password: str) -> bool:
         """Return whether the password matches.
 
-        With ``encoded`` None, for an account that does not exist, the same work is done on a decoy, so
-        that the time taken says nothing about which accounts exist.
+        With ``encoded`` None, for an account that does not exist, or `NO_PASSWORD`, the same work is done on
+        a decoy, so that the time taken says nothing about which accounts exist. A hash that was made with
+        other costs takes the time of those.
         """
-        matches = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._verify, encoded, password
-        )
-        return matches and encoded is not None
+        usable = None if encoded == NO_PASSWORD else encoded
+        matches = await asyncio.get_running_loop().run_in_executor(self._pool, self._verify, usable, password)
+        return matches and usable is not None
+
+    def is_outdated(self, encoded: str) -> bool:
+        """Return whether a hash was made with other costs than the present ones."""
+        return self._hasher.check_needs_rehash(encoded)
 
     def _verify(self, encoded: str | None, password: str) -> bool:
         try:

@@ -104,7 +104,7 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
     except Exception as error:
         # One message that cannot be written must not keep the others waiting.
         log.exception(f"{name}_failed")
-        await _try_later(runtime, message, sender, repr(error))
+        await _try_later(runtime, message, sender, type(error).__name__)
     else:
         async with runtime.unit_of_work() as uow:
             if await outbox.delivered(uow, message) and sent:

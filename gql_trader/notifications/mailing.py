@@ -5,6 +5,7 @@ from uuid import UUID
 from gql_trader.accounts import password_changes
 from gql_trader.accounts import repository as accounts
 from gql_trader.accounts.types import AccountMail, UserStatus
+from gql_trader.accounts.types_external import NO_MAILBOX
 from gql_trader.config import Settings
 from gql_trader.infra.mail import Mail, MailNotSentError
 from gql_trader.infra.outbox import OutboxMessage
@@ -25,7 +26,7 @@ async def send(runtime: Runtime, message: OutboxMessage) -> bool:
     """
     async with runtime.unit_of_work() as uow:
         composed = await compose(uow, runtime.settings, message)
-    if composed is None:
+    if composed is None or composed[0].endswith(f"@{NO_MAILBOX}"):
         return False
     if runtime.mail is None:
         raise MailNotSentError("no mail server is set")
@@ -52,11 +53,11 @@ async def compose(uow: UnitOfWork, settings: Settings, message: OutboxMessage) -
             return None
         user, token = issued
         # After "#": browsers send that to no server, so that it is in nobody's log.
-        values |= {
-            "email": user.email,
-            "username": user.username,
-            "link": f"{settings.password_reset_page}#token={token}",
-        }
+        values |= {"email": user.email, "username": user.username}
+        if token is None:
+            kind = AccountMail.PASSWORD_RESET_ELSEWHERE
+        else:
+            values["link"] = f"{settings.password_reset_page}#token={token}"
     if kind is AccountMail.SIGNED_UP_AGAIN:
         # To the address as its owner writes it, not as somebody else has.
         owner = await accounts.user_by_login(uow.session, values["email"])

@@ -89,12 +89,31 @@ _ACCOUNT_LETTERS = {
             "unchanged.",
         ),
     ),
+    AccountMail.PASSWORD_RESET_ELSEWHERE: Letter(
+        "Your password for {server}",
+        "Hello {username},",
+        (
+            "somebody, probably you, asked for a link to choose another password for {server}. Your account "
+            "has none here: you sign in through your identity provider, where you can choose another one. If "
+            "it was not you, there is nothing that you need to do.",
+        ),
+    ),
     AccountMail.PASSWORD_CHANGED: Letter(
         "Your password for {server} was changed",
         "Hello {username},",
         (
-            "your password for {server} was changed, and all your logins have ended. If it was not you, ask "
-            "for a link to choose another password at once, and tell the administrator.",
+            "your password for {server} was changed, and all your logins have ended.{tokens} If it was not "
+            "you, ask for a link to choose another password at once, which ends your API tokens too, and "
+            "tell the administrator.",
+        ),
+    ),
+    AccountMail.API_TOKEN_CREATED: Letter(
+        "There is a new API token for your account at {server}",
+        "Hello {username},",
+        (
+            "an API token was made for your account at {server}. It begins with {prefix}, is called "
+            "“{label}” and may be used for {scopes}.",
+            "If it was not you, log in and revoke it, change your password, and tell the administrator.",
         ),
     ),
 }
@@ -115,7 +134,14 @@ def account_letter(kind: AccountMail, server: str, values: Mapping[str, Any]) ->
         What the outbox says, and ``link`` where one is needed.
     """
     status = _STATUS.get(str(values.get("status")), "")
-    return _ACCOUNT_LETTERS[kind].filled({**values, "server": server, "status": status})
+    filled = {**values, "server": server, "status": status, "tokens": _tokens(values)}
+    return _ACCOUNT_LETTERS[kind].filled(filled)
+
+
+def _tokens(values: Mapping[str, Any]) -> str:
+    revoked, remaining = values.get("revoked", 0), values.get("remaining", 0)
+    ended = f" API tokens that have ended, too: {revoked}." if revoked else ""
+    return ended + (f" API tokens that go on working: {remaining}." if remaining else "")
 
 
 def notification_letter(server: str, username: str, title: str, body: str) -> Letter:

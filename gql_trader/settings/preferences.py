@@ -40,8 +40,8 @@ async def preferences_of_users(uow: UnitOfWork, user_ids: Sequence[UUID]) -> dic
 
 async def update_preferences(
     uow: UnitOfWork, live: LiveTrading, actor: Actor, given: Mapping[str, Any]
-) -> Preferences:
-    """Change what is given of the actor's preferences, and return all of them.
+) -> tuple[Preferences, Preferences]:
+    """Change what is given of the actor's preferences; return all of them, before and after.
 
     Parameters
     ----------
@@ -56,6 +56,7 @@ async def update_preferences(
     problems = list(_problems(live, actor, given))
     if problems:
         raise DomainErrors(problems)
+    before = await preferences_of(uow, actor.user_id)
     if given:
         now = uow.clock.now()
         # One statement, so that changes at the same moment to different fields all hold.
@@ -64,7 +65,7 @@ async def update_preferences(
             .values(user_id=actor.user_id, updated_at=now, **{**asdict(Preferences()), **given})
             .on_conflict_do_update(index_elements=[PreferencesRow.user_id], set_={**given, "updated_at": now})
         )
-    return await preferences_of(uow, actor.user_id)
+    return before, await preferences_of(uow, actor.user_id)
 
 
 def _problems(live: LiveTrading, actor: Actor, given: Mapping[str, Any]) -> list[DomainError]:

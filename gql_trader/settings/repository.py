@@ -91,3 +91,11 @@ async def count_presets(session: AsyncSession, user_id: UUID) -> int:
         select(func.count()).select_from(SettingsPresetRow).where(SettingsPresetRow.user_id == user_id)
     )
     return found or 0
+
+
+async def users_without_dry_run(session: AsyncSession) -> int:
+    """Return how many users have turned live trading on in their settings."""
+    found = await session.scalar(
+        select(func.count()).where(UserSettingsRow.settings["dry_run"].as_boolean().is_(False))
+    )
+    return found or 0

@@ -16,6 +16,16 @@ SECRET_PATHS: Mapping[Secret, tuple[str, ...]] = {
 LONGEST_SECRET = 4096
 """Keys of some exchanges are PEM texts."""
 
+LONGEST_KEY = 512
+
+_LINES = f"This is 1 to {LONGEST_SECRET} printable characters, without spaces around them."
+_EXPECTED: Mapping[Secret, str] = {
+    Secret.EXCHANGE_KEY: f"A key has 1 to {LONGEST_KEY} ASCII characters and no spaces.",
+    Secret.EXCHANGE_SECRET: _LINES,
+    Secret.EXCHANGE_PASSWORD: _LINES,
+    Secret.TELEGRAM_TOKEN: "This is no token as Telegram's BotFather gives them, such as 123456:ABC-DEF.",
+}
+_WORD = re.compile(r"[!-~]+", re.ASCII)
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,200}", re.ASCII)
 
 
@@ -29,12 +39,7 @@ def check_change(change: SettingsChange) -> list[DomainError]:
     for secret, text in change.secrets.items():
         if text is not None and not _is_secret(secret, text):
             # Never with the text: it may be a good secret with a slip of the hand.
-            expected = (
-                "This is no bot token as Telegram's BotFather gives them, such as 123456:ABC-DEF."
-                if secret is Secret.TELEGRAM_TOKEN
-                else f"This is 1 to {LONGEST_SECRET} characters, without spaces around them."
-            )
-            problems.append(InvalidInput(expected, SECRET_PATHS[secret]))
+            problems.append(InvalidInput(_EXPECTED[secret], SECRET_PATHS[secret]))
     return problems
 
 
@@ -75,4 +80,7 @@ def _trailing(values: TradingSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _is_secret(secret: Secret, text: str) -> bool:
     if secret is Secret.TELEGRAM_TOKEN:
         return _TOKEN.fullmatch(text) is not None
-    return 0 < len(text) <= LONGEST_SECRET and text.strip() == text
+    if secret is Secret.EXCHANGE_KEY:
+        return len(text) <= LONGEST_KEY and _WORD.fullmatch(text) is not None
+    lines = text.splitlines()
+    return 0 < len(text) <= LONGEST_SECRET and text.strip() == text and all(map(str.isprintable, lines))

@@ -1,8 +1,6 @@
-"""GraphQL queries and mutations of trading settings, presets and preferences."""
+"""GraphQL queries and mutations of trading settings."""
 
-from collections.abc import Sequence
 from typing import Annotated
-from uuid import UUID
 
 import strawberry
 
@@ -13,52 +11,22 @@ from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import requires, visible
-from gql_trader.gql.relay import decode_id
-from gql_trader.settings import presets, service
+from gql_trader.settings import service
 from gql_trader.settings.attempts import attempted, names_given
-from gql_trader.settings.freqtrade import from_config
-from gql_trader.settings.loaders import SettingsLoaders
-from gql_trader.settings.preferences import update_preferences
+from gql_trader.settings.freqtrade_import import from_config
+from gql_trader.settings.schema_fields import changes_field, errors_field, infos, settings_field, shown
 from gql_trader.settings.schema_inputs import (
-    ApplySettingsPresetInput,
-    DeleteSettingsPresetInput,
     ImportFreqtradeConfigInput,
     ResetSettingsInput,
-    SaveSettingsPresetInput,
     UpdateDefaultSettingsInput,
-    UpdatePreferencesInput,
     UpdateSettingsInput,
 )
 from gql_trader.settings.schema_types import (
     OWNER,
     IgnoredSettingInfo,
-    Preferences,
     SettingsChangeInfo,
-    SettingsPreset,
     TradingSettings,
 )
-from gql_trader.settings.types import Changed, Difference
-
-
-def _settings(description: str) -> TradingSettings | None:
-    return strawberry.field(default=None, description=description)  # type: ignore[no-any-return]
-
-
-def _preset() -> SettingsPreset | None:
-    return strawberry.field(default=None, description="The preset; null if refused.")  # type: ignore[no-any-return]
-
-
-def _changes() -> list[SettingsChangeInfo]:
-    return strawberry.field(  # type: ignore[no-any-return]
-        default_factory=list, description="What changed, or would change, each with its old and new value."
-    )
-
-
-def _errors() -> list[UserError]:
-    return strawberry.field(  # type: ignore[no-any-return]
-        default_factory=list,
-        description="Everything that was wrong; nothing was changed then. Empty on success.",
-    )
 
 
 @visible(OWNER)
@@ -66,11 +34,11 @@ def _errors() -> list[UserError]:
 class UpdateSettingsPayload:
     """Payload of updateSettings."""
 
-    settings: TradingSettings | None = _settings(
+    settings: TradingSettings | None = settings_field(
         "The settings as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = _changes()
-    errors: list[UserError] = _errors()
+    changes: list[SettingsChangeInfo] = changes_field()
+    errors: list[UserError] = errors_field()
 
 
 @visible(OWNER)
@@ -78,9 +46,9 @@ class UpdateSettingsPayload:
 class ResetSettingsPayload:
     """Payload of resetSettings."""
 
-    settings: TradingSettings | None = _settings("The defaults; null if refused.")
-    changes: list[SettingsChangeInfo] = _changes()
-    errors: list[UserError] = _errors()
+    settings: TradingSettings | None = settings_field("The defaults; null if refused.")
+    changes: list[SettingsChangeInfo] = changes_field()
+    errors: list[UserError] = errors_field()
 
 
 @visible("administrators")
@@ -88,44 +56,11 @@ class ResetSettingsPayload:
 class UpdateDefaultSettingsPayload:
     """Payload of updateDefaultSettings."""
 
-    settings: TradingSettings | None = _settings(
+    settings: TradingSettings | None = settings_field(
         "The defaults as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = _changes()
-    errors: list[UserError] = _errors()
-
-
-@visible(OWNER)
-@strawberry.type(description="Result of `saveSettingsPreset`.")
-class SaveSettingsPresetPayload:
-    """Payload of saveSettingsPreset."""
-
-    preset: SettingsPreset | None = _preset()
-    errors: list[UserError] = _errors()
-
-
-@visible(OWNER)
-@strawberry.type(description="Result of `applySettingsPreset`.")
-class ApplySettingsPresetPayload:
-    """Payload of applySettingsPreset."""
-
-    preset: SettingsPreset | None = _preset()
-    settings: TradingSettings | None = _settings(
-        "The settings as they are now, or would be; null if refused."
-    )
-    changes: list[SettingsChangeInfo] = _changes()
-    errors: list[UserError] = _errors()
-
-
-@visible(OWNER)
-@strawberry.type(description="Result of `deleteSettingsPreset`.")
-class DeleteSettingsPresetPayload:
-    """Payload of deleteSettingsPreset."""
-
-    deleted_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id that no longer names a preset; null if refused."
-    )
-    errors: list[UserError] = _errors()
+    changes: list[SettingsChangeInfo] = changes_field()
+    errors: list[UserError] = errors_field()
 
 
 @visible(OWNER)
@@ -133,33 +68,14 @@ class DeleteSettingsPresetPayload:
 class ImportFreqtradeConfigPayload:
     """Payload of importFreqtradeConfig."""
 
-    settings: TradingSettings | None = _settings(
+    settings: TradingSettings | None = settings_field(
         "The settings as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = _changes()
+    changes: list[SettingsChangeInfo] = changes_field()
     ignored: list[IgnoredSettingInfo] = strawberry.field(
         default_factory=list, description="What could not be taken over, and why."
     )
-    errors: list[UserError] = _errors()
-
-
-@visible(OWNER)
-@strawberry.type(description="Result of `updatePreferences`.")
-class UpdatePreferencesPayload:
-    """Payload of updatePreferences."""
-
-    preferences: Preferences | None = strawberry.field(
-        default=None, description="The preferences as they are now; null if refused."
-    )
-    errors: list[UserError] = _errors()
-
-
-def _infos(differences: Sequence[Difference]) -> list[SettingsChangeInfo]:
-    return list(map(SettingsChangeInfo.from_difference, differences))
-
-
-def _shown(changed: Changed) -> TradingSettings:
-    return TradingSettings.from_record(changed.settings)
+    errors: list[UserError] = errors_field()
 
 
 @strawberry.type
@@ -177,7 +93,7 @@ class SettingsQuery:
 
 @strawberry.type
 class SettingsMutation:
-    """Mutations of trading settings and preferences."""
+    """Mutations of trading settings."""
 
     @mutation(
         UpdateSettingsPayload,
@@ -197,7 +113,7 @@ class SettingsMutation:
             async with info.context.uow() as uow:
                 changed = await service.update_settings(uow, services.keys, live, viewer, change)
             attempt.came_to(changed.differences, preview=change.preview)
-        return UpdateSettingsPayload(settings=_shown(changed), changes=_infos(changed.differences))
+        return UpdateSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
     @mutation(
         ResetSettingsPayload,
@@ -217,7 +133,7 @@ class SettingsMutation:
                     uow, services.keys, viewer, input.expected_updated_at, preview=preview
                 )
             attempt.came_to(changed.differences, preview=preview)
-        return ResetSettingsPayload(settings=_shown(changed), changes=_infos(changed.differences))
+        return ResetSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
     @mutation(
         UpdateDefaultSettingsPayload,
@@ -235,7 +151,7 @@ class SettingsMutation:
             async with info.context.uow() as uow:
                 changed = await service.update_default_settings(uow, viewer, change)
             attempt.came_to(changed.differences, preview=change.preview)
-        return UpdateDefaultSettingsPayload(settings=_shown(changed), changes=_infos(changed.differences))
+        return UpdateDefaultSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
     @mutation(
         ImportFreqtradeConfigPayload,
@@ -262,87 +178,7 @@ class SettingsMutation:
                 changed = await service.update_settings(uow, services.keys, live, viewer, change)
             attempt.came_to(changed.differences, preview=change.preview)
         return ImportFreqtradeConfigPayload(
-            settings=_shown(changed),
-            changes=_infos(changed.differences),
+            settings=shown(changed),
+            changes=infos(changed.differences),
             ignored=list(map(IgnoredSettingInfo.from_ignored, imported.ignored)),
         )
-
-    @mutation(UpdatePreferencesPayload, Role.VIEWER, "Change some of your preferences.", TokenScope.TRADE)
-    async def update_preferences(
-        self,
-        info: Info,
-        input: Annotated[UpdatePreferencesInput, strawberry.argument(description="What to change.")],
-    ) -> UpdatePreferencesPayload:
-        live = LiveTrading.of(info.context.services.settings)
-        async with info.context.uow() as uow:
-            record = await update_preferences(uow, live, info.context.viewer, input.to_values())
-        return UpdatePreferencesPayload(preferences=Preferences.from_record(record))
-
-
-@strawberry.type
-class PresetMutation:
-    """Mutations of presets."""
-
-    @mutation(
-        SaveSettingsPresetPayload,
-        Role.TRADER,
-        "Keep your settings as they are, but for secrets, under a name; at most 50.",
-        TokenScope.TRADE,
-    )
-    async def save_settings_preset(
-        self,
-        info: Info,
-        input: Annotated[SaveSettingsPresetInput, strawberry.argument(description="The name.")],
-    ) -> SaveSettingsPresetPayload:
-        async with info.context.uow() as uow:
-            preset = await presets.save_preset(
-                uow, info.context.viewer, input.name, overwrite=bool(input.overwrite)
-            )
-        return SaveSettingsPresetPayload(preset=SettingsPreset.from_record(preset))
-
-    @mutation(
-        ApplySettingsPresetPayload,
-        Role.TRADER,
-        "Change your settings to those of a preset. Secrets stay as they are. A preset that trades live "
-        "takes the right to.",
-        TokenScope.TRADE,
-        limits.LIVE_TRADING_CODE,
-    )
-    async def apply_settings_preset(
-        self,
-        info: Info,
-        input: Annotated[ApplySettingsPresetInput, strawberry.argument(description="The preset.")],
-    ) -> ApplySettingsPresetPayload:
-        services, viewer, change = info.context.services, info.context.viewer, input.to_change()
-        live, key = LiveTrading.of(services.settings), decode_id(input.id, "SettingsPreset")
-        with attempted("applySettingsPreset", viewer.user_id, ()) as attempt:
-            async with info.context.uow() as uow:
-                preset, changed = await presets.apply_preset(uow, services.keys, live, viewer, key, change)
-            attempt.came_to(changed.differences, preview=change.preview)
-        return ApplySettingsPresetPayload(
-            preset=SettingsPreset.from_record(preset),
-            settings=_shown(changed),
-            changes=_infos(changed.differences),
-        )
-
-    @mutation(
-        DeleteSettingsPresetPayload,
-        Role.TRADER,
-        "Delete a preset of yours. Settings that came from it stay.",
-        TokenScope.TRADE,
-    )
-    async def delete_settings_preset(
-        self,
-        info: Info,
-        input: Annotated[DeleteSettingsPresetInput, strawberry.argument(description="What to delete.")],
-    ) -> DeleteSettingsPresetPayload:
-        key = decode_id(input.id, "SettingsPreset")
-        async with info.context.uow() as uow:
-            await presets.delete_preset(uow, info.context.viewer, key)
-        return DeleteSettingsPresetPayload(deleted_id=input.id)
-
-
-async def resolve_settings_preset_nodes(info: Info, ids: Sequence[UUID]) -> list[SettingsPreset | None]:
-    """Return presets for ``node``: the viewer's own."""
-    found = await info.context.loaders(SettingsLoaders).preset.load_many(list(ids))
-    return [SettingsPreset.from_record(each) if each else None for each in found]

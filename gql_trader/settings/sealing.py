@@ -1,5 +1,6 @@
 """The secrets among trading settings: sealed, bound to their user, masked, and opened for who needs them."""
 
+from gql_trader.core.masking import mask
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.settings.models import (
     EXCHANGE_KEY,
@@ -16,9 +17,6 @@ _PURPOSES = {
     Secret.EXCHANGE_PASSWORD: EXCHANGE_PASSWORD,
     Secret.TELEGRAM_TOKEN: TELEGRAM_TOKEN,
 }
-_SHOWN = 4
-_SHORTEST_SHOWN = 16
-_HIDDEN = "********"
 
 
 def kept(row: UserSettingsRow | None) -> frozenset[Secret]:
@@ -31,7 +29,7 @@ def seal(keys: KeyRing, row: UserSettingsRow, secret: Secret, text: str | None) 
     sealed = None if text is None else keys.encrypt(_PURPOSES[secret], row.user_id, text.encode())
     setattr(row, secret.value, sealed)
     if secret is Secret.EXCHANGE_KEY:
-        row.exchange_key_masked = None if text is None else masked(text)
+        row.exchange_key_masked = None if text is None else mask(text)
 
 
 def unseal(keys: KeyRing, row: UserSettingsRow, secret: Secret) -> str | None:
@@ -44,8 +42,3 @@ def unseal(keys: KeyRing, row: UserSettingsRow, secret: Secret) -> str | None:
     """
     sealed: bytes | None = getattr(row, secret.value)
     return None if sealed is None else keys.decrypt(_PURPOSES[secret], row.user_id, sealed).decode()
-
-
-def masked(key: str) -> str:
-    """Return the first and the last four characters of a key, and nothing of one under sixteen."""
-    return f"{key[:_SHOWN]}{_HIDDEN}{key[-_SHOWN:]}" if len(key) >= _SHORTEST_SHOWN else _HIDDEN

@@ -7,23 +7,23 @@ make a user's settings contradict themselves.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import DomainError, DomainErrors, Forbidden, InvalidState
+from gql_trader.core.errors import DomainError, DomainErrors, Forbidden
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.settings import repository
+from gql_trader.settings import repository, states
 from gql_trader.settings.fields import BY_NAME, FIELDS, decode, encode, with_groups
 from gql_trader.settings.models import DefaultSettingsRow, UserSettingsRow
 from gql_trader.settings.preferences import preferences_of as preferences_of
 from gql_trader.settings.preferences import preferences_of_users as preferences_of_users
-from gql_trader.settings.rules import SECRET_PATHS, check_change, check_together
-from gql_trader.settings.sealing import kept, masked, seal, unseal
+from gql_trader.settings.rules import check_change, check_together
+from gql_trader.settings.sealing import seal, unseal
 from gql_trader.settings.types import (
     Changed,
     Difference,
@@ -33,8 +33,6 @@ from gql_trader.settings.types import (
     TradingSettings,
 )
 
-_MILLISECOND = timedelta(milliseconds=1)
-
 # What is everybody's own: no default.
 _PERSONAL = frozenset({"dry_run", "telegram_enabled", "telegram_chat_id"})
 
@@ -43,7 +41,7 @@ async def settings_of_users(uow: UnitOfWork, user_ids: Sequence[UUID]) -> dict[U
     """Return the settings of users, by user; two statements however many there are."""
     defaults = await repository.defaults(uow.session)
     rows = await repository.settings_by_users(uow.session, user_ids)
-    return {user_id: _record(defaults, rows.get(user_id)) for user_id in user_ids}
+    return {user_id: states.record(defaults, rows.get(user_id)) for user_id in user_ids}
 
 
 async def settings_of(uow: UnitOfWork, user_id: UUID) -> SettingsRecord:
@@ -53,7 +51,7 @@ async def settings_of(uow: UnitOfWork, user_id: UUID) -> SettingsRecord:
 
 async def default_settings(uow: UnitOfWork) -> SettingsRecord:
     """Return the settings of users who have changed nothing."""
-    return _record(await repository.defaults(uow.session), None)
+    return states.record(await repository.defaults(uow.session), None)
 
 
 async def telegram_target(uow: UnitOfWork, keys: KeyRing, user_id: UUID) -> tuple[str, str] | None:
@@ -115,11 +113,11 @@ async def update_settings(
         If the settings have changed since ``expected_updated_at``.
     """
     defaults, row = await _read(uow, actor.user_id, lock=not change.preview)
-    before = _record(defaults, row)
-    _check_unchanged(before, change.expected_updated_at)
+    before = states.record(defaults, row)
+    states.check_unchanged(before, change.expected_updated_at)
     problems = check_change(change)
     values = replace(before.values, **change.values)
-    secrets = _secrets_after(before, change)
+    secrets = states.secrets_after(before, change)
     problems += check_together(values, secrets)
     if change.values.get("dry_run") is False:
         try:
@@ -131,9 +129,9 @@ async def update_settings(
             problems.append(error)
     if problems:
         raise DomainErrors(problems)
-    differences = _differences(before.values, values) + _secret_differences(before, change)
+    differences = states.differences(before.values, values) + states.secret_differences(before, change)
     if change.preview or row is None:
-        return Changed(_previewed(before, change, values, secrets), differences)
+        return Changed(states.previewed(before, change, values, secrets), differences)
     given = with_groups(change.values)
     if not given - set(row.settings) and not differences:
         return Changed(before, ())
@@ -143,7 +141,7 @@ async def update_settings(
     _touch(uow, row)
     _audit(uow, actor, differences, values, by_operator=by_operator)
     await uow.session.flush()
-    return Changed(_record(defaults, row), differences)
+    return Changed(states.record(defaults, row), differences)
 
 
 async def replace_settings(
@@ -170,10 +168,12 @@ async def reset_settings(
         If the settings have changed since ``expected_updated_at``.
     """
     defaults, row = await _read(uow, actor.user_id, lock=not preview)
-    before, after = _record(defaults, row), _record(defaults, None)
-    _check_unchanged(before, expected_updated_at)
+    before, after = states.record(defaults, row), states.record(defaults, None)
+    states.check_unchanged(before, expected_updated_at)
     forgotten = SettingsChange(secrets=dict.fromkeys(sorted(before.secrets)))
-    differences = _differences(before.values, after.values) + _secret_differences(before, forgotten)
+    differences = states.differences(before.values, after.values) + states.secret_differences(
+        before, forgotten
+    )
     if preview or row is None or before.is_default:
         return Changed(after, differences)
     # The row stays, empty: whoever waits for its lock must find it.
@@ -198,8 +198,8 @@ async def update_default_settings(uow: UnitOfWork, actor: Actor, change: Setting
         If the defaults have changed since ``expected_updated_at``.
     """
     row = await (repository.defaults if change.preview else repository.lock_defaults)(uow.session)
-    before = _record(row, None)
-    _check_unchanged(before, change.expected_updated_at)
+    before = states.record(row, None)
+    states.check_unchanged(before, change.expected_updated_at)
     problems: list[DomainError] = [
         Forbidden("This is everybody's own: it has no default.", BY_NAME[name].path)
         for name in sorted(_PERSONAL & set(change.values))
@@ -208,10 +208,10 @@ async def update_default_settings(uow: UnitOfWork, actor: Actor, change: Setting
     problems += check_change(change) + check_together(values, frozenset())
     if problems:
         raise DomainErrors(problems)
-    differences = _differences(before.values, values)
+    differences = states.differences(before.values, values)
     if change.preview or not differences:
         return Changed(replace(before, values=values), differences)
-    now = _later(uow, before.updated_at)
+    now = states.later(uow, before.updated_at)
     stored = encode(values, [each.name for each in FIELDS if each.name not in _PERSONAL])
     if row is None:
         row = DefaultSettingsRow(id=repository.ONLY_ROW, settings=stored, updated_at=now)
@@ -226,7 +226,7 @@ async def update_default_settings(uow: UnitOfWork, actor: Actor, change: Setting
         fields=[".".join(each.path) for each in differences],
     )
     await uow.session.flush()
-    return Changed(_record(row, None), differences)
+    return Changed(states.record(row, None), differences)
 
 
 async def _read(
@@ -236,65 +236,6 @@ async def _read(
     if lock:
         return defaults, await repository.lock_settings(uow.session, user_id)
     return defaults, (await repository.settings_by_users(uow.session, [user_id])).get(user_id)
-
-
-def _record(defaults: DefaultSettingsRow | None, row: UserSettingsRow | None) -> SettingsRecord:
-    base = decode(TradingSettings(), defaults.settings) if defaults else TradingSettings()
-    changed = [each.updated_at for each in (defaults, row) if each and each.updated_at]
-    return SettingsRecord(
-        values=decode(base, row.settings) if row else base,
-        secrets=kept(row),
-        key_masked=row.exchange_key_masked if row else None,
-        is_default=row is None or row.updated_at is None,
-        updated_at=max(changed, default=None),
-    )
-
-
-def _check_unchanged(record: SettingsRecord, expected: datetime | None) -> None:
-    if expected is not None and record.updated_at != expected:
-        last = "never" if record.updated_at is None else f"at {record.updated_at.isoformat()}"
-        raise InvalidState(
-            f"The settings were last changed {last}, not when was expected; read them again first.",
-            ("expectedUpdatedAt",),
-        )
-
-
-def _secrets_after(before: SettingsRecord, change: SettingsChange) -> frozenset[Secret]:
-    given = {secret for secret, text in change.secrets.items() if text is not None}
-    return (before.secrets - set(change.secrets)) | given
-
-
-def _previewed(
-    before: SettingsRecord, change: SettingsChange, values: TradingSettings, secrets: frozenset[Secret]
-) -> SettingsRecord:
-    key_masked = before.key_masked
-    if Secret.EXCHANGE_KEY in change.secrets:
-        key = change.secrets[Secret.EXCHANGE_KEY]
-        key_masked = None if key is None else masked(key)
-    return replace(
-        before,
-        values=values,
-        secrets=secrets,
-        key_masked=key_masked,
-        is_default=before.is_default and not change.values and not change.secrets,
-    )
-
-
-def _differences(old: TradingSettings, new: TradingSettings) -> tuple[Difference, ...]:
-    return tuple(
-        Difference(each.path, each.encode(getattr(old, each.name)), each.encode(getattr(new, each.name)))
-        for each in FIELDS
-        if getattr(old, each.name) != getattr(new, each.name)
-    )
-
-
-def _secret_differences(before: SettingsRecord, change: SettingsChange) -> tuple[Difference, ...]:
-    # Whether a new secret equals the old one is not told: a secret that is given is a change.
-    return tuple(
-        Difference(SECRET_PATHS[secret], secret=True)
-        for secret, text in change.secrets.items()
-        if text is not None or secret in before.secrets
-    )
 
 
 def _audit(
@@ -317,11 +258,4 @@ def _audit(
 
 
 def _touch(uow: UnitOfWork, row: UserSettingsRow) -> None:
-    row.updated_at = _later(uow, row.updated_at)
-
-
-def _later(uow: UnitOfWork, before: datetime | None) -> datetime:
-    # Whole milliseconds, which is what clients see, and never the same moment twice.
-    now = uow.clock.now()
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-    return now if before is None or now > before else before + _MILLISECOND
+    row.updated_at = states.later(uow, row.updated_at)

@@ -188,6 +188,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Webhook": encode_id("Webhook", hook.id),
         "Optimization": encode_id("Optimization", search.id),
         "runOptimization": strategy_id,
+        "promoteTrial": encode_id("Optimization", search.id),
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),

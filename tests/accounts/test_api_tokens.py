@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 
 from gql_trader.accounts import api_tokens, service
+from gql_trader.accounts.jobs import forget_ended_api_tokens
+from gql_trader.accounts.models_credentials import ApiTokenRow
 from gql_trader.core.actor import Role
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.runtime import Runtime
@@ -253,6 +255,34 @@ async def test_a_user_has_fifty_tokens_at_most(
         assert (await create(accounts, session))["errors"] == []
     assert refusals(await create(accounts, session)) == [("QUOTA_EXCEEDED", [])]
     assert len(await listed(accounts, session)) == 2
+
+
+async def test_a_user_makes_twenty_tokens_an_hour(accounts: Accounts, session: str) -> None:
+    for _ in range(20):
+        payload = await create(accounts, session)
+        assert payload["errors"] == []
+        await accounts.mutate("revokeApiToken", "apiToken { id }", session, id=payload["apiToken"]["id"])
+    query = 'mutation { createApiToken(input: {label: "a", scopes: [READ]}) { secret } }'
+    assert (await send(accounts, query, session, "Bearer")).codes == ["RATE_LIMITED"]
+    assert await listed(accounts, session) == []
+
+
+async def test_tokens_that_ended_a_month_ago_are_forgotten(accounts: Accounts, session: str) -> None:
+    soon = format_datetime(accounts.clock.now() + timedelta(minutes=5))
+    revoked = await create(accounts, session, label="revoked")
+    await create(accounts, session, label="expiring", expiresAt=soon)
+    await create(accounts, session, label="lasting")
+    await accounts.mutate("revokeApiToken", "apiToken { id }", session, id=revoked["apiToken"]["id"])
+
+    async def kept() -> set[str]:
+        await forget_ended_api_tokens(accounts.runtime)
+        async with accounts.runtime.unit_of_work() as uow:
+            return set(await uow.session.scalars(select(ApiTokenRow.label)))
+
+    accounts.clock.move(days=29)
+    assert await kept() == {"revoked", "expiring", "lasting"}
+    accounts.clock.move(days=2)
+    assert await kept() == {"lasting"}
 
 
 async def test_anothers_token_is_neither_seen_nor_ended(accounts: Accounts, session: str) -> None:

@@ -5,6 +5,8 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,14 +17,20 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from gql_trader.accounts.external_identity import username_candidates
-from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.models import PasswordResetRow, UserRow
 from gql_trader.accounts.models_credentials import AuditEventRow
 from gql_trader.accounts.models_external import ExternalIdentityRow
+from gql_trader.accounts.types import AccountMail
 from gql_trader.app import create_app
 from gql_trader.config import Settings, SignupApproval
+from gql_trader.infra import outbox
 from gql_trader.infra.jwks import read_key_set
+from gql_trader.infra.mail import Mail
+from gql_trader.infra.outbox import Lane
+from gql_trader.infra.tokens import token_digest
+from gql_trader.notifications.jobs import deliver_outbox
 from gql_trader.runtime import open_runtime
-from tests.accounts.accounts_api import Accounts
+from tests.accounts.accounts_api import Accounts, refusals
 from tests.factories.clock import MovableClock
 from tests.factories.identity_provider import (
     AUDIENCE,
@@ -45,6 +53,16 @@ PENDING = "Your account is waiting for an administrator's approval."
 async def provider() -> AsyncIterator[IdentityProvider]:
     async with identity_provider() as running:
         yield running
+
+
+class Kept:
+    """Takes mails and keeps them."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        self.mails.append(mail)
 
 
 def trusting(settings: Settings, provider: IdentityProvider, **more: Any) -> Settings:
@@ -179,6 +197,50 @@ async def test_who_is_disabled_here_is_refused_whatever_the_issuer_says(
         [user] = await uow.session.scalars(select(UserRow))
         user.status = "DISABLED"
     assert await problem(accounts, token) == "Your account is disabled."
+
+
+async def test_no_reset_gives_a_password_to_who_comes_by_the_provider(
+    accounts: Accounts, provider: IdentityProvider
+) -> None:
+    claims = {"nickname": "ada", "email": "ada@example.com", "email_verified": True}
+    assert await accounts.me(provider.token(**claims)) is not None
+    [user] = await users(accounts)
+    # No time is spent on hashing what nobody knows, and no password matches.
+    assert user.password_hash == "!"
+    for password in ("", "!"):
+        assert (await accounts.try_login("ada", password))["accessToken"] is None
+    payload = await accounts.mutate("requestPasswordReset", "message", email="ada@example.com")
+    assert payload["errors"] == []
+    kept = Kept()
+    await deliver_outbox({"runtime": replace(accounts.runtime, mail=kept)})
+    [mail] = kept.mails
+    assert mail.to == "ada@example.com"
+    assert "you sign in through your identity provider" in mail.text
+    assert "#token" not in mail.text
+    async with accounts.runtime.unit_of_work() as uow:
+        assert list(await uow.session.scalars(select(PasswordResetRow))) == []
+        # A token from before does not help either.
+        expires = accounts.clock.now() + timedelta(minutes=5)
+        digest = token_digest("gqlp_from_before")
+        uow.session.add(PasswordResetRow(token_hash=digest, user_id=user.id, expires_at=expires))
+    given = {"token": "gqlp_from_before", "newPassword": "Another-Horse-8"}
+    refused = await accounts.mutate("resetPassword", "message", **given)
+    assert refusals(refused) == [("INVALID_TOKEN", ["token"])]
+    assert [each.password_hash for each in await users(accounts)] == ["!"]
+
+
+async def test_no_mail_goes_to_an_address_that_a_user_does_not_have(
+    accounts: Accounts, provider: IdentityProvider
+) -> None:
+    assert await accounts.me(provider.token(nickname="ada")) is not None
+    [user] = await users(accounts)
+    async with accounts.runtime.unit_of_work() as uow:
+        outbox.send(uow, AccountMail.APPROVED, {"email": user.email, "username": user.username})
+    kept = Kept()
+    await deliver_outbox({"runtime": replace(accounts.runtime, mail=kept)})
+    assert kept.mails == []
+    async with accounts.runtime.unit_of_work() as uow:
+        assert await outbox.waiting(uow, Lane.MAIL) == 0
 
 
 # ---- whose e-mail address it is ----

@@ -15,14 +15,18 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import func, select
 
+from gql_trader.accounts import administration, api_tokens, external_identity
 from gql_trader.accounts.models import PasswordResetRow, UserRow
 from gql_trader.accounts.models_credentials import AuditEventRow
 from gql_trader.accounts.models_external import ExternalIdentityRow, WebhookMessageRow
+from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.accounts.webhooks import read_event
 from gql_trader.app import create_app
 from gql_trader.config import Settings, SignupApproval
+from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidInput
+from gql_trader.core.ids import UserId
 from gql_trader.runtime import open_runtime
 from tests.accounts.accounts_api import Accounts
 from tests.factories.clock import MovableClock
@@ -239,18 +243,91 @@ async def test_a_banned_user_is_shut_out(accounts: Accounts) -> None:
     assert (await only_user(accounts)).status == "DISABLED"
 
 
-async def test_the_last_administrator_remains_one_but_is_logged_out(
-    accounts: Accounts, provider: IdentityProvider
+BANNED = user_event("updated", banned=True, updated_at=1_700_000_000_001)
+
+
+@pytest.mark.parametrize("message", [DELETED, BANNED], ids=["deleted", "banned"])
+async def test_the_last_administrator_remains_one_but_nothing_lets_them_in(
+    accounts: Accounts, provider: IdentityProvider, message: dict[str, Any]
 ) -> None:
     await send(accounts, user_event())
     user = await only_user(accounts)
     async with accounts.runtime.unit_of_work() as uow:
         (await uow.session.get_one(UserRow, user.id)).role = "ADMIN"
-    assert (await send(accounts, DELETED, "msg_2")).status_code == 204
+    actor = Actor(UserId(user.id), Role.ADMIN)
+    async with accounts.runtime.unit_of_work() as uow:
+        spec = ApiTokenSpec("nightly", frozenset({TokenScope.READ}))
+        _, secret = await api_tokens.create_token(uow, actor, spec)
+    assert await accounts.me(secret) is not None
+    assert (await send(accounts, message, "msg_2")).status_code == 204
     after = await only_user(accounts)
     assert (after.status, after.role, after.token_version) == ("ACTIVE", "ADMIN", user.token_version + 1)
-    # The identity is dead, whatever becomes of the account.
+    # The identity is dead, whatever becomes of the account, and so is what was given out.
     assert await accounts.me(provider.token("user_1")) is None
+    assert await accounts.me(secret) is None
+    assert (await events(accounts))[-1] == ("CREDENTIALS_ENDED", {"revokedApiTokens": 1})
+
+
+async def test_a_ban_lasts_until_the_provider_lifts_it_whatever_becomes_of_the_account(
+    accounts: Accounts, provider: IdentityProvider
+) -> None:
+    await send(accounts, user_event())
+    await send(accounts, BANNED, "msg_2")
+    async with accounts.runtime.unit_of_work() as uow:
+        await administration.enable_user(uow, None, (await only_user(accounts)).id)
+    assert await accounts.me(provider.token("user_1")) is None
+    # A message that is late lifts nothing.
+    await send(accounts, user_event("updated", updated_at=1_700_000_000_000), "msg_3")
+    assert await accounts.me(provider.token("user_1")) is None
+    await send(accounts, user_event("updated", updated_at=1_700_000_000_002), "msg_4")
+    assert await accounts.me(provider.token("user_1")) is not None
+    changes = [details for action, details in await events(accounts) if action == "IDENTITY_CHANGED"]
+    assert [change["changed"] for change in changes] == [["banned"], ["banned"]]
+
+
+async def test_who_was_banned_before_coming_here_gets_in_once_the_ban_is_lifted(
+    accounts: Accounts, provider: IdentityProvider
+) -> None:
+    await send(accounts, user_event(banned=True))
+    assert await accounts.me(provider.token("user_1")) is None
+    assert await count(accounts, UserRow) == 0
+    await send(accounts, user_event("updated", updated_at=1_700_000_000_001), "msg_2")
+    assert await accounts.me(provider.token("user_1")) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "mine"),
+    [
+        ({"email": "new@example.com", "username": "lovelace"}, ("lovelace", "ada@example.com")),
+        ({"email": "other@example.com", "username": "new"}, ("ada", "other@example.com")),
+    ],
+)
+async def test_what_another_account_takes_at_the_same_moment_is_taken(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], mine: tuple[str, str]
+) -> None:
+    await send(accounts, user_event(username="ada", email="ada@example.com"))
+    free_email, is_free_username = external_identity.free_email, external_identity.is_free_username
+
+    async def and_then(found: Any) -> Any:
+        # Somebody signs up as new just after it was found to be free.
+        if await count(accounts, UserRow) == 1:
+            await accounts.make_user("new")
+        return found
+
+    async def email_is_free(uow: Any, email: Any) -> Any:
+        found = await free_email(uow, email)
+        return await and_then(found) if email == "new@example.com" else found
+
+    async def username_is_free(uow: Any, username: str) -> Any:
+        return await and_then(await is_free_username(uow, username))
+
+    monkeypatch.setattr(external_identity, "free_email", email_is_free)
+    monkeypatch.setattr(external_identity, "is_free_username", username_is_free)
+    changed = user_event("updated", updated_at=1_700_000_000_001, **change)
+    assert (await send(accounts, changed, "msg_2")).status_code == 204
+    async with accounts.runtime.unit_of_work() as uow:
+        rows = await uow.session.execute(select(UserRow.username, UserRow.email))
+    assert {tuple(row) for row in rows} == {mine, ("new", "new@example.com")}
 
 
 # ---- a message counts once ----

@@ -1,5 +1,6 @@
 """While a password is hashed, which takes its time on purpose, nobody waits for a database connection."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -66,12 +67,46 @@ async def enroll(accounts: Accounts, uow: UnitOfWork, hasher: PasswordHasher, ac
     await totp.begin_enrollment(uow, hasher, accounts.runtime.keys, actor, PASSWORD)
 
 
+async def seed_demo_user(_: Accounts, uow: UnitOfWork, hasher: PasswordHasher, __: Actor) -> None:
+    await service.ensure_demo_user(uow, hasher, PASSWORD)
+
+
+async def change_demo_user(accounts: Accounts, uow: UnitOfWork, hasher: PasswordHasher, _: Actor) -> None:
+    async with accounts.runtime.unit_of_work() as before:
+        await service.ensure_demo_user(before, accounts.runtime.passwords, PASSWORD)
+    await service.ensure_demo_user(uow, hasher, NEW_PASSWORD)
+
+
+async def log_in_with_an_old_hash(
+    accounts: Accounts, uow: UnitOfWork, hasher: PasswordHasher, actor: Actor
+) -> None:
+    await set_hash(accounts, actor, await old_hash(PASSWORD))
+    await log_in(accounts, uow, hasher, actor)
+
+
+async def old_hash(password: str) -> str:
+    """Return a hash with costs of another time."""
+    past = PasswordHasher(time_cost=2, memory_kib=16)
+    try:
+        return await past.hash(password)
+    finally:
+        past.close()
+
+
+async def set_hash(accounts: Accounts, actor: Actor, encoded: str) -> None:
+    async with accounts.runtime.unit_of_work() as uow:
+        (await uow.session.get_one(service.UserRow, actor.user_id)).password_hash = encoded
+
+
 async def ada(accounts: Accounts) -> Actor:
     await accounts.make_user("ada")
     return Actor(UserId((await stored_person(accounts.runtime, "ada")).id), Role.TRADER)
 
 
-@pytest.mark.parametrize("work", [log_in, sign_up, change, reset, enroll])
+@pytest.mark.parametrize(
+    "work",
+    [log_in, log_in_with_an_old_hash, sign_up, change, reset, enroll, seed_demo_user, change_demo_user],
+)
 async def test_no_connection_is_held_while_a_password_is_hashed(accounts: Accounts, work: Any) -> None:
     actor = await ada(accounts)
     hasher = WatchedHasher(accounts)
@@ -106,6 +141,48 @@ async def test_what_changed_while_the_password_was_checked_counts(
     finally:
         hasher.close()
     assert refusal.value.code == ErrorCode.INVALID_CREDENTIALS
+
+
+async def test_a_login_renews_a_hash_of_other_costs_and_a_wrong_password_does_not(
+    accounts: Accounts,
+) -> None:
+    actor, hasher = await ada(accounts), accounts.runtime.passwords
+    old = await old_hash(PASSWORD)
+    await set_hash(accounts, actor, old)
+    assert hasher.is_outdated(old)
+    assert (await accounts.try_login("ada", NEW_PASSWORD))["accessToken"] is None
+    assert (await stored_person(accounts.runtime, "ada")).password_hash == old
+    session = await accounts.log_in("ada")
+    renewed = (await stored_person(accounts.runtime, "ada")).password_hash
+    assert not hasher.is_outdated(renewed)
+    # Nothing else has changed: the session that was just opened lives, and so does the password.
+    assert await accounts.me(session["accessToken"]) == {"username": "ada"}
+    await accounts.log_in("ada")
+    assert (await stored_person(accounts.runtime, "ada")).password_hash == renewed
+
+
+async def test_logins_at_once_that_renew_a_hash_all_succeed(accounts: Accounts) -> None:
+    actor = await ada(accounts)
+    await set_hash(accounts, actor, await old_hash(PASSWORD))
+    await asyncio.gather(*(accounts.log_in("ada") for _ in range(4)))
+    renewed = (await stored_person(accounts.runtime, "ada")).password_hash
+    assert not accounts.runtime.passwords.is_outdated(renewed)
+
+
+async def test_renewing_a_hash_does_not_bring_back_a_password_that_was_changed_meanwhile(
+    accounts: Accounts,
+) -> None:
+    actor = await ada(accounts)
+    old, other = await old_hash(PASSWORD), await old_hash(NEW_PASSWORD)
+    await set_hash(accounts, actor, old)
+    hasher = WatchedHasher(accounts, lambda: set_hash(accounts, actor, other))
+    try:
+        with pytest.raises(DomainError):
+            async with accounts.runtime.unit_of_work() as uow:
+                await log_in(accounts, uow, hasher, actor)
+    finally:
+        hasher.close()
+    assert (await stored_person(accounts.runtime, "ada")).password_hash == other
 
 
 async def test_a_unit_of_work_that_has_changed_something_is_not_released(accounts: Accounts) -> None:

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from gql_trader.accounts import api_tokens, service
 from gql_trader.accounts.models import PasswordResetRow
 from gql_trader.accounts.models_credentials import AuditEventRow
+from gql_trader.accounts.types_credentials import ApiTokenSpec
+from gql_trader.core.actor import TokenScope
+from gql_trader.core.errors import Forbidden
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.notifications.jobs import deliver_outbox
 from tests.accounts.accounts_api import PASSWORD, Accounts, refusals
@@ -87,10 +91,73 @@ async def test_changes_of_passwords_are_in_the_audit_log(accounts: Accounts, mai
     async with accounts.runtime.unit_of_work() as uow:
         events = list(await uow.session.scalars(select(AuditEventRow).order_by(AuditEventRow.id)))
     assert [(event.action, event.details) for event in events] == [
-        ("PASSWORD_CHANGED", {}),
-        ("PASSWORD_RESET", {}),
+        ("PASSWORD_CHANGED", {"revokedApiTokens": 0}),
+        ("PASSWORD_RESET", {"revokedApiTokens": 0}),
     ]
     assert {event.actor_id for event in events} == {event.target_id for event in events}
+
+
+async def api_token(accounts: Accounts, access_token: str, mail: MailServer) -> str:
+    """Make an API token and return its secret; the mail about it is taken out."""
+    given = {"label": "nightly\n\nDear", "scopes": ["READ", "BACKTEST"]}
+    payload = await accounts.mutate("createApiToken", "secret", access_token, **given)
+    await deliver(accounts)
+    told = await mail.next()
+    secret: str = payload["secret"]
+    assert told["To"] == "ada@example.com"
+    begins = f"begins with {secret[:12]}, is called “nightly Dear” and may be used for READ, BACKTEST."
+    assert begins in text_of(told)
+    assert secret not in text_of(told)
+    return secret
+
+
+@pytest.mark.parametrize(
+    ("choice", "lives", "said"),
+    [
+        ({}, True, "API tokens that go on working: 2."),
+        ({"revokeApiTokens": None}, True, "API tokens that go on working: 2."),
+        ({"revokeApiTokens": True}, False, "API tokens that have ended, too: 2."),
+    ],
+)
+async def test_changing_the_password_ends_api_tokens_if_asked_to_and_says_what_remains(
+    accounts: Accounts, mail: MailServer, choice: dict[str, Any], lives: bool, said: str
+) -> None:
+    await accounts.make_user("ada")
+    access_token = (await accounts.log_in("ada"))["accessToken"]
+    secrets = [await api_token(accounts, access_token, mail) for _ in range(2)]
+    given = {"currentPassword": PASSWORD, "newPassword": NEW, **choice}
+    await accounts.mutate("changePassword", "user { id }", access_token, **given)
+    for secret in secrets:
+        assert await accounts.me(secret) == ({"username": "ada"} if lives else None)
+    await deliver(accounts)
+    text = text_of(await mail.next())
+    assert "all your logins have ended. API tokens" in text
+    assert said in text
+
+
+async def test_a_reset_ends_api_tokens_and_the_mail_says_so(accounts: Accounts, mail: MailServer) -> None:
+    await accounts.make_user("ada")
+    secret = await api_token(accounts, (await accounts.log_in("ada"))["accessToken"], mail)
+    assert (await reset(accounts, await mailed_token(accounts, mail)))["errors"] == []
+    assert await accounts.me(secret) is None
+    await deliver(accounts)
+    text = text_of(await mail.next())
+    assert "API tokens that have ended, too: 1." in text
+    assert "go on working" not in text
+
+
+async def test_no_api_token_is_left_behind_by_a_session_that_has_ended(accounts: Accounts) -> None:
+    await accounts.make_user("ada")
+    access_token = (await accounts.log_in("ada"))["accessToken"]
+    async with accounts.runtime.unit_of_work() as uow:
+        actor = (await service.authenticate(uow, accounts.runtime.tokens, f"Bearer {access_token}")).actor
+    assert actor is not None
+    await accounts.mutate("logout", "endedSessions", access_token, everywhere=True)
+    # As if the request had been let in just before.
+    with pytest.raises(Forbidden):
+        async with accounts.runtime.unit_of_work() as uow:
+            await api_tokens.create_token(uow, actor, ApiTokenSpec("late", frozenset({TokenScope.READ})))
+    assert await outbox(accounts) == []
 
 
 @pytest.mark.parametrize(

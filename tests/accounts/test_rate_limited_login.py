@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from starlette.applications import Starlette
 
+from gql_trader.accounts import limits
 from gql_trader.accounts import service as accounts
 from gql_trader.accounts.types import SignupSpec
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
+from gql_trader.gql.limiting import Limited
 from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
@@ -24,9 +27,12 @@ from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTranspor
 
 PASSWORD = "Correct-Horse-7"
 LOGIN = """mutation($login: String!, $password: String!) {
-    login(input: {login: $login, password: $password}) { accessToken errors { code } } }"""
+    login(input: {login: $login, password: $password}) { accessToken refreshToken errors { code } } }"""
+FORGOTTEN = "mutation($i: RequestPasswordResetInput!) { requestPasswordReset(input: $i) { errors { code } } }"
+REFRESH = """mutation($token: String!) {
+    refreshTokens(input: {refreshToken: $token}) { refreshToken errors { code } } }"""
 SIGNUP = "mutation($i: SignupInput!) { signup(input: $i) { status errors { code } } }"
-REFUSED = {"accessToken": None, "errors": [{"code": "INVALID_CREDENTIALS"}]}
+REFUSED = {"accessToken": None, "refreshToken": None, "errors": [{"code": "INVALID_CREDENTIALS"}]}
 
 
 @pytest.fixture(params=["redis", "without redis"])
@@ -136,11 +142,74 @@ async def test_websockets_are_limited_with_http(app: Starlette, client: GraphQLC
 
 async def test_an_address_may_sign_up_30_times_an_hour(client: GraphQLClient) -> None:
     codes = []
-    for _ in range(31):
-        given = {"username": "x", "email": "x", "password": "x"}
+    for number in range(31):
+        given = {"username": "x", "email": f"x{number}", "password": "x"}
         answer = await client.execute(SIGNUP, {"i": given}, headers={"x-forwarded-for": "203.0.113.7"})
         codes.append(answer.codes)
     assert codes == [[]] * 30 + [["RATE_LIMITED"]]
+
+
+SPELLINGS = [
+    "ada@example.com",
+    "ADA@EXAMPLE.COM",
+    " ada@example.com ",
+    "ada@ｅｘａｍｐｌｅ.com",
+    "ada@example。com",
+    "ada@ＥＸＡＭＰＬＥ．com",
+]
+
+
+@pytest.mark.parametrize("registered", [True, False])
+async def test_a_mailbox_is_signed_up_five_times_an_hour_however_it_is_spelt(
+    client: GraphQLClient, registered: bool
+) -> None:
+    codes = []
+    for number, spelt in enumerate(SPELLINGS):
+        email = spelt if registered else spelt.lower().replace("ada", "nobody")
+        given = {"username": f"user{number}", "email": email, "password": PASSWORD}
+        headers = {"x-forwarded-for": f"203.0.113.{number}"}
+        codes.append((await client.execute(SIGNUP, {"i": given}, headers=headers)).codes)
+    assert codes == [[]] * 5 + [["RATE_LIMITED"]]
+
+
+async def test_a_mailbox_gets_three_links_an_hour_however_it_is_spelt(client: GraphQLClient) -> None:
+    codes = []
+    for number, email in enumerate(reversed(SPELLINGS)):
+        headers = {"x-forwarded-for": f"203.0.113.{number}"}
+        codes.append((await client.execute(FORGOTTEN, {"i": {"email": email}}, headers=headers)).codes)
+    assert codes == [[]] * 3 + [["RATE_LIMITED"]] * 3
+
+
+async def test_logins_and_refreshes_that_succeed_count_generously(
+    client: GraphQLClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_most(limited: Limited, attempts: int) -> None:
+        [rule] = limited._attempts
+        fewer = replace(rule, policy=replace(rule.policy, limit=attempts))
+        monkeypatch.setattr(limited, "_attempts", [fewer])
+
+    def refused(answer: Result) -> list[str]:
+        assert bool(answer.body["data"]) is not bool(answer.codes)
+        return answer.codes
+
+    address = {"x-forwarded-for": "203.0.113.7"}
+    at_most(limits.LOGIN, 2)
+    at_most(limits.REFRESH, 2)
+    logins = [await _log_in(client, "ada", PASSWORD, address["x-forwarded-for"]) for _ in range(4)]
+    assert [refused(answer) for answer in logins] == [[], [], ["RATE_LIMITED"], ["RATE_LIMITED"]]
+    token, codes = logins[0].data["login"]["refreshToken"], []
+    for _ in range(3):
+        answer = await client.execute(REFRESH, {"token": token}, headers=address)
+        codes.append(refused(answer))
+        if not answer.codes:
+            token = answer.data["refreshTokens"]["refreshToken"]
+    assert codes == [[], [], ["RATE_LIMITED"]]
+    # What was refused so is no failure of the login: nothing was tried.
+    monkeypatch.undo()
+    for _ in range(4):
+        answer = await _log_in(client, "ada", "wrong", address["x-forwarded-for"])
+        assert answer.data["login"]["errors"] == [{"code": "INVALID_CREDENTIALS"}]
+    assert (await _log_in(client, "ada", PASSWORD, address["x-forwarded-for"])).codes == []
 
 
 async def test_what_fails_through_no_fault_of_theirs_shuts_nobody_out(

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
+from gql_trader.core.masking import mask
 from gql_trader.exchange_keys import service
-from gql_trader.exchange_keys.credentials import mask
 from gql_trader.gql.relay import parse_id
 from gql_trader.infra.key_ring import add_key as add_ring_key
 from gql_trader.infra.key_ring import key_number

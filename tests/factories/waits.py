@@ -11,19 +11,25 @@ class VirtualWaits:
     Attributes
     ----------
     slept
-        The seconds of each wait, in order.
+        The seconds of each wait after a failure, in order.
+    spaced
+        Those of each wait between requests.
     waits
         What the adapter is given; half of every random delay is taken.
     """
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self.spaced: list[float] = []
         self.waits = Waits(
             sleep=self._sleep, now=lambda: time.monotonic() + sum(self.slept), jitter=lambda: 0.5
         )
 
     def _now(self) -> float:
-        return time.monotonic() + sum(self.slept)
+        return time.monotonic() + sum(self.slept) + sum(self.spaced)
+
+    async def _space(self, seconds: float) -> None:
+        self.spaced.append(seconds)
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

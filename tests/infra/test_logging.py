@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog
@@ -20,6 +21,7 @@ from gql_trader.runtime import Runtime
 from tests.graphql_client import graphql_client
 
 SECRETS = ("Sup3r-Secret-Pass!", "Db-Passw0rd")
+ADDRESS = "ada@lovelace.example"
 LOGIN = 'mutation { login(input: {login: "demo", password: "Sup3r-Secret-Pass!"}) { errors { code } } }'
 
 
@@ -65,6 +67,53 @@ async def test_a_refused_statement_is_reported_without_its_parameters(runtime: R
         async with runtime.database.session() as session:
             await session.execute(text("SELECT CAST(:hash AS text) / 2"), {"hash": "Sup3r-Secret-Pass!"})
     assert "Sup3r-Secret-Pass!" not in str(caught.value)
+
+
+async def _insert(database: Database, address: str) -> None:
+    async with database.session() as session:
+        await session.execute(text("CREATE TEMPORARY TABLE people (email_key text UNIQUE) ON COMMIT DROP"))
+        insert = text("INSERT INTO people VALUES (:address)")
+        await session.execute(insert, {"address": address})
+        try:
+            await session.execute(insert, {"address": address})
+        except DBAPIError as error:
+            raise ExceptionGroup("while saving", [error, KeyError("x")]) from error
+
+
+async def _misspell(database: Database, address: str) -> None:
+    async with database.session() as session:
+        await session.execute(text("SELECT CAST(:day AS date)"), {"day": address})
+
+
+async def _mistake(database: Database, address: str) -> None:
+    async with database.session() as session:
+        await session.execute(text("SELECT CAST(CAST(:day AS text) AS date)"), {"day": address})
+
+
+@pytest.mark.usefixtures("logging_restored")
+@pytest.mark.parametrize("as_json", [True, False], ids=["JSON", "text"])
+@pytest.mark.parametrize(
+    ("break_", "said"),
+    [
+        (_insert, "duplicate key value violates unique constraint"),
+        (_misspell, "invalid input for query argument $1: …"),
+        (_mistake, "invalid input syntax for …"),
+    ],
+)
+async def test_an_error_of_the_database_is_reported_without_the_values_of_rows(
+    runtime: Runtime, as_json: bool, break_: Any, said: str
+) -> None:
+    output = io.StringIO()
+    configure_logging(json=as_json, output=output)
+    with pytest.raises((ExceptionGroup, DBAPIError)) as caught:
+        await break_(runtime.database, f"{ADDRESS}\n\nHINT: {ADDRESS}")
+    structlog.get_logger("test").error("failed", exc_info=caught.value)
+    logged = output.getvalue()
+    assert said in logged
+    # What went wrong where is still told.
+    assert "asyncpg" in logged
+    assert "test_logging.py" in logged
+    assert "lovelace" not in logged
 
 
 def _deep(levels: int) -> None:

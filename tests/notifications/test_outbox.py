@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import select, text
 
 from gql_trader.accounts.types import AccountMail
@@ -128,6 +129,27 @@ async def test_a_mail_that_is_never_taken_is_given_up_and_kept(
         await uow.session.execute(text("UPDATE outbox_messages SET failed_at = now() - interval '31 days'"))
     await forget_failed(runtime)
     assert await waiting(runtime) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "event", "reason"),
+    [
+        (f"550 5.1.1 <{TO}>: Recipient address rejected", "mail_refused", "SMTP 550 5.1.1"),
+        (f"451 <{TO}> come back later", "mail_not_sent", "SMTP 451"),
+        ("451 4.7.1", "mail_not_sent", "SMTP 451 4.7.1"),
+    ],
+)
+async def test_of_a_refusal_nothing_but_its_codes_is_logged_and_kept(
+    runtime: Runtime, mail: MailServer, reply: str, event: str, reason: str
+) -> None:
+    mail.refusals[TO] = reply
+    await send(runtime)
+    with structlog.testing.capture_logs() as logged:
+        await deliver(runtime)
+    assert [(entry["event"], entry["reason"]) for entry in logged] == [(event, reason)]
+    assert "ada" not in str(logged)
+    [row] = await waiting(runtime)
+    assert row.last_error == reason
 
 
 @pytest.mark.parametrize(("reply", "failed"), [("550 No such user", True), ("451 Greylisted", False)])

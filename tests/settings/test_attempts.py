@@ -99,3 +99,28 @@ async def test_changes_of_the_defaults_are_told(accounts: Accounts) -> None:
         "saved",
         ["botName"],
     )
+
+
+async def test_changes_of_preferences_are_told(ada: Member) -> None:
+    fields = "preferences { theme }"
+    with capture_logs() as logs:
+        await ada.send("updatePreferences", fields, theme="DARK", defaultCapital="10000", maxDrawdown=None)
+        await ada.send("updatePreferences", fields, timezone="nowhere")
+    common = {"event": "settings_update", "user_id": str(ada.actor.user_id), "action": "updatePreferences"}
+    assert events(logs) == [
+        {
+            **common,
+            "log_level": "info",
+            "outcome": "saved",
+            "given": ["defaultCapital", "theme"],
+            "changed": ["theme"],
+        },
+        {
+            **common,
+            "log_level": "warning",
+            "outcome": "refused",
+            "codes": ["INVALID_INPUT"],
+            "given": ["timezone"],
+            "changed": [],
+        },
+    ]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.intervals import Interval
 from gql_trader.settings.fields import FIAT_CURRENCIES, FIELDS, decode, encode
-from gql_trader.settings.freqtrade import from_config, to_config
+from gql_trader.settings.freqtrade import to_config
+from gql_trader.settings.freqtrade_import import from_config
 from gql_trader.settings.rules import check_change, check_together
 from gql_trader.settings.types import (
     Ignored,
@@ -73,7 +74,7 @@ SETTINGS = st.builds(
 SECRETS = st.fixed_dictionaries(
     {},
     optional={
-        Secret.EXCHANGE_KEY: TEXTS,
+        Secret.EXCHANGE_KEY: st.text("abc-+/=", min_size=1),
         Secret.EXCHANGE_SECRET: TEXTS,
         Secret.EXCHANGE_PASSWORD: TEXTS,
         Secret.TELEGRAM_TOKEN: st.integers(1, 10**12).map(lambda number: f"{number}:ABC-def_1"),

@@ -7,6 +7,7 @@ from gql_trader.accounts import api_tokens
 from gql_trader.accounts.live_trading import LiveTrading, require_live_rights
 from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.app import create_app
+from gql_trader.cli import doctor
 from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.core.errors import Forbidden
 from gql_trader.runtime import open_runtime
@@ -128,6 +129,16 @@ async def test_a_server_that_does_not_trade_live_refuses_everybody(accounts: Acc
             payload = await member.change(SHOWN, dryRun=False, totpCode=tess.code())
             assert refusals(payload) == FORBIDDEN
             assert await member.settings("dryRun") == {"dryRun": True}
+
+
+async def test_the_doctor_tells_who_trades_live(accounts: Accounts, tess: Trader) -> None:
+    settings = accounts.runtime.settings
+    await tess.member.change(SHOWN, maxOpenTrades=9)
+    assert await doctor._live_trading(settings) == "on; no users have dryRun: false in their settings"
+    assert (await tess.go_live(totpCode=tess.code()))["errors"] == []
+    off = settings.model_copy(update={"live_trading_enabled": False})
+    expected = "off, whatever they say; 1 user has dryRun: false in their settings"
+    assert await doctor._live_trading(off) == expected
 
 
 async def test_the_role_counts_as_it_is_now_and_so_does_the_session(accounts: Accounts, tess: Trader) -> None:

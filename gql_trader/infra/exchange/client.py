@@ -1,68 +1,50 @@
-"""One exchange, asked on behalf of nobody or of one key."""
+"""One exchange, asked on behalf of nobody or of one key, about what changes nothing."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
-from gql_trader.infra.exchange.errors import (
-    AnswerUnreadable,
-    ClocksDisagree,
-    ExchangeBusy,
-    ExchangeFailure,
-    ExchangeUnavailable,
-    NotOffered,
-    PermissionMissing,
-)
-from gql_trader.infra.exchange.loading import load_errors
-from gql_trader.infra.exchange.pacing import Gate, Patience, Waits
+from gql_trader.core.intervals import Interval
+from gql_trader.infra.exchange.asking import Asker
+from gql_trader.infra.exchange.candles import CandlePage
+from gql_trader.infra.exchange.errors import AnswerUnreadable, NotOffered, PermissionMissing, UnknownMarket
+from gql_trader.infra.exchange.markets import MarketRules
+from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.exchange.permissions import READERS
+from gql_trader.infra.exchange.reading import read_candles
 from gql_trader.infra.exchange.records import Credentials, ExchangePermission, KeyPermissions
-from gql_trader.infra.exchange.translation import CannotSign, translate
+from gql_trader.infra.exchange.venue import Venue
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
+LONGEST_PAGE = 1000
+"""Candles that may be asked for at a time; many exchanges send fewer."""
 
 
 class ExchangeClient:
-    """Asks an exchange, as often as it is worth and no sooner than the exchange allows.
-
-    Every method raises `ExchangeFailure`. What a refusal for too many requests or a wrong clock kept from
-    being done is asked again, and whatever failed on the way if asking twice does no harm.
+    """Asks an exchange. Every method raises `ExchangeFailure`.
 
     Parameters
     ----------
     ccxt
         An instance of ccxt's class, with the credentials in it.
-    gate
-        Shared by all clients of this exchange.
     """
 
-    def __init__(
-        self, ccxt: Any, credentials: Credentials | None, gate: Gate, waits: Waits, patience: Patience
-    ) -> None:
+    def __init__(self, ccxt: Any, venue: Venue, credentials: Credentials | None, patience: Patience) -> None:
         self._ccxt = ccxt
-        self._credentials = credentials
-        self._gate = gate
-        self._waits = waits
-        self._patience = patience
+        self._venue = venue
+        self._asker = Asker(ccxt, credentials, venue.gate, venue.skew, venue.waits, patience)
 
     @property
     def exchange(self) -> str:
         """The exchange's id."""
-        return str(self._ccxt.id)
+        return self._asker.exchange
 
     @property
     def name(self) -> str:
         """The exchange's name for people."""
-        return str(self._ccxt.name)
-
-    @property
-    def clock_skew(self) -> int:
-        """Milliseconds by which our clock is ahead of the exchange's, as far as we have asked."""
-        return int(self._ccxt.options.get("timeDifference") or 0)
+        return self._asker.name
 
     async def permissions(self) -> KeyPermissions:
         """Return what the key may do; where the exchange does not tell, whether it may read the balance.
@@ -79,93 +61,69 @@ class ExchangeClient:
                 return KeyPermissions(reader.read(await getattr(self._ccxt, reader.method)()), complete=True)
 
             try:
-                return await self._ask(read)
+                return await self._asker.ask(read)
             except (NotOffered, PermissionMissing, AnswerUnreadable) as failure:
                 # A test net without this function, or a key that may not look at itself.
                 _log.info("key_permissions_untold", exchange=self.exchange, reason=type(failure).__name__)
+        await self.markets()
         try:
-            await self._ask(self._ccxt.fetch_balance)
+            await self._asker.ask(self._ccxt.fetch_balance)
         except PermissionMissing:
             return KeyPermissions(frozenset(), complete=False)
         return KeyPermissions(frozenset({ExchangePermission.READ}), complete=False)
 
-    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
-        give_up_at = self._waits.now() + self._patience.seconds
-        try:
-            async with asyncio.timeout(self._patience.seconds):
-                return await self._attempts(request, give_up_at)
-        except TimeoutError:
-            raise ExchangeUnavailable(
-                self.exchange, f"{self.name} did not answer in time; try again later."
-            ) from None
+    async def markets(self) -> Mapping[str, MarketRules]:
+        """Return the spot markets and the contracts settled in the quote currency, by ccxt's symbols."""
+        return await self._venue.give_markets(self._ccxt, self._asker.patience)
 
-    async def _attempts(self, request: Callable[[], Awaitable[T]], give_up_at: float) -> T:
-        synchronised = False
-        attempt = 0
-        while True:
-            await self._pass_gate(give_up_at)
-            failure = await self._attempt(request)
-            if not isinstance(failure, ExchangeFailure):
-                return failure
-            if isinstance(failure, ClocksDisagree):
-                if synchronised:
-                    raise failure
-                await self._synchronise()
-                synchronised = True
-                continue
-            attempt += 1
-            again = isinstance(failure, ExchangeUnavailable) and not isinstance(failure, AnswerUnreadable)
-            if not again or attempt >= self._patience.attempts:
-                raise failure
-            delay = self._waits.backoff(attempt - 1)
-            if isinstance(failure, ExchangeBusy):
-                delay += failure.retry_after or 0.0
-            if self._waits.now() + delay > give_up_at:
-                raise failure
-            _log.info(
-                "exchange_asked_again",
-                exchange=self.exchange,
-                failure=type(failure).__name__,
-                delay=round(delay, 3),
-            )
-            await self._waits.sleep(delay)
+    async def market(self, symbol: str) -> MarketRules:
+        """Return one market.
 
-    async def _pass_gate(self, give_up_at: float) -> None:
-        remaining = self._gate.remaining()
-        if self._waits.now() + remaining > give_up_at:
-            raise self._busy(remaining)
-        if remaining:
-            await self._waits.sleep(remaining)
+        Raises
+        ------
+        UnknownMarket
+            If there is none with this symbol.
+        """
+        found = (await self.markets()).get(symbol)
+        if found is None:
+            raise UnknownMarket(self.exchange, f"{self.name} has no market {symbol}.")
+        return found
 
-    async def _attempt(self, request: Callable[[], Awaitable[T]]) -> T | ExchangeFailure:
-        ccxt = load_errors()
-        closings = self._gate.closings
-        try:
-            return await request()
-        except ccxt.InvalidNonce:
-            return ClocksDisagree(
-                self.exchange, f"{self.name} finds the clock of this server wrong; tell its operator."
-            )
-        except (ccxt.BaseError, CannotSign) as error:
-            failure = translate(error, self.exchange, self.name, self._credentials)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
-            _log.exception("exchange_answer_unreadable", exchange=self.exchange)
-            return AnswerUnreadable(self.exchange, f"{self.name} answered something that cannot be read.")
-        if not isinstance(failure, ExchangeBusy):
-            return failure
-        if self._gate.closings == closings:
-            # Told by other means than the status of HTTP.
-            self._gate.close(None)
-        return self._busy(self._gate.remaining() or None)
+    async def candles(
+        self, symbol: str, interval: Interval, start: int, limit: int = LONGEST_PAGE
+    ) -> CandlePage:
+        """Return a page of closed candles from a start on; the exchange decides how many of them.
 
-    async def _synchronise(self) -> None:
-        answer = await self._attempt(self._ccxt.load_time_difference)
-        if isinstance(answer, ExchangeFailure):
-            raise answer
-        _log.info("exchange_clock_set", exchange=self.exchange, skew_ms=self.clock_skew)
+        Parameters
+        ----------
+        start
+            Opening time of the first wanted, Unix ms.
 
-    def _busy(self, retry_after: float | None) -> ExchangeBusy:
-        when = f"in {max(1, round(retry_after))} seconds" if retry_after else "later"
-        return ExchangeBusy(
-            self.exchange, f"{self.name} asks us to slow down; try again {when}.", retry_after
-        )
+        Raises
+        ------
+        UnknownMarket
+            If there is no such market.
+        NotOffered
+            If the exchange has no candles of this length.
+        """
+        await self.market(symbol)
+        if interval.value not in (self._ccxt.timeframes or {}):
+            raise NotOffered(self.exchange, f"{self.name} has no candles of {interval.value}.")
+
+        async def read() -> CandlePage:
+            # What closes while the answer is under way is in it unclosed: the time is taken before.
+            now = self._exchange_time()
+            rows = await self._ccxt.fetch_ohlcv(symbol, interval.value, start, limit)
+            return read_candles(rows, interval, start, now)
+
+        return await self._asker.ask(read)
+
+    async def set_clock(self) -> None:
+        """Learn how far our clock is ahead of the exchange's.
+
+        A request that is signed finds out by itself that the clock is wrong; who follows candles has to ask.
+        """
+        await self._asker.set_clock()
+
+    def _exchange_time(self) -> int:
+        return int(self._ccxt.milliseconds()) - self._venue.skew.milliseconds

@@ -27,7 +27,17 @@ class PermissionMissing(ExchangeFailure):
 
 
 class ExchangeUnavailable(ExchangeFailure):
-    """The exchange could not be reached, did not answer in time or was out of order; nothing was changed."""
+    """The exchange could not be reached, did not answer in time or was out of order; nothing was changed.
+
+    Parameters
+    ----------
+    sent
+        Whether the request may have reached the exchange.
+    """
+
+    def __init__(self, exchange: str, message: str, *, sent: bool = True) -> None:
+        super().__init__(exchange, message)
+        self.sent = sent
 
 
 class ExchangeBusy(ExchangeUnavailable):
@@ -40,16 +50,26 @@ class ExchangeBusy(ExchangeUnavailable):
     """
 
     def __init__(self, exchange: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(exchange, message)
+        super().__init__(exchange, message, sent=False)
         self.retry_after = retry_after
 
 
 class ClocksDisagree(ExchangeUnavailable):
-    """The exchange still finds our clock wrong after it was set by the exchange's own."""
+    """The exchange still finds our clock wrong after it was set by the exchange's own, or it could not be."""
+
+    def __init__(self, exchange: str, message: str) -> None:
+        super().__init__(exchange, message, sent=False)
 
 
 class AnswerUnreadable(ExchangeUnavailable):
     """The exchange answered in a form that neither ccxt nor we understand."""
+
+
+class OutcomeUnknown(ExchangeFailure):
+    """What was asked may have been done or not; only asking the exchange about it can tell.
+
+    It is no `ExchangeUnavailable`: whoever tries again on that must not do so on this.
+    """
 
 
 class RequestRefused(ExchangeFailure):
@@ -62,3 +82,23 @@ class UnknownMarket(RequestRefused):
 
 class NotOffered(RequestRefused):
     """The exchange, or ccxt for it, cannot do this at all."""
+
+
+class OrderRejected(RequestRefused):
+    """The exchange will not take this order."""
+
+
+class InsufficientFunds(OrderRejected):
+    """There is not enough in the account for this order."""
+
+
+class DuplicateOrder(OrderRejected):
+    """The exchange has an open order with this client order id."""
+
+
+class OrderMissing(RequestRefused):
+    """The exchange knows no such order, or none that is open."""
+
+
+class AlreadySo(RequestRefused):
+    """What was asked for is so already."""

@@ -4,25 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gql_trader.infra.exchange.catalogue import Catalogue
 from gql_trader.infra.exchange.client import ExchangeClient
 from gql_trader.infra.exchange.loading import load_exchange
-from gql_trader.infra.exchange.pacing import PATIENT, Gate, Patience, Waits
+from gql_trader.infra.exchange.pacing import PATIENT, Patience, Waits
 from gql_trader.infra.exchange.records import Credentials, KnownExchange
-from gql_trader.infra.exchange.translation import CannotSign
+from gql_trader.infra.exchange.trading import TradingClient
+from gql_trader.infra.exchange.venue import Venue
 
 if TYPE_CHECKING:
     from gql_trader.infra.exchange.transport import Connections
 
-# Markets need neither a signature nor options and coin-margined futures.
-_BINANCE = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot", "linear"]}}
-_OPTIONS: Mapping[str, Mapping[str, Any]] = {"binance": _BINANCE}
-
 
 class Exchanges:
-    """Makes clients of exchanges. They share connections, limits, and what was learnt of clocks.
+    """Makes clients of exchanges. They share connections, limits, markets, and what was learnt of clocks.
 
     Nothing is loaded or opened before the first client is asked for.
 
@@ -52,88 +49,60 @@ class Exchanges:
         self._waits = waits or Waits()
         self._catalogue = Catalogue(directory)
         self._connections: Connections | None = None
-        self._gates: dict[str, Gate] = {}
-        self._throttlers: dict[str, Any] = {}
-        self._skews: dict[str, int] = {}
+        self._venues: dict[str, Venue] = {}
 
     async def known(self) -> Mapping[str, KnownExchange]:
         """Return the exchanges whose keys can be held, by id."""
         return await self._catalogue.exchanges()
 
-    @asynccontextmanager
-    async def client(
-        self, exchange: str, credentials: Credentials | None = None, patience: Patience = PATIENT
-    ) -> AsyncIterator[ExchangeClient]:
-        """Open a client, and close it at the end of the block.
-
-        Parameters
-        ----------
-        credentials
-            On whose behalf to ask; None: nobody's, for what is public.
+    async def public(self, exchange: str, patience: Patience = PATIENT) -> ExchangeClient:
+        """Return a client for what is public; it stays open until the process ends.
 
         Raises
         ------
         LookupError
             If there is no such exchange.
         """
-        kind = await asyncio.to_thread(load_exchange, exchange)
-        gate = self._gates.setdefault(exchange, Gate(self._waits))
-        ccxt = self._instance(kind, exchange, credentials, gate)
-        client = ExchangeClient(ccxt, credentials, gate, self._waits, patience)
+        venue = await self._venue(exchange)
+        return ExchangeClient(venue.public, venue, None, patience)
+
+    @asynccontextmanager
+    async def client(
+        self, exchange: str, credentials: Credentials, patience: Patience = PATIENT
+    ) -> AsyncIterator[TradingClient]:
+        """Open a client that acts for the owner of a key, and close it at the end of the block.
+
+        Raises
+        ------
+        LookupError
+            If there is no such exchange.
+        """
+        venue = await self._venue(exchange)
+        ccxt = venue.instance(credentials)
         try:
-            yield client
+            yield TradingClient(ccxt, venue, credentials, patience)
         finally:
-            self._skews[exchange] = client.clock_skew
             await ccxt.close()
 
     async def close(self) -> None:
         """Close the connections."""
+        for venue in self._venues.values():
+            await venue.public.close()
         if self._connections is not None:
             await self._connections.close()
 
-    def _instance(self, kind: type[Any], exchange: str, credentials: Credentials | None, gate: Gate) -> Any:
-        # They need aiohttp, which has come with ccxt now and would be for nothing before.
-        from gql_trader.infra.exchange.transport import Connections, Transport
+    async def _venue(self, exchange: str) -> Venue:
+        found = self._venues.get(exchange)
+        if found is None:
+            kind = await asyncio.to_thread(load_exchange, exchange)
+            # It needs aiohttp, which has come with ccxt now and would be for nothing before.
+            from gql_trader.infra.exchange.transport import Connections
 
-        if self._connections is None:
-            self._connections = Connections(self._proxy)
-        ccxt = kind(
-            {
-                "asyncio_loop": asyncio.get_running_loop(),
-                "session": Transport(self._connections, gate, self._urls.get(exchange)),
-                "ssl_context": self._connections.context,
-                "enableRateLimit": True,
-                "timeout": int(self._timeout * 1000),
-                "options": {**_OPTIONS.get(exchange, {}), **self._clock(exchange)},
-            }
-        )
-        # The session is not the instance's own: there is nothing to wait for when it is closed.
-        ccxt.timeout_on_exit = 0
-        # An exchange counts requests by address, whoever's they are.
-        ccxt.throttler = self._throttlers.setdefault(exchange, ccxt.throttler)
-        if credentials is not None:
-            for name, value in credentials.for_ccxt(_needs(ccxt)).items():
-                setattr(ccxt, name, value)
-            ccxt.sign = _telling_bad_secrets(ccxt.sign)
-        return ccxt
-
-    def _clock(self, exchange: str) -> dict[str, int]:
-        skew = self._skews.get(exchange)
-        return {"timeDifference": skew} if skew else {}
-
-
-def _needs(ccxt: Any) -> frozenset[str]:
-    return frozenset(name for name, needed in ccxt.requiredCredentials.items() if needed)
-
-
-def _telling_bad_secrets(sign: Any) -> Any:
-    """Return a signing function that tells a secret of the wrong form from a bug."""
-
-    def signed(*positional: Any, **named: Any) -> Any:
-        try:
-            return sign(*positional, **named)
-        except (ValueError, TypeError, IndexError) as error:
-            # The cause may have the secret in its text.
-            raise CannotSign(type(error).__name__) from None
-
-    return signed
+            if self._connections is None:
+                self._connections = Connections(self._proxy)
+            # Somebody else may have made it meanwhile.
+            found = self._venues.get(exchange) or Venue(
+                kind, exchange, self._connections, self._urls.get(exchange), self._timeout, self._waits
+            )
+            self._venues[exchange] = found
+        return found

@@ -34,15 +34,31 @@ IMPATIENT = Patience(seconds=12.0, attempts=3)
 
 @dataclass(frozen=True)
 class Waits:
-    """Time and chance, as the adapter needs them: what waits, a clock that never goes back, and jitter."""
+    """Time and chance, as the adapter needs them.
+
+    Attributes
+    ----------
+    sleep, space
+        Wait some seconds: after a failure, and between requests that are sent as fast as allowed.
+    now
+        A clock that never goes back.
+    """
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    space: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.SystemRandom().random
 
     def backoff(self, attempt: int) -> float:
         """Return a random delay up to a bound that doubles with each attempt, counted from 0."""
         return self.jitter() * min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**attempt)
+
+
+@dataclass
+class Skew:
+    """How far our clock is ahead of an exchange's: learnt by one client, used by all."""
+
+    milliseconds: int = 0
 
 
 class Gate:
@@ -70,3 +86,29 @@ class Gate:
     def remaining(self) -> float:
         """Return the seconds until it opens; 0 if it is open."""
         return max(0.0, self._opens_at - self._waits.now())
+
+
+class Spacing:
+    """Lets requests to one exchange through one after the other, as fast as ccxt says that it allows.
+
+    It stands in for ccxt's own throttler, of which each instance has one: an exchange counts requests by
+    address, whoever's they are.
+
+    Parameters
+    ----------
+    seconds
+        What a request of cost 1 takes.
+    """
+
+    def __init__(self, waits: Waits, seconds: float) -> None:
+        self._waits = waits
+        self._seconds = seconds
+        self._free_at = 0.0
+
+    async def __call__(self, cost: float | None = None) -> None:
+        """Wait for this request's turn."""
+        now = self._waits.now()
+        start = max(now, self._free_at)
+        self._free_at = start + self._seconds * (1.0 if cost is None else float(cost))
+        if start > now:
+            await self._waits.space(start - now)

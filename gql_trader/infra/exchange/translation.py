@@ -5,11 +5,16 @@ import re
 from typing import Any
 
 from gql_trader.infra.exchange.errors import (
+    AlreadySo,
     CredentialsRefused,
+    DuplicateOrder,
     ExchangeBusy,
     ExchangeFailure,
     ExchangeUnavailable,
+    InsufficientFunds,
     NotOffered,
+    OrderMissing,
+    OrderRejected,
     PermissionMissing,
     RequestRefused,
     UnknownMarket,
@@ -21,6 +26,8 @@ _LONGEST_REASON = 200
 # Where exchanges put what they have to say.
 _REASONS = ("msg", "message", "retMsg", "error_description", "errorMessage", "error", "errors")
 _NOT_FOUND = re.compile(r" 404 ")
+# Binance's -1006 and -1007, which ccxt takes for refusals on some of its markets.
+_UNKNOWN = re.compile(r"(execution|send) status unknown", re.IGNORECASE)
 
 
 class CannotSign(Exception):
@@ -51,16 +58,27 @@ def translate(error: Exception, exchange: str, name: str, credentials: Credentia
         return CredentialsRefused(exchange, f"{name} refused the key{more}")
     if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
         return ExchangeBusy(exchange, f"{name} asks us to slow down; try again later.")
-    if isinstance(error, ccxt.RequestTimeout):
+    if isinstance(error, ccxt.RequestTimeout) or _UNKNOWN.search(str(error)):
         return ExchangeUnavailable(exchange, f"{name} did not answer in time; try again later.")
     if isinstance(error, ccxt.ExchangeNotAvailable) and _NOT_FOUND.search(str(error)):
         return NotOffered(exchange, f"{name} has no such function at its address.")
     if isinstance(error, ccxt.OperationFailed) or _was_cut_off(error):
-        return ExchangeUnavailable(exchange, f"{name} cannot be reached or is out of order; try again later.")
+        message = f"{name} cannot be reached or is out of order; try again later."
+        return ExchangeUnavailable(exchange, message, sent=not _never_connected(error))
     if isinstance(error, ccxt.NotSupported):
         return NotOffered(exchange, f"{name} does not offer this.")
     if isinstance(error, ccxt.BadSymbol):
         return UnknownMarket(exchange, f"{name} has no such market{more}")
+    if isinstance(error, ccxt.NoChange):
+        return AlreadySo(exchange, f"Nothing changes at {name}{more}")
+    if isinstance(error, ccxt.InsufficientFunds):
+        return InsufficientFunds(exchange, f"There is not enough in the account at {name}{more}")
+    if isinstance(error, ccxt.OrderNotFound | ccxt.OrderNotCached):
+        return OrderMissing(exchange, f"{name} has no such order{more}")
+    if isinstance(error, ccxt.DuplicateOrderId) or (said and said.startswith("Duplicate order")):
+        return DuplicateOrder(exchange, f"{name} has this order already{more}")
+    if isinstance(error, ccxt.InvalidOrder):
+        return OrderRejected(exchange, f"{name} does not take this order{more}")
     return RequestRefused(exchange, f"{name} refused the request{more}")
 
 
@@ -86,6 +104,12 @@ def reason(error: Exception, exchange: str, credentials: Credentials | None) -> 
     found = credentials.hide(found) if credentials else found
     plain = " ".join("".join(each if each.isprintable() else " " for each in found).split())
     return f"{plain[:_LONGEST_REASON]}…" if len(plain) > _LONGEST_REASON else plain
+
+
+def _never_connected(error: Exception) -> bool:
+    import aiohttp
+
+    return isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 
 def _was_cut_off(error: Exception) -> bool:

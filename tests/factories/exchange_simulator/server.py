@@ -1,8 +1,8 @@
 """The simulated exchange's HTTP side: routes, who may call them, and faults."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,7 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from tests.factories.exchange_simulator.accounts import Account, Rejection, check_time
 from tests.factories.exchange_simulator.faults import CutOff, Failure, Faults, Hang, Pause, Refusal
+from tests.factories.exchange_simulator.futures import Futures
 from tests.factories.exchange_simulator.markets import BTC_USDT, SimulatedMarket
+from tests.factories.exchange_simulator.orders import Orders
 from tests.graphql_client import serve
 
 Params = Mapping[str, str]
@@ -47,14 +49,19 @@ class ExchangeSimulator:
         Milliseconds by which its clock is ahead of the machine's.
     received
         Every request, in order.
+    stop
+        Goes out of service.
     """
 
     url: str = ""
     ahead: int = 0
     accounts: dict[str, Account] = field(default_factory=dict)
     markets: dict[str, SimulatedMarket] = field(default_factory=dict)
+    orders: Orders = field(default_factory=Orders)
+    futures: Futures = field(default_factory=Futures)
     faults: Faults = field(default_factory=Faults)
     received: list[Received] = field(default_factory=list)
+    stop: Callable[[], Awaitable[None]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.add_market(BTC_USDT())
@@ -127,7 +134,7 @@ class ExchangeSimulator:
         return {
             ("GET", "/api/v3/time"): lambda _: {"serverTime": self.now()},
             ("GET", "/api/v3/exchangeInfo"): lambda _: self._information(),
-            ("GET", "/fapi/v1/exchangeInfo"): lambda _: {"symbols": []},
+            ("GET", "/fapi/v1/exchangeInfo"): lambda _: self.futures.information(),
             ("GET", "/api/v3/klines"): self._klines,
         }
 
@@ -136,6 +143,18 @@ class ExchangeSimulator:
         return {
             ("GET", "/sapi/v1/account/apiRestrictions"): lambda account, _: account.restrictions(),
             ("GET", "/api/v3/account"): self._wallet,
+            ("POST", "/api/v3/order"): self._place,
+            ("GET", "/api/v3/order"): lambda account, params: self.orders.find(account, params).told(),
+            ("DELETE", "/api/v3/order"): self.orders.cancel,
+            ("GET", "/api/v3/openOrders"): self.orders.open_orders,
+            ("GET", "/api/v3/myTrades"): self.orders.own_trades,
+            ("POST", "/sapi/v1/asset/transfer"): self.futures.transfer,
+            ("POST", "/fapi/v1/leverage"): self.futures.set_leverage,
+            ("POST", "/fapi/v1/marginType"): self.futures.set_margin,
+            ("GET", "/fapi/v3/positionRisk"): self.futures.risk,
+            ("GET", "/fapi/v1/leverageBracket"): self.futures.brackets,
+            ("GET", "/fapi/v3/account"): self.futures.wallet,
+            ("GET", "/fapi/v2/account"): self.futures.wallet,
         }
 
     def _information(self) -> dict[str, Any]:
@@ -166,6 +185,9 @@ class ExchangeSimulator:
             "permissions": ["SPOT"],
         }
 
+    def _place(self, account: Account, params: Params) -> dict[str, Any]:
+        return self.orders.place(account, self._market(params), params, self.now())
+
     def _market(self, params: Params) -> SimulatedMarket:
         market = self.markets.get(params.get("symbol", ""))
         if market is None:
@@ -177,8 +199,10 @@ class ExchangeSimulator:
 async def exchange_simulator() -> AsyncIterator[ExchangeSimulator]:
     """Run an exchange on a port of its own."""
     simulator = ExchangeSimulator()
-    async with serve(simulator, grace=_GRACE) as served:
+    async with AsyncExitStack() as serving:
+        served = await serving.enter_async_context(serve(simulator, grace=_GRACE))
         simulator.url = f"http://{served.address}"
+        simulator.stop = serving.aclose
         yield simulator
 
 

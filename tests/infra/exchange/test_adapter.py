@@ -1,9 +1,9 @@
 """The adapter to exchanges: what it loads, what it tells, and what it keeps to itself."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,18 +14,18 @@ import pytest
 from gql_trader.infra.exchange.errors import CredentialsRefused, ExchangeUnavailable
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.loading import load_errors, load_exchange
+from gql_trader.infra.exchange.pacing import Spacing, Waits
 from gql_trader.infra.exchange.permissions import READERS
 from gql_trader.infra.exchange.records import Credentials
 from gql_trader.infra.exchange.translation import translate
 from gql_trader.infra.exchange.transport import retry_after
 from tests.factories.exchange_simulator import (
-    Account,
     ExchangeSimulator,
-    exchange_simulator,
 )
 from tests.factories.waits import VirtualWaits
+from tests.infra.exchange.conftest import KEY, SECRET
 
-KEY, SECRET = "k" * 64, "s" * 64
+RESTRICTIONS = "/sapi/v1/account/apiRestrictions"
 
 
 def _run(program: str) -> None:
@@ -148,20 +148,6 @@ def test_messages_have_the_exchanges_words_and_nothing_that_was_sent() -> None:
     assert len(message(ccxt.BadRequest(f'binance {{"msg":"{"x" * 5000}"}}'))) < 300
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[ExchangeSimulator]:
-    async with exchange_simulator() as simulator:
-        simulator.add_account(Account(KEY, SECRET))
-        yield simulator
-
-
-@pytest.fixture
-async def exchanges(simulator: ExchangeSimulator, exchange_list: Path) -> AsyncIterator[Exchanges]:
-    found = Exchanges({"binance": simulator.url}, None, 0.5, exchange_list, VirtualWaits().waits)
-    yield found
-    await found.close()
-
-
 async def test_a_replaced_address_does_not_change_what_errors_mean(
     exchanges: Exchanges, simulator: ExchangeSimulator
 ) -> None:
@@ -169,7 +155,7 @@ async def test_a_replaced_address_does_not_change_what_errors_mean(
     async with exchanges.client("binance", Credentials(KEY, "wrong")) as client:
         with pytest.raises(CredentialsRefused):
             await client.permissions()
-    assert [each.path for each in simulator.received] == ["/sapi/v1/account/apiRestrictions"]
+    assert [each.path for each in simulator.received] == [RESTRICTIONS]
 
 
 async def test_all_requests_go_through_the_proxy(simulator: ExchangeSimulator, exchange_list: Path) -> None:
@@ -192,20 +178,69 @@ async def test_nobody_at_the_address_is_an_outage(exchange_list: Path) -> None:
     assert waits.slept == [0.25, 0.5, 1.0, 2.0, 4.0]
 
 
-async def test_the_list_of_exchanges_is_made_once_and_kept(tmp_path: Path) -> None:
-    first = Exchanges({}, None, 1.0, tmp_path)
-    known = await first.known()
-    path = tmp_path / f"exchanges-{version('ccxt')}.json"
-    made = os.stat(path).st_mtime_ns
+async def test_the_list_of_exchanges_is_made_once_and_kept(exchange_list: Path, tmp_path: Path) -> None:
+    known = await Exchanges({}, None, 1.0, exchange_list).known()
+    name = f"exchanges-{version('ccxt')}.json"
+    made = os.stat(exchange_list / name).st_mtime_ns
+    assert await Exchanges({}, None, 1.0, exchange_list).known() == known
+    assert os.stat(exchange_list / name).st_mtime_ns == made
+    # One that cannot be read is made again.
+    shutil.copy(exchange_list / name, tmp_path)
+    os.truncate(tmp_path / name, 100)
     assert await Exchanges({}, None, 1.0, tmp_path).known() == known
-    assert os.stat(path).st_mtime_ns == made
-    path.write_text("{")
-    assert await Exchanges({}, None, 1.0, tmp_path).known() == known
-    assert os.stat(path).st_mtime_ns != made
-    assert known["hyperliquid"].needs == {"walletAddress", "privateKey"}
+    assert os.stat(tmp_path / name).st_size == os.stat(exchange_list / name).st_size
+
+
+async def test_credentials_are_given_under_the_names_that_the_exchange_has(exchange_list: Path) -> None:
+    known = await Exchanges({}, None, 1.0, exchange_list).known()
     assert Credentials("0xwallet", "0xkey").for_ccxt(known["hyperliquid"].needs) == {
         "walletAddress": "0xwallet",
         "privateKey": "0xkey",
     }
+    assert Credentials("key", "secret", "phrase").for_ccxt(known["okx"].needs) == {
+        "apiKey": "key",
+        "secret": "secret",
+        "password": "phrase",
+    }
+    assert Credentials("key", "secret", None, "account").for_ccxt(known["coinmate"].needs) == {
+        "apiKey": "key",
+        "secret": "secret",
+        "uid": "account",
+    }
     # Logging in with a name and a password is not what keys are for.
     assert "ndax" not in known
+
+
+async def test_requests_are_spaced_for_all_clients_together(
+    simulator: ExchangeSimulator, exchange_list: Path
+) -> None:
+    spaced: list[float] = []
+
+    async def space(seconds: float) -> None:
+        spaced.append(round(seconds, 3))
+
+    # No time passes but what is waited.
+    waits = Waits(space=space, now=lambda: sum(spaced))
+    exchanges = Exchanges({"binance": simulator.url}, None, 0.5, exchange_list, waits)
+    await (await exchanges.public("binance")).markets()
+    async with exchanges.client("binance", Credentials(KEY, SECRET)) as client:
+        await client.permissions()
+    await exchanges.close()
+    # 50 ms for each unit of cost: the spot markets cost four, the contracts one.
+    assert simulator.paths() == ["/api/v3/exchangeInfo", "/fapi/v1/exchangeInfo", RESTRICTIONS]
+    assert spaced == [0.2, 0.05]
+
+
+async def test_a_turn_is_as_long_as_the_request_before_costs() -> None:
+    now, waited = 100.0, []
+
+    async def space(seconds: float) -> None:
+        waited.append(seconds)
+
+    spacing = Spacing(Waits(space=space, now=lambda: now), 0.05)
+    for cost in (4.0, None, 1.0):
+        await spacing(cost)
+    assert waited == [pytest.approx(0.2), pytest.approx(0.25)]
+    now += 10
+    await spacing(1.0)
+    assert len(waited) == 2
