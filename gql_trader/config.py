@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Notifications older than this are deleted, read or not."""
+    fcm_service_account_file: Path | None = None
+    """Key file of a service account of Firebase, for push messages; empty: none are sent."""
+    fcm_url: str = "https://fcm.googleapis.com"
+    """Firebase Cloud Messaging."""
+    telegram_url: str = "https://api.telegram.org"
+    """Telegram's Bot API, or a server of yours that speaks it."""
     webhook_private_addresses: bool = False
     """Let users send webhooks to private, loopback and link-local addresses."""
     webhook_plain_http: bool = False

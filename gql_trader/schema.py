@@ -34,6 +34,11 @@ from gql_trader.notifications.schema import (
     resolve_notification_nodes,
 )
 from gql_trader.notifications.schema_channels import NotificationChannelMutation
+from gql_trader.notifications.schema_dead_letter import (
+    DeadLetterMutation,
+    DeadLetterQuery,
+    resolve_dead_letter_nodes,
+)
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
 from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.optimizations.schema import (
@@ -54,6 +59,7 @@ QUERIES = [
     SettingsQuery,
     NotificationQuery,
     WebhookQuery,
+    DeadLetterQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
@@ -74,6 +80,7 @@ MUTATIONS = [
     NotificationChannelMutation,
     DeviceMutation,
     WebhookMutation,
+    DeadLetterMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -86,6 +93,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "AuditEvent": resolve_audit_event_nodes,
     "Backtest": resolve_backtest_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
+    "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,
