@@ -1,5 +1,6 @@
 """Rules of automations: what users may have happen by the clock."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
