@@ -136,6 +136,12 @@ class Settings(BaseSettings):
     """Sender of mails, as ``gql_trader <trader@example.com>``; needed with smtp_host."""
     notification_retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Notifications older than this are deleted, read or not."""
+    fcm_service_account_file: Path | None = None
+    """Key file of a service account of Firebase, for push messages; empty: none are sent."""
+    fcm_url: str = "https://fcm.googleapis.com"
+    """Firebase Cloud Messaging."""
+    telegram_url: str = "https://api.telegram.org"
+    """Telegram's Bot API, or a server of yours that speaks it."""
     webhook_private_addresses: bool = False
     """Let users send webhooks to private, loopback and link-local addresses."""
     webhook_plain_http: bool = False
@@ -180,6 +186,9 @@ class Settings(BaseSettings):
     """Trials of one parameter search."""
     max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
     """Bars times trials of one parameter search."""
+    max_automations_per_user: Annotated[int, Field(ge=1)] = 50
+    min_automation_seconds: Annotated[int, Field(ge=60)] = 300
+    """Least time between two runs of an automation by the clock."""
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0

@@ -20,7 +20,9 @@ from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.mail import LoggedMail, MailTransport, SmtpTransport
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.public_http import PublicHttp
+from gql_trader.infra.push import PushTransport
 from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.telegram import Telegram
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -40,6 +42,9 @@ class Runtime:
     tokens: AccessTokens
     mail: MailTransport | None
     """None: no mail server is set, so that mails wait."""
+    push: PushTransport | None
+    """None: no push messages are sent."""
+    telegram: Telegram
     public_http: PublicHttp
     keys: KeyRing
     rate_limits: RateLimits
@@ -67,6 +72,8 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     identity = _identity_tokens(settings, clock)
     exchanges = open_exchanges(settings)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
+    push = push_transport(settings, clock)
+    telegram = Telegram(settings.telegram_url)
     public_http = PublicHttp(
         allow_private=settings.webhook_private_addresses, allow_plain=settings.webhook_plain_http
     )
@@ -81,6 +88,8 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             arrays=arrays,
             passwords=passwords,
             mail=mail_transport(settings),
+            push=push,
+            telegram=telegram,
             public_http=public_http,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
@@ -91,6 +100,9 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         )
     finally:
         await public_http.close()
+        await telegram.close()
+        if push is not None:
+            await push.close()
         passwords.close()
         arrays.close()
         await exchanges.close()
@@ -152,6 +164,13 @@ def mail_transport(settings: Settings) -> MailTransport | None:
             password=settings.smtp_password.get_secret_value() or None,
         )
     return LoggedMail() if settings.is_local else None
+
+
+def push_transport(settings: Settings, clock: Clock) -> PushTransport | None:
+    """Return how push messages leave; None if they cannot."""
+    if settings.fcm_service_account_file is None:
+        return None
+    return PushTransport(settings.fcm_service_account_file, settings.fcm_url, clock)
 
 
 def _jwt_secret(settings: Settings) -> str:

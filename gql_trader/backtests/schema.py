@@ -20,6 +20,7 @@ from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
 from gql_trader.backtests.schema_types import OWNER
 from gql_trader.backtests.types import BacktestQuery
+from gql_trader.config import Settings
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.money import to_decimal
@@ -122,6 +123,15 @@ class BacktestsQuery:
         return Backtest.from_row(row) if row else None
 
 
+def backtest_limits(settings: Settings) -> service.Limits:
+    """Return what one user may ask for."""
+    return service.Limits(
+        active=settings.max_active_backtests_per_user,
+        bars=settings.max_backtest_bars,
+        hourly=settings.max_backtests_per_hour_per_user,
+    )
+
+
 @strawberry.type
 class BacktestMutation:
     """Mutations of the backtest domain."""
@@ -136,11 +146,6 @@ class BacktestMutation:
         self, info: Info, input: Annotated[RunBacktestInput, strawberry.argument(description="What to run.")]
     ) -> RunBacktestPayload:
         services = info.context.services
-        limits = service.Limits(
-            active=services.settings.max_active_backtests_per_user,
-            bars=services.settings.max_backtest_bars,
-            hourly=services.settings.max_backtests_per_hour_per_user,
-        )
         async with info.context.uow() as uow:
             viewer = info.context.viewer
             if input.states_capital:
@@ -153,7 +158,7 @@ class BacktestMutation:
                 services.rate_limits,
                 viewer,
                 request,
-                limits,
+                backtest_limits(services.settings),
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 

@@ -102,6 +102,8 @@ async def request_run(
         if before is not None:
             return await _same_request(uow, actor, before, request_hash(request)), False
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
+    if request.strategy_version is not None and request.strategy_version != definition.version:
+        definition = await strategies.load_version(uow, request.strategy_id, request.strategy_version)
     parameters: dict[str, Any] = {}
     warmup = 0
     try:

@@ -63,6 +63,8 @@ class BacktestRequest:
         Run even if an equal backtest has completed.
     warmup_bars
         Warm the indicators up over at least this many bars, as the search did that a trial is taken from.
+    strategy_version
+        None: the present one.
     """
 
     strategy_id: StrategyId
@@ -79,6 +81,7 @@ class BacktestRequest:
     idempotency_key: str | None = None
     force: bool = False
     warmup_bars: int | None = None
+    strategy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

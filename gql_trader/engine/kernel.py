@@ -141,8 +141,11 @@ MILLISECONDS_A_DAY: Final = 86_400_000
 MOST_WHOLE: Final = 2.0**53
 """Above it a float has no fractions left to round."""
 
-BLOCK: Final = 64
-"""Bars that a scan looks at together."""
+BLOCK: Final = 16
+"""Bars whose prices a scan looks at together."""
+
+FLAG_BLOCK: Final = 64
+"""Bars whose flags a scan looks at together."""
 
 CLOSINGS_PER_BAR: Final = 2
 """Most trades one bar can close: one at the open, and its successor inside the bar or at the close."""
@@ -531,99 +534,140 @@ def _flags(entry_long: Flags, exit_long: Flags, entry_short: Flags, exit_short: 
 @compiled(allocates=False)
 def _quiet_without_position(longs: Flags, shorts: Flags, equity: Floats, balance: float) -> int:
     """Return on how many bars nothing is opened, and mark them. Flags are those that would fill there."""
-    n = len(longs)
-    quiet = 0
-    while quiet + BLOCK <= n:
-        found = False
-        for k in range(BLOCK):
-            found |= longs[quiet + k] | shorts[quiet + k]
-        if found:
-            break
-        quiet += BLOCK
-    for k in range(quiet, n):
-        if longs[k] or shorts[k]:
-            break
-        quiet += 1
+    quiet = _until_a_flag(longs, shorts)
     equity[:quiet] = balance
     return quiet
 
 
 @compiled(allocates=False)
+def _until_a_flag(some: Flags, others: Flags) -> int:
+    """Return how many elements come before the first one that is true in either column."""
+    n = len(some)
+    quiet = 0
+    while quiet + FLAG_BLOCK <= n:
+        found = False
+        for k in range(FLAG_BLOCK):
+            found |= some[quiet + k] | others[quiet + k]
+        if found:
+            break
+        quiet += FLAG_BLOCK
+    while quiet < n and not (some[quiet] or others[quiet]):
+        quiet += 1
+    return quiet
+
+
+@compiled(allocates=False, finite=True)
+def _highest(prices: Floats, start: int) -> float:
+    """Return the highest price of a block."""
+    best: float = prices[start]
+    for k in range(1, BLOCK):
+        best = max(best, prices[start + k])
+    return best
+
+
+@compiled(allocates=False, finite=True)
+def _lowest(prices: Floats, start: int) -> float:
+    """Return the lowest price of a block."""
+    best: float = prices[start]
+    for k in range(1, BLOCK):
+        best = min(best, prices[start + k])
+    return best
+
+
+@compiled(allocates=False)
+def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float, entry_price: float) -> None:
+    """Mark an open position at the closes of the quiet bars."""
+    for k in range(quiet):
+        equity[k] = paid + signed * (close[k] - entry_price)
+
+
+@compiled(allocates=False)
 def _quiet_long(
-    state: Floats,
-    spec: Floats,
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    exits: Flags,
-    reversals: Flags,
-    equity: Floats,
+    state: Floats, spec: Floats, high: Floats, low: Floats, exits: Flags, reversals: Flags
 ) -> int:
-    """Return on how many bars a long position stays untouched, and mark them."""
-    paid = state[BALANCE] - state[ENTRY_FEE]
-    quantity = state[QUANTITY]
-    entry_price = state[ENTRY_PRICE]
+    """Return on how many bars a long position stays untouched."""
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
     activation = _activation(state, spec, 1.0)
     floor = max(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
     ceiling = state[TARGET_LEVEL]
-    quiet = len(close)
-    for k in range(len(close)):
-        if low[k] <= floor or high[k] >= ceiling or exits[k] or reversals[k]:
-            quiet = k
+    n = _until_a_flag(exits, reversals)
+    k = 0
+    while True:
+        # A block at once, if no bar in it meets even the level that its own highest price would give.
+        while k + BLOCK <= n:
+            block_highest = max(highest, _highest(high, k))
+            block_lowest = _lowest(low, k)
+            level = floor
+            if trailing and block_highest > highest and block_highest >= activation:
+                level = max(floor, block_highest * (1.0 - spec[TRAILING_STOP]))
+            if block_lowest <= level or block_highest >= ceiling:
+                break
+            highest = block_highest
+            lowest = min(lowest, block_lowest)
+            floor = level
+            k += BLOCK
+        stop = min(k + BLOCK, n)
+        while k < stop and low[k] > floor and high[k] < ceiling:
+            if low[k] < lowest:
+                lowest = low[k]
+            if high[k] > highest:
+                highest = high[k]
+                if trailing and highest >= activation:
+                    floor = max(floor, highest * (1.0 - spec[TRAILING_STOP]))
+            k += 1
+        if k < stop or k == n:
             break
-        equity[k] = paid + quantity * (close[k] - entry_price)
-        if low[k] < lowest:
-            lowest = low[k]
-        if high[k] > highest:
-            highest = high[k]
-            if trailing and highest >= activation:
-                state[TRAILING_LEVEL] = highest * (1.0 - spec[TRAILING_STOP])
-                floor = max(floor, state[TRAILING_LEVEL])
     state[HIGHEST] = highest
     state[LOWEST] = lowest
-    return quiet
+    if trailing and k > 0 and highest >= activation:
+        state[TRAILING_LEVEL] = highest * (1.0 - spec[TRAILING_STOP])
+    return k
 
 
 @compiled(allocates=False)
 def _quiet_short(
-    state: Floats,
-    spec: Floats,
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    exits: Flags,
-    reversals: Flags,
-    equity: Floats,
+    state: Floats, spec: Floats, high: Floats, low: Floats, exits: Flags, reversals: Flags
 ) -> int:
-    """Return on how many bars a short position stays untouched, and mark them."""
-    paid = state[BALANCE] - state[ENTRY_FEE]
-    quantity = -state[QUANTITY]
-    entry_price = state[ENTRY_PRICE]
+    """Return on how many bars a short position stays untouched."""
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
     activation = _activation(state, spec, -1.0)
     floor = state[TARGET_LEVEL]
     ceiling = min(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
-    quiet = len(close)
-    for k in range(len(close)):
-        if low[k] <= floor or high[k] >= ceiling or exits[k] or reversals[k]:
-            quiet = k
+    n = _until_a_flag(exits, reversals)
+    k = 0
+    while True:
+        while k + BLOCK <= n:
+            block_highest = _highest(high, k)
+            block_lowest = min(lowest, _lowest(low, k))
+            level = ceiling
+            if trailing and block_lowest < lowest and block_lowest <= activation:
+                level = min(ceiling, block_lowest * (1.0 + spec[TRAILING_STOP]))
+            if block_highest >= level or block_lowest <= floor:
+                break
+            highest = max(highest, block_highest)
+            lowest = block_lowest
+            ceiling = level
+            k += BLOCK
+        stop = min(k + BLOCK, n)
+        while k < stop and low[k] > floor and high[k] < ceiling:
+            if high[k] > highest:
+                highest = high[k]
+            if low[k] < lowest:
+                lowest = low[k]
+                if trailing and lowest <= activation:
+                    ceiling = min(ceiling, lowest * (1.0 + spec[TRAILING_STOP]))
+            k += 1
+        if k < stop or k == n:
             break
-        equity[k] = paid + quantity * (close[k] - entry_price)
-        if high[k] > highest:
-            highest = high[k]
-        if low[k] < lowest:
-            lowest = low[k]
-            if trailing and lowest <= activation:
-                state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
-                ceiling = min(ceiling, state[TRAILING_LEVEL])
     state[HIGHEST] = highest
     state[LOWEST] = lowest
-    return quiet
+    if trailing and k > 0 and lowest <= activation:
+        state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
+    return k
 
 
 _ROWS = types.Array(types.int64, 2, "C")
@@ -744,10 +788,8 @@ def simulate(
                 spec,
                 high[i:end],
                 low[i:end],
-                close[i:end],
                 exit_long[i - lag : end - lag],
                 (shorts if shorts_allowed else exit_long)[i - lag : end - lag],
-                equity[i - start :],
             )
         else:
             quiet = _quiet_short(
@@ -755,16 +797,22 @@ def simulate(
                 spec,
                 high[i:end],
                 low[i:end],
-                close[i:end],
                 exit_short[i - lag : end - lag],
                 (longs if longs_allowed else exit_short)[i - lag : end - lag],
-                equity[i - start :],
             )
         if quiet > 0:
-            i += quiet
             if counts[SIDE] != 0:
+                _mark(
+                    equity[i - start :],
+                    close[i:end],
+                    quiet,
+                    state[BALANCE] - state[ENTRY_FEE],
+                    counts[SIDE] * state[QUANTITY],
+                    state[ENTRY_PRICE],
+                )
                 counts[HELD_BARS] += quiet
                 counts[BARS_IN_POSITION] += quiet
+            i += quiet
             counts[PENDING] = _flags(entry_long, exit_long, entry_short, exit_short, i - 1)
             state[EQUITY] = equity[i - 1 - start]
     if i > start:

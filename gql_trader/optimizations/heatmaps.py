@@ -69,7 +69,7 @@ def heatmap(search: Row[Any], chunks: Sequence[Row[Any]], x: str, y: str) -> Cel
     axes = [space.axes[place] for place in places]
     (x_edges, xs), (y_edges, ys) = (axis.buckets(BUCKETS) for axis in axes)
     _, scores = decode_scores(chunks)
-    codes = [codes_of(search, space, row.first_trial, row.trial_count)[:, places] for row in chunks]
+    codes = [codes_of(search, space, row)[:, places] for row in chunks]
     both = np.concatenate(codes) if codes else np.empty((0, 2))
     kept = np.isfinite(scores)
     scores, both = scores[kept], both[kept]

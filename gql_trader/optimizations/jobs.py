@@ -15,7 +15,7 @@ from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.optimizations import lifecycle
 from gql_trader.optimizations.lifecycle import Report, Trials
-from gql_trader.optimizations.running import compute_report, compute_trials, load_columns, load_setting
+from gql_trader.optimizations.running import compute_report, compute_trials, load_before, load_setting
 from gql_trader.optimizations.types import QUEUE, ChunkKind, Claim
 from gql_trader.runtime import Runtime
 
@@ -87,15 +87,13 @@ async def run_chunk(ctx: dict[str, Any], optimization_id: str, number: int) -> N
 
 
 async def _compute(runtime: Runtime, search: Row[Any], chunk: Row[Any], stop: _Stop) -> Trials | Report:
-    chunks: list[Row[Any]] = []
     async with runtime.unit_of_work() as uow:
         setting = await load_setting(uow, runtime.arrays, search)
-        if chunk.kind == ChunkKind.REPORT.value:
-            chunks = await load_columns(uow, search)
+        before = await load_before(uow, search, chunk)
     try:
         if chunk.kind == ChunkKind.REPORT.value:
-            return await asyncio.to_thread(compute_report, search, chunks, setting, stop.check)
-        return await asyncio.to_thread(compute_trials, search, chunk, setting, stop.check)
+            return await asyncio.to_thread(compute_report, search, before, setting, stop.check)
+        return await asyncio.to_thread(compute_trials, search, chunk, before, setting, stop.check)
     except asyncio.CancelledError:
         stop.stop()
         raise

@@ -15,7 +15,10 @@ from gql_trader.infra.keyset import PageRequest
 from gql_trader.optimizations import repository
 from gql_trader.optimizations.heatmaps import Cells, heatmap
 from gql_trader.optimizations.paging import TrialOrdering, TrialPage, chunks_of, cut_page
-from gql_trader.optimizations.trials import TrialRecord, decode_trials
+from gql_trader.optimizations.trials import TrialRecord, decode_trials, follows_from_number
+
+MOST_NUMBERS = 2**31 - 1
+"""As many trials as a search can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,12 @@ class OptimizationLoaders:
     async def _heatmaps(self, keys: Sequence[HeatmapKey]) -> list[Cells]:
         ids = list({key.search.optimization_id for key in keys})
         async with self._context.uow() as uow:
-            chunks = await repository.scores(uow.session, ids)
+            # Combinations that follow from their numbers need not be read.
+            short = {key.search.optimization_id for key in keys if follows_from_number(key.search.row)}
+            chunks = await repository.scores(uow.session, sorted(short))
+            if len(short) < len(ids):
+                whole = [(key, 1, MOST_NUMBERS) for key in set(ids) - short]
+                chunks |= await repository.chunks_with(uow.session, whole)
 
         def draw() -> list[Cells]:
             return [heatmap(key.search.row, chunks[key.search.optimization_id], key.x, key.y) for key in keys]

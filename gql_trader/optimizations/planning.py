@@ -36,17 +36,24 @@ class Chunk:
     count: int
 
 
-def plan_chunks(trials: int, bars: int) -> list[Chunk]:
+def plan_chunks(trials: int, bars: int, generation: int | None = None) -> list[Chunk]:
     """Return the chunks of a search, the report last.
 
     They depend on the search alone and not on the workers there are.
+
+    Parameters
+    ----------
+    generation
+        Trials that are chosen knowing all before them, so that these must be done first; None: none are.
     """
-    size = chunk_size(trials, bars)
+    size = chunk_size(generation or trials, bars)
     chunks = [
-        Chunk(ChunkKind.TRIALS, 0, first, min(size, trials + 1 - first))
-        for first in range(1, trials + 1, size)
+        Chunk(ChunkKind.TRIALS, stage, first, min(size, stop - first))
+        for stage, begin in enumerate(range(1, trials + 1, generation or trials))
+        for stop in [min(begin + (generation or trials), trials + 1)]
+        for first in range(begin, stop, size)
     ]
-    return [*chunks, Chunk(ChunkKind.REPORT, 1, trials + 1, 0)]
+    return [*chunks, Chunk(ChunkKind.REPORT, chunks[-1].stage + 1, trials + 1, 0)]
 
 
 def chunk_size(trials: int, bars: int) -> int:

@@ -116,6 +116,15 @@ async def chunks_with(
     )
 
 
+async def chunks_before(session: AsyncSession, optimization_id: UUID, stage: int) -> list[Row[Any]]:
+    """Return the chunks of a search's stages before one, all of which are done; as `chunks_with` does."""
+    names = ("optimization_id", "number", "first_trial", "trial_count", "scores", "trials")
+    statement = select(*_columns(*names)).where(
+        _CHUNK.optimization_id == optimization_id, _CHUNK.stage < stage
+    )
+    return (await _by_search(session, statement, [optimization_id]))[optimization_id]
+
+
 async def _by_search(
     session: AsyncSession, statement: Select[Any], ids: Sequence[UUID]
 ) -> dict[UUID, list[Row[Any]]]:

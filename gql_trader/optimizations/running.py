@@ -17,10 +17,20 @@ from gql_trader.infra.column_codec import decode_columns, encode_columns
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.loading import find_series, load_bars
-from gql_trader.optimizations import repository
+from gql_trader.optimizations import repository, sampling
 from gql_trader.optimizations.lifecycle import Report, Trials
 from gql_trader.optimizations.ranges import trial
-from gql_trader.optimizations.trials import codes_of, decode_scores, encode_trials, goal_of, space_of
+from gql_trader.optimizations.trials import (
+    codes_of,
+    decode_scores,
+    decode_trials,
+    encode_trials,
+    follows_from_number,
+    goal_of,
+    numbered_codes,
+    space_of,
+)
+from gql_trader.optimizations.types import ChunkKind
 from gql_trader.strategies import service as strategies
 
 Progress = Callable[[float], None]
@@ -54,22 +64,32 @@ async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) ->
     )
 
 
-def compute_trials(search: Row[Any], chunk: Row[Any], setting: Setting, progress: Progress) -> Trials:
+async def load_before(uow: UnitOfWork, search: Row[Any], chunk: Row[Any]) -> list[Row[Any]]:
+    """Read the trials that a chunk needs to know: those it learns from, or all for the report."""
+    if chunk.kind == ChunkKind.TRIALS.value and follows_from_number(search):
+        return []
+    return await repository.chunks_before(uow.session, search.id, chunk.stage)
+
+
+def compute_trials(
+    search: Row[Any], chunk: Row[Any], before: list[Row[Any]], setting: Setting, progress: Progress
+) -> Trials:
     """Run the trials of a chunk and return what is to be stored."""
     space = space_of(search)
-    codes = codes_of(search, space, chunk.first_trial, chunk.trial_count)
+    first, count = chunk.first_trial, chunk.trial_count
+    if before:
+        tried = np.concatenate([codes_of(search, space, row) for row in before])
+        _, scores = decode_scores(before)
+        codes = sampling.choose(space, (search.seed, first), tried, scores, count)
+    else:
+        codes = numbered_codes(search, space, first, count)
     trials = [
         trial(search.parameters, search.execution, space.values(combination))
         for combination in codes.tolist()
     ]
     found = run_trials(setting, trials, progress)
-    return encode_trials(found, goal_of(search), chunk.first_trial)
-
-
-async def load_columns(uow: UnitOfWork, search: Row[Any]) -> list[Row[Any]]:
-    """Read all trials of a search that are done."""
-    found = await repository.chunks_with(uow.session, [(search.id, 1, search.trials_total)])
-    return found[search.id]
+    stored = None if follows_from_number(search) else codes
+    return encode_trials(found, goal_of(search), chunk.first_trial, stored)
 
 
 def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, progress: Progress) -> Report:
@@ -90,8 +110,7 @@ def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, p
     if summary["scored"]:
         best = int(numbers[np.nanargmax(scores)])
         summary["best"] = best
-        space = space_of(search)
-        values = space.values(codes_of(search, space, best, 1)[0].tolist())
+        values = decode_trials(search, chunks, [best])[best].values
         wanted = trial(search.parameters, search.execution, values)
         assert wanted.execution is not None, "a combination without figures has no score"
         signals = setting.rules.signals(setting.bars, wanted.parameters, progress)

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import strawberry
 
+from gql_trader.backtests.schema import backtest_limits
+from gql_trader.backtests.schema_backtest import Backtest
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.gql.context import Context, Info
 from gql_trader.gql.errors import UserError
@@ -15,7 +17,7 @@ from gql_trader.gql.pagination import After, Before, First, Last, connection
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.keyset import page_request
-from gql_trader.optimizations import following, service
+from gql_trader.optimizations import following, promotion, service
 from gql_trader.optimizations.loaders import OptimizationLoaders
 from gql_trader.optimizations.schema_inputs import RunOptimizationInput
 from gql_trader.optimizations.schema_optimization import (
@@ -79,6 +81,35 @@ class DeleteOptimizationPayload:
     deleted_id: strawberry.ID | None = strawberry.field(default=None, description="Id of what is gone.")
     errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why it was not deleted; empty on success."
+    )
+
+
+@strawberry.input(description="A trial to run as a backtest.")
+class PromoteTrialInput:
+    """Input of promoteTrial."""
+
+    optimization_id: strawberry.ID = strawberry.field(description="The search.")
+    number: int | None = strawberry.field(
+        default=None, description="The trial's number; none: the best trial so far."
+    )
+    label: str | None = strawberry.field(
+        default=None, description="A name for the backtest, up to 200 characters."
+    )
+
+
+@visible(OWNER)
+@strawberry.type(description="Result of `promoteTrial`.")
+class PromoteTrialPayload:
+    """Payload of promoteTrial."""
+
+    backtest: Backtest | None = strawberry.field(
+        default=None, description="The backtest, queued or completed; its figures will be the trial's."
+    )
+    cached: bool = strawberry.field(
+        default=False, description="True if an equal backtest had completed already and is returned at once."
+    )
+    errors: list[UserError] = strawberry.field(
+        default_factory=list, description="Why nothing was run; empty on success."
     )
 
 
@@ -186,6 +217,33 @@ class OptimizationMutation:
         async with info.context.uow() as uow:
             await service.delete_optimization(uow, info.context.viewer, key)
         return DeleteOptimizationPayload(deleted_id=encode_id("Optimization", key))
+
+    @mutation(
+        PromoteTrialPayload,
+        Role.TRADER,
+        "Run a trial as a full backtest, with its ledger and curves: the same version of the strategy over "
+        "the same bars.",
+        TokenScope.BACKTEST,
+    )
+    async def promote_trial(
+        self,
+        info: Info,
+        input: Annotated[PromoteTrialInput, strawberry.argument(description="What to run.")],
+    ) -> PromoteTrialPayload:
+        services = info.context.services
+        key = decode_id(input.optimization_id, "Optimization", ("optimizationId",))
+        async with info.context.uow() as uow:
+            row, cached = await promotion.promote(
+                uow,
+                services.arrays,
+                services.rate_limits,
+                info.context.viewer,
+                key,
+                input.number,
+                input.label,
+                backtest_limits(services.settings),
+            )
+        return PromoteTrialPayload(backtest=Backtest.from_row(row), cached=cached)
 
 
 @strawberry.type

@@ -12,6 +12,8 @@ register_enum(
     {
         "GRID": "Every combination of the ranges' values, once.",
         "RANDOM": "Combinations drawn independently of one another; the same seed draws the same ones.",
+        "TPE": "Combinations like those that did well so far, by a tree-structured Parzen estimator: a "
+        "generation of trials after the other, the first at random. At most 10,000 trials.",
     },
 )
 register_enum(

@@ -36,7 +36,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.optimizations import lifecycle, repository
+from gql_trader.optimizations import lifecycle, repository, sampling
 from gql_trader.optimizations.content import content_hash, request_hash
 from gql_trader.optimizations.models import OptimizationChunkRow, OptimizationKeyRow, OptimizationRow
 from gql_trader.optimizations.planning import largest_warmup, plan_chunks
@@ -120,6 +120,8 @@ def _count_trials(request: OptimizationRequest, space: Space, limits: Limits) ->
         if size is not None and trials >= size:
             message = f"There are {size} combinations; GRID tries each of them once."
             raise InvalidInput(message, ("trials",))
+    if request.method is SearchMethod.TPE and trials > sampling.MOST_TRIALS:
+        raise InvalidInput(f"TPE has at most {sampling.MOST_TRIALS} trials; got {trials}.", ("trials",))
     if trials > limits.trials:
         raise InvalidInput(f"A search has at most {limits.trials} trials; this would be {trials}.", (path,))
     return trials
@@ -234,6 +236,7 @@ async def request_search(
         active=limits.active,
         hourly=limits.hourly,
     )
+    generation = sampling.generation_size(trials) if request.method is SearchMethod.TPE else None
     statement = (
         insert(OptimizationRow)
         .values(
@@ -265,7 +268,7 @@ async def request_search(
                 "trial_count": chunk.count,
                 "status": ChunkStatus.WAITING.value,
             }
-            for number, chunk in enumerate(plan_chunks(trials, history.bars))
+            for number, chunk in enumerate(plan_chunks(trials, history.bars, generation))
         ],
     )
     await _remember(uow, actor, request, row.id)

@@ -52,8 +52,13 @@ def space_of(search: Row[Any]) -> Space:
     return axes_from_json(search.axes)
 
 
-def codes_of(search: Row[Any], space: Space, first: int, count: int) -> Floats:
-    """Return the combinations of trials by number, counted from 1.
+def follows_from_number(search: Row[Any]) -> bool:
+    """Return whether a combination follows from its number alone, so that it need not be stored."""
+    return SearchMethod(search.method) is not SearchMethod.TPE
+
+
+def numbered_codes(search: Row[Any], space: Space, first: int, count: int) -> Floats:
+    """Return the combinations of trials by number, counted from 1, where they follow from it.
 
     Returns
     -------
@@ -64,13 +69,35 @@ def codes_of(search: Row[Any], space: Space, first: int, count: int) -> Floats:
     return space.random(search.seed, first - 1, count)
 
 
-def encode_trials(metrics: Mapping[str, Floats], goal: Goal, first: int) -> Trials:
-    """Return what is stored of a chunk's trials, the first of which has this number."""
+def codes_of(search: Row[Any], space: Space, chunk: Row[Any]) -> Floats:
+    """Return the combinations of a chunk that is done, float64[trials, axes].
+
+    The chunk's trials are needed unless the combinations follow from their numbers.
+    """
+    if follows_from_number(search):
+        return numbered_codes(search, space, chunk.first_trial, chunk.trial_count)
+    columns = decode_columns(chunk.trials)
+    return np.stack([columns[_code(place)] for place in range(len(space.axes))], axis=1)
+
+
+def _code(place: int) -> str:
+    return f"code{place}"
+
+
+def encode_trials(metrics: Mapping[str, Floats], goal: Goal, first: int, codes: Floats | None) -> Trials:
+    """Return what is stored of a chunk's trials, the first of which has this number.
+
+    Parameters
+    ----------
+    codes
+        float64[trials, axes], the combinations; None where they follow from the numbers.
+    """
     scores = goal.scores(metrics)
     best = best_of(scores)
+    chosen = {} if codes is None else {_code(place): codes[:, place] for place in range(codes.shape[1])}
     return Trials(
         scores=encode_columns({"score": scores}),
-        trials=encode_columns({name: metrics[name] for name in METRICS}),
+        trials=encode_columns({name: metrics[name] for name in METRICS} | chosen),
         best_score=None if best is None else float(scores[best]),
         best_trial=None if best is None else first + best,
     )
@@ -98,7 +125,7 @@ def decode_trials(
             continue
         scores = decode_columns(row.scores)["score"]
         columns = decode_columns(row.trials)
-        codes = codes_of(search, space, row.first_trial, row.trial_count)
+        codes = codes_of(search, space, row)
         for number in inside.tolist():
             place = number - row.first_trial
             found[number] = TrialRecord(

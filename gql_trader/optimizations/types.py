@@ -29,6 +29,7 @@ class SearchMethod(StrEnum):
 
     GRID = "GRID"
     RANDOM = "RANDOM"
+    TPE = "TPE"
 
 
 class ChunkStatus(StrEnum):

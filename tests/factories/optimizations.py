@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import Row, func, select
 
 from gql_trader.core.intervals import Interval
@@ -132,3 +133,10 @@ class Searches:
                 if event.cursor == newest:
                     break
         return found
+
+
+def assert_same(found: dict[str, list[float]], expected: dict[str, list[float]]) -> None:
+    """Assert that figures are equal bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert np.array_equal(np.array(found[name]).view(np.int64), np.array(values).view(np.int64)), name

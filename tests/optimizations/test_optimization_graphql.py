@@ -10,9 +10,13 @@ import pytest
 from starlette.applications import Starlette
 
 from gql_trader.app import create_app
+from gql_trader.backtests.jobs import run_backtest
 from gql_trader.config import Settings
+from gql_trader.engine.rules import Parameter, ParameterType, Rules
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.optimizations import planning
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import NewStrategy, StrategyChange
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.optimizations import Searches
 from tests.factories.statements import counted_statements
@@ -414,3 +418,54 @@ async def test_cancelling_deleting_and_what_is_anothers(api: Api) -> None:
     gone = await api.client.execute(delete, {"id": identifier})
     assert gone.data["deleteOptimization"] == {"deletedId": identifier, "errors": []}
     assert (await api.client.execute(query, {"id": identifier})).data["optimization"] is None
+
+
+PROMOTE = """
+mutation($id: ID!, $number: Int) {
+  promoteTrial(input: {optimizationId: $id, number: $number, label: "chosen"}) {
+  backtest { id label parameters execution { stopLoss } strategyVersion } cached errors { code path }
+} }
+"""
+
+
+async def test_a_promoted_trial_is_a_backtest_with_the_figures_of_the_trial(api: Api) -> None:
+    desk = api.searches.desk
+    stops = {"name": "execution.stopLoss", "values": [False, 0.03]}
+    identifier = await api.complete(ranges=[*GRID, stops], start="2024-01-25T00:00:00Z")
+    best = (await api.show(identifier))["best"]
+    payload = (await api.client.execute(PROMOTE, {"id": identifier})).data["promoteTrial"]
+    assert payload["errors"] == []
+    backtest = payload["backtest"]
+    assert backtest["label"] == "chosen"
+    for name in ("fast", "slow"):
+        assert backtest["parameters"][name] == best["parameters"][name]
+    assert backtest["execution"]["stopLoss"] == best["parameters"]["execution.stopLoss"]
+    await run_backtest({"runtime": desk.runtime}, str(parse_id(backtest["id"])[1]))
+    query = "query($id: ID!) { backtest(id: $id) { status metrics { sharpeRatio trades } } }"
+    found = (await api.client.execute(query, {"id": backtest["id"]})).data["backtest"]
+    assert found["status"] == "COMPLETED"
+    assert found["metrics"]["trades"] == best["metrics"]["trades"]
+    assert found["metrics"]["sharpeRatio"] == pytest.approx(best["metrics"]["sharpeRatio"], rel=1e-12)
+    again = (await api.client.execute(PROMOTE, {"id": identifier, "number": best["number"]})).data
+    assert again["promoteTrial"]["backtest"]["id"] == backtest["id"]
+    assert again["promoteTrial"]["cached"]
+    missing = (await api.client.execute(PROMOTE, {"id": identifier, "number": 99})).data["promoteTrial"]
+    assert missing["errors"] == [{"code": "NOT_FOUND", "path": ["number"]}]
+
+
+async def test_a_trial_is_promoted_with_the_strategy_that_was_searched(api: Api) -> None:
+    desk = api.searches.desk
+    parameters = (Parameter("n", ParameterType.INT, 5, 2, 50),)
+    async with desk.runtime.unit_of_work() as uow:
+        new = NewStrategy("Own", rules=Rules(entry_long="close > sma(close, n)"), parameters=parameters)
+        own = await strategies.create_strategy(uow, desk.trader, new)
+    identifier = await api.complete(
+        strategyId=encode_id("Strategy", own.id), ranges=[{"name": "n", "values": [5, 7]}], minTrades=0
+    )
+    async with desk.runtime.unit_of_work() as uow:
+        change = StrategyChange(rules=Rules(entry_long="close < sma(close, n)"))
+        await strategies.update_strategy(uow, desk.trader, own.id, change)
+    payload = (await api.client.execute(PROMOTE, {"id": identifier, "number": 2})).data["promoteTrial"]
+    assert payload["errors"] == []
+    assert payload["backtest"]["strategyVersion"] == 1
+    assert payload["backtest"]["parameters"] == {"n": 7}

@@ -4,7 +4,6 @@ import asyncio
 import math
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from gql_trader.backtests import repository as backtests
@@ -18,7 +17,7 @@ from gql_trader.optimizations.types import QUEUE, ChunkStatus, ParameterRange, S
 from gql_trader.strategies import service as strategies
 from tests.factories.backtests import BARS
 from tests.factories.candles import random_bars
-from tests.factories.optimizations import FAST, SLOW, Searches
+from tests.factories.optimizations import FAST, SLOW, Searches, assert_same
 
 STOPS = ParameterRange("execution.stopLoss", values=[False, 0.01, 0.03])
 
@@ -66,13 +65,6 @@ async def test_the_figures_are_the_same_bit_for_bit_however_the_chunks_are_cut(
     assert_same(await searches.figures(cut.id), figures)
     other = await searches.complete(**drawn, seed=2)
     assert (await searches.figures(other.id))["score"] != figures["score"]
-
-
-def assert_same(found: dict[str, list[float]], expected: dict[str, list[float]]) -> None:
-    """Assert that figures are equal bit for bit."""
-    assert found.keys() == expected.keys()
-    for name, values in expected.items():
-        assert np.array_equal(np.array(found[name]).view(np.int64), np.array(values).view(np.int64)), name
 
 
 @pytest.mark.usefixtures("small_chunks")

@@ -12,7 +12,7 @@ from gql_trader.engine.indicators.catalogue import Values
 
 Column = NDArray[np.float64] | NDArray[np.bool_]
 Operand = Column | float
-Result = Column | tuple[Floats, ...]
+Result = Column | tuple[Column, ...]
 Implementation = Callable[[Sequence[Operand], Bars, Values], Result]
 C = TypeVar("C", Floats, Flags)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from gql_trader.core.intervals import DAY
-from gql_trader.engine.bars import Bars, Floats
+from gql_trader.engine.bars import Bars, Flags, Floats
 from gql_trader.engine.indicators import CATALOGUE, kernels
 from gql_trader.engine.indicators.catalogue import Function, Values
 from gql_trader.engine.indicators.columns import (
@@ -52,12 +52,37 @@ def _average(kernel: Callable[[Floats, int], Floats]) -> Implementation:
     return lambda operands, _, values: kernel(series(operands[0]), integer(values, "period"))
 
 
-def _ema(x: Floats, period: int) -> Floats:
-    return kernels.smoothed(x, period, 2.0 / (period + 1))
+_FACTORS: Mapping[str, Callable[[int], float]] = {
+    "ema": lambda period: 2.0 / (period + 1),
+    "rma": lambda period: 1.0 / period,
+}
 
 
-def _rma(x: Floats, period: int) -> Floats:
-    return kernels.smoothed(x, period, 1.0 / period)
+def _smoothed(name: str) -> Implementation:
+    return _average(lambda x, period: kernels.smoothed(x, period, _FACTORS[name](period)))
+
+
+def average_crosses(
+    x: Floats, first: str, first_period: int, second: str, second_period: int
+) -> tuple[Flags, Flags]:
+    """Return where the first of two averages rises above the second, and the other way.
+
+    Parameters
+    ----------
+    x
+        float64[n].
+    first, second
+        Names of the averages: both ``sma``, or both one of ``ema`` and ``rma``.
+
+    Returns
+    -------
+    bool[n] twice, equal to crossover() of the averages and of the averages swapped.
+    """
+    x = np.ascontiguousarray(x)
+    if first == "sma":
+        return kernels.sma_crosses(x, first_period, second_period)
+    factors = _FACTORS[first](first_period), _FACTORS[second](second_period)
+    return kernels.smoothed_crosses(x, first_period, second_period, *factors)
 
 
 def _atr(_: Sequence[Operand], bars: Bars, values: Values) -> Result:
@@ -148,9 +173,9 @@ def _zscore(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
 
 _OWN: Mapping[str, Implementation] = {
     "sma": _average(kernels.sma),
-    "ema": _average(_ema),
+    "ema": _smoothed("ema"),
     "wma": _average(kernels.wma),
-    "rma": _average(_rma),
+    "rma": _smoothed("rma"),
     "rsi": _average(kernels.rsi),
     "stdev": _average(kernels.stdev),
     "sum": _average(kernels.windowed_sum),

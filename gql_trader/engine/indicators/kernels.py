@@ -13,7 +13,19 @@ from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS_IN, comp
 
 _INT = types.int64
 _FLOAT = types.float64
+_FLAGS = types.Array(types.boolean, 1, "C")
+_TWO_FLAGS = types.UniTuple(_FLAGS, 2)  # type: ignore[no-untyped-call]
 _THREE = types.UniTuple(FLOATS, 3)  # type: ignore[no-untyped-call]
+
+
+_CLOSE = 1e-12
+"""Two averages that differ by more than this share of one were not made unequal by rounding."""
+
+_TINY = 1e-290
+"""Numbers of this size are rounded by more than their share."""
+
+_UNKNOWN = np.nan
+"""Side of an average that has no value."""
 
 
 @compiled(FLOATS(FLOATS_IN, _INT))
@@ -61,6 +73,96 @@ def smoothed(x: Floats, period: int, factor: float) -> Floats:
             average += (value - average) * factor
             out[i] = average
     return out
+
+
+@compiled(_TWO_FLAGS(FLOATS_IN, _INT, _INT))
+def sma_crosses(x: Floats, first: int, second: int) -> tuple[Flags, Flags]:
+    """Where the simple average of the first period rises above that of the second, and the other way."""
+    n = x.size
+    over, under = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    shorter, longer = min(first, second), max(first, second)
+    quick_share, late_share = 1.0 / shorter, 1.0 / longer
+    start = 0
+    while start + longer <= n:
+        quick, late = 0.0, 0.0
+        warm = start + longer - 1
+        restart = n
+        for i in range(start, warm):
+            if not np.isfinite(x[i]):
+                restart = i + 1
+                break
+            quick += x[i]
+            late += x[i]
+            if i >= start + shorter - 1:
+                quick -= x[i - shorter + 1]
+        if restart < n:
+            start = restart
+            continue
+        new, quick_old, late_old = x[warm:], x[warm - shorter + 1 :], x[start:]
+        side = _UNKNOWN
+        for k in range(n - warm):
+            quick += new[k]
+            late += new[k]
+            # Divisions cost more than all the rest, and are not needed to see that nothing has crossed. What
+            # is not finite never passes.
+            about = quick * quick_share
+            if not ((about - late * late_share) * side > _CLOSE * abs(about) + _TINY):
+                if not np.isfinite(new[k]):
+                    restart = warm + k + 1
+                    break
+                quick_average, late_average = quick / shorter, late / longer
+                now = _UNKNOWN
+                if quick_average > late_average:
+                    now = 1.0
+                    over[warm + k] = side in (0.0, -1.0)
+                elif quick_average < late_average:
+                    now = -1.0
+                    under[warm + k] = side in (0.0, 1.0)
+                elif quick_average == late_average:
+                    now = 0.0
+                side = now
+            quick -= quick_old[k]
+            late -= late_old[k]
+        start = restart
+    return (over, under) if first <= second else (under, over)
+
+
+@compiled(_TWO_FLAGS(FLOATS_IN, _INT, _INT, _FLOAT, _FLOAT))
+def smoothed_crosses(
+    x: Floats, first: int, second: int, first_factor: float, second_factor: float
+) -> tuple[Flags, Flags]:
+    """Where the first exponential average rises above the second, and the other way."""
+    n = x.size
+    over, under = np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.bool_)
+    first_state, second_state, count = 0.0, 0.0, 0
+    first_before, second_before = np.nan, np.nan
+    for i in range(n):
+        value = x[i]
+        first_average, second_average = np.nan, np.nan
+        if not np.isfinite(value):
+            first_state, second_state, count = 0.0, 0.0, 0
+        else:
+            count += 1
+            if count > first:
+                first_state += (value - first_state) * first_factor
+                first_average = first_state
+            elif count < first:
+                first_state += value
+            else:
+                first_state = (first_state + value) / first
+                first_average = first_state
+            if count > second:
+                second_state += (value - second_state) * second_factor
+                second_average = second_state
+            elif count < second:
+                second_state += value
+            else:
+                second_state = (second_state + value) / second
+                second_average = second_state
+        over[i] = (first_average > second_average) & (first_before <= second_before)
+        under[i] = (second_average > first_average) & (second_before <= first_before)
+        first_before, second_before = first_average, second_average
+    return over, under
 
 
 @compiled(FLOATS(FLOATS_IN, _INT))

@@ -61,29 +61,56 @@ def ulcer_index(values: Floats, initial: float) -> float:
     return float(np.sqrt(np.mean((1.0 - values / peak) ** 2)))
 
 
+_BLOCK = 64
+"""Values looked at together."""
+
 _WORST = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
+
+
+@compiled(allocates=False, finite=True)
+def _extremes(values: Floats, start: int) -> tuple[float, float]:
+    """Return the lowest and the highest value of a block."""
+    lowest = values[start]
+    highest = values[start]
+    for k in range(1, _BLOCK):
+        lowest = min(lowest, values[start + k])
+        highest = max(highest, values[start + k])
+    return lowest, highest
 
 
 @compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64), allocates=False)
 def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int]:
     # One division for each peak, not for each bar: below one peak the lowest equity is the deepest loss,
-    # and division does not change that order.
+    # and division does not change that order. Blocks below the peak, or flat at it, are done at once.
+    n = len(equity)
     peak = initial
     peak_time = time[0]
     trough = initial
     deepest = 0.0
     longest = 0
-    for i in range(len(equity)):
-        value = equity[i]
-        if value >= peak:
-            if trough < peak:
-                deepest = max(deepest, 1.0 - trough / peak)
-                longest = max(longest, time[i] + interval - peak_time)
-            peak = value
-            trough = value
-            peak_time = time[i] + interval
-        elif value < trough:
-            trough = value
+    i = 0
+    while i < n:
+        while i + _BLOCK <= n:
+            lowest, highest = _extremes(equity, i)
+            if highest < peak:
+                trough = min(trough, lowest)
+            elif lowest == peak and highest == peak and trough == peak:
+                peak_time = time[i + _BLOCK - 1] + interval
+            else:
+                break
+            i += _BLOCK
+        for k in range(i, min(i + _BLOCK, n)):
+            value = equity[k]
+            if value >= peak:
+                if trough < peak:
+                    deepest = max(deepest, 1.0 - trough / peak)
+                    longest = max(longest, time[k] + interval - peak_time)
+                peak = value
+                trough = value
+                peak_time = time[k] + interval
+            elif value < trough:
+                trough = value
+        i += _BLOCK
     if trough < peak:
         deepest = max(deepest, 1.0 - trough / peak)
         longest = max(longest, time[-1] + interval - peak_time)

@@ -9,11 +9,13 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers
 from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.columns import Column, Result, column, divide, shift
-from gql_trader.engine.indicators.implementations import compute
+from gql_trader.engine.indicators.implementations import average_crosses, compute
 from gql_trader.engine.resampling import HigherBars, higher_bars
 from gql_trader.engine.rules.folding import Constant
+from gql_trader.engine.rules.fusion import fuse
 from gql_trader.engine.rules.plan import (
     Apply,
+    AverageCrosses,
     Compute,
     Delay,
     Operand,
@@ -29,7 +31,7 @@ from gql_trader.engine.rules.sharing import SharedColumns
 
 Progress = Callable[[float], None]
 
-OwnStep = ReadColumn | Apply | Compute | Pick | Delay
+OwnStep = ReadColumn | Apply | Compute | Pick | Delay | AverageCrosses
 """A step whose result has as many elements as its operands."""
 
 
@@ -55,13 +57,14 @@ def evaluate(
     if shared is not None:
         return _evaluate_shared(plan, roots, bars, shared)
     wanted = [root.number for root in roots if isinstance(root, Slot)]
-    readers = _count_readers(plan.steps, wanted)
+    steps = fuse(plan.steps, wanted)
+    readers = _count_readers(steps, wanted)
     results: dict[int, Result] = {}
     runner = _Runner(bars, {})
     todo = [number for number, count in enumerate(readers) if count]
     with np.errstate(all="ignore"):
         for done, number in enumerate(todo, start=1):
-            step = plan.steps[number]
+            step = steps[number]
             results[number] = runner.run(step, plan.intervals[number], results)
             for read in slots_of(step):
                 readers[read] -= 1
@@ -157,6 +160,9 @@ def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
             found = results[bundle.number]
             assert isinstance(found, tuple)
             return found[output]
+        case AverageCrosses(source=source):
+            averaged = _single(results[source.number]).astype(np.float64, copy=False)
+            return average_crosses(averaged, step.first, step.first_period, step.second, step.second_period)
         case Delay(operand=operand, bars=n):
             found = results[operand.number]
             assert not isinstance(found, tuple)

@@ -83,6 +83,17 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class AverageCrosses:
+    """Where two running averages of one series cross: the first above the second, and the other way."""
+
+    source: Slot
+    first: str
+    second: str
+    first_period: int
+    second_period: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """On each bar the value of the last complete bar of a higher interval; the operand is on those."""
 
@@ -90,7 +101,7 @@ class Spread:
     interval: Interval
 
 
-Step = ReadColumn | Apply | Compute | Pick | Delay | Spread
+Step = ReadColumn | Apply | Compute | Pick | Delay | AverageCrosses | Spread
 
 
 def slots_of(step: Step) -> list[int]:
@@ -100,7 +111,7 @@ def slots_of(step: Step) -> list[int]:
             return []
         case Apply(operands=operands) | Compute(operands=operands):
             return [each.number for each in operands if isinstance(each, Slot)]
-        case Pick(bundle=slot) | Delay(operand=slot) | Spread(operand=slot):
+        case Pick(bundle=slot) | Delay(operand=slot) | AverageCrosses(source=slot) | Spread(operand=slot):
             return [slot.number]
 
 

@@ -332,8 +332,8 @@ def test_shared_expressions_are_computed_once() -> None:
         plots=("rsi(close, 14)",),
     )
     compile_rules(rules).signals(bars, on_progress=steps.append)
-    # close, two averages, two crossings; the plot is not part of the signals.
-    assert steps == [0.2, 0.4, 0.6, 0.8, 1.0]
+    # close, the crossings of two averages in one step, each of them; the plot is not part of the signals.
+    assert steps == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_plots_are_series_that_may_be_undefined() -> None:

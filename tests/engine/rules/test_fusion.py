@@ -1,0 +1,111 @@
+"""Steps that are computed together give, bit for bit, what they give one by one."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.indicators import CATALOGUE
+from gql_trader.engine.indicators.implementations import average_crosses, compute
+from gql_trader.engine.rules import Rules, compile_rules
+from gql_trader.engine.rules.fusion import fuse
+from gql_trader.engine.rules.plan import AverageCrosses, Compute, Pick, ReadColumn, Slot
+from tests.factories.markets import random_bars
+
+AVERAGES = [("sma", "sma"), ("ema", "ema"), ("rma", "ema"), ("rma", "rma")]
+
+
+@st.composite
+def series(draw: st.DrawFn) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Random walks, coarse ones with many equal averages, flat ones; with holes, infinities and extremes."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(1, 300))
+    x = np.cumsum(random.normal(0.0, draw(st.sampled_from([0.0, 0.01, 1.0])), n)) + 10.0
+    tick = draw(st.sampled_from([None, 0.5, 4.0]))
+    if tick is not None:
+        x = np.rint(x / tick) * tick
+    x *= draw(st.sampled_from([1.0, -1.0, 1e-300, 1e305]))
+    holes = draw(st.sampled_from([0.0, 0.02, 0.3]))
+    x[random.random(n) < holes] = draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+    return x
+
+
+@settings(max_examples=300, deadline=None)
+@given(series(), st.sampled_from(AVERAGES), st.integers(1, 40), st.integers(1, 40))
+def test_crossings_of_two_averages(
+    x: np.ndarray[tuple[int], np.dtype[np.float64]], names: tuple[str, str], first: int, second: int
+) -> None:
+    bars = Bars(np.arange(len(x)), x, x, x, x, x, 1)
+    with np.errstate(all="ignore"):
+        averages = [
+            compute(CATALOGUE[name], [x], bars, {"period": period})
+            for name, period in zip(names, (first, second), strict=True)
+        ]
+        assert isinstance(averages[0], np.ndarray)
+        assert isinstance(averages[1], np.ndarray)
+        over = compute(CATALOGUE["crossover"], averages, bars, {})
+        under = compute(CATALOGUE["crossunder"], averages, bars, {})
+    found = average_crosses(x, names[0], first, names[1], second)
+    assert np.array_equal(found[0], over)
+    assert np.array_equal(found[1], under)
+
+
+def test_both_ways_of_crossing_are_found_in_both_orders() -> None:
+    bars = random_bars(np.random.default_rng(5), 2_000)
+    for average in ("sma", "ema", "rma"):
+        fast, slow = f"{average}(close, 5)", f"{average}(close, 20)"
+        # The averages of the second rules are also read by a comparison, which keeps them.
+        fused = compile_rules(
+            Rules(f"crossover({fast}, {slow})", f"crossunder({fast}, {slow})", f"crossunder({slow}, {fast})")
+        ).signals(bars)
+        apart = compile_rules(
+            Rules(
+                f"crossover({fast}, {slow}) and {fast} > 0",
+                f"crossunder({fast}, {slow}) and {slow} > 0",
+                f"crossunder({slow}, {fast})",
+            )
+        ).signals(bars)
+        assert fused.entry_long.sum() > 20
+        assert np.array_equal(fused.entry_long, apart.entry_long)
+        assert np.array_equal(fused.exit_long, apart.exit_long)
+        assert np.array_equal(fused.entry_short, apart.entry_short)
+        assert np.array_equal(fused.entry_short, fused.entry_long)
+
+
+STEPS = [
+    ReadColumn("close"),
+    Compute("sma", (Slot(0),), (("period", 5),)),
+    Compute("sma", (Slot(0),), (("period", 20),)),
+    Compute("crossover", (Slot(1), Slot(2)), ()),
+    Compute("crossunder", (Slot(1), Slot(2)), ()),
+    Compute("crossover", (Slot(2), Slot(1)), ()),
+]
+
+
+def test_averages_that_are_only_asked_where_they_cross_go_together() -> None:
+    assert fuse(STEPS, [3, 4, 5])[2:] == [
+        AverageCrosses(Slot(0), "sma", "sma", 5, 20),
+        Pick(Slot(2), 0),
+        Pick(Slot(2), 1),
+        Pick(Slot(2), 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "wanted"),
+    [
+        (STEPS, [2, 3]),  # asked for itself
+        ([*STEPS, Compute("sma", (Slot(1),), (("period", 3),))], [3, 6]),  # read by something else
+        ([*STEPS[:2], Compute("ema", (Slot(0),), (("period", 20),)), *STEPS[3:]], [3]),  # of another kind
+        ([*STEPS[:2], Compute("sma", (Slot(1),), (("period", 20),)), *STEPS[3:]], [3]),  # of another series
+        ([*STEPS[:3], Compute("cross", (Slot(1), Slot(2)), ())], [3]),
+    ],
+)
+def test_other_steps_stay_as_they_are(steps: list[object], wanted: list[int]) -> None:
+    assert fuse(steps, wanted) == steps  # type: ignore[arg-type]
+
+
+def test_a_crossing_that_nobody_reads_keeps_nothing_apart() -> None:
+    steps = [*STEPS, Compute("cross", (Slot(1), Slot(2)), ())]
+    assert fuse(steps, [3])[2] == AverageCrosses(Slot(0), "sma", "sma", 5, 20)
