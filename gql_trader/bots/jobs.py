@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Row
 
 from gql_trader.bots import lifecycle, shards, ticking
-from gql_trader.bots.attending import LostError, attend, settle
+from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.running import Window, load_window, standing
 from gql_trader.bots.stepping import Standing, Step, take_step
@@ -21,6 +21,7 @@ from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.signals import Signals
+from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.runtime import Runtime
 
@@ -59,10 +60,10 @@ async def tick(ctx: dict[str, Any], market_id: str, interval: str, shard: int) -
 
 async def _run(runtime: Runtime, held: Held, row: Row[Any]) -> None:
     async with runtime.unit_of_work() as uow:
-        window = await load_window(uow, runtime.arrays, row)
+        window = await load_window(uow, runtime, row)
     if row.replay_start is None:
         await _catch_up(runtime, held, row, window)
-        await settle(runtime, lambda uow: lifecycle.release(uow, held))
+        await settle(runtime.unit_of_work, lambda uow: lifecycle.release(uow, held))
     elif window is None:
         raise DomainError("The candles of this replay are gone.", code=ErrorCode.NO_DATA)
     else:
@@ -73,10 +74,10 @@ async def _close(runtime: Runtime, held: Held, row: Row[Any]) -> None:
     now = standing(row)
     if row.replay_start is None:
         async with runtime.unit_of_work() as uow:
-            window = await load_window(uow, runtime.arrays, row)
+            window = await load_window(uow, runtime, row)
         now = await _catch_up(runtime, held, row, window)
     step = await asyncio.to_thread(take_step, now, _NO_BARS, Signals.none(0), 0, 0, finish=True)
-    if not await settle(runtime, lambda uow: _write(uow, held, step)):
+    if not await settle(runtime.unit_of_work, lambda uow: _write(uow, held, step)):
         raise LostError
 
 
@@ -110,7 +111,7 @@ async def _replay(runtime: Runtime, held: Held, row: Row[Any], window: Window) -
             break
         now = await _step(runtime, held, now, window, signals, stop)
     due_at = _due_at(row, int(bars.time[done]) + bars.interval)
-    await settle(runtime, lambda uow: lifecycle.release(uow, held, due_at))
+    await settle(runtime.unit_of_work, lambda uow: lifecycle.release(uow, held, due_at))
 
 
 def _done(window: Window, now: Standing) -> int:
@@ -151,7 +152,7 @@ async def _step(
     step = await asyncio.to_thread(take_step, before, window.bars, signals, window.start, stop, finish=finish)
     # After a commit whose answer was lost, this looks as if somebody else had written the step; that is
     # harmless, since whoever comes next goes on from there.
-    if not await settle(runtime, lambda uow: _write(uow, held, step)):
+    if not await settle(runtime.unit_of_work, lambda uow: _write(uow, held, step)):
         raise LostError
     return step.standing
 

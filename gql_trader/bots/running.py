@@ -1,6 +1,8 @@
 """Reading what a session needs to go on: where it stands, its rules and its bars."""
 
+import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,11 +15,13 @@ from gql_trader.core.ids import MarketId, TradingSessionId, UserId
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
 from gql_trader.engine.bars import Bars
-from gql_trader.engine.rules import CompiledRules
-from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.engine.plugins import PluginRegistry, StrategyCode
+from gql_trader.engine.rules import compile_rules
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.runtime import Runtime
 from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import StrategyDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Window:
 
     bars: Bars
     start: int
-    rules: CompiledRules
+    rules: StrategyCode
     parameters: dict[str, Any]
 
 
@@ -53,28 +57,34 @@ def standing(row: Row[Any]) -> Standing:
     )
 
 
-async def load_rules(uow: UnitOfWork, row: Row[Any]) -> CompiledRules:
-    """Return the compiled rules of a session's strategy."""
-    definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
-    return strategies.compiled(definition)
+# Compiling is pure, takes milliseconds, and is wanted again with the next bar.
+_compiled = lru_cache(maxsize=1000)(compile_rules)
 
 
-async def load_window(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> Window | None:
+def code_of(definition: StrategyDefinition, plugins: PluginRegistry) -> StrategyCode:
+    """Return what a definition runs; rules that were compiled lately are not compiled again."""
+    if definition.plugin_ref is None:
+        return _compiled(definition.rules, definition.parameters)
+    return strategies.compiled(definition, plugins)
+
+
+async def load_window(uow: UnitOfWork, runtime: Runtime, row: Row[Any]) -> Window | None:
     """Return the bars of a session up to the newest one stored; None if none may trade yet.
 
     Before the first step the window is that of a backtest from the same start: as many bars before it as
     the rules need, as far as the store has them. From then on it begins where it began.
     """
-    rules = await load_rules(uow, row)
+    definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
+    rules = await asyncio.to_thread(code_of, definition, runtime.plugins)
     series = await find_series(uow, MarketId(row.market_id), Interval[row.interval])
     if series is None:
         return None
     lookback = rules.warmup(row.parameters, Interval[row.interval].milliseconds) + SIGNAL_BARS
     if row.anchor_time is None:
-        loaded = await load_bars(uow, arrays, series, row.trade_from, row.replay_end, lookback)
+        loaded = await load_bars(uow, runtime.arrays, series, row.trade_from, row.replay_end, lookback)
         bars, start = loaded.bars, loaded.warmup
     else:
         begin = from_milliseconds(row.anchor_time)
-        bars = (await load_bars(uow, arrays, series, begin, row.replay_end)).bars
+        bars = (await load_bars(uow, runtime.arrays, series, begin, row.replay_end)).bars
         start = 0
     return Window(bars, start, rules, row.parameters) if len(bars) > start else None

@@ -211,7 +211,9 @@ class BotMutation:
     ) -> CreateBotPayload:
         request = input.to_request()
         async with info.context.uow() as uow:
-            row = await service.create_bot(uow, info.context.viewer, request, _limits(info.context))
+            row = await service.create_bot(
+                uow, info.context.services.plugins, info.context.viewer, request, _limits(info.context)
+            )
         return CreateBotPayload(bot=Bot.from_row(row))
 
     @mutation(UpdateBotPayload, Role.TRADER, "Change a bot that is stopped.", TokenScope.TRADE)
@@ -220,7 +222,9 @@ class BotMutation:
     ) -> UpdateBotPayload:
         key, change = decode_id(input.id, "Bot"), input.to_change()
         async with info.context.uow() as uow:
-            row = await service.update_bot(uow, info.context.viewer, key, change)
+            row = await service.update_bot(
+                uow, info.context.services.plugins, info.context.viewer, key, change
+            )
         return UpdateBotPayload(bot=Bot.from_row(row))
 
     @mutation(

@@ -24,6 +24,7 @@ from gql_trader.core.errors import (
 )
 from gql_trader.core.ids import StrategyId, uuid7
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -33,7 +34,9 @@ from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import StrategyDefinition
 
 
-async def create_bot(uow: UnitOfWork, actor: Actor, request: BotRequest, limits: Limits) -> Row[Any]:
+async def create_bot(
+    uow: UnitOfWork, plugins: PluginRegistry, actor: Actor, request: BotRequest, limits: Limits
+) -> Row[Any]:
     """Make a bot, stopped, of the strategy's present version.
 
     Raises
@@ -52,7 +55,7 @@ async def create_bot(uow: UnitOfWork, actor: Actor, request: BotRequest, limits:
     mode = request.mode or prefers.default_mode
     check_mode(mode)
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
-    parameters = await _prepare(definition, request.parameters, request.interval, problems)
+    parameters = await _prepare(definition, request.parameters, request.interval, plugins, problems)
     if problems:
         raise DomainErrors(problems)
     market = await market_data.find_market(uow, request.market)
@@ -91,11 +94,15 @@ def check_mode(mode: SessionMode) -> None:
 
 
 async def _prepare(
-    definition: StrategyDefinition, given: object, interval: Interval, problems: list[DomainError]
+    definition: StrategyDefinition,
+    given: object,
+    interval: Interval,
+    plugins: PluginRegistry,
+    problems: list[DomainError],
 ) -> dict[str, Any]:
     try:
         # In a thread: long rules take a while to compile.
-        parameters, _ = await asyncio.to_thread(strategies.prepare, definition, given, interval)
+        parameters, _ = await asyncio.to_thread(strategies.prepare, definition, given, interval, plugins)
         return parameters
     except DomainErrors as errors:
         problems += errors.errors
@@ -111,7 +118,9 @@ def _feed_columns(feed: Feed) -> dict[str, Any]:
     }
 
 
-async def update_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID, change: BotChange) -> Row[Any]:
+async def update_bot(
+    uow: UnitOfWork, plugins: PluginRegistry, actor: Actor, bot_id: UUID, change: BotChange
+) -> Row[Any]:
     """Change a bot that is stopped; with strategy or parameters it takes the strategy's present version.
 
     Raises
@@ -138,11 +147,11 @@ async def update_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID, change: BotCha
         # Another strategy has other parameters; of the same one they are kept unless given.
         same = strategy_id == row.strategy_id
         given = change.parameters if change.parameters is not None else row.parameters if same else {}
-        values["parameters"] = await _prepare(definition, given, interval, problems)
+        values["parameters"] = await _prepare(definition, given, interval, plugins, problems)
         values |= {"strategy_id": definition.strategy_id, "strategy_version": definition.version}
     elif change.interval is not None:
         definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
-        await _prepare(definition, row.parameters, interval, problems)
+        await _prepare(definition, row.parameters, interval, plugins, problems)
     if problems:
         raise DomainErrors(problems)
     if change.market is not None:

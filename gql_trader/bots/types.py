@@ -19,6 +19,9 @@ RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
 TICK: Final = "tick"
 
+ENGINE_FAILED: Final = "The engine failed. The server's log tells more under this session's id."
+"""What a user is told of a defect; the rest is for the log."""
+
 SHARD_SESSIONS: Final = 400
 """Most sessions on one market and interval that are advanced together."""
 

@@ -62,7 +62,9 @@ class BotDesk:
     async def make(self, **changes: Any) -> UUID:
         """Make a bot; return its key."""
         async with self.runtime.unit_of_work() as uow:
-            row = await service.create_bot(uow, self.trader, self.request(**changes), LIMITS)
+            row = await service.create_bot(
+                uow, self.runtime.plugins, self.trader, self.request(**changes), LIMITS
+            )
         return UUID(str(row.id))
 
     async def start(self, bot_id: UUID, limits: Limits = LIMITS) -> UUID:
