@@ -163,6 +163,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
                 lookback_days=1,
             ),
             Limits(10, 60),
+            runtime.plugins,
         )
         alert = await alerts.create_alert(uow, owner, AlertSpec("test:BTC/USD", Interval.H1, "close > 0"), 10)
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
