@@ -20,6 +20,7 @@ from numba import types
 
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
+from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block
 
 # State, float64. Room is left.
 BALANCE: Final = 0
@@ -140,9 +141,6 @@ MILLISECONDS_A_DAY: Final = 86_400_000
 
 MOST_WHOLE: Final = 2.0**53
 """Above it a float has no fractions left to round."""
-
-BLOCK: Final = 16
-"""Bars whose prices a scan looks at together."""
 
 FLAG_BLOCK: Final = 64
 """Bars whose flags a scan looks at together."""
@@ -556,24 +554,6 @@ def _until_a_flag(some: Flags, others: Flags) -> int:
     return quiet
 
 
-@compiled(allocates=False, finite=True)
-def _highest(prices: Floats, start: int) -> float:
-    """Return the highest price of a block."""
-    best: float = prices[start]
-    for k in range(1, BLOCK):
-        best = max(best, prices[start + k])
-    return best
-
-
-@compiled(allocates=False, finite=True)
-def _lowest(prices: Floats, start: int) -> float:
-    """Return the lowest price of a block."""
-    best: float = prices[start]
-    for k in range(1, BLOCK):
-        best = min(best, prices[start + k])
-    return best
-
-
 @compiled(allocates=False)
 def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float, entry_price: float) -> None:
     """Mark an open position at the closes of the quiet bars."""
@@ -596,9 +576,9 @@ def _quiet_long(
     k = 0
     while True:
         # A block at once, if no bar in it meets even the level that its own highest price would give.
-        while k + BLOCK <= n:
-            block_highest = max(highest, _highest(high, k))
-            block_lowest = _lowest(low, k)
+        while k + WIDTH <= n:
+            block_highest = max(highest, highest_of_block(high, k))
+            block_lowest = lowest_of_block(low, k)
             level = floor
             if trailing and block_highest > highest and block_highest >= activation:
                 level = max(floor, block_highest * (1.0 - spec[TRAILING_STOP]))
@@ -607,8 +587,8 @@ def _quiet_long(
             highest = block_highest
             lowest = min(lowest, block_lowest)
             floor = level
-            k += BLOCK
-        stop = min(k + BLOCK, n)
+            k += WIDTH
+        stop = min(k + WIDTH, n)
         while k < stop and low[k] > floor and high[k] < ceiling:
             if low[k] < lowest:
                 lowest = low[k]
@@ -640,9 +620,9 @@ def _quiet_short(
     n = _until_a_flag(exits, reversals)
     k = 0
     while True:
-        while k + BLOCK <= n:
-            block_highest = _highest(high, k)
-            block_lowest = min(lowest, _lowest(low, k))
+        while k + WIDTH <= n:
+            block_highest = highest_of_block(high, k)
+            block_lowest = min(lowest, lowest_of_block(low, k))
             level = ceiling
             if trailing and block_lowest < lowest and block_lowest <= activation:
                 level = min(ceiling, block_lowest * (1.0 + spec[TRAILING_STOP]))
@@ -651,8 +631,8 @@ def _quiet_short(
             highest = max(highest, block_highest)
             lowest = block_lowest
             ceiling = level
-            k += BLOCK
-        stop = min(k + BLOCK, n)
+            k += WIDTH
+        stop = min(k + WIDTH, n)
         while k < stop and low[k] > floor and high[k] < ceiling:
             if high[k] > highest:
                 highest = high[k]

@@ -8,6 +8,7 @@ from numba import types
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
 from gql_trader.engine.metrics.daily import DAY
+from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,7 @@ def ulcer_index(values: Floats, initial: float) -> float:
     return float(np.sqrt(np.mean((1.0 - values / peak) ** 2)))
 
 
-_BLOCK = 64
-"""Values looked at together."""
-
 _WORST = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
-
-
-@compiled(allocates=False, finite=True)
-def _extremes(values: Floats, start: int) -> tuple[float, float]:
-    """Return the lowest and the highest value of a block."""
-    lowest = values[start]
-    highest = values[start]
-    for k in range(1, _BLOCK):
-        lowest = min(lowest, values[start + k])
-        highest = max(highest, values[start + k])
-    return lowest, highest
 
 
 @compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64), allocates=False)
@@ -90,16 +77,16 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
     longest = 0
     i = 0
     while i < n:
-        while i + _BLOCK <= n:
-            lowest, highest = _extremes(equity, i)
+        while i + WIDTH <= n:
+            lowest, highest = lowest_of_block(equity, i), highest_of_block(equity, i)
             if highest < peak:
                 trough = min(trough, lowest)
             elif lowest == peak and highest == peak and trough == peak:
-                peak_time = time[i + _BLOCK - 1] + interval
+                peak_time = time[i + WIDTH - 1] + interval
             else:
                 break
-            i += _BLOCK
-        for k in range(i, min(i + _BLOCK, n)):
+            i += WIDTH
+        for k in range(i, min(i + WIDTH, n)):
             value = equity[k]
             if value >= peak:
                 if trough < peak:
@@ -110,7 +97,7 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
                 peak_time = time[k] + interval
             elif value < trough:
                 trough = value
-        i += _BLOCK
+        i += WIDTH
     if trough < peak:
         deepest = max(deepest, 1.0 - trough / peak)
         longest = max(longest, time[-1] + interval - peak_time)
