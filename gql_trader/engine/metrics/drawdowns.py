@@ -8,7 +8,7 @@ from numba import types
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
 from gql_trader.engine.metrics.daily import DAY
-from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block
+from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, sum_of_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,13 @@ class Drawdown:
     longest_days
         Longest time from a peak to the first close at or above it, or to the end; None if the account never
         was below a peak.
+    mean_equity
+        Mean of the equity, taken in the same pass.
     """
 
     deepest: float
     longest_days: float | None
+    mean_equity: float
 
 
 def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> Drawdown:
@@ -42,10 +45,10 @@ def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> D
     initial
         Starting capital: the first peak, at the opening of the first bar.
     """
-    deepest, longest = _scan(
+    deepest, longest, total = _scan(
         np.require(time, np.int64, ("C", "A")), np.require(equity, np.float64, ("C", "A")), interval, initial
     )
-    return Drawdown(deepest, longest / DAY if longest else None)
+    return Drawdown(deepest, longest / DAY if longest else None, total / len(equity))
 
 
 def ulcer_index(values: Floats, initial: float) -> float:
@@ -62,11 +65,11 @@ def ulcer_index(values: Floats, initial: float) -> float:
     return float(np.sqrt(np.mean((1.0 - values / peak) ** 2)))
 
 
-_WORST = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
+_WORST = types.Tuple((types.float64, types.int64, types.float64))  # type: ignore[no-untyped-call]
 
 
 @compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64), allocates=False)
-def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int]:
+def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int, float]:
     # One division for each peak, not for each bar: below one peak the lowest equity is the deepest loss,
     # and division does not change that order. Blocks below the peak, or flat at it, are done at once.
     n = len(equity)
@@ -75,6 +78,7 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
     trough = initial
     deepest = 0.0
     longest = 0
+    total = 0.0
     i = 0
     while i < n:
         while i + WIDTH <= n:
@@ -85,9 +89,11 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
                 peak_time = time[i + WIDTH - 1] + interval
             else:
                 break
+            total += sum_of_block(equity, i)
             i += WIDTH
         for k in range(i, min(i + WIDTH, n)):
             value = equity[k]
+            total += value
             if value >= peak:
                 if trough < peak:
                     deepest = max(deepest, 1.0 - trough / peak)
@@ -101,4 +107,4 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
     if trough < peak:
         deepest = max(deepest, 1.0 - trough / peak)
         longest = max(longest, time[-1] + interval - peak_time)
-    return deepest, longest
+    return deepest, longest, total
