@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
@@ -20,9 +21,12 @@ from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.mail import LoggedMail, MailTransport, SmtpTransport
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.public_http import PublicHttp
+from gql_trader.infra.push import PushTransport
 from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.telegram import Telegram
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.plugins import load_plugins
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,15 @@ class Runtime:
     tokens: AccessTokens
     mail: MailTransport | None
     """None: no mail server is set, so that mails wait."""
+    push: PushTransport | None
+    """None: no push messages are sent."""
+    telegram: Telegram
     public_http: PublicHttp
     keys: KeyRing
     rate_limits: RateLimits
     budget: CostBudget
     identity: IdentityTokens | None
+    plugins: PluginRegistry
     exchanges: Exchanges
 
     def unit_of_work(self) -> UnitOfWork:
@@ -56,6 +64,7 @@ class Runtime:
 async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
     """Build the parts, yield them, and close them in reverse order."""
     clock = clock or SystemClock()
+    plugins = load_plugins()
     database = Database(settings.database_url.get_secret_value(), settings.database_pool_size)
     redis_url = settings.redis_url.get_secret_value()
     queue = JobQueue(redis_url)
@@ -67,6 +76,8 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     identity = _identity_tokens(settings, clock)
     exchanges = open_exchanges(settings)
     passwords = PasswordHasher(settings.argon2_time_cost, settings.argon2_memory_kib)
+    push = push_transport(settings, clock)
+    telegram = Telegram(settings.telegram_url)
     public_http = PublicHttp(
         allow_private=settings.webhook_private_addresses, allow_plain=settings.webhook_plain_http
     )
@@ -81,16 +92,22 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             arrays=arrays,
             passwords=passwords,
             mail=mail_transport(settings),
+            push=push,
+            telegram=telegram,
             public_http=public_http,
             tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
             budget=budget,
             identity=identity,
+            plugins=plugins,
             exchanges=exchanges,
         )
     finally:
         await public_http.close()
+        await telegram.close()
+        if push is not None:
+            await push.close()
         passwords.close()
         arrays.close()
         await exchanges.close()
@@ -152,6 +169,13 @@ def mail_transport(settings: Settings) -> MailTransport | None:
             password=settings.smtp_password.get_secret_value() or None,
         )
     return LoggedMail() if settings.is_local else None
+
+
+def push_transport(settings: Settings, clock: Clock) -> PushTransport | None:
+    """Return how push messages leave; None if they cannot."""
+    if settings.fcm_service_account_file is None:
+        return None
+    return PushTransport(settings.fcm_service_account_file, settings.fcm_url, clock)
 
 
 def _jwt_secret(settings: Settings) -> str:

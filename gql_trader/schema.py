@@ -11,6 +11,13 @@ from gql_trader.accounts.schema_administration import (
 from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
 from gql_trader.accounts.schema_passwords import PasswordMutation
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
+from gql_trader.alerts.schema import AlertMutation, AlertQuery, resolve_alert_nodes
+from gql_trader.automations.schema import (
+    AutomationMutation,
+    AutomationQuery,
+    resolve_automation_nodes,
+    resolve_automation_run_nodes,
+)
 from gql_trader.backtests.schema import (
     BacktestMutation,
     BacktestsQuery,
@@ -34,6 +41,11 @@ from gql_trader.notifications.schema import (
     resolve_notification_nodes,
 )
 from gql_trader.notifications.schema_channels import NotificationChannelMutation
+from gql_trader.notifications.schema_dead_letter import (
+    DeadLetterMutation,
+    DeadLetterQuery,
+    resolve_dead_letter_nodes,
+)
 from gql_trader.notifications.schema_device import DeviceMutation, resolve_device_nodes
 from gql_trader.notifications.schema_webhook import WebhookMutation, WebhookQuery, resolve_webhook_nodes
 from gql_trader.optimizations.schema import (
@@ -54,11 +66,14 @@ QUERIES = [
     SettingsQuery,
     NotificationQuery,
     WebhookQuery,
+    DeadLetterQuery,
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
     OptimizationQuery,
     RateLimitQuery,
+    AutomationQuery,
+    AlertQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -74,18 +89,25 @@ MUTATIONS = [
     NotificationChannelMutation,
     DeviceMutation,
     WebhookMutation,
+    DeadLetterMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
     OptimizationMutation,
+    AutomationMutation,
+    AlertMutation,
 ]
 SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
+    "Automation": resolve_automation_nodes,
+    "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
+    "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
     "LoginSession": resolve_login_session_nodes,
     "Market": resolve_market_nodes,

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, case, func, select, update
 
 from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
+from gql_trader.backtests.notices import Ended, tell_ended
 from gql_trader.backtests.types import QUEUE, RUN_BACKTEST, Claim, RunStatus, stream_of
 from gql_trader.core.ids import BacktestId
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
@@ -151,9 +152,10 @@ async def complete(uow: UnitOfWork, held: Claim, outcome: Outcome) -> bool:
             **_finished(),
             **outcome.metrics,
         )
-        .returning(BacktestRow.id)
+        .returning(BacktestRow.user_id, BacktestRow.label, BacktestRow.duration_ms)
     )
-    if await uow.session.scalar(statement) is None:
+    ended = (await uow.session.execute(statement)).one_or_none()
+    if ended is None:
         return False
     key = held.backtest_id
     uow.session.add(BacktestCurveRow(backtest_id=key, equity=outcome.equity, daily=outcome.daily))
@@ -163,6 +165,8 @@ async def complete(uow: UnitOfWork, held: Claim, outcome: Outcome) -> bool:
     )
     await uow.session.flush()
     _publish(uow, key, RunStatus.COMPLETED, 1.0, held.attempt)
+    run = Ended(key, ended.user_id, ended.label, ended.duration_ms, RunStatus.COMPLETED)
+    await tell_ended(uow, run)
     return True
 
 
@@ -172,12 +176,15 @@ async def fail(uow: UnitOfWork, held: Claim, message: str) -> bool:
         update(BacktestRow)
         .where(_held(held))
         .values(status=RunStatus.FAILED.value, error=message, lease_expires_at=None, **_finished())
-        .returning(BacktestRow.progress)
+        .returning(BacktestRow.progress, BacktestRow.user_id, BacktestRow.label, BacktestRow.duration_ms)
     )
-    progress = await uow.session.scalar(statement)
-    if progress is None:
+    ended = (await uow.session.execute(statement)).one_or_none()
+    if ended is None:
         return False
-    _publish(uow, held.backtest_id, RunStatus.FAILED, progress, held.attempt)
+    _publish(uow, held.backtest_id, RunStatus.FAILED, ended.progress, held.attempt)
+    key = held.backtest_id
+    run = Ended(key, ended.user_id, ended.label, ended.duration_ms, RunStatus.FAILED, message)
+    await tell_ended(uow, run)
     return True
 
 
@@ -261,6 +268,8 @@ async def take_over_expired(uow: UnitOfWork) -> int:
     expired = (
         select(BacktestRow.id, BacktestRow.attempt, BacktestRow.crashes)
         .where(BacktestRow.status == RunStatus.RUNNING.value, BacktestRow.lease_expires_at < _now())
+        # By user: of two sweepers that notify several users, neither waits for the other in a circle.
+        .order_by(BacktestRow.user_id)
         .with_for_update(skip_locked=True)
     )
     rows = (await uow.session.execute(expired)).all()

@@ -16,6 +16,8 @@ from gql_trader.config import Settings
 from gql_trader.infra.database import Database
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
+from gql_trader.infra.push import ServiceAccount
+from gql_trader.plugins import load_plugins
 from gql_trader.runtime import mail_transport
 from gql_trader.settings.repository import users_without_dry_run
 
@@ -61,7 +63,11 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "redis": _redis,
         "workers": _workers,
         "mail": _mail,
+        "push": _push,
+        "telegram": _telegram,
+        "webhooks": _webhooks,
         "live trading": _live_trading,
+        "plugins": _plugins,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
 
@@ -115,6 +121,14 @@ async def _workers(settings: Settings) -> str:
     return f"{len(processes)} on {', '.join(queues)}"
 
 
+async def _plugins(_settings: Settings) -> str:
+    found = await asyncio.to_thread(load_plugins)
+    if found.broken:
+        raise _Unhealthy("; ".join(f"{each.origin} is left out: {each.reason}" for each in found.broken))
+    named = [f"{plugin.code_ref} {plugin.version}" for plugin in found.plugins.values()]
+    return ", ".join(named) if named else "none installed"
+
+
 async def _mail(settings: Settings) -> str:
     transport = mail_transport(settings)
     if isinstance(transport, SmtpTransport):
@@ -123,6 +137,22 @@ async def _mail(settings: Settings) -> str:
     if transport is None:
         raise _Unhealthy("no mail server is set, so that mails wait: set SMTP_HOST and MAIL_FROM")
     return "no mail server is set: mails are shown in the worker's log, and go nowhere else"
+
+
+async def _push(settings: Settings) -> str:
+    if settings.fcm_service_account_file is None:
+        return "off: set FCM_SERVICE_ACCOUNT_FILE for push messages to devices"
+    account = ServiceAccount.from_file(settings.fcm_service_account_file)
+    return f"Firebase project {account.project_id}, as {account.client_email}"
+
+
+async def _telegram(settings: Settings) -> str:
+    return f"{settings.telegram_url}, by the bots of users' trading settings"
+
+
+async def _webhooks(settings: Settings) -> str:
+    where = "private addresses too" if settings.webhook_private_addresses else "public addresses only"
+    return f"to {where}, over {'http or https' if settings.webhook_plain_http else 'https'}"
 
 
 async def _live_trading(settings: Settings) -> str:

@@ -33,6 +33,8 @@ class Lane(StrEnum):
 
     NOTICES = "notices"
     MAIL = "mail"
+    PUSH = "push"
+    TELEGRAM = "telegram"
     WEBHOOKS = "webhooks"
 
 
@@ -41,6 +43,7 @@ class OutboxRow(Base):
 
     __tablename__ = "outbox_messages"
     __table_args__ = (
+        Index("ix_outbox_messages_dead", "id", postgresql_where=text("failed_at IS NOT NULL")),
         Index(
             "ix_outbox_messages_due", "lane", "next_attempt_at", postgresql_where=text("failed_at IS NULL")
         ),
@@ -107,6 +110,10 @@ def send(
             attempts=0,
         )
     )
+    _wake(uow, key, lane)
+
+
+def _wake(uow: UnitOfWork, key: UUID, lane: Lane) -> None:
     queue = WEBHOOK_QUEUE if lane is Lane.WEBHOOKS else QUEUE
     uow.enqueue(Job(DELIVER_OUTBOX, queue, f"{DELIVER_OUTBOX}:{key}", (lane.value,)))
 
@@ -196,6 +203,21 @@ async def give_up(uow: UnitOfWork, message: OutboxMessage, reason: str) -> bool:
         .execution_options(synchronize_session=False)
     )
     return held is not None
+
+
+async def revive(uow: UnitOfWork, message_id: UUID) -> bool:
+    """Have a message that was given up tried once more; return False if it is none."""
+    lane = await uow.session.scalar(
+        update(OutboxRow)
+        .where(OutboxRow.id == message_id, OutboxRow.failed_at.is_not(None))
+        .values(failed_at=None, next_attempt_at=func.clock_timestamp())
+        .returning(OutboxRow.lane)
+        .execution_options(synchronize_session=False)
+    )
+    if lane is None:
+        return False
+    _wake(uow, message_id, Lane(lane))
+    return True
 
 
 async def postpone(uow: UnitOfWork, lane: Lane, target_id: UUID, seconds: float) -> None:

@@ -11,7 +11,7 @@ from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import DomainErrors, InvalidInput
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.notifications.kinds import KINDS
-from gql_trader.notifications.models import NotificationChoiceRow
+from gql_trader.notifications.models import NotificationChoiceRow, TelegramBlockRow
 from gql_trader.notifications.types import Channel, NotificationKind
 
 
@@ -66,6 +66,8 @@ async def choose(
     ]
     if problems:
         raise DomainErrors(problems)
+    # Whoever chooses has looked at what stopped Telegram: it is tried again.
+    await uow.session.execute(delete(TelegramBlockRow).where(TelegramBlockRow.user_id == actor.user_id))
     # In one order, so that two requests at once do not wait for each other.
     for kind in sorted(chosen):
         channels = chosen[kind]

@@ -11,7 +11,7 @@ from gql_trader.infra.backoff import full_jitter
 from gql_trader.infra.delivery import NotDeliveredError, RefusedError
 from gql_trader.infra.outbox import Lane, OutboxMessage
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.notifications import expanding, mailing, webhook_delivery
+from gql_trader.notifications import expanding, mailing, pushing, telegramming, webhook_delivery
 from gql_trader.notifications.types import (
     LEASE_SECONDS,
     LONGEST_RETRY_AFTER,
@@ -58,6 +58,8 @@ _MAIL = Sender("mail", mailing.send)
 _SENDERS: Mapping[str, Sender] = {
     **dict.fromkeys(AccountMail, _MAIL),
     DeliveryKind.EMAIL: _MAIL,
+    DeliveryKind.PUSH: Sender("push", pushing.send),
+    DeliveryKind.TELEGRAM: Sender("telegram", telegramming.send),
     DeliveryKind.WEBHOOK: Sender(
         "webhook",
         webhook_delivery.send,
@@ -70,7 +72,8 @@ _SENDERS: Mapping[str, Sender] = {
 
 def configured_channels(runtime: Runtime) -> frozenset[Channel]:
     """Return where this server can deliver notifications to."""
-    return frozenset(Channel) - (frozenset() if runtime.mail is not None else {Channel.EMAIL})
+    missing = {Channel.EMAIL: runtime.mail is None, Channel.PUSH: runtime.push is None}
+    return frozenset(channel for channel in Channel if not missing.get(channel))
 
 
 async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:

@@ -17,6 +17,7 @@ from gql_trader.notifications.types import (
     NotificationKind,
     NotificationRecord,
 )
+from gql_trader.settings import service as settings
 
 
 async def expand(uow: UnitOfWork, message: OutboxMessage, configured: Collection[Channel]) -> None:
@@ -73,9 +74,17 @@ async def _deliveries(uow: UnitOfWork, message: OutboxMessage, configured: Colle
     found = (await repository.notifications_by_ids(uow.session, user_id, [key])).get(key)
     if found is None:
         return
+    if not (await settings.preferences_of(uow, user_id)).notifications:
+        # The user wants to be told in the app only. Mails about the account itself do not come this way.
+        return
     channels = await choices.channels_of(uow, user_id, found.kind) & set(configured)
     if Channel.EMAIL in channels:
         _send(uow, found, DeliveryKind.EMAIL, Lane.MAIL)
+    if Channel.PUSH in channels:
+        for device in (await repository.devices_of(uow.session, [user_id]))[user_id]:
+            _send(uow, found, DeliveryKind.PUSH, Lane.PUSH, device.id)
+    if Channel.TELEGRAM in channels:
+        _send(uow, found, DeliveryKind.TELEGRAM, Lane.TELEGRAM)
     if Channel.WEBHOOK in channels:
         for webhook_id in await repository.webhooks_for(uow.session, user_id, found.kind):
             _send(uow, found, DeliveryKind.WEBHOOK, Lane.WEBHOOKS, webhook_id)

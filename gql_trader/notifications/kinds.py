@@ -54,10 +54,36 @@ KINDS: Mapping[NotificationKind, Kind] = {
         channels=_EVERYWHERE - {Channel.EMAIL},
         available=_EVERYWHERE - {Channel.EMAIL},
     ),
+    NotificationKind.BACKTEST_COMPLETED: Kind(
+        description="One of your backtests that ran for a minute or longer has completed.",
+        title="A backtest has completed",
+        body="Your backtest {name} has completed after {duration}.",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.BACKTEST_FAILED: Kind(
+        description="One of your backtests that ran for a minute or longer has failed.",
+        title="A backtest has failed",
+        body="Your backtest {name} has failed after {duration}: {reason}",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.ALERT_TRIGGERED: Kind(
+        description="The condition of one of your alerts has come to hold.",
+        title="An alert on {market}",
+        body="At the close of the {interval} bar of {time} this came to hold on {market}: {condition}",
+    ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "
         "gone.",
         title="A webhook was turned off",
         body="Nothing more is sent to your webhook {label}: {reason}. Turn it on again once that is solved.",
+    ),
+    NotificationKind.TELEGRAM_BLOCKED: Kind(
+        description="You are not told by Telegram any more, since the bot of your trading settings cannot "
+        "write into the chat.",
+        title="Telegram was turned off",
+        body="Nothing more is sent to your chat in Telegram: {reason}. Name another bot or chat in your "
+        "trading settings, or choose your channels again once that is solved.",
+        channels=_EVERYWHERE - {Channel.TELEGRAM},
+        available=_EVERYWHERE - {Channel.TELEGRAM},
     ),
 }

@@ -96,3 +96,14 @@ class WebhookRow(Base):
     last_delivered_at: Mapped[datetime | None]
     last_failed_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+
+
+class TelegramBlockRow(Base):
+    """A chat into which a user's bot cannot write: the SHA-256 of bot and chat, so that others are tried."""
+
+    __tablename__ = "telegram_blocks"
+    __table_args__ = (CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint"),)
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    fingerprint: Mapped[bytes]
+    blocked_at: Mapped[datetime]

@@ -16,6 +16,8 @@ register_enum(
     "Where you are told of things, besides in the app.",
     {
         "EMAIL": "By mail, to the address of your account.",
+        "PUSH": "By a push message to each of your devices.",
+        "TELEGRAM": "By the bot of your trading settings, in the chat that they name.",
         "WEBHOOK": "By a signed request to each of your webhooks that is told of the kind.",
     },
 )

@@ -37,13 +37,19 @@ class NotificationKind(StrEnum):
 
     SIGNUP_PENDING = "SIGNUP_PENDING"
     ACCOUNT_APPROVED = "ACCOUNT_APPROVED"
+    BACKTEST_COMPLETED = "BACKTEST_COMPLETED"
+    BACKTEST_FAILED = "BACKTEST_FAILED"
+    ALERT_TRIGGERED = "ALERT_TRIGGERED"
     WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
+    TELEGRAM_BLOCKED = "TELEGRAM_BLOCKED"
 
 
 class Channel(StrEnum):
     """Where users are told of things, besides in the app."""
 
     EMAIL = "EMAIL"
+    PUSH = "PUSH"
+    TELEGRAM = "TELEGRAM"
     WEBHOOK = "WEBHOOK"
 
 
@@ -51,6 +57,8 @@ class DeliveryKind(StrEnum):
     """Messages of the outbox that hand a notification over to one target."""
 
     EMAIL = "notification.email"
+    PUSH = "notification.push"
+    TELEGRAM = "notification.telegram"
     WEBHOOK = "notification.webhook"
 
 

@@ -1,7 +1,6 @@
 """Sending webhooks: signed, to public addresses, and off if an endpoint stays away."""
 
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,7 @@ from sqlalchemy import select, update
 
 from gql_trader.core.ids import global_id
 from gql_trader.infra import json_codec, outbox
-from gql_trader.infra.delivery import NotDeliveredError, RefusedError
+from gql_trader.infra.delivery import NotDeliveredError, RefusedError, retry_after
 from gql_trader.infra.outbox import Lane, OutboxMessage
 from gql_trader.infra.public_http import AddressRefusedError, Answer, ExchangeFailedError
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -132,15 +131,3 @@ def _judge(answer: Answer, now: datetime) -> None:
     if answer.status == HTTPStatus.GONE:
         raise RefusedError(reason)
     raise NotDeliveredError(reason, retry_after(answer.headers.get("retry-after"), now))
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds in a Retry-After header (RFC 9110, 10.2.3); None if it says nothing."""
-    if value is None:
-        return None
-    if value.isascii() and value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None

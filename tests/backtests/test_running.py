@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from gql_trader.backtests import jobs, lifecycle, repository
+from gql_trader.backtests import jobs, lifecycle, notices, repository
 from gql_trader.backtests.execution import on_market
 from gql_trader.backtests.jobs import run_backtest, sweep
 from gql_trader.backtests.ledger import decode_segments
 from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
 from gql_trader.backtests.progress import Progress
 from gql_trader.backtests.types import QUEUE, RunStatus
+from gql_trader.core.ids import global_id
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
@@ -20,6 +21,7 @@ from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
+from gql_trader.notifications.models import NotificationRow
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.factories.backtests import Desk
@@ -38,7 +40,7 @@ async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
         definition = await strategies.load_version(uow, desk.strategy_id, 1)
         segments = await repository.ledger_segments(uow.session, [(row.id, 0)])
         curve = (await repository.curves(uow.session, [row.id], "equity"))[row.id]
-    signals = strategies.compiled(definition).signals(bars, stored.parameters)
+    signals = strategies.compiled(definition, desk.runtime.plugins).signals(bars, stored.parameters)
     result = simulation.run(bars, signals, on_market(spec, market), 10_000.0)
     measured = metrics.compute(result, bars, 365)
     assert stored.status == RunStatus.COMPLETED
@@ -224,3 +226,42 @@ async def test_a_run_that_never_trades_has_undefined_trade_figures(desk: Desk) -
     assert (after.trades, after.total_return, after.max_drawdown, after.exposure) == (0, 0.0, 0.0, 0.0)
     undefined = ("win_rate", "profit_factor", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "sqn")
     assert [getattr(after, name) for name in undefined] == [None] * len(undefined)
+
+
+async def test_the_end_of_a_long_run_is_told_to_its_owner_and_that_of_a_short_one_is_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def told() -> list[tuple[str, str, dict[str, object]]]:
+        async with desk.runtime.unit_of_work() as uow:
+            rows = await uow.session.scalars(
+                select(NotificationRow)
+                .where(NotificationRow.user_id == desk.trader.user_id)
+                .order_by(NotificationRow.number)
+            )
+            return [(row.kind, row.body, row.payload) for row in rows]
+
+    row, _ = await desk.submit()
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    assert await told() == []
+    monkeypatch.setattr(notices, "LONG_RUN_SECONDS", 0.0)
+    completed, _ = await desk.submit(force=True, label="a\nlong one")
+    await run_backtest({"runtime": desk.runtime}, str(completed.id))
+    failed, _ = await desk.submit(force=True)
+    async with desk.runtime.unit_of_work() as uow:
+        claimed = await lifecycle.claim(uow, failed.id, 60.0)
+        assert claimed is not None
+        assert await lifecycle.fail(uow, claimed[0], "There are no candles.")
+        # Nor is an end told that was not this worker's to tell.
+        assert not await lifecycle.fail(uow, claimed[0], "There are no candles.")
+    assert await told() == [
+        (
+            "BACKTEST_COMPLETED",
+            "Your backtest “a long one” has completed after 0 min.",
+            {"backtestId": global_id("Backtest", completed.id)},
+        ),
+        (
+            "BACKTEST_FAILED",
+            f"Your backtest {failed.id} has failed after 0 min: There are no candles.",
+            {"backtestId": global_id("Backtest", failed.id)},
+        ),
+    ]

@@ -22,6 +22,7 @@ from tests.factories.mail_server import MailServer, text_of
 from tests.notifications.notices import Person, Scene, approve, make_due, work
 from tests.notifications.test_notifications_api import sign_up
 
+EVERYWHERE = ["EMAIL", "PUSH", "TELEGRAM", "WEBHOOK"]
 CHOICES = "notificationChannels { kind channels available isDefault }"
 
 
@@ -86,7 +87,7 @@ async def test_what_people_have_written_is_escaped_in_html_and_breaks_no_header(
 
 
 async def test_users_choose_where_they_are_told_of_what(scene: Scene, mail: MailServer) -> None:
-    assert (await chosen(scene.root))["SIGNUP_PENDING"] == (["EMAIL", "WEBHOOK"], True)
+    assert (await chosen(scene.root))["SIGNUP_PENDING"] == (EVERYWHERE, True)
     assert await choose(scene.root, SIGNUP_PENDING=[]) == []
     assert (await chosen(scene.root))["SIGNUP_PENDING"] == ([], False)
     assert await mailed(scene, mail) == []
@@ -95,7 +96,7 @@ async def test_users_choose_where_they_are_told_of_what(scene: Scene, mail: Mail
     assert await choose(scene.root, SIGNUP_PENDING=["EMAIL"], WEBHOOK_DISABLED=["WEBHOOK"]) == []
     assert (await chosen(scene.root))["SIGNUP_PENDING"] == (["EMAIL"], False)
     assert await choose(scene.root, SIGNUP_PENDING=None) == []
-    assert (await chosen(scene.root))["SIGNUP_PENDING"] == (["EMAIL", "WEBHOOK"], True)
+    assert (await chosen(scene.root))["SIGNUP_PENDING"] == (EVERYWHERE, True)
     assert (await chosen(scene.root))["WEBHOOK_DISABLED"] == (["WEBHOOK"], False)
 
 
@@ -106,7 +107,7 @@ async def test_what_is_not_told_to_a_role_is_not_offered(scene: Scene) -> None:
 async def test_a_channel_that_a_kind_does_not_have_is_refused_and_nothing_changes(scene: Scene) -> None:
     problems = await choose(scene.ada, WEBHOOK_DISABLED=[], ACCOUNT_APPROVED=["EMAIL"])
     assert problems == [{"code": "INVALID_INPUT", "path": ["choices", "1", "channels"]}]
-    assert (await chosen(scene.ada))["WEBHOOK_DISABLED"] == (["EMAIL", "WEBHOOK"], True)
+    assert (await chosen(scene.ada))["WEBHOOK_DISABLED"] == (EVERYWHERE, True)
     twice = [{"kind": "WEBHOOK_DISABLED"}] * 2
     refused = await scene.ada.act("updateNotificationChannels", "user { id }", choices=twice)
     assert refused == {"user": None, "errors": [{"code": "INVALID_INPUT", "path": ["choices"]}]}
@@ -181,7 +182,7 @@ async def test_a_worker_that_is_killed_while_it_sends_is_replaced_and_nothing_is
 def test_every_kind_says_something_in_its_channels(kind: NotificationKind) -> None:
     known = KINDS[kind]
     assert known.channels <= known.available
-    names: dict[str, str] = {"username": "ada", "label": "a\nb", "reason": "x"}
+    names = {"username": "ada", "label": "a\nb", "reason": "x", "name": "y", "duration": "2 min"}
     title, body = known.write(names)
     assert title
     assert "\n" not in title + body

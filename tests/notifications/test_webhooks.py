@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import select, text
 
 from gql_trader.accounts.models_credentials import AuditEventRow
+from gql_trader.infra.delivery import retry_after
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.webhook_signatures import InvalidSignature, WebhookSignatures
 from gql_trader.notifications.models import WEBHOOK_SECRET, WebhookRow
 from gql_trader.notifications.types import MAXIMUM_WEBHOOKS, RETRY_SECONDS
-from gql_trader.notifications.webhook_delivery import retry_after
 from gql_trader.runtime import Runtime
 from tests.factories.http_receiver import HttpReceiver, Received, Reply, http_receiver
 from tests.notifications.notices import Person, Scene, approve, make_due, work
