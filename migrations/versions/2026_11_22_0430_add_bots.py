@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_bots"
-down_revision: str | Sequence[str] | None = "add_automations"
+down_revision: str | Sequence[str] | None = "add_walk_forward"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
