@@ -5,7 +5,7 @@ Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--
 Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
 several parameters each. Every round stores one more bar of every market, hands out `bars_closed`, as whoever
 stores candles does, and waits until every bot has traded it. The lag of a bot is the time from the commit of
-its market's bar to the moment at which its own commit is seen, looked for every 20 ms.
+its market's bar to the moment at which its own commit is seen, looked for every 50 ms.
 
 --distinct starts every bot of a market at a bar of its own, so that no two share their signals.
 """
@@ -49,7 +49,7 @@ from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 _ROOT = Path(__file__).resolve().parents[1]
 _HISTORY = 1_000
 _MINUTE = Interval.M1.milliseconds
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 _USERS = 100
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, cast, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots.models import SessionStateRow, TickLeaseRow, TradingSessionRow
@@ -134,8 +134,16 @@ def _key(shard: Shard) -> dict[str, Any]:
 
 
 async def sessions_behind(uow: UnitOfWork, shard: Shard, newest: int) -> Sequence[Row[Any]]:
-    """Return the sessions of a shard that have not traded bars up to one, with their states."""
-    statement = _live(*_SESSIONS, *(column for column in _STATES if column.name != "session_id")).where(
+    """Return the sessions of a shard that have not traded bars up to one, with their states.
+
+    Parameters and execution are the texts of their JSON: most are the same, and are read once.
+    """
+    texts = ("parameters", "execution")
+    statement = _live(
+        *(column for column in _SESSIONS if column.name not in texts),
+        *(cast(_SESSIONS[name], Text).label(name) for name in texts),
+        *(column for column in _STATES if column.name != "session_id"),
+    ).where(
         _SESSIONS.market_id == shard.market_id,
         _SESSIONS.interval == shard.interval.name,
         _SESSIONS.shard == shard.number,
