@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import psutil
 from sqlalchemy import func, insert, select
 
 from gql_trader import migrate
@@ -210,6 +211,15 @@ async def _round(runtime: Runtime, markets: dict[MarketId, Bars], at: int, bots:
     return lags
 
 
+def _processor_seconds() -> dict[str, float]:
+    """Return the processor time that has been used so far, by kind of process."""
+    spent = {"this program": sum(psutil.Process().cpu_times()[:2])}
+    for process in psutil.Process().children(recursive=True):
+        name = "workers" if "worker" in process.cmdline() else process.name()
+        spent[name] = spent.get(name, 0.0) + sum(process.cpu_times()[:2])
+    return spent
+
+
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     environment = {
         **os.environ,
@@ -229,13 +239,19 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
         ]
         try:
             every: list[float] = []
+            spent: dict[str, float] = {}
             for at in range(_HISTORY, _HISTORY + options.bars):
+                if at == _HISTORY + 3:
+                    spent = _processor_seconds()
                 lags = await _round(runtime, markets, at, options.bots)
                 shown = " ".join(f"p{each} {np.percentile(lags, each):6.3f}" for each in (50, 99, 100))
                 # The first rounds also start the workers and trade what came before.
                 kept = at >= _HISTORY + 3
                 print(f"bar {at - _HISTORY + 1:3}: {shown} s{'' if kept else '   (not counted)'}")
                 every += lags if kept else []
+            rounds = options.bars - 3
+            for name, seconds in _processor_seconds().items():
+                print(f"processor time of {name}: {(seconds - spent.get(name, 0.0)) / rounds:.3f} s a bar")
             print(
                 f"lag of {len(every)} ticks: p50 {np.percentile(every, 50):.3f} s, "
                 f"p99 {np.percentile(every, 99):.3f} s, largest {max(every):.3f} s"

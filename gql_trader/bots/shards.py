@@ -29,6 +29,28 @@ _TRADED_UNTIL: ColumnElement[int] = func.coalesce(
 )
 
 
+# What a tick needs of thousands of sessions, and no more.
+_NEEDED = (
+    _SESSIONS.id,
+    _SESSIONS.user_id,
+    _SESSIONS.bot_id,
+    _SESSIONS.strategy_id,
+    _SESSIONS.strategy_version,
+    cast(_SESSIONS.parameters, Text).label("parameters"),
+    cast(_SESSIONS.execution, Text).label("execution"),
+    _SESSIONS.capital,
+    _SESSIONS.equity_every,
+    _SESSIONS.trade_from,
+    _STATES.revision,
+    _STATES.fence,
+    _STATES.anchor_time,
+    _STATES.last_bar_time,
+    _STATES.bars,
+    _STATES.halted,
+    _STATES.state,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Behind:
     """A shard with sessions that have not traded bars up to ``newest`` (opening time, Unix milliseconds)."""
@@ -138,12 +160,7 @@ async def sessions_behind(uow: UnitOfWork, shard: Shard, newest: int) -> Sequenc
 
     Parameters and execution are the texts of their JSON: most are the same, and are read once.
     """
-    texts = ("parameters", "execution")
-    statement = _live(
-        *(column for column in _SESSIONS if column.name not in texts),
-        *(cast(_SESSIONS[name], Text).label(name) for name in texts),
-        *(column for column in _STATES if column.name != "session_id"),
-    ).where(
+    statement = _live(*_NEEDED).where(
         _SESSIONS.market_id == shard.market_id,
         _SESSIONS.interval == shard.interval.name,
         _SESSIONS.shard == shard.number,
