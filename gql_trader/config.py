@@ -224,6 +224,12 @@ class Settings(BaseSettings):
         """Whether introspection is on."""
         return self.is_local if self.introspection is None else self.introspection
 
+    @field_validator("fcm_service_account_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        # A variable that is set to nothing names no file, least of all the present directory.
+        return None if value == "" else value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _ignore_case(cls, value: object) -> object:
