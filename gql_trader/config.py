@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     """Trials of one parameter search."""
     max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
     """Bars times trials of one parameter search."""
+    max_automations_per_user: Annotated[int, Field(ge=1)] = 50
+    min_automation_seconds: Annotated[int, Field(ge=60)] = 300
+    """Least time between two runs of an automation by the clock."""
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0

@@ -41,9 +41,7 @@ def read_order(order: Mapping[str, Any], contract_size: Decimal) -> ExchangeOrde
         If it does not have that form, or not all that an order must have.
     """
     filled = (decimal(order.get("filled")) or Decimal(0)) * contract_size
-    state = _STATES[order["status"]]
-    if state is OrderState.OPEN and filled:
-        state = OrderState.PARTIALLY_FILLED
+    state = _state(order["status"], filled, exact(order["amount"]) * contract_size)
     return ExchangeOrder(
         id=str(order["id"]),
         client_order_id=order.get("clientOrderId"),
@@ -137,6 +135,18 @@ def read_candles(rows: Sequence[Sequence[Any]], interval: Interval, start: int, 
     if not np.isfinite(columns).all():
         raise ValueError("a candle has no price")
     return CandlePage(np.array(times, dtype=np.int64), *np.ascontiguousarray(columns.T))
+
+
+def _state(status: str, filled: Decimal, amount: Decimal) -> OrderState:
+    state = _STATES[status]
+    if state is OrderState.OPEN and filled:
+        return OrderState.PARTIALLY_FILLED
+    if state is OrderState.FILLED and not filled:
+        raise ValueError("an order is closed, and nothing is said of its being filled")
+    if state is OrderState.FILLED and filled < amount:
+        # Closed with a rest that nobody took.
+        return OrderState.CANCELLED
+    return state
 
 
 def _fee(fee: Mapping[str, Any] | None) -> Fee | None:

@@ -1,36 +1,32 @@
 """Trading on one exchange with one key: orders that are never doubled, whatever happens on the way."""
 
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import structlog
 
-from gql_trader.infra.exchange.client import ExchangeClient
+from gql_trader.infra.exchange.account import AccountClient
 from gql_trader.infra.exchange.errors import (
-    AlreadySo,
     DuplicateOrder,
     ExchangeFailure,
     ExchangeUnavailable,
-    NotOffered,
     OrderMissing,
     OrderRejected,
     OutcomeUnknown,
     RequestRefused,
 )
+from gql_trader.infra.exchange.numbers import positive
 from gql_trader.infra.exchange.orders import (
-    Balance,
     ExchangeOrder,
-    ExchangePosition,
     Fill,
-    MarginMode,
     OrderName,
     OrderRequest,
+    OrderState,
     Side,
-    Wallet,
 )
-from gql_trader.infra.exchange.reading import read_balances, read_fill, read_order, read_position
+from gql_trader.infra.exchange.reading import read_fill, read_order
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +38,7 @@ _BINANCE = frozenset({"binance", "binanceusdm", "binanceus"})
 _LOOK_AGAIN = 1.0
 
 
-class TradingClient(ExchangeClient):
+class TradingClient(AccountClient):
     """Acts for the owner of a key. Every method raises `ExchangeFailure`."""
 
     async def place(self, order: OrderRequest) -> ExchangeOrder:
@@ -89,16 +85,8 @@ class TradingClient(ExchangeClient):
     async def find(self, name: OrderName) -> ExchangeOrder | None:
         """Return an order by its client order id; None if the exchange has none."""
         rules = await self.market(name.symbol)
-        more = {"trigger": True} if name.waits_for_stop and rules.is_contract else {}
-
-        async def fetch() -> ExchangeOrder:
-            fetched = await self._ccxt.fetch_order_with_client_order_id(
-                name.client_order_id, name.symbol, more
-            )
-            return read_order(fetched, rules.contract_size)
-
         try:
-            found = await self._asker.ask(fetch)
+            found = await self._asker.ask(lambda: self._fetch(name, rules.contract_size))
         except OrderMissing:
             return None
         except RequestRefused:
@@ -107,7 +95,8 @@ class TradingClient(ExchangeClient):
         return found if found.client_order_id in (None, name.client_order_id) else None
 
     async def cancel(self, name: OrderName) -> ExchangeOrder:
-        """Cancel an order and return what has become of it: it may have been filled before.
+        """Cancel an order and return what has become of it: it may have been filled before, or may still
+        be open on exchanges that cancel later than they answer.
 
         Asking twice does no harm.
 
@@ -116,28 +105,38 @@ class TradingClient(ExchangeClient):
         OrderMissing
             If the exchange has no such order.
         """
-        rules = await self.market(name.symbol)
-        more = {"trigger": True} if name.waits_for_stop and rules.is_contract else {}
+        await self.market(name.symbol)
         # Filled, cancelled before, or never there: the order itself tells.
         with suppress(OrderMissing):
             await self._asker.ask(
-                lambda: self._ccxt.cancel_order_with_client_order_id(name.client_order_id, name.symbol, more)
+                lambda: self._ccxt.cancel_order_with_client_order_id(
+                    name.client_order_id, name.symbol, self._where(name)
+                )
             )
         found = await self.find(name)
+        if found is not None and found.state in {OrderState.OPEN, OrderState.PARTIALLY_FILLED}:
+            # Its stop was reached: it goes by another name now.
+            identifier = found.id
+            with suppress(OrderMissing):
+                await self._asker.ask(lambda: self._ccxt.cancel_order(identifier, name.symbol))
+            found = await self.find(name)
         if found is None:
             raise OrderMissing(self.exchange, f"{self.name} has no such order.")
         return found
 
     async def open_orders(self, symbol: str) -> list[ExchangeOrder]:
-        """Return the orders on a market that may still be filled."""
+        """Return the orders on a market that may still be filled, those that wait for a stop included."""
         rules = await self.market(symbol)
+        kept = [{}, {"trigger": True}] if self._keeps_stops_apart(symbol) else [{}]
+        found: dict[str, ExchangeOrder] = {}
+        for where in kept:
 
-        async def fetch() -> list[ExchangeOrder]:
-            return [
-                read_order(each, rules.contract_size) for each in await self._ccxt.fetch_open_orders(symbol)
-            ]
+            async def fetch(where: dict[str, Any] = where) -> list[ExchangeOrder]:
+                orders = await self._ccxt.fetch_open_orders(symbol, None, None, where)
+                return [read_order(each, rules.contract_size) for each in orders]
 
-        return await self._asker.ask(fetch)
+            found |= {each.id: each for each in await self._asker.ask(fetch)}
+        return list(found.values())
 
     async def fills(self, order: ExchangeOrder) -> list[Fill]:
         """Return the trades of an order, the oldest first."""
@@ -153,53 +152,6 @@ class TradingClient(ExchangeClient):
             return sorted((each for each in found if each.order_id == order.id), key=lambda fill: fill.time)
 
         return await self._asker.ask(fetch)
-
-    async def balances(self, wallet: Wallet = Wallet.SPOT) -> dict[str, Balance]:
-        """Return what is in a wallet, by currency."""
-        await self.markets()
-
-        async def fetch() -> dict[str, Balance]:
-            return read_balances(await self._ccxt.fetch_balance({"type": wallet.value}))
-
-        return await self._asker.ask(fetch)
-
-    async def positions(self, symbols: Sequence[str]) -> list[ExchangePosition]:
-        """Return the open positions in some contracts."""
-        sizes = {symbol: (await self.market(symbol)).contract_size for symbol in symbols}
-
-        async def fetch() -> list[ExchangePosition]:
-            found = await self._ccxt.fetch_positions(list(symbols))
-            read = [read_position(each, sizes[each["symbol"]]) for each in found]
-            return [each for each in read if each.amount]
-
-        return await self._asker.ask(fetch)
-
-    async def set_leverage(self, symbol: str, leverage: int) -> None:
-        """Choose the leverage of a contract's positions."""
-        await self._contract(symbol)
-        await self._setting(lambda: self._ccxt.set_leverage(leverage, symbol))
-
-    async def set_margin_mode(self, symbol: str, mode: MarginMode) -> None:
-        """Choose what answers for a contract's positions."""
-        await self._contract(symbol)
-        await self._setting(lambda: self._ccxt.set_margin_mode(mode.value, symbol))
-
-    async def transfer(self, currency: str, amount: Decimal, source: Wallet, target: Wallet) -> str | None:
-        """Move funds between wallets of the account, once; return the exchange's id of that, if it tells.
-
-        Raises
-        ------
-        OutcomeUnknown
-            If they may have been moved or not: look at the `balances`.
-        """
-        await self.markets()
-
-        async def send() -> str | None:
-            done = await self._ccxt.transfer(currency, float(amount), source.value, target.value)
-            identifier = done.get("id")
-            return None if identifier is None else str(identifier)
-
-        return await self._asker.ask(send, changes=True)
 
     async def _reconcile(
         self, order: OrderRequest, failure: ExchangeFailure, give_up_at: float
@@ -230,6 +182,27 @@ class TradingClient(ExchangeClient):
                 raise OutcomeUnknown(self.exchange, failure.message) from failure
             await waits.sleep(_LOOK_AGAIN)
 
+    async def _fetch(self, name: OrderName, contract_size: Decimal) -> ExchangeOrder:
+        fetched = await self._ccxt.fetch_order_with_client_order_id(
+            name.client_order_id, name.symbol, self._where(name)
+        )
+        # What waits for a stop on Binance's contracts becomes another order when it is reached; ccxt calls
+        # the first one closed then, filled or not.
+        actual = fetched["info"].get("actualOrderId") if isinstance(fetched.get("info"), dict) else None
+        if not actual:
+            return read_order(fetched, contract_size)
+        order = read_order(await self._ccxt.fetch_order(str(actual), name.symbol), contract_size)
+        return replace(
+            order, client_order_id=name.client_order_id, stop_price=positive(fetched.get("triggerPrice"))
+        )
+
+    def _where(self, name: OrderName) -> dict[str, Any]:
+        apart = name.waits_for_stop and self._keeps_stops_apart(name.symbol)
+        return {"trigger": True} if apart else {}
+
+    def _keeps_stops_apart(self, symbol: str) -> bool:
+        return bool(self._ccxt.feature_value(symbol, "fetchOpenOrders", "trigger", False))
+
     async def _search(self, name: OrderName, contract_size: Decimal) -> ExchangeOrder | None:
         for offered, method in (
             ("fetchOpenOrders", "fetch_open_orders"),
@@ -240,7 +213,8 @@ class TradingClient(ExchangeClient):
                 continue
 
             async def fetch(method: str = method) -> list[Any]:
-                return list(await getattr(self._ccxt, method)(name.symbol))
+                where = self._where(name)
+                return list(await getattr(self._ccxt, method)(name.symbol, None, None, where))
 
             for each in await self._asker.ask(fetch):
                 if each.get("clientOrderId") == name.client_order_id:
@@ -265,11 +239,3 @@ class TradingClient(ExchangeClient):
             None if price is None else float(price),
             params,
         )
-
-    async def _contract(self, symbol: str) -> None:
-        if not (await self.market(symbol)).is_contract:
-            raise NotOffered(self.exchange, f"{symbol} is traded without leverage.")
-
-    async def _setting(self, request: Any) -> None:
-        with suppress(AlreadySo):
-            await self._asker.ask(request)

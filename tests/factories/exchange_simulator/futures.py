@@ -35,6 +35,77 @@ _PERPETUAL = {
 
 
 @dataclass
+class ContractOrder:
+    """An order on the perpetual; while it waits for a stop it is none of the exchange's matching engine.
+
+    Attributes
+    ----------
+    becomes
+        The order that it became when its stop was reached.
+    """
+
+    id: int
+    account: Account
+    client_id: str
+    params: Params
+    time: int
+    status: str = "NEW"
+    executed: Decimal = Decimal(0)
+    price: Decimal = Decimal(0)
+    becomes: "ContractOrder | None" = None
+
+    @property
+    def quantity(self) -> Decimal:
+        """What is to be traded."""
+        return Decimal(self.params["quantity"])
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it waits for a stop."""
+        return "clientAlgoId" in self.params
+
+    def told(self) -> dict[str, Any]:
+        """Return the order as Binance tells it."""
+        shared = {
+            "symbol": "BTCUSDT",
+            "side": self.params["side"],
+            "positionSide": "BOTH",
+            "reduceOnly": False,
+        }
+        if self.is_conditional:
+            return {
+                **shared,
+                "algoId": self.id,
+                "clientAlgoId": self.client_id,
+                "algoType": "CONDITIONAL",
+                "orderType": self.params["type"],
+                "quantity": str(self.quantity),
+                "algoStatus": self.status,
+                "actualOrderId": str(self.becomes.id) if self.becomes else "",
+                "triggerPrice": self.params["triggerPrice"],
+                "price": self.params.get("price", "0"),
+                "createTime": self.time,
+                "updateTime": self.time,
+            }
+        return {
+            **shared,
+            "orderId": self.id,
+            "clientOrderId": self.client_id,
+            "status": self.status,
+            "type": self.params["type"],
+            "origQty": str(self.quantity),
+            "executedQty": str(self.executed),
+            "price": self.params.get("price", "0"),
+            "avgPrice": str(self.price),
+            "cumQuote": str(self.executed * self.price),
+            "stopPrice": "0",
+            "timeInForce": "GTC",
+            "time": self.time,
+            "updateTime": self.time,
+        }
+
+
+@dataclass
 class Futures:
     """Settings and wallets of the contracts' side, by key.
 
@@ -49,6 +120,90 @@ class Futures:
     positions: dict[str, Decimal] = field(default_factory=dict)
     wallets: dict[str, Decimal] = field(default_factory=dict)
     transfers: list[tuple[str, Decimal]] = field(default_factory=list)
+    orders: list[ContractOrder] = field(default_factory=list)
+    price: Decimal = Decimal(50_000)
+
+    def place(self, account: Account, params: Params) -> dict[str, Any]:
+        """Take an order; at the market it is filled, otherwise it rests or waits."""
+        client_id = params.get("clientAlgoId") or params["newClientOrderId"]
+        open_ids = {each.client_id for each in self.orders if each.status == "NEW"}
+        if client_id in open_ids:
+            raise Rejection(-4116, "ClientOrderId is duplicated.")
+        order = ContractOrder(len(self.orders) + 1, account, client_id, params, int(params["timestamp"]))
+        self.orders.append(order)
+        self._match(order)
+        return order.told()
+
+    def find(self, account: Account, params: Params) -> dict[str, Any]:
+        """Return an order by one of its ids."""
+        return self._find(account, params).told()
+
+    def cancel(self, account: Account, params: Params) -> dict[str, Any]:
+        """Cancel an open order."""
+        try:
+            order = self._find(account, params)
+        except Rejection:
+            raise Rejection(-2011, "Unknown order sent.") from None
+        if order.status != "NEW":
+            raise Rejection(-2011, "Unknown order sent.")
+        order.status = "CANCELED"
+        if order.is_conditional:
+            return {"algoId": order.id, "clientAlgoId": order.client_id, "code": "200", "msg": "success"}
+        return order.told()
+
+    def open_orders(self, account: Account, *, conditional: bool) -> list[dict[str, Any]]:
+        """Return the account's open orders, of the matching engine or of those that wait."""
+        return [
+            each.told()
+            for each in self.orders
+            if each.account is account and each.status == "NEW" and each.is_conditional == conditional
+        ]
+
+    def trade(self, price: Decimal) -> None:
+        """Let the market trade at a price."""
+        self.price = price
+        for order in [each for each in self.orders if each.status == "NEW"]:
+            if order.is_conditional:
+                self._trigger(order)
+            else:
+                self._match(order)
+
+    def _find(self, account: Account, params: Params) -> ContractOrder:
+        conditional = "clientAlgoId" in params or "algoId" in params
+        wanted = (
+            params.get("origClientOrderId") or params.get("clientAlgoId"),
+            params.get("orderId") or params.get("algoId"),
+        )
+        for each in reversed(self.orders):
+            named = each.client_id == wanted[0] or str(each.id) == wanted[1]
+            if each.account is account and each.is_conditional == conditional and named:
+                return each
+        raise Rejection(-2013, "Order does not exist.")
+
+    def _trigger(self, order: ContractOrder) -> None:
+        stop = Decimal(order.params["triggerPrice"])
+        if self.price < stop if order.params["side"] == "BUY" else self.price > stop:
+            return
+        kind = "MARKET" if order.params["type"] == "STOP_MARKET" else "LIMIT"
+        params = {**order.params, "type": kind}
+        del params["clientAlgoId"]
+        name = f"triggered_{order.id}"
+        order.becomes = ContractOrder(len(self.orders) + 1, order.account, name, params, order.time)
+        self.orders.append(order.becomes)
+        order.status = "TRIGGERED"
+        self._match(order.becomes)
+
+    def _match(self, order: ContractOrder) -> None:
+        if order.is_conditional:
+            return
+        buys = order.params["side"] == "BUY"
+        if order.params["type"] == "LIMIT":
+            limit = Decimal(order.params["price"])
+            if self.price > limit if buys else self.price < limit:
+                return
+        order.status, order.executed, order.price = "FILLED", order.quantity, self.price
+        held = self.positions.get(order.account.api_key, Decimal(0))
+        self.positions[order.account.api_key] = held + (order.quantity if buys else -order.quantity)
 
     def information(self) -> dict[str, Any]:
         """Return the contracts as `exchangeInfo` tells them."""

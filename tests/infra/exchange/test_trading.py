@@ -51,6 +51,10 @@ def an_order(kind: OrderKind = OrderKind.MARKET, **given: Any) -> OrderRequest:
     return OrderRequest(symbol=BTC, kind=kind, **values)
 
 
+def a_contract_order(kind: OrderKind = OrderKind.MARKET, **given: Any) -> OrderRequest:
+    return replace(an_order(kind, **given), symbol=PERPETUAL)
+
+
 def sent(simulator: ExchangeSimulator, method: str = "POST") -> int:
     """Return how many orders were sent, or with another method asked for or cancelled."""
     return sum(each.path == ORDER and each.method == method for each in simulator.received)
@@ -344,6 +348,85 @@ async def test_settings_of_contracts_may_be_chosen_again(
             liquidation_price=Decimal(25_000),
         )
     ]
+
+
+async def test_contracts_are_bought_and_sold_short(
+    client: TradingClient, simulator: ExchangeSimulator
+) -> None:
+    order = await client.place(a_contract_order(side=Side.SELL))
+    assert (order.symbol, order.state, order.average) == (PERPETUAL, OrderState.FILLED, Decimal(50_000))
+    assert simulator.futures.positions[KEY] == Decimal("-0.1")
+    closing = a_contract_order(
+        OrderKind.LIMIT, client_order_id="close", price=Decimal(49_000), reduce_only=True
+    )
+    resting = await client.place(closing)
+    assert (resting.state, resting.price) == (OrderState.OPEN, Decimal(49_000))
+    assert simulator.received[-1].params["reduceOnly"] == "true"
+    simulator.futures.trade(Decimal(48_900))
+    found = await client.find(closing.name)
+    assert found is not None
+    assert (found.state, simulator.futures.positions[KEY]) == (OrderState.FILLED, 0)
+
+
+async def test_a_contract_order_taken_without_an_answer_is_found(
+    client: TradingClient, simulator: ExchangeSimulator
+) -> None:
+    simulator.faults.add("/fapi/v1/order", Hang(done=True))
+    assert (await client.place(a_contract_order())).state is OrderState.FILLED
+    assert simulator.futures.positions[KEY] == Decimal("0.1")
+    simulator.faults.add("/fapi/v1/algoOrder", CutOff(done=True))
+    stop = a_contract_order(
+        OrderKind.STOP, client_order_id="stop", side=Side.SELL, stop_price=Decimal(45_000)
+    )
+    assert (await client.place(stop)).state is OrderState.OPEN
+    assert [each.method for each in simulator.received] == ["POST", "GET", "POST", "GET"]
+
+
+async def test_a_stop_on_contracts_is_followed_to_the_order_that_it_becomes(
+    client: TradingClient, simulator: ExchangeSimulator
+) -> None:
+    stop = a_contract_order(
+        OrderKind.STOP_LIMIT,
+        client_order_id="stop",
+        side=Side.SELL,
+        stop_price=Decimal(45_000),
+        price=Decimal(44_900),
+    )
+    placed = await client.place(stop)
+    assert (placed.state, placed.stop_price) == (OrderState.OPEN, Decimal(45_000))
+    limit = await client.place(
+        a_contract_order(OrderKind.LIMIT, client_order_id="limit", price=Decimal(40_000))
+    )
+    # The exchange keeps those that wait for a stop apart; here they are together.
+    assert {each.client_order_id for each in await client.open_orders(PERPETUAL)} == {"stop", "limit"}
+    assert limit.state is OrderState.OPEN
+    # Triggered, but the market is through the limit already: ccxt calls it closed, and it is not filled.
+    simulator.futures.trade(Decimal(44_000))
+    found = await client.find(stop.name)
+    assert found is not None
+    assert (found.client_order_id, found.state, found.filled) == ("stop", OrderState.OPEN, 0)
+    assert (found.price, found.stop_price) == (Decimal(44_900), Decimal(45_000))
+    simulator.futures.trade(Decimal(44_950))
+    found = await client.find(stop.name)
+    assert found is not None
+    assert (found.state, found.average) == (OrderState.FILLED, Decimal(44_950))
+
+
+async def test_a_stop_on_contracts_is_cancelled(client: TradingClient, simulator: ExchangeSimulator) -> None:
+    stop = a_contract_order(OrderKind.STOP, side=Side.SELL, stop_price=Decimal(45_000))
+    await client.place(stop)
+    for _ in range(2):
+        assert (await client.cancel(stop.name)).state is OrderState.CANCELLED
+    simulator.futures.trade(Decimal(44_000))
+    assert simulator.futures.positions == {}
+    # After its stop it is another order of the exchange's, which is cancelled in its place.
+    simulator.futures.trade(Decimal(50_000))
+    reached = replace(stop, kind=OrderKind.STOP_LIMIT, client_order_id="reached", price=Decimal(44_900))
+    await client.place(reached)
+    simulator.futures.trade(Decimal(44_000))
+    assert (await client.cancel(reached.name)).state is OrderState.CANCELLED
+    simulator.futures.trade(Decimal(44_950))
+    assert simulator.futures.positions == {}
 
 
 async def test_funds_are_moved_once(client: TradingClient, simulator: ExchangeSimulator) -> None:
