@@ -161,6 +161,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
                 lookback_days=1,
             ),
             Limits(10, 60),
+            runtime.plugins,
         )
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
