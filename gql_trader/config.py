@@ -186,6 +186,7 @@ class Settings(BaseSettings):
     """Trials of one parameter search."""
     max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
     """Bars times trials of one parameter search."""
+    max_alerts_per_user: Annotated[int, Field(ge=1)] = 200
     max_automations_per_user: Annotated[int, Field(ge=1)] = 50
     min_automation_seconds: Annotated[int, Field(ge=60)] = 300
     """Least time between two runs of an automation by the clock."""

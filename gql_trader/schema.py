@@ -11,6 +11,7 @@ from gql_trader.accounts.schema_administration import (
 from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
 from gql_trader.accounts.schema_passwords import PasswordMutation
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
+from gql_trader.alerts.schema import AlertMutation, AlertQuery, resolve_alert_nodes
 from gql_trader.automations.schema import (
     AutomationMutation,
     AutomationQuery,
@@ -72,6 +73,7 @@ QUERIES = [
     OptimizationQuery,
     RateLimitQuery,
     AutomationQuery,
+    AlertQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -93,9 +95,11 @@ MUTATIONS = [
     VerificationMutation,
     OptimizationMutation,
     AutomationMutation,
+    AlertMutation,
 ]
 SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,

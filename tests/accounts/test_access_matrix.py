@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
+from gql_trader.alerts import service as alerts
+from gql_trader.alerts.types import AlertSpec
 from gql_trader.app import create_app
 from gql_trader.automations import service as automations
 from gql_trader.automations.types import AutomationSpec, Limits
@@ -163,6 +165,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             Limits(10, 60),
             runtime.plugins,
         )
+        alert = await alerts.create_alert(uow, owner, AlertSpec("test:BTC/USD", Interval.H1, "close > 0"), 10)
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
@@ -205,6 +208,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Webhook": encode_id("Webhook", hook.id),
         "Optimization": encode_id("Optimization", search.id),
         "runOptimization": strategy_id,
+        "Alert": encode_id("Alert", alert.id),
         "Automation": encode_id("Automation", automation.id),
         "createAutomation": strategy_id,
         "promoteTrial": encode_id("Optimization", search.id),
