@@ -77,6 +77,7 @@ KINDS: Mapping[NotificationKind, Kind] = {
         title="A parameter search has failed",
         body="Your parameter search {name} has failed after {duration}: {reason}",
         channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
     NotificationKind.ALERT_TRIGGERED: Kind(
         description="The condition of one of your alerts has come to hold.",
         title="An alert on {market}",
