@@ -83,6 +83,11 @@ KINDS: Mapping[NotificationKind, Kind] = {
         title="An alert on {market}",
         body="At the close of the {interval} bar of {time} this came to hold on {market}: {condition}",
     ),
+    NotificationKind.BOT_FAILED: Kind(
+        description="One of your bots was ended by an error.",
+        title="A bot has failed",
+        body="Your bot “{name}” has failed and trades no more: {reason}",
+    ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "
         "gone.",
