@@ -51,7 +51,9 @@ class RunBacktestPayload:
         default=None, description="The backtest, queued or completed."
     )
     cached: bool = strawberry.field(
-        default=False, description="True if an equal backtest had completed already and is returned at once."
+        default=False,
+        description="True if an equal backtest of yours had completed already and is returned at once, with "
+        "its own label and tags instead of those given now.",
     )
     errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why nothing was run; empty on success."

@@ -27,6 +27,7 @@ _CONTENT = (
     "objectives",
     "min_trades",
     "max_drawdown",
+    "walk_forward",
     "trials_total",
     "candles_hash",
 )
@@ -78,6 +79,12 @@ def request_hash(request: OptimizationRequest) -> str:
         "objectives": [[each.value, weight] for each, weight in request.goal.objectives],
         "minTrades": request.goal.min_trades,
         "maxDrawdown": request.goal.max_drawdown,
+        "walkForward": request.walk_forward
+        and [
+            request.walk_forward.train_days,
+            request.walk_forward.test_days,
+            request.walk_forward.anchored,
+        ],
         "label": request.label,
         "force": request.force,
     }

@@ -65,6 +65,7 @@ class Report:
 
     summary: dict[str, Any]
     daily: bytes
+    equity: bytes | None = None
 
 
 def job_key(optimization_id: UUID, number: int, dispatch: int) -> str:
@@ -220,7 +221,9 @@ async def complete_report(uow: UnitOfWork, held: Claim, report: Report) -> bool:
     if search is None or await _finish_chunk(uow, held) is None:
         return False
     uow.session.add(
-        OptimizationReportRow(optimization_id=search.id, summary=report.summary, daily=report.daily)
+        OptimizationReportRow(
+            optimization_id=search.id, summary=report.summary, daily=report.daily, equity=report.equity
+        )
     )
     await uow.session.flush()
     await _end(uow, search, RunStatus.COMPLETED)

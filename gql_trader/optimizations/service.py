@@ -15,7 +15,7 @@ from gql_trader.backtests.execution import (
     on_market,
     searchable_fields,
 )
-from gql_trader.backtests.history import SIGNAL_BARS, check_basics, find_history
+from gql_trader.backtests.history import SIGNAL_BARS, History, check_basics, find_history
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import (
@@ -48,10 +48,18 @@ from gql_trader.optimizations.types import (
     OptimizationRequest,
     SearchMethod,
 )
+from gql_trader.optimizations.walking import (
+    MOST_WINDOWS,
+    Window,
+    plan_windows,
+    training_bars,
+    windows_to_json,
+)
 from gql_trader.strategies import service as strategies
 
 MAXIMUM_OBJECTIVES = 8
 LARGEST_SEED = 2**31 - 1
+MOST_DAYS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,15 @@ def _check_request(request: OptimizationRequest) -> list[DomainError]:
     texts = [("label", request.label), ("idempotencyKey", request.idempotency_key)]
     problems = check_basics(request.initial_capital, request.start, request.end, texts)
     problems += _check_goal(request.goal)
+    if request.walk_forward is not None:
+        for name, days in (
+            ("trainDays", request.walk_forward.train_days),
+            ("testDays", request.walk_forward.test_days),
+        ):
+            if not 1 <= days <= MOST_DAYS:
+                problems.append(
+                    InvalidInput(f"{name} is between 1 and {MOST_DAYS}; got {days}.", ("walkForward", name))
+                )
     if not 0 <= request.seed <= LARGEST_SEED:
         problems.append(InvalidInput(f"seed is between 0 and {LARGEST_SEED}.", ("seed",)))
     return problems
@@ -126,6 +143,23 @@ def _count_trials(request: OptimizationRequest, space: Space, limits: Limits) ->
     if trials > limits.trials:
         raise InvalidInput(f"A search has at most {limits.trials} trials; this would be {trials}.", (path,))
     return trials
+
+
+def _plan_windows(request: OptimizationRequest, history: History) -> list[Window]:
+    if request.walk_forward is None:
+        return []
+    time = history.loaded.bars.time[history.loaded.warmup :]
+    windows = plan_windows(time, history.start, history.end, request.walk_forward)
+    if not windows:
+        message = (
+            f"There are no candles behind the first {request.walk_forward.train_days} days to test on; "
+            "take a longer range or fewer trainDays."
+        )
+        raise InvalidInput(message, ("walkForward", "trainDays"))
+    if len(windows) > MOST_WINDOWS:
+        message = f"At most {MOST_WINDOWS} windows; this would be {len(windows)}. Take more testDays."
+        raise InvalidInput(message, ("walkForward", "testDays"))
+    return windows
 
 
 async def request_search(
@@ -198,9 +232,15 @@ async def request_search(
         warmup + SIGNAL_BARS,
         limits.bars,
     )
-    if trials * history.bars > limits.work:
+    windows = _plan_windows(request, history)
+    time = history.loaded.bars.time[history.loaded.warmup :]
+    bars = training_bars(time, windows) if windows else [history.bars]
+    if trials * len(bars) > limits.trials:
+        message = f"A search has at most {limits.trials} trials; this would be {len(bars)} × {trials}."
+        raise InvalidInput(message, ("walkForward",))
+    if trials * sum(bars) > limits.work:
         message = (
-            f"At most {limits.work:,} bars times trials; this would be {trials:,} × {history.bars:,}. "
+            f"At most {limits.work:,} bars times trials; this would be {trials:,} × {sum(bars):,}. "
             "Try fewer combinations, a shorter range or a longer interval."
         )
         raise InvalidInput(message, ("ranges",))
@@ -220,7 +260,8 @@ async def request_search(
         ],
         "min_trades": request.goal.min_trades,
         "max_drawdown": request.goal.max_drawdown,
-        "trials_total": trials,
+        "walk_forward": windows_to_json(request.walk_forward, windows) if request.walk_forward else None,
+        "trials_total": trials * len(bars),
         "candles_hash": history.loaded.content_hash,
     }
     hashed = content_hash(strategies.content(definition, plugins), history.market, values)
@@ -270,7 +311,7 @@ async def request_search(
                 "trial_count": chunk.count,
                 "status": ChunkStatus.WAITING.value,
             }
-            for number, chunk in enumerate(plan_chunks(trials, history.bars, generation))
+            for number, chunk in enumerate(plan_chunks(trials, bars, generation))
         ],
     )
     await _remember(uow, actor, request, row.id)
