@@ -11,6 +11,13 @@ from gql_trader.accounts.schema_administration import (
 from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
 from gql_trader.accounts.schema_passwords import PasswordMutation
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
+from gql_trader.alerts.schema import AlertMutation, AlertQuery, resolve_alert_nodes
+from gql_trader.automations.schema import (
+    AutomationMutation,
+    AutomationQuery,
+    resolve_automation_nodes,
+    resolve_automation_run_nodes,
+)
 from gql_trader.backtests.schema import (
     BacktestMutation,
     BacktestsQuery,
@@ -65,6 +72,8 @@ QUERIES = [
     BacktestsQuery,
     OptimizationQuery,
     RateLimitQuery,
+    AutomationQuery,
+    AlertQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -85,12 +94,17 @@ MUTATIONS = [
     BacktestMutation,
     VerificationMutation,
     OptimizationMutation,
+    AutomationMutation,
+    AlertMutation,
 ]
 SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
+    "Automation": resolve_automation_nodes,
+    "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
     "DeadLetter": resolve_dead_letter_nodes,

@@ -159,6 +159,7 @@ class BacktestMutation:
                 viewer,
                 request,
                 backtest_limits(services.settings),
+                services.plugins,
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 

@@ -60,9 +60,11 @@ def import_(
     Live trading is never turned on this way: the user does that, with a code of the second factor.
     """
     from gql_trader.cli.session import connected, load_settings
+    from gql_trader.infra.logging import configure_logging
 
     config = _read(file)
     with connected(load_settings(data_dir=data_dir)) as settings:
+        configure_logging(settings.log_level)
         changed, ignored = asyncio.run(_import(settings, user, config, preview=preview))
     verb = "would change" if preview else "changed"
     for each in changed.differences:
@@ -156,5 +158,6 @@ async def _import(
                 changed = await service.update_settings(
                     uow, runtime.keys, live, actor, imported.change, by_operator=True
                 )
-            attempt.came_to(changed.differences, preview=preview)
+            names = [".".join(each.path) for each in changed.differences]
+            attempt.came_to(names, preview=preview)
     return changed, imported.ignored

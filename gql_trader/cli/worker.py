@@ -64,9 +64,18 @@ def numba_cache(settings: Settings) -> Path:
 
 def _queues(settings: Settings) -> list[QueueSpec]:
     # numba must know its cache's directory before these import the engine.
-    from workers import backtests, charts, maintenance, notifications, optimizations, webhooks
+    from workers import (
+        alerts,
+        automations,
+        backtests,
+        charts,
+        maintenance,
+        notifications,
+        optimizations,
+        webhooks,
+    )
 
-    modules = (backtests, charts, maintenance, notifications, optimizations, webhooks)
+    modules = (alerts, automations, backtests, charts, maintenance, notifications, optimizations, webhooks)
     return [module.queue(settings) for module in modules]
 
 

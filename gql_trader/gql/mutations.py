@@ -42,6 +42,7 @@ def mutation(
     description: str,
     scope: TokenScope | None = None,
     limited: Limited | None = None,
+    noted: FieldExtension | None = None,
 ) -> Any:
     """Declare a mutation: what it returns, who may call it and what it does.
 
@@ -53,11 +54,14 @@ def mutation(
         What an API token needs. None, where a role is needed: no API token will do.
     limited
         How often it may be tried.
+    noted
+        Learns of every attempt, refused ones too.
     """
-    # The last one is the outermost: who may not call is refused first, and counts as no attempt.
+    # The last one is the outermost: who may not call is refused first, and counts as no attempt to a limit.
     extensions: Sequence[FieldExtension] = [
         Refusals(payload),
         *([limited] if limited else []),
         Access(role, scope),
+        *([noted] if noted else []),
     ]
     return strawberry.mutation(description=description, extensions=list(extensions))

@@ -66,6 +66,11 @@ KINDS: Mapping[NotificationKind, Kind] = {
         body="Your backtest {name} has failed after {duration}: {reason}",
         channels=_EVERYWHERE - {Channel.EMAIL},
     ),
+    NotificationKind.ALERT_TRIGGERED: Kind(
+        description="The condition of one of your alerts has come to hold.",
+        title="An alert on {market}",
+        body="At the close of the {interval} bar of {time} this came to hold on {market}: {condition}",
+    ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "
         "gone.",

@@ -6,7 +6,8 @@ from itertools import product
 from typing import Any
 
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.rules import CompiledRules, RuleIssues
+from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import RuleIssues
 from gql_trader.engine.search.space import Axis, Space, Value
 from gql_trader.optimizations.ranges import PREFIX, trial_parameters
 from gql_trader.optimizations.types import ChunkKind
@@ -70,7 +71,7 @@ def chunk_size(trials: int, bars: int) -> int:
 
 
 def largest_warmup(
-    rules: CompiledRules, parameters: Mapping[str, Any], space: Space, interval: Interval
+    rules: StrategyCode, parameters: Mapping[str, Any], space: Space, interval: Interval
 ) -> int | None:
     """Return how many bars the slowest of the combinations needs before its first signal.
 

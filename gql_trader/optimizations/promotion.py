@@ -14,6 +14,7 @@ from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidState, NotFound
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -33,6 +34,7 @@ async def promote(
     number: int | None,
     label: str | None,
     limits: backtests.Limits,
+    plugins: PluginRegistry,
 ) -> tuple[Row[Any], bool]:
     """Queue a backtest of a trial; return its row and whether an equal one had completed already.
 
@@ -85,4 +87,4 @@ async def promote(
         label=label,
         warmup_bars=search.warmup_bars,
     )
-    return await backtests.request_run(uow, arrays, rate_limits, actor, request, limits)
+    return await backtests.request_run(uow, arrays, rate_limits, actor, request, limits, plugins)

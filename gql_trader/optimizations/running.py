@@ -12,6 +12,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.metrics.daily import DailyCurve
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.engine.search.trials import Setting, run_trials
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.column_codec import decode_columns, encode_columns
@@ -40,7 +41,9 @@ from gql_trader.strategies import service as strategies
 Progress = Callable[[float], None]
 
 
-async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) -> Setting:
+async def load_setting(
+    uow: UnitOfWork, arrays: ArrayCache, search: Row[Any], plugins: PluginRegistry
+) -> Setting:
     """Read what all trials of a search have in common.
 
     Raises
@@ -62,7 +65,7 @@ async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) ->
     return Setting(
         bars=loaded.bars,
         start=loaded.warmup,
-        rules=strategies.compiled(definition),
+        rules=strategies.compiled(definition, plugins),
         initial_capital=to_float(search.initial_capital),
         annual_days=market_data.annual_days(base),
     )

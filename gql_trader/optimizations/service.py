@@ -28,6 +28,7 @@ from gql_trader.core.errors import (
     NotFound,
 )
 from gql_trader.core.ids import uuid7
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.engine.search.scoring import Goal
 from gql_trader.engine.search.space import Space
 from gql_trader.engine.version import ENGINE_VERSION
@@ -168,6 +169,7 @@ async def request_search(
     actor: Actor,
     request: OptimizationRequest,
     limits: Limits,
+    plugins: PluginRegistry,
 ) -> tuple[Row[Any], bool]:
     """Queue a search; return its row and whether an equal one had completed and is returned instead.
 
@@ -201,7 +203,7 @@ async def request_search(
     parameters: dict[str, Any] = {}
     try:
         parameters, _ = await asyncio.to_thread(
-            strategies.prepare, definition, request.parameters, request.interval
+            strategies.prepare, definition, request.parameters, request.interval, plugins
         )
     except DomainErrors as errors:
         problems += errors.errors
@@ -215,7 +217,7 @@ async def request_search(
     if problems:
         raise DomainErrors(problems)
     trials = _count_trials(request, space, limits)
-    rules = strategies.compiled(definition)
+    rules = strategies.compiled(definition, plugins)
     warmup = await asyncio.to_thread(largest_warmup, rules, parameters, space, request.interval)
     if warmup is None:
         message = "None of these combinations is valid for the strategy's rules."
@@ -262,7 +264,7 @@ async def request_search(
         "trials_total": trials * len(bars),
         "candles_hash": history.loaded.content_hash,
     }
-    hashed = content_hash(definition, history.market, values)
+    hashed = content_hash(strategies.content(definition, plugins), history.market, values)
     if not request.force:
         done = await repository.completed_like(uow.session, actor.user_id, hashed)
         if done is not None:

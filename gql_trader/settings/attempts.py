@@ -10,7 +10,7 @@ import structlog
 from gql_trader.core.errors import DomainError, DomainErrors
 from gql_trader.settings.fields import BY_NAME
 from gql_trader.settings.rules import SECRET_PATHS
-from gql_trader.settings.types import Difference, SettingsChange
+from gql_trader.settings.types import SettingsChange
 
 _log = structlog.get_logger(__name__)
 
@@ -19,19 +19,25 @@ EVENT = "settings_update"
 
 @dataclass(slots=True)
 class Attempt:
-    """What an attempt came to; filled in by whoever makes it."""
+    """What an attempt came to; filled in by whoever makes it. Unless it is, something broke."""
 
+    outcome: str = "failed"
     changed: list[str] = field(default_factory=list)
-    previewed: bool = False
+    codes: list[str] = field(default_factory=list)
 
-    def came_to(self, differences: Iterable[Difference], *, preview: bool = False) -> None:
-        """Take over what differs now, or would."""
-        self.changed = [".".join(each.path) for each in differences]
-        self.previewed = preview
+    def came_to(self, changed: Iterable[str], *, preview: bool = False) -> None:
+        """Say which fields differ now, or would."""
+        self.changed = list(changed)
+        self.outcome = "previewed" if preview else "saved" if self.changed else "unchanged"
+
+    def refused(self, codes: Iterable[str]) -> None:
+        """Say that it was refused, and with which codes."""
+        self.outcome = "refused"
+        self.codes = sorted(set(codes))
 
 
 @contextmanager
-def attempted(action: str, user_id: UUID, given: Iterable[str]) -> Iterator[Attempt]:
+def attempted(action: str, user_id: UUID | None, given: Iterable[str]) -> Iterator[Attempt]:
     """Write an event once the block has ended; put it around the unit of work, so that it knows.
 
     Parameters
@@ -39,27 +45,30 @@ def attempted(action: str, user_id: UUID, given: Iterable[str]) -> Iterator[Atte
     action
         Name of the mutation or command.
     user_id
-        Who tries.
+        Who tries; None: nobody who is signed in.
     given
         Names of the fields that are to be changed, in the API's spelling.
     """
     attempt = Attempt()
-    known = {"action": action, "user_id": str(user_id), "given": sorted(given)}
     try:
         yield attempt
     except DomainErrors as errors:
-        codes = sorted({error.code.value for error in errors.errors})
-        _log.warning(EVENT, outcome="refused", codes=codes, changed=[], **known)
+        attempt.refused(error.code.value for error in errors.errors)
         raise
     except DomainError as error:
-        _log.warning(EVENT, outcome="refused", codes=[error.code.value], changed=[], **known)
+        attempt.refused([error.code.value])
         raise
-    except BaseException:
-        _log.error(EVENT, outcome="failed", changed=[], **known)
-        raise
-    done = "saved" if attempt.changed else "unchanged"
-    outcome = "previewed" if attempt.previewed else done
-    _log.info(EVENT, outcome=outcome, changed=attempt.changed, **known)
+    finally:
+        write = {"failed": _log.error, "refused": _log.warning}.get(attempt.outcome, _log.info)
+        write(
+            EVENT,
+            action=action,
+            user_id=str(user_id) if user_id else None,
+            given=sorted(given),
+            changed=attempt.changed,
+            outcome=attempt.outcome,
+            **({"codes": attempt.codes} if attempt.codes else {}),
+        )
 
 
 def names_given(change: SettingsChange) -> list[str]:

@@ -96,6 +96,9 @@ def from_config(
                 )
                 continue
             message = BY_NAME[name].check(found)
+            if name == "pair_whitelist" and not found:
+                # Those whose pairs come from a list of another kind often leave it empty.
+                message = "At least one pair is needed here; the present ones stay."
             if message is None:
                 values[name] = found
             else:

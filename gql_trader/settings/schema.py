@@ -12,9 +12,9 @@ from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.settings import service
-from gql_trader.settings.attempts import attempted, names_given
-from gql_trader.settings.freqtrade_import import from_config
-from gql_trader.settings.schema_fields import changes_field, errors_field, infos, settings_field, shown
+from gql_trader.settings.attempts import names_given
+from gql_trader.settings.schema_attempts import Noted
+from gql_trader.settings.schema_fields import Changes, errors_field, infos, settings_field, shown
 from gql_trader.settings.schema_inputs import (
     ImportFreqtradeConfigInput,
     ResetSettingsInput,
@@ -24,54 +24,49 @@ from gql_trader.settings.schema_inputs import (
 from gql_trader.settings.schema_types import (
     OWNER,
     IgnoredSettingInfo,
-    SettingsChangeInfo,
     TradingSettings,
 )
 
 
 @visible(OWNER)
 @strawberry.type(description="Result of `updateSettings`.")
-class UpdateSettingsPayload:
+class UpdateSettingsPayload(Changes):
     """Payload of updateSettings."""
 
     settings: TradingSettings | None = settings_field(
         "The settings as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = changes_field()
     errors: list[UserError] = errors_field()
 
 
 @visible(OWNER)
 @strawberry.type(description="Result of `resetSettings`.")
-class ResetSettingsPayload:
+class ResetSettingsPayload(Changes):
     """Payload of resetSettings."""
 
     settings: TradingSettings | None = settings_field("The defaults; null if refused.")
-    changes: list[SettingsChangeInfo] = changes_field()
     errors: list[UserError] = errors_field()
 
 
 @visible("administrators")
 @strawberry.type(description="Result of `updateDefaultSettings`.")
-class UpdateDefaultSettingsPayload:
+class UpdateDefaultSettingsPayload(Changes):
     """Payload of updateDefaultSettings."""
 
     settings: TradingSettings | None = settings_field(
         "The defaults as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = changes_field()
     errors: list[UserError] = errors_field()
 
 
 @visible(OWNER)
 @strawberry.type(description="Result of `importFreqtradeConfig`.")
-class ImportFreqtradeConfigPayload:
+class ImportFreqtradeConfigPayload(Changes):
     """Payload of importFreqtradeConfig."""
 
     settings: TradingSettings | None = settings_field(
         "The settings as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = changes_field()
     ignored: list[IgnoredSettingInfo] = strawberry.field(
         default_factory=list, description="What could not be taken over, and why."
     )
@@ -101,6 +96,7 @@ class SettingsMutation:
         "Change some of your trading settings. Every problem is reported, and then nothing is changed.",
         TokenScope.TRADE,
         limits.LIVE_TRADING_CODE,
+        Noted(lambda given: names_given(given.to_change())),
     )
     async def update_settings(
         self,
@@ -109,10 +105,8 @@ class SettingsMutation:
     ) -> UpdateSettingsPayload:
         services, viewer, change = info.context.services, info.context.viewer, input.to_change()
         live = LiveTrading.of(services.settings)
-        with attempted("updateSettings", viewer.user_id, names_given(change)) as attempt:
-            async with info.context.uow() as uow:
-                changed = await service.update_settings(uow, services.keys, live, viewer, change)
-            attempt.came_to(changed.differences, preview=change.preview)
+        async with info.context.uow() as uow:
+            changed = await service.update_settings(uow, services.keys, live, viewer, change)
         return UpdateSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
     @mutation(
@@ -120,6 +114,7 @@ class SettingsMutation:
         Role.TRADER,
         "Go back to the default settings: forgets all that you have changed, secrets too. Presets stay.",
         TokenScope.TRADE,
+        noted=Noted(),
     )
     async def reset_settings(
         self,
@@ -127,12 +122,10 @@ class SettingsMutation:
         input: Annotated[ResetSettingsInput, strawberry.argument(description="How to reset.")],
     ) -> ResetSettingsPayload:
         services, viewer, preview = info.context.services, info.context.viewer, bool(input.preview)
-        with attempted("resetSettings", viewer.user_id, ()) as attempt:
-            async with info.context.uow() as uow:
-                changed = await service.reset_settings(
-                    uow, services.keys, viewer, input.expected_updated_at, preview=preview
-                )
-            attempt.came_to(changed.differences, preview=preview)
+        async with info.context.uow() as uow:
+            changed = await service.reset_settings(
+                uow, services.keys, viewer, input.expected_updated_at, preview=preview
+            )
         return ResetSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
     @mutation(
@@ -140,6 +133,7 @@ class SettingsMutation:
         Role.ADMIN,
         "Change the settings of all users who have not changed them themselves.",
         TokenScope.ADMIN,
+        noted=Noted(lambda given: names_given(given.to_change())),
     )
     async def update_default_settings(
         self,
@@ -147,10 +141,8 @@ class SettingsMutation:
         input: Annotated[UpdateDefaultSettingsInput, strawberry.argument(description="What to change.")],
     ) -> UpdateDefaultSettingsPayload:
         viewer, change = info.context.viewer, input.to_change()
-        with attempted("updateDefaultSettings", viewer.user_id, names_given(change)) as attempt:
-            async with info.context.uow() as uow:
-                changed = await service.update_default_settings(uow, viewer, change)
-            attempt.came_to(changed.differences, preview=change.preview)
+        async with info.context.uow() as uow:
+            changed = await service.update_default_settings(uow, viewer, change)
         return UpdateDefaultSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
     @mutation(
@@ -159,6 +151,7 @@ class SettingsMutation:
         "Take your settings from a config.json of Freqtrade. What cannot be taken over is listed.",
         TokenScope.TRADE,
         limits.LIVE_TRADING_CODE,
+        Noted(lambda given: given.names_mentioned()),
     )
     async def import_freqtrade_config(
         self,
@@ -166,17 +159,10 @@ class SettingsMutation:
         input: Annotated[ImportFreqtradeConfigInput, strawberry.argument(description="The configuration.")],
     ) -> ImportFreqtradeConfigPayload:
         services, viewer = info.context.services, info.context.viewer
-        imported = from_config(
-            input.config,
-            expected_updated_at=input.expected_updated_at,
-            preview=bool(input.preview),
-            totp_code=input.totp_code,
-        )
+        imported = input.to_import()
         change, live = imported.change, LiveTrading.of(services.settings)
-        with attempted("importFreqtradeConfig", viewer.user_id, names_given(change)) as attempt:
-            async with info.context.uow() as uow:
-                changed = await service.update_settings(uow, services.keys, live, viewer, change)
-            attempt.came_to(changed.differences, preview=change.preview)
+        async with info.context.uow() as uow:
+            changed = await service.update_settings(uow, services.keys, live, viewer, change)
         return ImportFreqtradeConfigPayload(
             settings=shown(changed),
             changes=infos(changed.differences),

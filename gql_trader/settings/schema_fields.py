@@ -48,11 +48,17 @@ def preset_field() -> SettingsPreset | None:
     return strawberry.field(default=None, description="The preset; null if refused.")  # type: ignore[no-any-return]
 
 
-def changes_field() -> list[SettingsChangeInfo]:
-    """Return a payload's differences."""
-    return strawberry.field(  # type: ignore[no-any-return]
+@strawberry.type
+class Changes:
+    """The part that payloads of all changes of settings have."""
+
+    changes: list[SettingsChangeInfo] = strawberry.field(
         default_factory=list, description="What changed, or would change, each with its old and new value."
     )
+
+    def names_changed(self) -> list[str]:
+        """Return which settings differ now, or would."""
+        return [each.field for each in self.changes]
 
 
 def errors_field() -> list[UserError]:

@@ -15,7 +15,9 @@ from strawberry.types.unset import UnsetType
 from gql_trader.core.errors import DomainError, InvalidInput
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.scalars import JSON
+from gql_trader.settings.attempts import names_given
 from gql_trader.settings.fields import FIELDS
+from gql_trader.settings.freqtrade_import import Imported, from_config
 from gql_trader.settings.schema_enums import MarginMode, TradingMode
 from gql_trader.settings.schema_fields import code_field, expected_field, optional, preview_field
 from gql_trader.settings.types import Secret, SettingsChange
@@ -214,6 +216,22 @@ class ImportFreqtradeConfigInput:
         description="With a code, dry_run: false is taken over too, which takes the right to trade live; "
         "without one it is ignored.",
     )
+
+    def to_import(self) -> Imported:
+        """Return what the configuration amounts to."""
+        return from_config(
+            self.config,
+            expected_updated_at=self.expected_updated_at,
+            preview=bool(self.preview),
+            totp_code=self.totp_code,
+        )
+
+    def names_mentioned(self) -> list[str]:
+        """Return which settings the configuration mentions; none if it is no configuration."""
+        try:
+            return names_given(self.to_import().change)
+        except InvalidInput:
+            return []
 
 
 def _given(source: object, names: Mapping[str, str]) -> dict[str, Any]:

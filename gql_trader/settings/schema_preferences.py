@@ -1,6 +1,7 @@
 """GraphQL input, payload and mutation of preferences."""
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -15,8 +16,8 @@ from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import visible
 from gql_trader.settings import types
-from gql_trader.settings.attempts import attempted
 from gql_trader.settings.preferences import update_preferences
+from gql_trader.settings.schema_attempts import Noted
 from gql_trader.settings.schema_enums import SessionMode, Theme
 from gql_trader.settings.schema_fields import errors_field, optional
 from gql_trader.settings.schema_types import OWNER, Preferences
@@ -56,14 +57,25 @@ class UpdatePreferencesPayload:
     preferences: Preferences | None = strawberry.field(
         default=None, description="The preferences as they are now; null if refused."
     )
+    changed: strawberry.Private[Sequence[str]] = ()
     errors: list[UserError] = errors_field()
+
+    def names_changed(self) -> list[str]:
+        """Return which preferences differ now."""
+        return list(map(to_camel_case, self.changed))
 
 
 @strawberry.type
 class PreferencesMutation:
     """Mutations of preferences."""
 
-    @mutation(UpdatePreferencesPayload, Role.VIEWER, "Change some of your preferences.", TokenScope.TRADE)
+    @mutation(
+        UpdatePreferencesPayload,
+        Role.VIEWER,
+        "Change some of your preferences.",
+        TokenScope.TRADE,
+        noted=Noted(lambda given: map(to_camel_case, given.to_values())),
+    )
     async def update_preferences(
         self,
         info: Info,
@@ -71,10 +83,9 @@ class PreferencesMutation:
     ) -> UpdatePreferencesPayload:
         live = LiveTrading.of(info.context.services.settings)
         viewer, given = info.context.viewer, input.to_values()
-        with attempted("updatePreferences", viewer.user_id, map(to_camel_case, given)) as attempt:
-            async with info.context.uow() as uow:
-                before, after = await update_preferences(uow, live, viewer, given)
-            attempt.changed = [
-                to_camel_case(name) for name in given if getattr(before, name) != getattr(after, name)
-            ]
-        return UpdatePreferencesPayload(preferences=Preferences.from_record(after))
+        async with info.context.uow() as uow:
+            before, after = await update_preferences(uow, live, viewer, given)
+        return UpdatePreferencesPayload(
+            changed=[name for name in given if getattr(before, name) != getattr(after, name)],
+            preferences=Preferences.from_record(after),
+        )

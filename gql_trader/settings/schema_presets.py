@@ -16,10 +16,10 @@ from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import decode_id
 from gql_trader.settings import presets
-from gql_trader.settings.attempts import attempted
 from gql_trader.settings.loaders import SettingsLoaders
+from gql_trader.settings.schema_attempts import Noted
 from gql_trader.settings.schema_fields import (
-    changes_field,
+    Changes,
     code_field,
     errors_field,
     expected_field,
@@ -29,7 +29,7 @@ from gql_trader.settings.schema_fields import (
     settings_field,
     shown,
 )
-from gql_trader.settings.schema_types import OWNER, SettingsChangeInfo, SettingsPreset, TradingSettings
+from gql_trader.settings.schema_types import OWNER, SettingsPreset, TradingSettings
 from gql_trader.settings.types import SettingsChange
 
 
@@ -77,14 +77,13 @@ class SaveSettingsPresetPayload:
 
 @visible(OWNER)
 @strawberry.type(description="Result of `applySettingsPreset`.")
-class ApplySettingsPresetPayload:
+class ApplySettingsPresetPayload(Changes):
     """Payload of applySettingsPreset."""
 
     preset: SettingsPreset | None = preset_field()
     settings: TradingSettings | None = settings_field(
         "The settings as they are now, or would be; null if refused."
     )
-    changes: list[SettingsChangeInfo] = changes_field()
     errors: list[UserError] = errors_field()
 
 
@@ -127,6 +126,7 @@ class PresetMutation:
         "takes the right to.",
         TokenScope.TRADE,
         limits.LIVE_TRADING_CODE,
+        Noted(),
     )
     async def apply_settings_preset(
         self,
@@ -135,10 +135,8 @@ class PresetMutation:
     ) -> ApplySettingsPresetPayload:
         services, viewer, change = info.context.services, info.context.viewer, input.to_change()
         live, key = LiveTrading.of(services.settings), decode_id(input.id, "SettingsPreset")
-        with attempted("applySettingsPreset", viewer.user_id, ()) as attempt:
-            async with info.context.uow() as uow:
-                preset, changed = await presets.apply_preset(uow, services.keys, live, viewer, key, change)
-            attempt.came_to(changed.differences, preview=change.preview)
+        async with info.context.uow() as uow:
+            preset, changed = await presets.apply_preset(uow, services.keys, live, viewer, key, change)
         return ApplySettingsPresetPayload(
             preset=SettingsPreset.from_record(preset),
             settings=shown(changed),

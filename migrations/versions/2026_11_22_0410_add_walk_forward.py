@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_walk_forward"
-down_revision: str | Sequence[str] | None = "add_telegram_blocks"
+down_revision: str | Sequence[str] | None = "add_automations"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -15,9 +15,14 @@ from starlette.types import ASGIApp
 
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
+from gql_trader.alerts import service as alerts
+from gql_trader.alerts.types import AlertSpec
 from gql_trader.app import create_app
+from gql_trader.automations import service as automations
+from gql_trader.automations.types import AutomationSpec, Limits
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role, TokenScope
+from gql_trader.core.intervals import Interval
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.exchange_keys.types import GivenCredentials, NewExchangeKey
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
@@ -146,6 +151,21 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             owner,
             NewExchangeKey("binance", GivenCredentials("key", "secret")),
         )
+        automation = await automations.create_automation(
+            uow,
+            owner,
+            AutomationSpec(
+                "x",
+                desk.strategy_id,
+                "0 0 * * *",
+                market="test:BTC/USD",
+                interval=Interval.H1,
+                lookback_days=1,
+            ),
+            Limits(10, 60),
+            runtime.plugins,
+        )
+        alert = await alerts.create_alert(uow, owner, AlertSpec("test:BTC/USD", Interval.H1, "close > 0"), 10)
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
@@ -188,6 +208,9 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Webhook": encode_id("Webhook", hook.id),
         "Optimization": encode_id("Optimization", search.id),
         "runOptimization": strategy_id,
+        "Alert": encode_id("Alert", alert.id),
+        "Automation": encode_id("Automation", automation.id),
+        "createAutomation": strategy_id,
         "promoteTrial": encode_id("Optimization", search.id),
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),

@@ -40,7 +40,7 @@ async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
         definition = await strategies.load_version(uow, desk.strategy_id, 1)
         segments = await repository.ledger_segments(uow.session, [(row.id, 0)])
         curve = (await repository.curves(uow.session, [row.id], "equity"))[row.id]
-    signals = strategies.compiled(definition).signals(bars, stored.parameters)
+    signals = strategies.compiled(definition, desk.runtime.plugins).signals(bars, stored.parameters)
     result = simulation.run(bars, signals, on_market(spec, market), 10_000.0)
     measured = metrics.compute(result, bars, 365)
     assert stored.status == RunStatus.COMPLETED

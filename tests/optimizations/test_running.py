@@ -298,6 +298,6 @@ async def test_the_warm_up_is_that_of_the_slowest_combination_for_all(searches: 
     assert row.bars == BARS - 19 * 24
     async with searches.desk.runtime.unit_of_work() as uow:
         definition = await strategies.load_version(uow, searches.desk.strategy_id, 1)
-    rules = strategies.compiled(definition)
+    rules = strategies.compiled(definition, searches.desk.runtime.plugins)
     assert row.warmup_bars == rules.warmup({"fast": 8, "slow": 30, "source": "close"}, HOUR)
     assert row.warmup_bars > rules.warmup({"fast": 8, "slow": 20, "source": "close"}, HOUR)

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from gql_trader.core.actor import Role
 from gql_trader.settings import attempts, service
 from tests.accounts.accounts_api import Accounts
+from tests.settings.live_trader import Trader
 from tests.settings.settings_api import CHANGED, Member, make_member
 
 KEY, SECRET, TOKEN = "AbCdEfGhIjKlMnOpQrStUvWx", "a-secret-of-binance", "123456:ABC-DEF1234ghIkl"
@@ -124,3 +125,40 @@ async def test_changes_of_preferences_are_told(ada: Member) -> None:
             "changed": [],
         },
     ]
+
+
+async def test_attempts_that_are_refused_before_they_begin_are_told(accounts: Accounts, ada: Member) -> None:
+    vera = await make_member(accounts, "vera", Role.VIEWER)
+    exchange = 'exchange: {key: "SeCrEtSeCrEtSeCrEt"}'
+    query = f"mutation {{ updateSettings(input: {{stoploss: -0.5, {exchange}}}) {{ errors {{ code }} }} }}"
+    with capture_logs() as logs:
+        assert (await accounts.client.execute(query)).codes == ["UNAUTHENTICATED"]
+        assert (await accounts.client.signed_in(vera.token).execute(query)).codes == ["FORBIDDEN"]
+        await ada.send("importFreqtradeConfig", CHANGED, config={"stoploss": -0.2, "dry_run_wallet": 5})
+        await ada.send("importFreqtradeConfig", CHANGED, config=["no configuration"])
+        await ada.send("applySettingsPreset", CHANGED, id="bm9uc2Vuc2U=")
+    found = [
+        (event["action"], event["user_id"], event["outcome"], event.get("codes"), event["given"])
+        for event in events(logs)
+    ]
+    given, ada_id = ["exchange.key", "stoploss"], str(ada.actor.user_id)
+    assert found == [
+        ("updateSettings", None, "refused", ["UNAUTHENTICATED"], given),
+        ("updateSettings", str(vera.actor.user_id), "refused", ["FORBIDDEN"], given),
+        ("importFreqtradeConfig", ada_id, "saved", None, ["dryRunWallet", "stoploss"]),
+        ("importFreqtradeConfig", ada_id, "refused", ["INVALID_INPUT"], []),
+        ("applySettingsPreset", ada_id, "refused", ["INVALID_INPUT"], []),
+    ]
+    assert "SeCrEt" not in str(logs)
+
+
+async def test_attempts_beyond_the_limit_are_told(accounts: Accounts) -> None:
+    tess = await Trader.make(accounts)
+    for _ in range(5):
+        await tess.go_live(totpCode="abc")
+    query = 'mutation { updateSettings(input: {dryRun: false, totpCode: "abc"}) { errors { code } } }'
+    with capture_logs() as logs:
+        answer = await accounts.client.signed_in(tess.member.token).execute(query)
+    assert answer.codes == ["RATE_LIMITED"]
+    [event] = events(logs)
+    assert (event["outcome"], event["codes"], event["given"]) == ("refused", ["RATE_LIMITED"], ["dryRun"])

@@ -253,6 +253,16 @@ async def test_an_import_fills_the_settings_and_lists_what_it_cannot_take(ada: M
         assert secret not in str(payload)
 
 
+async def test_an_empty_whitelist_leaves_the_pairs_that_there_are(ada: Member) -> None:
+    config = {"exchange": {"name": "okx", "pair_whitelist": []}, "pairlists": [{"method": "VolumePairList"}]}
+    fields = f"{CHANGED} ignored {{ path }}"
+    payload = await ada.send("importFreqtradeConfig", fields, config=config)
+    assert payload["errors"] == []
+    assert payload["settings"]["exchange"]["name"] == "okx"
+    assert payload["settings"]["exchange"]["pairWhitelist"] == ["BTC/USDT", "ETH/USDT"]
+    assert payload["ignored"] == [{"path": ["exchange", "pair_whitelist"]}, {"path": ["pairlists"]}]
+
+
 async def test_what_does_not_go_together_is_not_imported(ada: Member) -> None:
     config = {"max_open_trades": -1, "stake_amount": "unlimited", "trailing_stop": True}
     payload = await ada.send("importFreqtradeConfig", CHANGED, config=config)

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from click.testing import Result
 from sqlalchemy import text
 from typer.testing import CliRunner
@@ -19,12 +21,24 @@ from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import DomainErrors, NotFound
 from gql_trader.runtime import Runtime, open_runtime
-from gql_trader.settings import service
+from gql_trader.settings import attempts, service
 from gql_trader.settings.types import Secret, SettingsChange, SettingsRecord
 from tests.factories.actors import make_actor
 
 KEY, SECRET = "AbCdEfGhIjKlMnOpQrStUvWx", "a-secret-of-binance"
 Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def logging_restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a command configures, for the whole process."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    monkeypatch.setattr(attempts, "_log", structlog.get_logger(attempts.__name__))
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
 
 
 @pytest.fixture
@@ -139,6 +153,15 @@ def test_a_configuration_with_comments_comes_in(
     assert "changed exchange.secret: a secret\n" in result.output
     assert "not taken over: dry_run: Live trading" in result.output
     assert "another-secret" not in result.output
+    [event] = [json.loads(line) for line in result.stderr.splitlines()]
+    assert (event["event"], event["user_id"]) == ("settings_update", str(trader.user_id))
+    assert event["changed"] == [
+        "maxOpenTrades",
+        "stoploss",
+        "exchange.name",
+        "exchange.pairWhitelist",
+        "exchange.secret",
+    ]
     record = stored(settings, trader)
     assert (record.values.max_open_trades, record.values.stoploss, record.values.dry_run) == (4, -0.25, True)
     assert (record.values.exchange_name, record.values.pair_whitelist) == ("kraken", ("BTC/EUR",))

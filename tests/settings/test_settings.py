@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from gql_trader.core.actor import Role
-from gql_trader.infra.key_ring import DecryptionError
+from gql_trader.infra.key_ring import DecryptionError, add_key, key_number
+from gql_trader.infra.reencryption import reencrypt
+from gql_trader.metadata import metadata
+from gql_trader.runtime import key_ring_file, open_key_ring
 from gql_trader.settings import service
 from gql_trader.settings.types import Secret
 from tests.accounts.accounts_api import Accounts, refusals
@@ -243,6 +246,24 @@ async def test_a_secret_in_anothers_row_does_not_open(accounts: Accounts, ada: M
         assert await service.telegram_target(uow, keys, ada.actor.user_id) == (TOKEN, "1")
         with pytest.raises(DecryptionError):
             await service.telegram_target(uow, keys, eve.actor.user_id)
+
+
+async def test_secrets_are_sealed_anew_when_keys_are_rotated(accounts: Accounts, ada: Member) -> None:
+    await ada.change(exchange={"key": KEY, "secret": SECRET})
+    runtime = accounts.runtime
+    path = key_ring_file(runtime.settings)
+    assert path is not None
+    newest = add_key(path)
+    ring = open_key_ring(runtime.settings)
+    done = {each.column: each.rows for each in await reencrypt(runtime.database, ring, metadata)}
+    assert (done["user_settings.exchange_key"], done["user_settings.exchange_password"]) == (1, 0)
+    async with runtime.database.session() as session:
+        row = (await session.execute(text("SELECT * FROM user_settings"))).one()
+    assert key_number(row.exchange_key) == key_number(row.exchange_secret) == newest
+    assert row.exchange_password is row.telegram_token is None
+    async with runtime.unit_of_work() as uow:
+        opened = await service.secrets_of(uow, runtime.keys, ada.actor.user_id)
+    assert opened == {Secret.EXCHANGE_KEY: KEY, Secret.EXCHANGE_SECRET: SECRET}
 
 
 async def test_messages_go_to_telegram_only_where_it_is_on(accounts: Accounts, ada: Member) -> None:

@@ -427,6 +427,18 @@ def value_when(condition: Flags, x: Floats, occurrence: int) -> Floats:
     return out
 
 
+@compiled(_FLAGS(FLOATS_IN, FLOATS_IN))
+def crosses(x: Floats, y: Floats) -> Flags:
+    """Return where x is above y and was not on the bar before; false on the first bar and next to NaN."""
+    n = x.size
+    out = np.empty(n, dtype=np.bool_)
+    if n > 0:
+        out[0] = False
+    for i in range(1, n):
+        out[i] = (x[i] > y[i]) & (x[i - 1] <= y[i - 1])
+    return out
+
+
 @compiled(FLOATS(INTEGERS_IN, FLOATS_IN, FLOATS_IN))
 def anchored_average(group: Integers, price: Floats, volume: Floats) -> Floats:
     """Average price weighted by volume since the group number last changed; NaN while there is no volume."""

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.indicators.columns import Result
+from gql_trader.engine.bars import Flags
+from gql_trader.engine.indicators.columns import Column, Result
 from gql_trader.engine.resampling import HigherBars
 from gql_trader.engine.rules.plan import Slot, Step
 
@@ -30,6 +33,7 @@ class SharedColumns:
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._results: OrderedDict[int, Result] = OrderedDict()
         self._bytes = 0
+        self._constants: dict[bool, Flags] = {}
         self.higher: dict[Interval, HigherBars] = {}
 
     def number(self, step: Step, numbers: Sequence[int], interval: Interval | None = None) -> int:
@@ -62,6 +66,15 @@ class SharedColumns:
         while self._bytes > self._capacity:
             _, dropped = self._results.popitem(last=False)
             self._bytes -= _size(dropped)
+
+    def flags(self, found: Column | float | bool | str, n: int) -> Flags:
+        """Return a condition as bool[n], which is not to be changed: constants have a column each."""
+        if isinstance(found, np.ndarray):
+            return found.astype(np.bool_, copy=False)
+        value = bool(found)
+        if value not in self._constants:
+            self._constants[value] = np.full(n, value, dtype=np.bool_)
+        return self._constants[value]
 
 
 def _size(result: Result) -> int:

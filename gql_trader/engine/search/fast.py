@@ -3,13 +3,13 @@
 import numpy as np
 
 from gql_trader.engine import kernel_arrays
-from gql_trader.engine.bars import Floats
+from gql_trader.engine.bars import Flags, Floats
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
 from gql_trader.engine.metrics.daily import DAY, daily_curve
 from gql_trader.engine.search import kernel
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
-from gql_trader.engine.signals import Signals
+from gql_trader.engine.signals import RawSignals
 
 MOST_TRADES = 100_000
 """Trials with more are run by the engine as it is."""
@@ -52,6 +52,11 @@ def _spec_array(spec: ExecutionSpec) -> Floats:
     return numbers
 
 
+def _in_words(flags: Flags) -> kernel.Words:
+    whole = flags[: len(flags) // 8 * 8].view(np.uint64)
+    return kernel_arrays.require(whole, np.uint64)
+
+
 class FastTrials:
     """Runs trials over the same bars one after the other, in memory that does not grow with their number."""
 
@@ -68,6 +73,9 @@ class FastTrials:
         ends = daily_curve(time, numbers, bars.interval, -1.0, setting.annual_days).value
         self._day_ends = np.ascontiguousarray(ends, dtype=np.int64)
         self._calendar_days = (int(time[-1]) + bars.interval - int(time[0])) / DAY
+        self._signals: RawSignals | None = None
+        self._flags: tuple[Flags, Flags, Flags, Flags]
+        self._words: tuple[kernel.Words, kernel.Words, kernel.Words, kernel.Words]
         self._daily = np.empty(len(ends))
         room = min(MOST_TRADES, len(time) + 1)
         self._profits = np.empty(room)
@@ -76,19 +84,31 @@ class FastTrials:
         self._found = np.empty(2)
         self._figures = np.empty(len(METRICS))
 
-    def run(self, signals: Signals, spec: ExecutionSpec) -> Floats | None:
+    def run(self, signals: RawSignals, spec: ExecutionSpec) -> Floats | None:
         """Return a trial's figures in the order of `METRICS`, NaN where undefined; None if it is too long.
 
         The array is written again by the next call.
         """
         setting = self._setting
+        if signals is not self._signals:
+            self._signals = signals
+            self._flags = kernel_arrays.flags(signals.columns)
+            entry_long, exit_long, entry_short, exit_short = self._flags
+            self._words = (
+                _in_words(entry_long),
+                _in_words(exit_long),
+                _in_words(entry_short),
+                _in_words(exit_short),
+            )
         trades = kernel.run(
             _spec_array(spec),
             _SIZES[spec.sizing.kind],
             spec.direction is not Direction.SHORT,
             spec.direction is not Direction.LONG,
             *self._prices,
-            *kernel_arrays.flags(signals),
+            *self._flags,
+            *self._words,
+            signals.warmup,
             self._table,
             self._day_ends,
             setting.start,

@@ -14,15 +14,13 @@ from typing import Final
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS_IN, compiled
 
 BLOCK: Final = 16
 """Bars whose extremes are known together."""
-
-FLAG_BLOCK: Final = 64
-"""Bars whose flags a scan looks at together."""
 
 # Rows of the table of blocks.
 LOWEST: Final = 0
@@ -74,6 +72,9 @@ HALVE_ABOVE: Final = 128
 """Values that are added without halving them."""
 STACK: Final = 4 * 64
 
+Words = NDArray[np.uint64]
+
+_WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
 _TABLE = types.Array(types.float64, 2, "C")
 _TABLE_IN = types.Array(types.float64, 2, "C", readonly=True)
 
@@ -110,16 +111,23 @@ def fill_table(high: Floats, low: Floats, close: Floats, table: Floats) -> None:
 
 
 @compiled(allocates=False)
-def _next_flag(some: Flags, others: Flags, begin: int, end: int) -> int:
-    """Return the first place from `begin` that is true in either column, `end` if there is none."""
+def _next_flag(some: Flags, others: Flags, words: Words, other_words: Words, begin: int, end: int) -> int:
+    """Return the first place from `begin` that is true in either column, `end` if there is none.
+
+    Parameters
+    ----------
+    words, other_words
+        The same columns, eight flags at a time.
+    """
     k = begin
-    while k + FLAG_BLOCK <= end:
-        found = False
-        for offset in range(FLAG_BLOCK):
-            found |= some[k + offset] | others[k + offset]
-        if found:
-            break
-        k += FLAG_BLOCK
+    while k < end and k % 8 != 0:
+        if some[k] or others[k]:
+            return k
+        k += 1
+    word = k // 8
+    while word < end // 8 and (words[word] | other_words[word]) == 0:
+        word += 1
+    k = max(k, 8 * word)
     while k < end and not (some[k] or others[k]):
         k += 1
     return k
@@ -178,6 +186,11 @@ def _affordable(spec: Floats, sizing: int, price: float, balance: float) -> floa
         FLAGS_IN,
         FLAGS_IN,
         FLAGS_IN,
+        _WORDS_IN,
+        _WORDS_IN,
+        _WORDS_IN,
+        _WORDS_IN,
+        types.int64,
         _TABLE_IN,
         INTEGERS_IN,
         types.int64,
@@ -201,6 +214,11 @@ def run(
     exit_long: Flags,
     entry_short: Flags,
     exit_short: Flags,
+    entry_long_words: Words,
+    exit_long_words: Words,
+    entry_short_words: Words,
+    exit_short_words: Words,
+    warmup: int,
     table: Floats,
     day_ends: Integers,
     start: int,
@@ -217,6 +235,10 @@ def run(
         float64[SPEC_FLOATS] and one of the sizes above.
     open_, high, low, close, entry_long, exit_long, entry_short, exit_short
         Columns of n bars.
+    entry_long_words, exit_long_words, entry_short_words, exit_short_words
+        The flags again, eight at a time, without what is left of the last eight.
+    warmup
+        Bars at the beginning whose flags do not count.
     table
         From `fill_table`.
     day_ends
@@ -261,13 +283,16 @@ def run(
         day += 1
     longs = entry_long if longs_allowed else entry_short
     shorts = entry_short if shorts_allowed else entry_long
+    long_words = entry_long_words if longs_allowed else entry_short_words
+    short_words = entry_short_words if shorts_allowed else entry_long_words
+    first = max(warmup, 0)
     i = start
     while i < n:
         wants_long = False
         wants_short = False
         if side == 0.0:
             # What is said on the last bar never fills.
-            j = _next_flag(longs, shorts, max(i - 1, 0), last)
+            j = _next_flag(longs, shorts, long_words, short_words, min(max(i - 1, first), last), last)
             if j >= i:
                 # Bars i to j pass without a position.
                 if balance >= peak:
@@ -297,7 +322,7 @@ def run(
                 market = open_[i]
                 limit = True
         protected = market > 0.0
-        if not protected and i > 0:
+        if not protected and i > first:
             j = i - 1
             wants_long = entry_long[j] and not exit_long[j] and longs_allowed
             wants_short = entry_short[j] and not exit_short[j] and shorts_allowed
@@ -402,9 +427,23 @@ def run(
         # The bars ahead that leave the position as it is.
         if exit_at < i:
             if side > 0.0:
-                exit_at = 1 + _next_flag(exit_long, shorts if shorts_allowed else exit_long, i - 1, last)
+                exit_at = 1 + _next_flag(
+                    exit_long,
+                    shorts if shorts_allowed else exit_long,
+                    exit_long_words,
+                    short_words if shorts_allowed else exit_long_words,
+                    i - 1,
+                    last,
+                )
             else:
-                exit_at = 1 + _next_flag(exit_short, longs if longs_allowed else exit_short, i - 1, last)
+                exit_at = 1 + _next_flag(
+                    exit_short,
+                    longs if longs_allowed else exit_short,
+                    exit_short_words,
+                    long_words if longs_allowed else exit_short_words,
+                    i - 1,
+                    last,
+                )
         stop = stop_level
         if side * trailing_level > side * stop:
             stop = trailing_level

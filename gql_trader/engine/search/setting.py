@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gql_trader.engine.bars import Bars
-from gql_trader.engine.rules import CompiledRules
+from gql_trader.engine.plugins import StrategyCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,6 @@ class Setting:
 
     bars: Bars
     start: int
-    rules: CompiledRules
+    rules: StrategyCode
     initial_capital: float
     annual_days: int

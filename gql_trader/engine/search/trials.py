@@ -8,12 +8,12 @@ import numpy as np
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.rules import ParameterValues, RuleIssues
+from gql_trader.engine.rules import CompiledRules, ParameterValues, RuleIssues
 from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search.fast import FastTrials, takes
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
-from gql_trader.engine.signals import Signals
+from gql_trader.engine.signals import RawSignals, Signals
 
 __all__ = ["Setting", "Trial", "run_trials"]
 
@@ -59,24 +59,30 @@ def run_trials(
     figures = np.full((len(trials), len(METRICS)), np.nan)
     fast = FastTrials(setting)
     shared = SharedColumns(SHARED_BYTES)
-    before: tuple[ParameterValues, Signals | None] | None = None
+    before: tuple[ParameterValues, RawSignals | None] | None = None
     traded = setting.bars.slice(setting.start, len(setting.bars))
     for place, trial in enumerate(trials):
         if trial.execution is not None:
             if before is None or before[0] != trial.parameters:
                 before = (trial.parameters, _signals(setting, trial.parameters, shared))
             if before[1] is not None:
-                measured = _fast(fast, before[1], trial.execution)
+                measured = fast.run(before[1], trial.execution) if takes(trial.execution) else None
                 if measured is None:
-                    measured = _slow(setting, traded, before[1], trial.execution)
+                    measured = _slow(setting, traded, before[1].masked(), trial.execution)
                 figures[place] = measured
         if on_progress is not None:
             on_progress((place + 1) / len(trials))
     return {name: np.ascontiguousarray(figures[:, column]) for column, name in enumerate(METRICS)}
 
 
-def _fast(fast: FastTrials, signals: Signals, spec: ExecutionSpec) -> Floats | None:
-    return fast.run(signals, spec) if takes(spec) else None
+def _signals(setting: Setting, parameters: ParameterValues, shared: SharedColumns) -> RawSignals | None:
+    rules = setting.rules
+    try:
+        if isinstance(rules, CompiledRules):
+            return rules.raw_signals(setting.bars, parameters, shared)
+        return RawSignals(rules.signals(setting.bars, parameters, shared=shared), 0)
+    except RuleIssues:
+        return None
 
 
 def _slow(setting: Setting, traded: Bars, signals: Signals, spec: ExecutionSpec) -> Floats:
@@ -84,10 +90,3 @@ def _slow(setting: Setting, traded: Bars, signals: Signals, spec: ExecutionSpec)
     measured = metrics.compute(result, traded, setting.annual_days)
     values = (getattr(measured, name) for name in METRICS)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _signals(setting: Setting, parameters: ParameterValues, shared: SharedColumns) -> Signals | None:
-    try:
-        return setting.rules.signals(setting.bars, parameters, shared=shared)
-    except RuleIssues:
-        return None

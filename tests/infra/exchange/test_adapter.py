@@ -55,6 +55,18 @@ def test_one_exchange_is_loaded_without_the_others() -> None:
     )
 
 
+def test_a_ccxt_that_does_not_stand_it_is_loaded_whole() -> None:
+    _run(
+        "import sys\n"
+        "from gql_trader.infra.exchange import loading\n"
+        # As if its packages were asked for something else than errors and the base class.
+        "real, loading._of_base = loading._of_base, lambda name: real('nothing_like_it')\n"
+        "assert loading.load_exchange('binance').__name__ == 'binance'\n"
+        "import ccxt\n"
+        "assert 'kraken' in ccxt.exchanges and 'ccxt.async_support.kraken' in sys.modules"
+    )
+
+
 @pytest.mark.parametrize("name", ["nowhere", "base", "../binance", ""])
 def test_what_is_no_exchange_is_not_loaded(name: str) -> None:
     with pytest.raises(LookupError):

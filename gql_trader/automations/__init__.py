@@ -1,0 +1,1 @@
+"""What happens by the clock: strategies tried again and again over the latest candles."""
