@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class SharedColumns:
         interval
             The higher interval that the step is computed on; None: that of the bars.
         """
-        values = tuple(_canonical(getattr(step, each.name), numbers) for each in fields(step))
+        values = [_canonical(getattr(step, name), numbers) for name in _FIELDS[type(step)]]
         return self._numbers.setdefault((type(step).__name__, interval, *values), len(self._numbers))
 
     def get(self, number: int) -> Result | None:
@@ -75,6 +75,9 @@ class SharedColumns:
         if value not in self._constants:
             self._constants[value] = np.full(n, value, dtype=np.bool_)
         return self._constants[value]
+
+
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in get_args(Step)}
 
 
 def _size(result: Result) -> int:

@@ -132,7 +132,3 @@ class FastTrials:
             self._figures,
         )
         return self._figures
-
-
-def warm_up() -> None:
-    """Do nothing: importing this module has compiled the kernel, or loaded it from the cache."""

@@ -17,7 +17,7 @@ from gql_trader.engine.signals import RawSignals, Signals
 
 __all__ = ["Setting", "Trial", "run_trials"]
 
-SHARED_BYTES = 96 * 2**20
+SHARED_BYTES = 64 * 2**20
 """Columns of indicators that are kept for the next trials."""
 
 
