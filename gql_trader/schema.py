@@ -33,6 +33,12 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.market_data.schema_syncs import (
+    CandleSyncMutation,
+    CandleSyncQuery,
+    CandleSyncSubscription,
+    resolve_candle_sync_nodes,
+)
 from gql_trader.notifications.schema import (
     NotificationMutation,
     NotificationQuery,
@@ -67,6 +73,7 @@ QUERIES = [
     WebhookQuery,
     DeadLetterQuery,
     MarketDataQuery,
+    CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
     OptimizationQuery,
@@ -88,13 +95,19 @@ MUTATIONS = [
     DeviceMutation,
     WebhookMutation,
     DeadLetterMutation,
+    CandleSyncMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
     OptimizationMutation,
     AutomationMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
+SUBSCRIPTIONS = [
+    BacktestSubscription,
+    CandleSyncSubscription,
+    NotificationSubscription,
+    OptimizationSubscription,
+]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
@@ -102,6 +115,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Automation": resolve_automation_nodes,
     "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
+    "CandleSync": resolve_candle_sync_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
     "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,

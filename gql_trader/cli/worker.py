@@ -64,9 +64,27 @@ def numba_cache(settings: Settings) -> Path:
 
 def _queues(settings: Settings) -> list[QueueSpec]:
     # numba must know its cache's directory before these import the engine.
-    from workers import automations, backtests, charts, maintenance, notifications, optimizations, webhooks
+    from workers import (
+        automations,
+        backtests,
+        charts,
+        maintenance,
+        market_data,
+        notifications,
+        optimizations,
+        webhooks,
+    )
 
-    modules = (automations, backtests, charts, maintenance, notifications, optimizations, webhooks)
+    modules = (
+        automations,
+        backtests,
+        charts,
+        maintenance,
+        market_data,
+        notifications,
+        optimizations,
+        webhooks,
+    )
     return [module.queue(settings) for module in modules]
 
 

@@ -6,6 +6,7 @@ The documents are made from the schema, so that a field added later is tried wit
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.records import KnownExchange
+from gql_trader.market_data import syncing
+from gql_trader.market_data.types_syncs import SyncLimits, SyncRequest
 from gql_trader.metadata import metadata
 from gql_trader.notifications import devices, webhooks
 from gql_trader.notifications import service as notifications
@@ -162,6 +165,14 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             ),
             Limits(10, 60),
         )
+        sync = await syncing.request_sync(
+            uow,
+            runtime.rate_limits,
+            {"binance": KnownExchange("binance", "Binance", frozenset({"apiKey", "secret"}))},
+            owner,
+            SyncRequest("BTC/USDT", "binance", Interval.H1, datetime(2025, 1, 1, tzinfo=UTC)),
+            SyncLimits(10, 10, 1_000_000),
+        )
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
@@ -210,6 +221,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
+        "CandleSync": encode_id("CandleSync", sync.id),
         "ExchangeKey": encode_id("ExchangeKey", key.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
