@@ -1,7 +1,8 @@
 # make up        everything, on your machine, with nothing but Python (>= 3.11)
 # make test      the tests
 # make check     style, types, imports, migrations, schema: what a change must pass besides the tests
-# make bench     the engine against its peers
+# make peers     the engine's results against those of its peers
+# make bench     the engine's speed against theirs
 #
 # The environment is made by uv where there is uv, else by venv and pip.
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 UP ?=
 
-.PHONY: up test check bench clean
+.PHONY: up test check peers bench clean
 
 up: $(VENV)/.runtime
 	$(BIN)/gql-trader up $(UP)
@@ -26,6 +27,9 @@ check: $(VENV)/.dev
 	directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
 		DATABASE_URL= REDIS_URL= $(BIN)/gql-trader migrate --check --data-dir "$$directory"
 	$(BIN)/gql-trader schema export --check
+
+peers: $(VENV)/.benchmark
+	$(BIN)/pytest tests/engine/test_agreement_with_peers.py tests/engine/test_metrics_against_empyrical.py
 
 bench: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks.engine

@@ -23,6 +23,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules, compile_rules
 from gql_trader.engine.warmup import warm_up
+from gql_trader.infra.allocator import keep_freed_memory
 
 FAST, SLOW = 50, 200
 CAPITAL = 1e9  # backtesting.py buys whole units only; with enough of them that is no difference
@@ -165,6 +166,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=21)
     arguments = parser.parse_args()
 
+    keep_freed_memory()  # as a worker does
     begin = perf_counter()
     warm_up()
     print(f"engine warmed up in {perf_counter() - begin:.2f} s")

@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 
+import structlog
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,6 +16,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from gql_trader.accounts import browser_sessions, external_identity, sessions, webhooks
 from gql_trader.accounts import service as accounts
+from gql_trader.accounts.api_tokens import is_api_token
 from gql_trader.accounts.types import Authenticated, Grant
 from gql_trader.config import Settings
 from gql_trader.gql.access_log import AccessLogMiddleware
@@ -41,6 +43,8 @@ from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.schema import create_schema
 
 _READY_SECONDS = 3.0
+
+_log = structlog.get_logger(__name__)
 
 
 class _Process:
@@ -97,7 +101,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
     async def ready(_request: Request) -> Response:
         return await _readiness(process.services())
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", _to_graphql),
             Route(
@@ -122,6 +126,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                     SocketOptions(
                         maximum_operations=settings.max_operations_per_socket,
                         maximum_message=settings.max_body_bytes,
+                        maximum_sockets=settings.sockets_per_network,
                     ),
                     revocations,
                 ),
@@ -147,6 +152,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    # The address that a redirection would name is whatever the client has written in Host.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _cors(settings: Settings) -> list[Middleware]:
@@ -203,6 +211,25 @@ def _tune_collector() -> None:
 async def _authenticate(services: Services, header: str | None) -> Credentials:
     if header is None:
         return Authenticated()
+    found = await _judge(services, header)
+    if found.problem is not None:
+        _log.warning("credentials_refused", kind=_kind(services, header), reason=found.problem)
+    return found
+
+
+def _kind(services: Services, header: str) -> str:
+    scheme, _, token = header.strip().partition(" ")
+    token = token.strip()
+    if scheme == SESSION_SCHEME:
+        return "browser_session"
+    if is_api_token(token):
+        return "api_token"
+    if services.identity is not None and services.identity.is_issuer_of(token):
+        return "identity_token"
+    return "access_token"
+
+
+async def _judge(services: Services, header: str) -> Authenticated:
     scheme, _, token = header.partition(" ")
     async with services.unit_of_work() as uow:
         if scheme == SESSION_SCHEME:

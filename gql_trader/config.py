@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import json
 import re
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -59,6 +61,8 @@ _DATABASE_OPTIONS: Final = frozenset(
         "user",
     ]
 )
+# Of 32 random hexadecimal digits, fewer are different once in ten million times.
+_DISTINCT_CHARACTERS: Final = 8
 _REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
 
 
@@ -164,6 +168,9 @@ class Settings(BaseSettings):
     """Proxies of yours that every request passes through; X-Forwarded-For counts for that many."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     max_operations_per_socket: Annotated[int, Field(ge=1)] = 100
+    max_sockets_per_network: Annotated[int | None, Field(ge=1)] = None
+    """WebSockets that one address may have open at an API process; by default 200, any number where env is
+    local."""
     request_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
 
     max_active_backtests_per_user: Annotated[int, Field(ge=1)] = 100
@@ -171,6 +178,12 @@ class Settings(BaseSettings):
     max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
     """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
+    max_bots_per_user: Annotated[int, Field(ge=1)] = 200
+    """Bots that one user may have."""
+    max_running_bots_per_user: Annotated[int, Field(ge=1)] = 100
+    """Bots of one user that may be at work at a time."""
+    bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    """A session on the live market keeps a point of its equity at least this often."""
     max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
     """Queued and running parameter searches of one user at a time."""
     max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -179,6 +192,7 @@ class Settings(BaseSettings):
     """Trials of one parameter search."""
     max_optimization_work: Annotated[int, Field(ge=1)] = 10**12
     """Bars times trials of one parameter search."""
+    max_alerts_per_user: Annotated[int, Field(ge=1)] = 200
     max_automations_per_user: Annotated[int, Field(ge=1)] = 50
     min_automation_seconds: Annotated[int, Field(ge=60)] = 300
     """Least time between two runs of an automation by the clock."""
@@ -188,7 +202,7 @@ class Settings(BaseSettings):
     """A running job whose worker has not renewed its lease for this long is taken over."""
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     """How often a worker looks for jobs that a crash left behind."""
-    exchange_urls: dict[str, str] = {}
+    exchange_urls: Annotated[dict[str, str], NoDecode] = {}
     """Where to send requests to an exchange instead of its own address, by its id, as JSON: for test nets
     and simulators. The path of each request stays."""
     exchange_proxy: SecretStr = SecretStr("")
@@ -218,7 +232,7 @@ class Settings(BaseSettings):
     @property
     def public_address(self) -> str:
         """Where people reach this server, without a slash at the end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or local_address(self.host, self.port)).rstrip("/")
 
     @property
     def password_reset_page(self) -> str:
@@ -231,9 +245,21 @@ class Settings(BaseSettings):
         return self.is_local if self.graphiql is None else self.graphiql
 
     @property
+    def sockets_per_network(self) -> int | None:
+        """WebSockets that one address may have open at this process; None: any number."""
+        default = None if self.is_local else 200
+        return default if self.max_sockets_per_network is None else self.max_sockets_per_network
+
+    @property
     def allows_introspection(self) -> bool:
         """Whether introspection is on."""
         return self.is_local if self.introspection is None else self.introspection
+
+    @field_validator("fcm_service_account_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        # A variable that is set to nothing names no file, least of all the present directory.
+        return None if value == "" else value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -262,6 +288,14 @@ class Settings(BaseSettings):
     def _check_redis_url(cls, value: SecretStr) -> SecretStr:
         return SecretStr(_address(value, _REDIS_SCHEMES, "redis://host:6379/0"))
 
+    @field_validator("exchange_urls", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError('must be JSON such as {"binance": "https://testnet.example.com"}') from error
+
     @field_validator("exchange_urls")
     @classmethod
     def _check_exchange_urls(cls, value: dict[str, str]) -> dict[str, str]:
@@ -275,6 +309,12 @@ class Settings(BaseSettings):
     @classmethod
     def _check_exchange_proxy(cls, value: SecretStr) -> SecretStr:
         return SecretStr(_address(value, ("http", "https"), "http://proxy.example.com:3128"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_empty_as_unset(cls, values: dict[str, object]) -> dict[str, object]:
+        # Not env_ignore_empty: an empty variable still goes before the file, so that it unsets what is there.
+        return {key: value for key, value in values.items() if value != ""}
 
     @model_validator(mode="before")
     @classmethod
@@ -310,8 +350,15 @@ class Settings(BaseSettings):
                 raise ValueError(
                     "PUBLIC_URL must begin with https:// where SMTP_HOST is set: mails have links"
                 )
-            if self.smtp_username and self.smtp_tls is SmtpSecurity.NONE:
-                raise ValueError("SMTP_TLS=none would show SMTP_PASSWORD to the network")
+            if len(set(secret)) < _DISTINCT_CHARACTERS:
+                raise ValueError("JWT_SECRET must be random; this one has hardly any different characters")
+            if self.password_reset_url and not self.password_reset_url.startswith("https://"):
+                raise ValueError("PASSWORD_RESET_URL must begin with https://: it gets a token to read")
+            if self.smtp_tls is SmtpSecurity.NONE:
+                if self.smtp_username:
+                    raise ValueError("SMTP_TLS=none would show SMTP_PASSWORD to the network")
+                if self.smtp_host and not _is_loopback(self.smtp_host):
+                    raise ValueError("SMTP_TLS=none would show links in mails to the network")
             if "*" in self.allowed_origins:
                 raise ValueError(f"ALLOWED_ORIGINS=* is refused where ENV={self.env.value}")
             if self.signup_approval is SignupApproval.AUTO:
@@ -335,6 +382,19 @@ class Settings(BaseSettings):
             schemes = ("https://", "http://") if self.is_local else ("https://",)
             if not self.auth_jwks_url.startswith(schemes):
                 raise ValueError(f"AUTH_JWKS_URL must begin with {' or '.join(schemes)}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def local_address(host: str, port: int) -> str:
+    """Return the address of a server for browsers on its machine, given what it listens on."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 -- recognised
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _is_webhook_secret(text: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gql_trader.config import Settings
 from gql_trader.core.clock import Clock, SystemClock
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.answers import Answers
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.cost_budget import CostBudget
@@ -25,6 +26,7 @@ from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.telegram import Telegram
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.plugins import load_plugins
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Runtime:
     rate_limits: RateLimits
     budget: CostBudget
     identity: IdentityTokens | None
+    plugins: PluginRegistry
     exchanges: Exchanges
 
     def unit_of_work(self) -> UnitOfWork:
@@ -61,6 +64,7 @@ class Runtime:
 async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
     """Build the parts, yield them, and close them in reverse order."""
     clock = clock or SystemClock()
+    plugins = load_plugins()
     database = Database(settings.database_url.get_secret_value(), settings.database_pool_size)
     redis_url = settings.redis_url.get_secret_value()
     queue = JobQueue(redis_url)
@@ -96,6 +100,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             rate_limits=rate_limits,
             budget=budget,
             identity=identity,
+            plugins=plugins,
             exchanges=exchanges,
         )
     finally:

@@ -11,6 +11,7 @@ from gql_trader.accounts.schema_administration import (
 from gql_trader.accounts.schema_credentials import CredentialMutation, resolve_api_token_nodes
 from gql_trader.accounts.schema_passwords import PasswordMutation
 from gql_trader.accounts.schema_sessions import SessionMutation, resolve_login_session_nodes
+from gql_trader.alerts.schema import AlertMutation, AlertQuery, resolve_alert_nodes
 from gql_trader.automations.schema import (
     AutomationMutation,
     AutomationQuery,
@@ -24,6 +25,15 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.bots.schema import (
+    BotMutation,
+    BotQuery,
+    resolve_bot_nodes,
+    resolve_order_nodes,
+    resolve_trade_nodes,
+    resolve_trading_session_nodes,
+)
+from gql_trader.bots.schema_events import BotSubscription
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -76,9 +86,11 @@ QUERIES = [
     CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
+    BotQuery,
     OptimizationQuery,
     RateLimitQuery,
     AutomationQuery,
+    AlertQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -99,16 +111,20 @@ MUTATIONS = [
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    BotMutation,
     OptimizationMutation,
     AutomationMutation,
+    AlertMutation,
 ]
 SUBSCRIPTIONS = [
     BacktestSubscription,
+    BotSubscription,
     CandleSyncSubscription,
     NotificationSubscription,
     OptimizationSubscription,
 ]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
+    "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
     "Asset": resolve_asset_nodes,
     "AuditEvent": resolve_audit_event_nodes,
@@ -116,6 +132,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
     "CandleSync": resolve_candle_sync_nodes,
+    "Bot": resolve_bot_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
     "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
@@ -124,7 +141,10 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
     "Optimization": resolve_optimization_nodes,
+    "Order": resolve_order_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Trade": resolve_trade_nodes,
+    "TradingSession": resolve_trading_session_nodes,
     "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }

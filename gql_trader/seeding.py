@@ -26,7 +26,7 @@ async def seed(settings: Settings, *, demo: bool) -> None:
     """
     async with open_runtime(settings) as runtime:
         async with runtime.unit_of_work() as uow:
-            await strategies.sync_builtin_strategies(uow)
+            await strategies.sync_builtin_strategies(uow, runtime.plugins)
         if not demo:
             return
         async with runtime.unit_of_work() as uow:

@@ -113,6 +113,12 @@ class GraphQLClient:
         return self.signed_in(result.data["login"]["accessToken"])
 
 
+async def endless_body() -> AsyncIterator[bytes]:
+    """Yield the beginning of a body whose rest never comes."""
+    yield b"{"
+    await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def graphql_client(app: ASGIApp, base_url: str = "http://testserver") -> AsyncIterator[GraphQLClient]:
     """Yield a client that calls an application in-process."""

@@ -1,6 +1,7 @@
 """Settings: where they come from, and which are refused."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ GOOD = {
     "env": "production",
     "database_url": "postgresql+asyncpg://u:p@host/db",
     "redis_url": "redis://host:6379/0",
-    "jwt_secret": "x" * 32,
+    "jwt_secret": "0123456789abcdef" * 2,
     "encryption_keys": "1:" + base64.b64encode(bytes(32)).decode(),
 }
 
@@ -39,6 +40,9 @@ def test_production_with_all_it_needs_is_accepted() -> None:
         ({"jwt_secret": ""}, "JWT_SECRET must be set"),
         ({"encryption_keys": ""}, "ENCRYPTION_KEYS must be set"),
         ({"jwt_secret": "short"}, "at least 32 characters"),
+        ({"jwt_secret": "abcdefg" * 10}, "JWT_SECRET must be random"),
+        ({"jwt_secret": "x" * 64}, "JWT_SECRET must be random"),
+        ({"password_reset_url": "http://app.example/new"}, "PASSWORD_RESET_URL must begin with https://"),
         ({"signup_approval": "auto"}, "SIGNUP_APPROVAL=auto is refused"),
         ({"allowed_origins": "*"}, "ALLOWED_ORIGINS"),
         ({"argon2_memory_kib": 1024}, "OWASP"),
@@ -68,6 +72,35 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch) -
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
 
 
+def test_what_is_empty_is_not_set_and_an_empty_variable_unsets_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    example = (Path(__file__).parents[1] / ".env.example").read_text()
+    defaults = Settings()
+    # As if somebody had taken out the mark of every comment that is a setting.
+    settings = re.findall(r"^#?([A-Z_0-9]+)=", example, re.MULTILINE)
+    assert len(settings) > 40
+    Path(".env").write_text("".join(f"{name}=\n" for name in settings))
+    assert Settings() == defaults
+    Path(".env").write_text("PORT=1111\nWORKERS=3\nDATABASE_URL=postgresql://u:p@host/db\n")
+    for name in ("PORT", "DATABASE_URL"):
+        monkeypatch.setenv(name, "")
+    found = Settings()
+    assert (found.port, found.workers) == (defaults.port, 3)
+    assert found.database_url == defaults.database_url
+
+
+@pytest.mark.parametrize(
+    ("env", "chosen", "sockets"),
+    [("local", None, None), ("local", 5, 5), ("production", None, 200), ("production", 900, 900)],
+)
+def test_sockets_of_an_address_are_limited_outside_local(
+    env: str, chosen: int | None, sockets: int | None
+) -> None:
+    settings = Settings(**GOOD | {"env": env, "max_sockets_per_network": chosen})
+    assert settings.sockets_per_network == sockets
+
+
 def test_the_data_directory_has_an_environment_variable_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -76,7 +109,7 @@ def test_the_data_directory_has_an_environment_variable_of_its_own(
 
 
 def test_secrets_are_not_shown() -> None:
-    assert "x" * 32 not in repr(Settings(**GOOD))
+    assert "0123456789abcdef" not in repr(Settings(**GOOD))
     assert "u:p" not in repr(Settings(**GOOD))
 
 

@@ -36,7 +36,7 @@ async def run_automation(context: dict[str, Any], run_id: str) -> None:
     key = UUID(run_id)
     try:
         async with runtime.unit_of_work() as uow:
-            await running.perform(uow, runtime.arrays, runtime.rate_limits, limits, key)
+            await running.perform(uow, runtime.arrays, runtime.rate_limits, limits, runtime.plugins, key)
     except (DomainError, DomainErrors) as error:
         _log.info("automation_failed", run_id=run_id, reason=str(error))
         async with runtime.unit_of_work() as uow:

@@ -18,6 +18,7 @@ from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import DomainError, DomainErrors, Forbidden
 from gql_trader.core.ids import StrategyId, UserId
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -49,7 +50,12 @@ async def queue_due(uow: UnitOfWork, limit: int) -> int:
 
 
 async def perform(
-    uow: UnitOfWork, arrays: ArrayCache, rate_limits: RateLimits, limits: backtests.Limits, run_id: UUID
+    uow: UnitOfWork,
+    arrays: ArrayCache,
+    rate_limits: RateLimits,
+    limits: backtests.Limits,
+    plugins: PluginRegistry,
+    run_id: UUID,
 ) -> bool:
     """Do what a queued run is for and note its end; return False if it is over or another worker is at it.
 
@@ -80,7 +86,7 @@ async def perform(
         label=row.name,
         tags=(TAG,),
     )
-    backtest, _ = await backtests.request_run(uow, arrays, rate_limits, actor, request, limits)
+    backtest, _ = await backtests.request_run(uow, arrays, rate_limits, actor, request, limits, plugins)
     await _end(uow, run_id, AutomationRunStatus.SUCCEEDED, backtest_id=backtest.id)
     return True
 

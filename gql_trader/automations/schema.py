@@ -172,7 +172,9 @@ class AutomationMutation:
         input: Annotated[CreateAutomationInput, strawberry.argument(description="What to do, and when.")],
     ) -> CreateAutomationPayload:
         async with info.context.uow() as uow:
-            row = await service.create_automation(uow, info.context.viewer, input.to_spec(), _limits(info))
+            row = await service.create_automation(
+                uow, info.context.viewer, input.to_spec(), _limits(info), info.context.services.plugins
+            )
         return CreateAutomationPayload(automation=Automation.from_row(row))
 
     @mutation(
@@ -188,7 +190,12 @@ class AutomationMutation:
     ) -> UpdateAutomationPayload:
         async with info.context.uow() as uow:
             row = await service.update_automation(
-                uow, info.context.viewer, input.key, input.to_changes(), _limits(info)
+                uow,
+                info.context.viewer,
+                input.key,
+                input.to_changes(),
+                _limits(info),
+                info.context.services.plugins,
             )
         return UpdateAutomationPayload(automation=Automation.from_row(row))
 

@@ -1,5 +1,6 @@
 """Rules of automations: what users may have happen by the clock."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ from gql_trader.core.errors import (
 )
 from gql_trader.core.ids import StrategyId, uuid7
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.engine.rules import is_plain_text
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
@@ -49,7 +51,9 @@ _NEEDED_FOR_BACKTEST = ("market", "interval", "lookback_days")
 _IN_INPUT = {"market": "market", "interval": "interval", "lookback_days": "lookbackDays"}
 
 
-async def create_automation(uow: UnitOfWork, actor: Actor, spec: AutomationSpec, limits: Limits) -> Row[Any]:
+async def create_automation(
+    uow: UnitOfWork, actor: Actor, spec: AutomationSpec, limits: Limits, plugins: PluginRegistry
+) -> Row[Any]:
     """Store an automation and return its row.
 
     Raises
@@ -59,7 +63,7 @@ async def create_automation(uow: UnitOfWork, actor: Actor, spec: AutomationSpec,
     QuotaExceeded
         If the user has as many as may be.
     """
-    values = await _checked(uow, actor, spec, limits)
+    values = await _checked(uow, actor, spec, limits, plugins)
     # Requests at the same moment are counted one after the other.
     await uow.session.execute(
         select(UserRow.id).where(UserRow.id == actor.user_id).with_for_update(key_share=True)
@@ -79,7 +83,12 @@ async def create_automation(uow: UnitOfWork, actor: Actor, spec: AutomationSpec,
 
 
 async def update_automation(
-    uow: UnitOfWork, actor: Actor, automation_id: UUID, changes: dict[str, Any], limits: Limits
+    uow: UnitOfWork,
+    actor: Actor,
+    automation_id: UUID,
+    changes: dict[str, Any],
+    limits: Limits,
+    plugins: PluginRegistry,
 ) -> Row[Any]:
     """Change what is given of one of the user's automations and return it.
 
@@ -97,7 +106,7 @@ async def update_automation(
     """
     row = await _own(uow, actor, automation_id, lock=True)
     spec = replace(await _spec_of(uow, row), **changes)
-    values = await _checked(uow, actor, spec, limits)
+    values = await _checked(uow, actor, spec, limits, plugins)
     if {"cron", "timezone"} & changes.keys():
         values |= _scheduled(uow, spec, row.status == AutomationStatus.ACTIVE)
     return await _changed(uow, row.id, values)
@@ -240,7 +249,9 @@ def _scheduled(uow: UnitOfWork, rule: Any, active: bool) -> dict[str, Any]:
     return {"status": status.value, "next_run_at": following}
 
 
-async def _checked(uow: UnitOfWork, actor: Actor, spec: AutomationSpec, limits: Limits) -> dict[str, Any]:
+async def _checked(
+    uow: UnitOfWork, actor: Actor, spec: AutomationSpec, limits: Limits, plugins: PluginRegistry
+) -> dict[str, Any]:
     problems: list[DomainError] = []
     if not (spec.name.strip() == spec.name != "" and is_plain_text(spec.name, MAXIMUM_NAME)):
         problems.append(
@@ -269,7 +280,7 @@ async def _checked(uow: UnitOfWork, actor: Actor, spec: AutomationSpec, limits: 
     try:
         definition = await strategies.get_visible(uow, actor, spec.strategy_id)
         # Checked now, kept as given: what is left out takes the default of the version that will run.
-        strategies.resolve_parameters(definition, spec.parameters)
+        await asyncio.to_thread(strategies.resolve_parameters, definition, spec.parameters, plugins)
         parameters = dict(spec.parameters)
     except DomainErrors as errors:
         problems += errors.errors

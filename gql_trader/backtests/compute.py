@@ -12,7 +12,7 @@ from gql_trader.core.money import to_decimal
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.rules import CompiledRules
+from gql_trader.engine.plugins import StrategyCode
 from gql_trader.infra.column_codec import encode_columns
 
 Report = Callable[[Stage, float, int | None, float | None], None]
@@ -34,7 +34,7 @@ class RunInput:
 
     bars: Bars
     start: int
-    rules: CompiledRules
+    rules: StrategyCode
     parameters: dict[str, Any]
     execution: ExecutionSpec
     initial_capital: float

@@ -11,7 +11,6 @@ from gql_trader.backtests.types import BacktestRequest
 from gql_trader.engine.version import ENGINE_VERSION, METRICS_VERSION
 from gql_trader.infra import json_codec
 from gql_trader.market_data.types import MarketRecord
-from gql_trader.strategies.types import StrategyDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Versions:
 
 
 def content_hash(
-    definition: StrategyDefinition,
+    strategy: Mapping[str, Any],
     market: MarketRecord,
     columns: Mapping[str, Any],
     candles: str,
@@ -35,6 +34,8 @@ def content_hash(
 
     Parameters
     ----------
+    strategy
+        What the strategy's signals depend on, from `gql_trader.strategies.service.content`.
     columns
         ``interval``, ``start_time``, ``end_time``, ``initial_capital``, ``parameters`` and ``execution``
         as in the backtest's row.
@@ -46,7 +47,7 @@ def content_hash(
     content = {
         "engine": versions.engine,
         "metrics": versions.metrics,
-        "strategy": definition.content(),
+        "strategy": strategy,
         "parameters": columns["parameters"],
         "execution": columns["execution"],
         "market": market.name,

@@ -19,6 +19,7 @@ from gql_trader.backtests.progress import LOAD, Progress, RunStopped
 from gql_trader.backtests.running import load_again, load_input
 from gql_trader.backtests.types import QUEUE
 from gql_trader.core.errors import DomainError
+from gql_trader.engine.plugins import PluginError
 from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.runtime import Runtime
@@ -65,8 +66,10 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
         # Counted, so that what fails every time does not go round for ever.
         log.warning("database_lost", reason=str(error))
         await settle(runtime.unit_of_work, lambda uow: lifecycle.hand_back(uow, held, crashed=True))
-    except DomainError as error:
-        message = error.message
+    except (DomainError, PluginError) as error:
+        message = str(error)
+        if isinstance(error, PluginError):
+            log.warning("plugin_failed", reason=message, exc_info=True)
         await settle(runtime.unit_of_work, lambda uow: lifecycle.fail(uow, held, message))
     except Exception:
         log.exception("backtest_failed")
@@ -81,7 +84,7 @@ async def run_backtest(ctx: dict[str, Any], backtest_id: str) -> None:
 
 async def _outcome(runtime: Runtime, row: Row[Any], progress: Progress) -> Outcome:
     async with runtime.unit_of_work() as uow:
-        run = await load_input(uow, runtime.arrays, row)
+        run = await load_input(uow, runtime.arrays, row, runtime.plugins)
     progress.report(LOAD, 1.0)
     try:
         return await asyncio.to_thread(compute, run, progress.report)
@@ -114,8 +117,8 @@ async def verify_backtest(ctx: dict[str, Any], backtest_id: str, number: int) ->
         return
     try:
         differences = await _differences(runtime, begun.backtest)
-    except DomainError as error:
-        message = error.message
+    except (DomainError, PluginError) as error:
+        message = str(error)
         await settle(runtime.unit_of_work, lambda uow: verification.fail(uow, key, number, message))
     except DATABASE_LOST as error:
         # The sweeper hands it out again.
@@ -132,7 +135,7 @@ async def verify_backtest(ctx: dict[str, Any], backtest_id: str, number: int) ->
 async def _differences(runtime: Runtime, row: Row[Any]) -> list[Difference]:
     async with runtime.unit_of_work() as uow:
         stored = await verification.stored_result(uow, row)
-        run = await load_again(uow, runtime.arrays, row)
+        run = await load_again(uow, runtime.arrays, row, runtime.plugins)
     if stored is None:
         raise DomainError("The backtest has been deleted.")
     stopped = threading.Event()

@@ -24,6 +24,7 @@ from gql_trader.backtests.running import load_again
 from gql_trader.core.errors import DomainError
 from gql_trader.engine import lookahead
 from gql_trader.engine.bars import Bars
+from gql_trader.engine.plugins import PluginError
 from gql_trader.engine.signals import Signals
 from gql_trader.infra import json_codec
 from gql_trader.infra.column_codec import encode_columns
@@ -68,7 +69,7 @@ async def _answer(
     try:
         async with runtime.unit_of_work() as uow:
             row = await repository.backtest_of_anybody(uow.session, UUID(backtest_id))
-            run = await load_again(uow, runtime.arrays, row) if row is not None else None
+            run = await load_again(uow, runtime.arrays, row, runtime.plugins) if row is not None else None
         if run is None:
             await runtime.answers.refuse(key, "The backtest has been deleted.")
             return
@@ -76,8 +77,8 @@ async def _answer(
     except asyncio.CancelledError:
         stopped.set()
         raise
-    except DomainError as error:
-        await runtime.answers.refuse(key, error.message)
+    except (DomainError, PluginError) as error:
+        await runtime.answers.refuse(key, str(error))
     except (DBAPIError, OSError) as error:
         _log.warning("database_lost", backtest_id=backtest_id, reason=str(error))
         await runtime.answers.refuse(key, "The database is away; try again.")

@@ -11,6 +11,7 @@ from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.core.errors import DomainError, ErrorCode
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -20,7 +21,7 @@ from gql_trader.strategies import service as strategies
 _CONTENT = ("start_time", "end_time", "parameters", "execution", "initial_capital", "interval")
 
 
-async def load_again(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> RunInput:
+async def load_again(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any], plugins: PluginRegistry) -> RunInput:
     """Read all that a completed backtest has run on, to compute something else of it.
 
     Raises
@@ -28,7 +29,7 @@ async def load_again(uow: UnitOfWork, arrays: ArrayCache, row: Row[Any]) -> RunI
     DomainError
         NO_DATA, if that is not there any more.
     """
-    run = await load_input(uow, arrays, row, Versions(row.engine_version, row.metrics_version))
+    run = await load_input(uow, arrays, row, plugins, Versions(row.engine_version, row.metrics_version))
     if run.content_hash != row.content_hash:
         raise DomainError(
             "The candles are not those that this backtest ran on: they have been imported anew since.",
@@ -41,6 +42,7 @@ async def load_input(
     uow: UnitOfWork,
     arrays: ArrayCache,
     row: Row[Any],
+    plugins: PluginRegistry,
     versions: Versions = Versions(),  # noqa: B008 -- frozen
 ) -> RunInput:
     """Read all that a backtest needs.
@@ -58,7 +60,7 @@ async def load_input(
     definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
     market, base = await market_data.market_with_base(uow, row.market_id)
     series = await find_series(uow, market.id, Interval[row.interval])
-    rules = strategies.compiled(definition)
+    rules = strategies.compiled(definition, plugins)
     own = rules.warmup(row.parameters, Interval[row.interval].milliseconds)
     lookback = max(own, row.warmup_bars or 0) + SIGNAL_BARS
     loaded = await load_bars(uow, arrays, series, row.start_time, row.end_time, lookback) if series else None
@@ -74,5 +76,7 @@ async def load_input(
         initial_capital=to_float(row.initial_capital),
         annual_days=market_data.annual_days(base),
         # The candles may have changed since the request: the hash is that of those used.
-        content_hash=content_hash(definition, market, columns, loaded.content_hash, versions),
+        content_hash=content_hash(
+            strategies.content(definition, plugins), market, columns, loaded.content_hash, versions
+        ),
     )

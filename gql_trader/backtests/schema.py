@@ -11,13 +11,10 @@ import strawberry
 
 from gql_trader.backtests import following, service
 from gql_trader.backtests.loaders import BacktestLoaders
-from gql_trader.backtests.schema_backtest import (
-    Backtest,
-    BacktestConnection,
-    list_backtests,
-)
+from gql_trader.backtests.schema_backtest import Backtest
 from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
+from gql_trader.backtests.schema_lists import BacktestConnection, list_backtests
 from gql_trader.backtests.schema_types import OWNER
 from gql_trader.backtests.types import BacktestQuery
 from gql_trader.config import Settings
@@ -51,7 +48,9 @@ class RunBacktestPayload:
         default=None, description="The backtest, queued or completed."
     )
     cached: bool = strawberry.field(
-        default=False, description="True if an equal backtest had completed already and is returned at once."
+        default=False,
+        description="True if an equal backtest of yours had completed already and is returned at once, with "
+        "its own label and tags instead of those given now.",
     )
     errors: list[UserError] = strawberry.field(
         default_factory=list, description="Why nothing was run; empty on success."
@@ -159,6 +158,7 @@ class BacktestMutation:
                 viewer,
                 request,
                 backtest_limits(services.settings),
+                services.plugins,
             )
         return RunBacktestPayload(backtest=Backtest.from_row(row), cached=cached)
 

@@ -26,6 +26,7 @@ from gql_trader.core.errors import (
     NotFound,
 )
 from gql_trader.core.ids import uuid7
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.engine.version import ENGINE_VERSION
 from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.array_cache import ArrayCache
@@ -76,6 +77,7 @@ async def request_run(
     actor: Actor,
     request: BacktestRequest,
     limits: Limits,
+    plugins: PluginRegistry,
 ) -> tuple[Row[Any], bool]:
     """Queue a backtest; return its row and whether an equal one had completed and is returned instead.
 
@@ -109,7 +111,7 @@ async def request_run(
     try:
         # In a thread: long rules take a while to compile.
         parameters, warmup = await asyncio.to_thread(
-            strategies.prepare, definition, request.parameters, request.interval
+            strategies.prepare, definition, request.parameters, request.interval, plugins
         )
     except DomainErrors as errors:
         problems += errors.errors
@@ -128,7 +130,9 @@ async def request_run(
         "initial_capital": request.initial_capital,
         "interval": request.interval.name,
     }
-    hashed = content_hash(definition, market, values, history.loaded.content_hash)
+    hashed = content_hash(
+        strategies.content(definition, plugins), market, values, history.loaded.content_hash
+    )
     if not request.force:
         done = await repository.completed_like(uow.session, actor.user_id, hashed)
         if done is not None:

@@ -17,6 +17,7 @@ from gql_trader.infra.database import Database
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
 from gql_trader.infra.push import ServiceAccount
+from gql_trader.plugins import load_plugins
 from gql_trader.runtime import mail_transport
 from gql_trader.settings.repository import users_without_dry_run
 
@@ -66,6 +67,7 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "telegram": _telegram,
         "webhooks": _webhooks,
         "live trading": _live_trading,
+        "plugins": _plugins,
     }
     return [(name, *await _outcome(check, settings)) for name, check in checks.items()]
 
@@ -117,6 +119,14 @@ async def _workers(settings: Settings) -> str:
     queues = sorted({heartbeat.queue for heartbeat in heartbeats})
     processes = {(heartbeat.host, heartbeat.pid) for heartbeat in heartbeats}
     return f"{len(processes)} on {', '.join(queues)}"
+
+
+async def _plugins(_settings: Settings) -> str:
+    found = await asyncio.to_thread(load_plugins)
+    if found.broken:
+        raise _Unhealthy("; ".join(f"{each.origin} is left out: {each.reason}" for each in found.broken))
+    named = [f"{plugin.code_ref} {plugin.version}" for plugin in found.plugins.values()]
+    return ", ".join(named) if named else "none installed"
 
 
 async def _mail(settings: Settings) -> str:

@@ -18,7 +18,7 @@ from gql_trader.cli.listener import open_listener
 from gql_trader.cli.session import with_urls
 from gql_trader.cli.start_signal import ReadySignals, StartSignal
 from gql_trader.cli.supervisor import Signals, Supervisor
-from gql_trader.config import Settings
+from gql_trader.config import Settings, local_address
 from gql_trader.infra.embedded import Child, DataDirectory, EmbeddedServerError, EmbeddedServers, spawn
 from gql_trader.infra.embedded.processes import ChildRegister
 
@@ -129,7 +129,7 @@ def run(settings: Settings, *, demo: bool) -> None:
             register,
             servers,
             listener,
-            _environment(settings, data),
+            _environment(settings, data, listener),
         )
         supervisor = Supervisor(
             register, lambda message: say(f"[yellow]{time.strftime('%H:%M:%S')}[/] {escape(message)}")
@@ -160,11 +160,14 @@ def _speaker() -> Callable[[str], None]:
     return say
 
 
-def _environment(settings: Settings, data: DataDirectory) -> dict[str, str]:
+def _environment(settings: Settings, data: DataDirectory, listener: socket.socket) -> dict[str, str]:
     """Return the children's environment: ours, with what the launcher has found out."""
     return {
         **os.environ,
         "GQL_TRADER_DATA_DIR": str(data.path),
+        # Not known to them otherwise if they are options; links in mails begin with these.
+        "HOST": settings.host,
+        "PORT": str(listener.getsockname()[1]),
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
         "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR") or str(data.path / "cache" / "numba"),
@@ -226,11 +229,10 @@ def _address(listener: socket.socket) -> tuple[str, int]:
 
 
 def _announce(launch: _Launch, seconds: float) -> None:
-    host, port = _address(launch.listener)
-    shown_host = f"[{host}]" if ":" in host else host
+    address = local_address(*launch.listener.getsockname()[:2])
     say = launch.say
     say(f"[bold green]gql-trader {__version__}[/] is ready [dim]({seconds:.1f} s)[/]\n")
-    say(f"  GraphiQL   [bold]{escape(f'http://{shown_host}:{port}/graphql')}[/]")
+    say(f"  GraphiQL   [bold]{escape(f'{address}/graphql')}[/]")
     if launch.demo:
         say(f"  Demo user  [bold]demo[/]   password [bold]{_demo_password(launch.data.path)}[/]")
     if launch.settings.workers:

@@ -15,6 +15,7 @@ from gql_trader.cli.errors import CommandError
 from gql_trader.cli.start_signal import tell_ready
 from gql_trader.config import Settings
 from gql_trader.engine.version import ENGINE_VERSION
+from gql_trader.infra.allocator import keep_freed_memory
 from gql_trader.infra.directories import make_private_directory
 from gql_trader.infra.logging import configure_logging
 from gql_trader.infra.worker import QueueSpec, run_queues
@@ -34,6 +35,7 @@ def run(settings: Settings, only: Sequence[str] | None = None, *, ready_fd: int 
         Told when jobs can be taken; see `tell_ready`.
     """
     configure_logging(settings.log_level)
+    keep_freed_memory()
     cache = numba_cache(settings)
     make_private_directory(cache)
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
@@ -65,8 +67,10 @@ def numba_cache(settings: Settings) -> Path:
 def _queues(settings: Settings) -> list[QueueSpec]:
     # numba must know its cache's directory before these import the engine.
     from workers import (
+        alerts,
         automations,
         backtests,
+        bots,
         charts,
         maintenance,
         market_data,
@@ -76,8 +80,10 @@ def _queues(settings: Settings) -> list[QueueSpec]:
     )
 
     modules = (
+        alerts,
         automations,
         backtests,
+        bots,
         charts,
         maintenance,
         market_data,

@@ -15,6 +15,8 @@ CandleSyncId = NewType("CandleSyncId", UUID)
 StrategyId = NewType("StrategyId", UUID)
 ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+BotId = NewType("BotId", UUID)
+TradingSessionId = NewType("TradingSessionId", UUID)
 OptimizationId = NewType("OptimizationId", UUID)
 
 

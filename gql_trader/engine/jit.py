@@ -29,14 +29,11 @@ def compiled(*signatures: object, allocates: bool = True, finite: bool = False) 
     allocates
         False for a loop that makes no arrays, and calls none that does. It keeps no reference counts then,
         whose atomic updates cost several times the arithmetic of a short call.
-    finite
-        True for a loop that meets neither NaN nor a zero whose sign matters. Maxima and minima are taken
-        of several elements at a time then; the results are the same.
     """
     options: dict[str, Any] = {
         "nogil": True,
         "cache": bool(signatures),
-        "fastmath": {"nnan", "nsz"} if finite else False,
+        "fastmath": False,
         "error_model": "numpy",
         # Ways in that nobody takes cost time to compile.
         "no_cfunc_wrapper": True,

@@ -20,6 +20,7 @@ from numba import types
 
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
+from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, prefetch
 
 # State, float64. Room is left.
 BALANCE: Final = 0
@@ -141,8 +142,11 @@ MILLISECONDS_A_DAY: Final = 86_400_000
 MOST_WHOLE: Final = 2.0**53
 """Above it a float has no fractions left to round."""
 
-BLOCK: Final = 16
-"""Bars whose prices a scan looks at together."""
+MOST_FETCHED: Final = 1024
+"""Bars whose prices are fetched in advance, at most."""
+
+CACHE_LINE: Final = 8
+"""Prices that the processor fetches together."""
 
 FLAG_BLOCK: Final = 64
 """Bars whose flags a scan looks at together."""
@@ -556,24 +560,6 @@ def _until_a_flag(some: Flags, others: Flags) -> int:
     return quiet
 
 
-@compiled(allocates=False, finite=True)
-def _highest(prices: Floats, start: int) -> float:
-    """Return the highest price of a block."""
-    best: float = prices[start]
-    for k in range(1, BLOCK):
-        best = max(best, prices[start + k])
-    return best
-
-
-@compiled(allocates=False, finite=True)
-def _lowest(prices: Floats, start: int) -> float:
-    """Return the lowest price of a block."""
-    best: float = prices[start]
-    for k in range(1, BLOCK):
-        best = min(best, prices[start + k])
-    return best
-
-
 @compiled(allocates=False)
 def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float, entry_price: float) -> None:
     """Mark an open position at the closes of the quiet bars."""
@@ -582,23 +568,20 @@ def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float,
 
 
 @compiled(allocates=False)
-def _quiet_long(
-    state: Floats, spec: Floats, high: Floats, low: Floats, exits: Flags, reversals: Flags
-) -> int:
-    """Return on how many bars a long position stays untouched."""
+def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, n: int) -> int:
+    """Return on how many of the next n bars a long position stays untouched by its levels."""
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
     activation = _activation(state, spec, 1.0)
     floor = max(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
     ceiling = state[TARGET_LEVEL]
-    n = _until_a_flag(exits, reversals)
     k = 0
     while True:
         # A block at once, if no bar in it meets even the level that its own highest price would give.
-        while k + BLOCK <= n:
-            block_highest = max(highest, _highest(high, k))
-            block_lowest = _lowest(low, k)
+        while k + WIDTH <= n:
+            block_highest = max(highest, highest_of_block(high, k))
+            block_lowest = lowest_of_block(low, k)
             level = floor
             if trailing and block_highest > highest and block_highest >= activation:
                 level = max(floor, block_highest * (1.0 - spec[TRAILING_STOP]))
@@ -607,8 +590,8 @@ def _quiet_long(
             highest = block_highest
             lowest = min(lowest, block_lowest)
             floor = level
-            k += BLOCK
-        stop = min(k + BLOCK, n)
+            k += WIDTH
+        stop = min(k + WIDTH, n)
         while k < stop and low[k] > floor and high[k] < ceiling:
             if low[k] < lowest:
                 lowest = low[k]
@@ -627,22 +610,19 @@ def _quiet_long(
 
 
 @compiled(allocates=False)
-def _quiet_short(
-    state: Floats, spec: Floats, high: Floats, low: Floats, exits: Flags, reversals: Flags
-) -> int:
-    """Return on how many bars a short position stays untouched."""
+def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, n: int) -> int:
+    """Return on how many of the next n bars a short position stays untouched by its levels."""
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
     activation = _activation(state, spec, -1.0)
     floor = state[TARGET_LEVEL]
     ceiling = min(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
-    n = _until_a_flag(exits, reversals)
     k = 0
     while True:
-        while k + BLOCK <= n:
-            block_highest = _highest(high, k)
-            block_lowest = min(lowest, _lowest(low, k))
+        while k + WIDTH <= n:
+            block_highest = highest_of_block(high, k)
+            block_lowest = min(lowest, lowest_of_block(low, k))
             level = ceiling
             if trailing and block_lowest < lowest and block_lowest <= activation:
                 level = min(ceiling, block_lowest * (1.0 + spec[TRAILING_STOP]))
@@ -651,8 +631,8 @@ def _quiet_short(
             highest = max(highest, block_highest)
             lowest = block_lowest
             ceiling = level
-            k += BLOCK
-        stop = min(k + BLOCK, n)
+            k += WIDTH
+        stop = min(k + WIDTH, n)
         while k < stop and low[k] > floor and high[k] < ceiling:
             if high[k] > highest:
                 highest = high[k]
@@ -668,6 +648,41 @@ def _quiet_short(
     if trailing and k > 0 and lowest <= activation:
         state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
     return k
+
+
+@compiled(allocates=False)
+def _fetch_ahead(
+    time: Integers,
+    open_: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    longs: Flags,
+    shorts: Flags,
+    leave: Flags,
+    turn: Flags,
+    last: int,
+    end: int,
+    lag: int,
+) -> None:
+    """Fetch what is asked for soon: the bar that signals close the position on, and the next position's bars.
+
+    Between them lie bars that nobody looks at, which is why the processor does not see them coming.
+    """
+    if last + 1 >= end:
+        return
+    prefetch(open_, last)
+    prefetch(time, last)
+    first = last + 1
+    first += _until_a_flag(longs[first - lag : end - lag], shorts[first - lag : end - lag])
+    prefetch(open_, first)
+    prefetch(time, first)
+    stop = min(first + MOST_FETCHED, end)
+    stop = first + _until_a_flag(leave[first - lag : stop - lag], turn[first - lag : stop - lag])
+    for place in range(first, stop, CACHE_LINE):
+        prefetch(high, place)
+        prefetch(low, place)
+        prefetch(close, place)
 
 
 _ROWS = types.Array(types.int64, 2, "C")
@@ -782,24 +797,16 @@ def simulate(
             )
         elif choice[EVERY_BAR] != 0:
             quiet = 0
-        elif counts[SIDE] > 0:
-            quiet = _quiet_long(
-                state,
-                spec,
-                high[i:end],
-                low[i:end],
-                exit_long[i - lag : end - lag],
-                (shorts if shorts_allowed else exit_long)[i - lag : end - lag],
-            )
         else:
-            quiet = _quiet_short(
-                state,
-                spec,
-                high[i:end],
-                low[i:end],
-                exit_short[i - lag : end - lag],
-                (longs if longs_allowed else exit_short)[i - lag : end - lag],
-            )
+            long = counts[SIDE] > 0
+            leave = exit_long if long else exit_short
+            turn = (shorts if shorts_allowed else leave) if long else (longs if longs_allowed else leave)
+            ahead = _until_a_flag(leave[i - lag : end - lag], turn[i - lag : end - lag])
+            _fetch_ahead(time, open_, high, low, close, longs, shorts, leave, turn, i + ahead, end, lag)
+            if long:
+                quiet = _quiet_long(state, spec, high[i:end], low[i:end], ahead)
+            else:
+                quiet = _quiet_short(state, spec, high[i:end], low[i:end], ahead)
         if quiet > 0:
             if counts[SIDE] != 0:
                 _mark(

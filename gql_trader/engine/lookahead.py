@@ -47,7 +47,7 @@ def cut_points(signals: Signals, first: int, count: int) -> Integers:
     """Return the bars at which to cut: half of them right behind signals, half at equal distances.
 
     A signal that comes from the future shows at its own bar, and signals are rare: evenly placed cuts alone
-    would miss most.
+    would miss most. Each of the four has its share of the cuts, where it turns true.
 
     Parameters
     ----------
@@ -62,13 +62,25 @@ def cut_points(signals: Signals, first: int, count: int) -> Integers:
         Ascending, in (first, n); each is the first bar left out.
     """
     n = len(signals)
-    given = np.logical_or.reduce([getattr(signals, name) for name in SignalKind])
-    behind = np.flatnonzero(given[first : n - 1]) + first + 1
-    if len(behind) > count // 2:
-        behind = behind[np.linspace(0, len(behind) - 1, count // 2).astype(np.int64)]
+    turning = [_turning(getattr(signals, name)[first : n - 1]) + first + 1 for name in SignalKind]
+    used = [each for each in turning if len(each)]
+    behind = np.concatenate([_some(each, count // 2 // len(used)) for each in used] or [_NONE])
     even = np.linspace(first + 1, n - 1, count - len(behind)).astype(np.int64)
     cuts = np.unique(np.concatenate((behind, even)))
     return cuts[(cuts > first) & (cuts < n)].astype(np.int64)
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def _turning(flags: Flags) -> Integers:
+    return np.flatnonzero(flags & ~np.concatenate(([False], flags[:-1])))
+
+
+def _some(values: Integers, count: int) -> Integers:
+    if len(values) <= count:
+        return values
+    return values[np.linspace(0, len(values) - 1, count).astype(np.int64)]
 
 
 def changes_at(

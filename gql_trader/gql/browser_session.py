@@ -12,7 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +22,7 @@ from gql_trader.gql.api import Response as GraphQLResponse
 from gql_trader.gql.client import client_of
 from gql_trader.gql.context import Context, Services
 from gql_trader.gql.http import request_id_of
+from gql_trader.gql.http_request import HttpRefusal, read_body
 from gql_trader.gql.negotiation import is_json_body
 from gql_trader.gql.origins import is_own_origin
 from gql_trader.infra import json_codec
@@ -179,7 +180,10 @@ class BrowserSessionEndpoint:
         if not is_json_body(request.headers.get("content-type", "")):
             message = "Content-Type must be application/json."
             return _refusal(415, "UNSUPPORTED_MEDIA_TYPE", message, request_id)
-        given = await _credentials(request)
+        try:
+            given = await _credentials(request)
+        except HttpRefusal as refused:
+            return _refusal(refused.status, refused.code, refused.message, request_id, refused.headers)
         if given is None:
             message = f"Send a JSON object with login and password, and no more than {', '.join(_FIELDS)}."
             return _refusal(400, "BAD_REQUEST", message, request_id)
@@ -203,14 +207,10 @@ class BrowserSessionEndpoint:
 
 async def _credentials(request: Request) -> dict[str, str | bool] | None:
     """Return what was sent for logging in; None if it is malformed."""
-    body = bytearray()
+    body = await read_body(request.headers, request.receive, _LONGEST_BODY)
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > _LONGEST_BODY:
-                return None
-        given = json_codec.loads(bytes(body))
-    except (ClientDisconnect, ValueError):
+        given = json_codec.loads(body)
+    except ValueError:
         return None
     if not isinstance(given, dict) or not {"login", "password"} <= given.keys() <= _FIELDS.keys():
         return None
@@ -232,6 +232,8 @@ def _cross_site(request_id: str) -> Response:
     return _refusal(403, "CROSS_SITE_REQUEST", message, request_id)
 
 
-def _refusal(status: int, code: str, message: str, request_id: str) -> Response:
+def _refusal(
+    status: int, code: str, message: str, request_id: str, headers: dict[str, str] | None = None
+) -> Response:
     error = {"message": message, "extensions": {"code": code, "requestId": request_id}}
-    return JSONResponse({"errors": [error]}, status)
+    return JSONResponse({"errors": [error]}, status, headers)

@@ -9,6 +9,7 @@ import strawberry
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import Clock
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.gql.client import Client
 from gql_trader.gql.errors import ApiError, unauthenticated
 from gql_trader.infra.answers import Answers
@@ -65,6 +66,8 @@ class Services(Protocol):
     def identity(self) -> IdentityTokens | None: ...
     @property
     def exchanges(self) -> Exchanges: ...
+    @property
+    def plugins(self) -> PluginRegistry: ...
     def unit_of_work(self) -> UnitOfWork: ...
 
 

@@ -45,18 +45,29 @@ async def posted_request(headers: Headers, receive: Receive, maximum: int) -> Re
         raise HttpRefusal(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Type must be {JSON}, in UTF-8.")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HttpRefusal(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding is not supported.")
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            body = await _body(headers, receive, maximum)
-    except TimeoutError as error:
-        closing = {"connection": "close"}
-        raise HttpRefusal(408, "REQUEST_TIMEOUT", "The body did not arrive in time.", closing) from error
+    body = await read_body(headers, receive, maximum)
     try:
         return read_request(nul.loads(body))
     except ValueError as error:
         raise _bad("The body is not JSON in UTF-8.") from error
     except (MalformedRequestError, nul.NulError) as error:
         raise _bad(str(error)) from error
+
+
+async def read_body(headers: Headers, receive: Receive, maximum: int) -> bytes:
+    """Return the body of a request; `maximum` is its longest, in bytes.
+
+    Raises
+    ------
+    HttpRefusal
+        400 if the client went away, 408 if it takes too long, 413.
+    """
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await _body(headers, receive, maximum)
+    except TimeoutError as error:
+        closing = {"connection": "close"}
+        raise HttpRefusal(408, "REQUEST_TIMEOUT", "The body did not arrive in time.", closing) from error
 
 
 async def _body(headers: Headers, receive: Receive, maximum: int) -> bytes:

@@ -118,12 +118,22 @@ async def _judged(attempt: Attempt, info: Info, given: Any) -> AsyncIterator[Non
         raise
 
 
+def _whom(context: Context, given: Any) -> dict[str, str]:
+    """Return whom an attempt was about, for the log: enough to count by, nothing to read."""
+    if context.actor is not None:
+        return {"user_id": str(context.actor.user_id)}
+    login = getattr(given, "login", None)
+    return {"login_hash": context.services.keys.pseudonym(login.strip().lower())} if login else {}
+
+
 def _judge(attempt: Attempt, codes: set[str], info: Info, given: Any) -> None:
     guesses = codes & _GUESSES
     if not getattr(given, "totp_code", None):
         # Being asked for the second factor is how a login with one begins.
         guesses -= {ErrorCode.TOTP_REQUIRED.value}
     if guesses:
-        _log.warning("attempt_failed", field=info.field_name, codes=sorted(guesses))
+        _log.warning(
+            "attempt_failed", field=info.field_name, codes=sorted(guesses), **_whom(info.context, given)
+        )
     else:
         attempt.succeeded()

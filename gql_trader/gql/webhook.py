@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gql_trader.core.errors import DomainError
 from gql_trader.gql.context import Services
+from gql_trader.gql.http_request import HttpRefusal, read_body
 from gql_trader.infra.webhook_signatures import InvalidSignature, WebhookSignatures
 
 _MAX_BODY_BYTES = 262_144
@@ -29,11 +30,9 @@ def webhook_endpoint(
 
     async def answer(request: Request) -> Response:
         try:
-            body = await _body(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        if body is None:
-            return _refusal(413, "The message is too long.")
+            body = await read_body(request.headers, request.receive, _MAX_BODY_BYTES)
+        except HttpRefusal as refused:
+            return _refusal(refused.status, refused.message, refused.headers)
         running = services()
         try:
             message_id = signatures.verify(request.headers, body, running.clock.now())
@@ -53,15 +52,5 @@ def webhook_endpoint(
     return answer
 
 
-async def _body(request: Request) -> bytes | None:
-    """Return the body; None if it is too long."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY_BYTES:
-            return None
-    return bytes(body)
-
-
-def _refusal(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status)
+def _refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": message}, status, headers)

@@ -1,6 +1,7 @@
 """GraphQL over WebSocket: graphql-transport-ws, one connection at a time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ class SocketOptions:
         Operations at a time.
     maximum_message
         Characters of one message.
+    maximum_sockets
+        Sockets that one network may have open at this process; None: any number.
     """
 
     init_seconds: float = 10.0
@@ -66,6 +69,7 @@ class SocketOptions:
     send_seconds: float = 10.0
     maximum_operations: int = 100
     maximum_message: int = 1_048_576
+    maximum_sockets: int | None = None
 
 
 class WebSocketEndpoint:
@@ -97,15 +101,34 @@ class WebSocketEndpoint:
         self._allowed_origins = frozenset(allowed_origins)
         self._options = options or SocketOptions()
         self._revocations = revocations or RevocationWatch(services)
+        self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side closes it."""
         headers = Headers(scope=scope)
         await receive()
         if not self._is_allowed(headers):
+            _log.warning("credentials_refused", kind="origin", reason="The Origin is not allowed.")
             # Before it is accepted, closing answers the handshake with 403.
             await _close(send, CloseCode.FORBIDDEN, "Origin not allowed")
             return
+        network = client_of(scope).network
+        if self._options.maximum_sockets is not None and self._open[network] >= self._options.maximum_sockets:
+            _log.warning("rate_limited", limit="sockets_network")
+            # Accepted first: what else the handshake is answered with, pages in a browser never learn.
+            subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
+            await _close(send, CloseCode.TOO_MANY_SOCKETS, "There are too many sockets from your address")
+            return
+        self._open[network] += 1
+        try:
+            await self._serve(scope, headers, receive, send)
+        finally:
+            self._open[network] -= 1
+            if not self._open[network]:
+                del self._open[network]
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         if SUBPROTOCOL not in scope["subprotocols"]:
             await send({"type": "websocket.accept"})
             await _close(send, CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Use the subprotocol {SUBPROTOCOL}")

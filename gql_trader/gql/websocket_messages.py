@@ -30,6 +30,7 @@ class CloseCode(IntEnum):
     INITIALISATION_TIMEOUT = 4408
     SUBSCRIBER_EXISTS = 4409
     TOO_MANY_INITIALISATIONS = 4429
+    TOO_MANY_SOCKETS = 4429
 
 
 class ProtocolError(Exception):

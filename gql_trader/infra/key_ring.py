@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import fcntl
+import hmac
 import os
 import secrets
 import threading
@@ -145,8 +147,16 @@ class KeyRing:
             raise DecryptionError(f"key {number} is not in the ring")
         return found
 
+    def pseudonym(self, text: str) -> str:
+        """Return what stands for a text in logs: always the same, and of no use to whoever lacks the ring.
+
+        It is made with the oldest key, so that it stays while newer ones are added.
+        """
+        return hmac.digest(self._pseudonyms, text.encode(), "sha256").hex()[:16]
+
     def _take(self, keys: Mapping[int, bytes]) -> None:
         _check(keys)
+        self._pseudonyms = hmac.digest(keys[min(keys)], b"pseudonyms in logs", "sha256")
         self._ciphers = {number: AESGCM(key) for number, key in keys.items()}
         self._newest = max(keys)
 
@@ -202,18 +212,25 @@ def format_keys(keys: Mapping[int, bytes]) -> str:
 def add_key(path: Path) -> int:
     """Add a key to the ring kept in a file, and return its number.
 
-    Running processes that hold the older ring read the file anew when they meet the new key.
+    Running processes that hold the older ring read the file anew when they meet the new key. Of several
+    that add keys at once, each waits for the one before.
     """
-    keys = parse_keys(path.read_text())
-    number = max(keys) + 1
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(format_keys({**keys, number: new_key()}))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    return number
+    # A file beside the ring: whoever waits for the ring's own would then hold one that was replaced.
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        keys = parse_keys(path.read_text())
+        number = max(keys) + 1
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(format_keys({**keys, number: new_key()}))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        return number
+    finally:
+        os.close(lock)
 
 
 def _check(keys: Mapping[int, bytes]) -> None:

@@ -150,7 +150,8 @@ class RateLimits:
     """Counts attempts for all processes in Redis, atomically, and alone while Redis is away.
 
     While Redis is away each process allows as much by itself; nothing is let through uncounted. What
-    fails while Redis is there is counted here too, so that an outage does not clear the slate.
+    fails while Redis is there is counted here too, so that an outage does not clear the slate, and what was
+    counted here during an outage still holds here after it.
 
     Parameters
     ----------
@@ -162,6 +163,7 @@ class RateLimits:
         self._redis = connect(url)
         self._clock = clock
         self._local = LocalWindows()
+        self._unanswered_at: int | None = None
         self._reserve = self._redis.register_script(_RESERVE)
         self._fail = self._redis.register_script(_FAIL)
         self._release = self._redis.register_script(_RELEASE)
@@ -219,6 +221,10 @@ class RateLimits:
 
     async def _verdict(self, subjects: Sequence[Subject], number: str, prefix: str) -> tuple[int, int, int]:
         now = self._now()
+        if self._may_have_missed(subjects, now):
+            found = self._local.look(subjects, now)
+            if found[0] == _REFUSED:
+                return found
         arguments: list[Any] = [now, number, prefix, _PENDING_MS]
         for subject in subjects:
             arguments += [subject.policy.limit, _ms(subject.policy.window)]
@@ -235,6 +241,13 @@ class RateLimits:
         if answer[0] == _ALLOWED and prefix == "f":
             self._local.fail(subjects, number, now)
         return answer
+
+    def _may_have_missed(self, subjects: Sequence[Subject], now: int) -> bool:
+        """Return whether Redis may lack what was counted here while it was away, and would still count."""
+        if self._unanswered_at is None:
+            return False
+        longest = max(max(subject.policy.window, _penalty(subject.policy)) for subject in subjects)
+        return now - self._unanswered_at <= _ms(longest)
 
     async def _failed(self, subjects: Sequence[Subject], number: str) -> None:
         now = self._now()
@@ -256,6 +269,7 @@ class RateLimits:
                 return await ask()
         except TRANSPORT_ERRORS as error:
             _log.warning("rate_limits_counted_locally", reason=f"{type(error).__name__}: {error}")
+            self._unanswered_at = self._now()
             return None
 
     def _now(self) -> int:
@@ -280,6 +294,18 @@ class LocalWindows:
     def reserve(
         self, subjects: Sequence[Subject], number: str, prefix: str, now: int
     ) -> tuple[int, int, int]:
+        """Return the verdict as `look` does; count the attempt if it is allowed."""
+        found = self.look(subjects, now)
+        if found[0] == _ALLOWED:
+            for subject in subjects:
+                window = self._window(subject, now)
+                if prefix == "f":
+                    window.counted.append(now)
+                else:
+                    window.pending[number] = now
+        return found
+
+    def look(self, subjects: Sequence[Subject], now: int) -> tuple[int, int, int]:
         """Return the verdict, the milliseconds to wait, and the index of the subject that is refused."""
         longest, which, busy = 0, -1, False
         for index, subject in enumerate(subjects):
@@ -294,15 +320,7 @@ class LocalWindows:
                 longest, which = refused, index
         if longest > 0:
             return _REFUSED, longest, which
-        if busy:
-            return _BUSY, 0, -1
-        for subject in subjects:
-            window = self._window(subject, now)
-            if prefix == "f":
-                window.counted.append(now)
-            else:
-                window.pending[number] = now
-        return _ALLOWED, 0, -1
+        return (_BUSY if busy else _ALLOWED), 0, -1
 
     def fail(self, subjects: Sequence[Subject], number: str, now: int) -> None:
         """Count an attempt."""
@@ -337,6 +355,10 @@ class LocalWindows:
         if window.until and window.until + _STRIKES_MS < now:
             window.strikes, window.until = 0, 0
         return window
+
+
+def _penalty(policy: Policy) -> float:
+    return policy.longest_penalty if policy.penalty else 0.0
 
 
 def _keys(subjects: Sequence[Subject]) -> list[str]:

@@ -10,7 +10,6 @@ from gql_trader.engine.version import ENGINE_VERSION, METRICS_VERSION
 from gql_trader.infra import json_codec
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.optimizations.types import OptimizationRequest
-from gql_trader.strategies.types import StrategyDefinition
 
 SEARCH_VERSION = 1
 """Changes whenever the same search may try other combinations or get other figures."""
@@ -28,12 +27,13 @@ _CONTENT = (
     "objectives",
     "min_trades",
     "max_drawdown",
+    "walk_forward",
     "trials_total",
     "candles_hash",
 )
 
 
-def content_hash(definition: StrategyDefinition, market: MarketRecord, columns: Mapping[str, Any]) -> str:
+def content_hash(strategy: Mapping[str, Any], market: MarketRecord, columns: Mapping[str, Any]) -> str:
     """Return the SHA-256 (hexadecimal) of all that a search depends on, over canonical JSON.
 
     Two searches with the same hash try the same combinations and get the same figures, bit for bit, on
@@ -41,6 +41,8 @@ def content_hash(definition: StrategyDefinition, market: MarketRecord, columns: 
 
     Parameters
     ----------
+    strategy
+        What the strategy's signals depend on, from `gql_trader.strategies.service.content`.
     columns
         As in the search's row.
     """
@@ -48,7 +50,7 @@ def content_hash(definition: StrategyDefinition, market: MarketRecord, columns: 
         "search": SEARCH_VERSION,
         "engine": ENGINE_VERSION,
         "metrics": METRICS_VERSION,
-        "strategy": definition.content(),
+        "strategy": strategy,
         "market": market.name,
         "initialCapital": f"{columns['initial_capital'].normalize():f}",
         **{name: columns[name] for name in _CONTENT},
@@ -77,6 +79,12 @@ def request_hash(request: OptimizationRequest) -> str:
         "objectives": [[each.value, weight] for each, weight in request.goal.objectives],
         "minTrades": request.goal.min_trades,
         "maxDrawdown": request.goal.max_drawdown,
+        "walkForward": request.walk_forward
+        and [
+            request.walk_forward.train_days,
+            request.walk_forward.test_days,
+            request.walk_forward.anchored,
+        ],
         "label": request.label,
         "force": request.force,
     }

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Row
 
 from gql_trader.core.errors import DomainError
+from gql_trader.engine.plugins import PluginError
 from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -74,8 +75,8 @@ async def run_chunk(ctx: dict[str, Any], optimization_id: str, number: int) -> N
         # Counted, so that what fails every time does not go round for ever.
         log.warning("database_lost", reason=str(error))
         await settle(runtime.unit_of_work, lambda uow: lifecycle.hand_back(uow, held, crashed=True))
-    except DomainError as error:
-        message = error.message
+    except (DomainError, PluginError) as error:
+        message = str(error)
         await settle(runtime.unit_of_work, lambda uow: lifecycle.fail(uow, held, message))
     except Exception:
         log.exception("chunk_failed")
@@ -88,7 +89,7 @@ async def run_chunk(ctx: dict[str, Any], optimization_id: str, number: int) -> N
 
 async def _compute(runtime: Runtime, search: Row[Any], chunk: Row[Any], stop: _Stop) -> Trials | Report:
     async with runtime.unit_of_work() as uow:
-        setting = await load_setting(uow, runtime.arrays, search)
+        setting = await load_setting(uow, runtime.arrays, search, runtime.plugins)
         before = await load_before(uow, search, chunk)
     try:
         if chunk.kind == ChunkKind.REPORT.value:

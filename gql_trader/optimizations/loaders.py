@@ -15,7 +15,7 @@ from gql_trader.infra.keyset import PageRequest
 from gql_trader.optimizations import repository
 from gql_trader.optimizations.heatmaps import Cells, heatmap
 from gql_trader.optimizations.paging import TrialOrdering, TrialPage, chunks_of, cut_page
-from gql_trader.optimizations.trials import TrialRecord, decode_trials, follows_from_number
+from gql_trader.optimizations.trials import TrialRecord, decode_trials, follows_from_number, of_window
 
 MOST_NUMBERS = 2**31 - 1
 """As many trials as a search can have."""
@@ -36,6 +36,7 @@ class TrialsKey:
     search: SearchKey
     ordering: TrialOrdering
     page: PageRequest
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class HeatmapKey:
     search: SearchKey
     x: str
     y: str
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class LoadedTrials:
 
 
 class OptimizationLoaders:
-    """Searches of the viewer by id, their best trials, pages of their trials, and heatmaps."""
+    """Searches of the viewer by id, their best trials, pages of their trials, heatmaps and reports."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -64,10 +66,16 @@ class OptimizationLoaders:
         self.best: DataLoader[SearchKey, TrialRecord | None] = DataLoader(self._best)
         self.trials: DataLoader[TrialsKey, LoadedTrials] = DataLoader(self._trials)
         self.heatmap: DataLoader[HeatmapKey, Cells] = DataLoader(self._heatmaps)
+        self.report: DataLoader[UUID, Row[Any] | None] = DataLoader(self._reports)
 
     async def _optimizations(self, ids: Sequence[UUID]) -> list[Row[Any] | None]:
         async with self._context.uow() as uow:
             rows = await repository.optimizations_by_ids(uow.session, self._context.viewer.user_id, ids)
+        return [rows.get(key) for key in ids]
+
+    async def _reports(self, ids: Sequence[UUID]) -> list[Row[Any] | None]:
+        async with self._context.uow() as uow:
+            rows = await repository.reports(uow.session, ids)
         return [rows.get(key) for key in ids]
 
     async def _best(self, keys: Sequence[SearchKey]) -> list[TrialRecord | None]:
@@ -98,7 +106,8 @@ class OptimizationLoaders:
             pages: list[TrialPage | DomainError] = []
             for key in keys:
                 try:
-                    pages.append(cut_page(scores[key.search.optimization_id], key.ordering, key.page))
+                    chunks = of_window(key.search.row, scores[key.search.optimization_id], key.window)
+                    pages.append(cut_page(chunks, key.ordering, key.page))
                 except DomainError as error:
                     # A bad cursor is refused; other lists are not touched.
                     pages.append(error)
@@ -141,6 +150,14 @@ class OptimizationLoaders:
                 chunks |= await repository.chunks_with(uow.session, whole)
 
         def draw() -> list[Cells]:
-            return [heatmap(key.search.row, chunks[key.search.optimization_id], key.x, key.y) for key in keys]
+            return [
+                heatmap(
+                    key.search.row,
+                    of_window(key.search.row, chunks[key.search.optimization_id], key.window),
+                    key.x,
+                    key.y,
+                )
+                for key in keys
+            ]
 
         return await asyncio.to_thread(draw)

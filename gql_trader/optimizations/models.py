@@ -53,6 +53,7 @@ class OptimizationRow(Base):
     objectives: Mapped[list[Any]] = mapped_column(JSONB)
     min_trades: Mapped[int]
     max_drawdown: Mapped[float | None]
+    walk_forward: Mapped[dict[str, Any] | None]
     trials_total: Mapped[int]
     trials_done: Mapped[int] = mapped_column(default=0)
     candles_hash: Mapped[str]
@@ -120,7 +121,8 @@ class OptimizationChunkRow(Base):
 class OptimizationReportRow(Base):
     """What a completed search amounts to.
 
-    ``daily`` has the best trial's equity and return of each day, as compressed columns.
+    ``daily`` has equity and return of each day, as compressed columns: of the best trial, or of the tests
+    of a walk-forward search, whose equity at every bar is in ``equity``.
     """
 
     __tablename__ = "optimization_reports"
@@ -130,3 +132,4 @@ class OptimizationReportRow(Base):
     )
     summary: Mapped[dict[str, Any]]
     daily: Mapped[bytes] = mapped_column(LargeBinary)
+    equity: Mapped[bytes | None] = mapped_column(LargeBinary)

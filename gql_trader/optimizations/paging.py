@@ -29,12 +29,13 @@ class TrialOrdering:
 
 @dataclass(frozen=True, slots=True)
 class TrialPage:
-    """The numbers of the trials of one page, in order, with a cursor for each."""
+    """The numbers of the trials of one page, in order, with a cursor for each; and how many there are."""
 
     numbers: Sequence[int]
     cursors: Sequence[str]
     has_next: bool
     has_previous: bool
+    total: int
 
 
 def cut_page(chunks: Sequence[Row[Any]], ordering: TrialOrdering, page: PageRequest) -> TrialPage:
@@ -74,6 +75,7 @@ def cut_page(chunks: Sequence[Row[Any]], ordering: TrialOrdering, page: PageRequ
         cursors=[encode_cursor(ordering.signature, [number]) for number in chosen],
         has_next=page.before is not None if page.backwards else more,
         has_previous=more if page.backwards else page.after is not None,
+        total=len(numbers),
     )
 
 

@@ -1,12 +1,13 @@
 """How a search is cut into chunks, and how far its indicators look back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.rules import CompiledRules, RuleIssues
+from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import RuleIssues
 from gql_trader.engine.search.space import Axis, Space, Value
 from gql_trader.optimizations.ranges import PREFIX, trial_parameters
 from gql_trader.optimizations.types import ChunkKind
@@ -36,24 +37,31 @@ class Chunk:
     count: int
 
 
-def plan_chunks(trials: int, bars: int, generation: int | None = None) -> list[Chunk]:
+def plan_chunks(trials: int, bars: Sequence[int], generation: int | None = None) -> list[Chunk]:
     """Return the chunks of a search, the report last.
 
     They depend on the search alone and not on the workers there are.
 
     Parameters
     ----------
+    trials
+        Of each window.
+    bars
+        Bars of a trial in each window; one number if the search does not walk forward.
     generation
         Trials that are chosen knowing all before them, so that these must be done first; None: none are.
     """
-    size = chunk_size(generation or trials, bars)
+    step = generation or trials
     chunks = [
-        Chunk(ChunkKind.TRIALS, stage, first, min(size, stop - first))
-        for stage, begin in enumerate(range(1, trials + 1, generation or trials))
-        for stop in [min(begin + (generation or trials), trials + 1)]
+        Chunk(ChunkKind.TRIALS, stage, window * trials + first, min(size, stop - first))
+        for window, count in enumerate(bars)
+        for size in [chunk_size(step, count)]
+        for stage, begin in enumerate(range(1, trials + 1, step))
+        for stop in [min(begin + step, trials + 1)]
         for first in range(begin, stop, size)
     ]
-    return [*chunks, Chunk(ChunkKind.REPORT, chunks[-1].stage + 1, trials + 1, 0)]
+    last = max(chunk.stage for chunk in chunks)
+    return [*chunks, Chunk(ChunkKind.REPORT, last + 1, len(bars) * trials + 1, 0)]
 
 
 def chunk_size(trials: int, bars: int) -> int:
@@ -63,7 +71,7 @@ def chunk_size(trials: int, bars: int) -> int:
 
 
 def largest_warmup(
-    rules: CompiledRules, parameters: Mapping[str, Any], space: Space, interval: Interval
+    rules: StrategyCode, parameters: Mapping[str, Any], space: Space, interval: Interval
 ) -> int | None:
     """Return how many bars the slowest of the combinations needs before its first signal.
 

@@ -116,11 +116,21 @@ async def chunks_with(
     )
 
 
-async def chunks_before(session: AsyncSession, optimization_id: UUID, stage: int) -> list[Row[Any]]:
-    """Return the chunks of a search's stages before one, all of which are done; as `chunks_with` does."""
+async def chunks_before(
+    session: AsyncSession, optimization_id: UUID, stage: int, first: int, last: int
+) -> list[Row[Any]]:
+    """Return the chunks of a search's stages before one, all of which are done, as `chunks_with` does.
+
+    Parameters
+    ----------
+    first, last
+        Numbers of trials that chunks must begin with.
+    """
     names = ("optimization_id", "number", "first_trial", "trial_count", "scores", "trials")
     statement = select(*_columns(*names)).where(
-        _CHUNK.optimization_id == optimization_id, _CHUNK.stage < stage
+        _CHUNK.optimization_id == optimization_id,
+        _CHUNK.stage < stage,
+        _CHUNK.first_trial.between(first, last),
     )
     return (await _by_search(session, statement, [optimization_id]))[optimization_id]
 

@@ -11,6 +11,8 @@ from gql_trader.core.errors import DomainError, ErrorCode
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
 from gql_trader.engine import metrics, simulation
+from gql_trader.engine.metrics.daily import DailyCurve
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.engine.search.trials import Setting, run_trials
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.column_codec import decode_columns, encode_columns
@@ -29,14 +31,19 @@ from gql_trader.optimizations.trials import (
     goal_of,
     numbered_codes,
     space_of,
+    trials_per_window,
+    window_of,
 )
 from gql_trader.optimizations.types import ChunkKind
+from gql_trader.optimizations.walking import training, walk, windows_of
 from gql_trader.strategies import service as strategies
 
 Progress = Callable[[float], None]
 
 
-async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) -> Setting:
+async def load_setting(
+    uow: UnitOfWork, arrays: ArrayCache, search: Row[Any], plugins: PluginRegistry
+) -> Setting:
     """Read what all trials of a search have in common.
 
     Raises
@@ -58,7 +65,7 @@ async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) ->
     return Setting(
         bars=loaded.bars,
         start=loaded.warmup,
-        rules=strategies.compiled(definition),
+        rules=strategies.compiled(definition, plugins),
         initial_capital=to_float(search.initial_capital),
         annual_days=market_data.annual_days(base),
     )
@@ -66,9 +73,13 @@ async def load_setting(uow: UnitOfWork, arrays: ArrayCache, search: Row[Any]) ->
 
 async def load_before(uow: UnitOfWork, search: Row[Any], chunk: Row[Any]) -> list[Row[Any]]:
     """Read the trials that a chunk needs to know: those it learns from, or all for the report."""
-    if chunk.kind == ChunkKind.TRIALS.value and follows_from_number(search):
-        return []
-    return await repository.chunks_before(uow.session, search.id, chunk.stage)
+    first, last = 1, search.trials_total
+    if chunk.kind == ChunkKind.TRIALS.value:
+        if follows_from_number(search):
+            return []
+        window, each = window_of(search, chunk.first_trial) or 0, trials_per_window(search)
+        first, last = window * each + 1, (window + 1) * each
+    return await repository.chunks_before(uow.session, search.id, chunk.stage, first, last)
 
 
 def compute_trials(
@@ -77,6 +88,9 @@ def compute_trials(
     """Run the trials of a chunk and return what is to be stored."""
     space = space_of(search)
     first, count = chunk.first_trial, chunk.trial_count
+    window = window_of(search, first)
+    if window is not None:
+        setting = training(setting, windows_of(search)[window], search.warmup_bars + SIGNAL_BARS)
     if before:
         tried = np.concatenate([codes_of(search, space, row) for row in before])
         _, scores = decode_scores(before)
@@ -89,37 +103,42 @@ def compute_trials(
     ]
     found = run_trials(setting, trials, progress)
     stored = None if follows_from_number(search) else codes
-    return encode_trials(found, goal_of(search), chunk.first_trial, stored)
+    return encode_trials(found, goal_of(search), first, stored)
 
 
 def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, progress: Progress) -> Report:
-    """Return what a search amounts to: its best trial's daily curve, and how the others are spread."""
+    """Return what a search amounts to: its best trial's daily curve or that of the tests, and the spread."""
     numbers, scores = decode_scores(chunks)
     sharpe = np.concatenate([decode_columns(row.trials)["sharpe_ratio"] for row in chunks])
     defined = sharpe[np.isfinite(sharpe)]
     summary: dict[str, Any] = {
-        "best": None,
         "scored": int(np.isfinite(scores).sum()),
         "sharpes": len(defined),
-        "sharpeMean": float(np.mean(defined)) if len(defined) else None,
         "sharpeVariance": float(np.var(defined, ddof=1)) if len(defined) > 1 else None,
         "annualDays": setting.annual_days,
     }
-    empty = np.empty(0)
-    daily = {"time": empty.astype(np.int64), "equity": empty, "return": empty}
-    if summary["scored"]:
-        best = int(numbers[np.nanargmax(scores)])
-        summary["best"] = best
-        values = decode_trials(search, chunks, [best])[best].values
-        wanted = trial(search.parameters, search.execution, values)
-        assert wanted.execution is not None, "a combination without figures has no score"
-        signals = setting.rules.signals(setting.bars, wanted.parameters, progress)
-        result = simulation.run(
-            setting.bars, signals, wanted.execution, setting.initial_capital, setting.start
-        )
-        time = setting.bars.time[setting.start :]
-        curve = metrics.daily_curve(
-            time, result.equity, setting.bars.interval, setting.initial_capital, setting.annual_days
-        )
-        daily = {"time": curve.time, "equity": curve.value, "return": curve.returns}
-    return Report(summary, encode_columns(daily))
+    if search.walk_forward:
+        walked = walk(search, chunks, setting, search.warmup_bars + SIGNAL_BARS, progress)
+        summary |= {"windows": walked.windows, "metrics": walked.metrics}
+        equity = encode_columns({"time": walked.time, "equity": walked.equity})
+        return Report(summary, _encode_daily(walked.daily), equity)
+    if not summary["scored"]:
+        return Report(summary, _encode_daily(None))
+    best = int(numbers[np.nanargmax(scores)])
+    values = decode_trials(search, chunks, [best])[best].values
+    wanted = trial(search.parameters, search.execution, values)
+    assert wanted.execution is not None, "a combination without figures has no score"
+    signals = setting.rules.signals(setting.bars, wanted.parameters, progress)
+    result = simulation.run(setting.bars, signals, wanted.execution, setting.initial_capital, setting.start)
+    time = setting.bars.time[setting.start :]
+    curve = metrics.daily_curve(
+        time, result.equity, setting.bars.interval, setting.initial_capital, setting.annual_days
+    )
+    return Report(summary, _encode_daily(curve))
+
+
+def _encode_daily(curve: DailyCurve | None) -> bytes:
+    if curve is None:
+        empty = np.empty(0)
+        return encode_columns({"time": empty.astype(np.int64), "equity": empty, "return": empty})
+    return encode_columns({"time": curve.time, "equity": curve.value, "return": curve.returns})

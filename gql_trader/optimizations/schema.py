@@ -183,6 +183,7 @@ class OptimizationMutation:
                 info.context.viewer,
                 input.to_request(),
                 _limits(info.context),
+                services.plugins,
             )
         return RunOptimizationPayload(optimization=Optimization.from_row(row), cached=cached)
 
@@ -242,6 +243,7 @@ class OptimizationMutation:
                 input.number,
                 input.label,
                 backtest_limits(services.settings),
+                services.plugins,
             )
         return PromoteTrialPayload(backtest=Backtest.from_row(row), cached=cached)
 

@@ -19,7 +19,7 @@ from gql_trader.gql.scalars import JSON
 from gql_trader.gql.sorting import OrderDirection
 from gql_trader.optimizations.paging import TrialOrdering
 from gql_trader.optimizations.schema_enums import Objective, SearchMethod, TrialOrderField
-from gql_trader.optimizations.types import OptimizationRequest, ParameterRange
+from gql_trader.optimizations.types import OptimizationRequest, ParameterRange, WalkForward
 
 
 def _empty_object(description: str) -> Any:
@@ -70,6 +70,24 @@ class WeightedObjectiveInput:
     )
 
 
+@strawberry.input(
+    description="Windows of training and test, one test behind the other: the best parameters of each "
+    "training are run over the test that follows it."
+)
+class WalkForwardInput:
+    """Input of Optimization.walkForward."""
+
+    train_days: int = strawberry.field(description="Days that choose the parameters.")
+    test_days: int = strawberry.field(description="Days that the chosen parameters are run over.")
+    anchored: bool | None = strawberry.field(
+        default=False, description="Begin every training with the first bar, so that it grows."
+    )
+
+    def to_spec(self) -> WalkForward:
+        """Return the domain's spec, not yet checked."""
+        return WalkForward(self.train_days, self.test_days, bool(self.anchored))
+
+
 @strawberry.input(description="A parameter search to run.")
 class RunOptimizationInput:
     """Input of runOptimization."""
@@ -99,7 +117,8 @@ class RunOptimizationInput:
         default=SearchMethod.GRID, description="How combinations are chosen."
     )
     trials: int | None = strawberry.field(
-        default=None, description="Combinations to try, 100 unless given. GRID tries all and needs none."
+        default=None,
+        description="Combinations to try (in each window), 100 unless given. GRID tries all and needs none.",
     )
     seed: int | None = strawberry.field(
         default=1, description="Equal seeds draw equal combinations; 0 to 2147483647."
@@ -115,6 +134,11 @@ class RunOptimizationInput:
     )
     max_drawdown: float | None = strawberry.field(
         default=None, description="Trials with a deeper drawdown are not considered; 0.2 means 20 %."
+    )
+    walk_forward: WalkForwardInput | None = strawberry.field(
+        default=None,
+        description="Search in windows, and report only what comes of the parameters on days that did not "
+        "choose them.",
     )
     label: str | None = strawberry.field(default=None, description="A name for people, up to 200 characters.")
     idempotency_key: str | None = strawberry.field(
@@ -151,6 +175,7 @@ class RunOptimizationInput:
             trials=self.trials,
             seed=1 if self.seed is None else self.seed,
             goal=Goal(objectives, 1 if self.min_trades is None else self.min_trades, self.max_drawdown),
+            walk_forward=self.walk_forward.to_spec() if self.walk_forward else None,
             label=self.label,
             idempotency_key=self.idempotency_key,
             force=bool(self.force),

@@ -1,5 +1,6 @@
 """A parameter search as a GraphQL object, its list and its events."""
 
+import asyncio
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,7 +10,9 @@ from sqlalchemy import Row
 
 from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_execution import Execution
+from gql_trader.core.errors import InvalidInput
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.search import honesty
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs
 from gql_trader.gql.pagination import After, Before, Connection, First, Last
@@ -23,6 +26,7 @@ from gql_trader.optimizations.heatmaps import cells_of
 from gql_trader.optimizations.loaders import HeatmapKey, OptimizationLoaders, SearchKey, TrialsKey
 from gql_trader.optimizations.paging import TrialOrdering
 from gql_trader.optimizations.schema_enums import Objective, SearchMethod
+from gql_trader.optimizations.schema_honesty import Bootstrap, Significance
 from gql_trader.optimizations.schema_inputs import TrialOrder
 from gql_trader.optimizations.schema_types import (
     OWNER,
@@ -32,9 +36,20 @@ from gql_trader.optimizations.schema_types import (
     TrialConnection,
     WeightedObjective,
 )
+from gql_trader.optimizations.schema_walk import OutOfSample, WalkForwardWindow, windows
+from gql_trader.optimizations.significance import check_bootstrap, daily_returns, significance
+from gql_trader.optimizations.trials import window_count
 from gql_trader.strategies.loaders import StrategyLoaders
 from gql_trader.strategies.schema import Strategy
 
+BOOTSTRAP_COST = 100
+RESAMPLED_PER_NUMBER = 10
+"""Resampled days that cost as much as one number of a column."""
+
+WindowNumber = Annotated[
+    int | None,
+    strawberry.argument(description="Only a window of a walk-forward search, 1 for the first; none: all."),
+]
 Axis = Annotated[str, strawberry.argument(description="A searched parameter, by its name.")]
 
 
@@ -159,13 +174,14 @@ class Optimization(Node):
         order_by: Annotated[
             TrialOrder | None, strawberry.argument(description="The ordering; none: the best first.")
         ] = None,
+        window: WindowNumber = None,
     ) -> TrialConnection:
         ordering = order_by.to_ordering() if order_by else TrialOrdering()
-        asked = TrialsKey(self._key, ordering, page_request(first, after, last, before))
+        asked = TrialsKey(self._key, ordering, page_request(first, after, last, before), self._window(window))
         loaded = await info.context.loaders(OptimizationLoaders).trials.load(asked)
 
-        async def count() -> int:
-            return int(self.row.trials_done)
+        async def count() -> int | None:
+            return int(self.row.trials_done) if window is None else loaded.page.total
 
         return TrialConnection(
             items=[Trial.from_record(each) for each in loaded.trials],
@@ -184,10 +200,75 @@ class Optimization(Node):
         description="The objective along two of the searched parameters, of the trials that are done.",
         metadata=costs(COLUMNS_COST),
     )
-    async def heatmap(self, info: Info, x: Axis, y: Axis) -> Heatmap | None:
+    async def heatmap(self, info: Info, x: Axis, y: Axis, window: WindowNumber = None) -> Heatmap | None:
         info.context.spend(3 * cells_of(self.row, x, y))
-        cells = await info.context.loaders(OptimizationLoaders).heatmap.load(HeatmapKey(self._key, x, y))
+        wanted = HeatmapKey(self._key, x, y, self._window(window))
+        cells = await info.context.loaders(OptimizationLoaders).heatmap.load(wanted)
         return Heatmap.from_cells(x, y, cells)
+
+    def _window(self, number: int | None) -> int | None:
+        windows = window_count(self.row) if self.row.walk_forward else 0
+        if number is not None and not 1 <= number <= windows:
+            raise InvalidInput(f"There is no window {number}; there are {windows}.", ("window",))
+        return None if number is None else number - 1
+
+    async def _report(self, info: Info) -> Row[Any] | None:
+        if self.status is not RunStatus.COMPLETED:
+            return None
+        return await info.context.loaders(OptimizationLoaders).report.load(self.row.id)
+
+    @strawberry.field(
+        description="The windows of a walk-forward search; null unless it is one and has completed."
+    )
+    async def walk_forward(self, info: Info) -> list[WalkForwardWindow] | None:
+        report = await self._report(info) if self.row.walk_forward else None
+        return windows(self.row, report) if report else None
+
+    @strawberry.field(
+        description="The result of a walk-forward search; null unless it is one and has completed."
+    )
+    async def out_of_sample(self, info: Info) -> OutOfSample | None:
+        report = await self._report(info) if self.row.walk_forward else None
+        return OutOfSample.from_rows(self.row, report) if report else None
+
+    @strawberry.field(
+        description="How much the result's Sharpe ratio proves, given how many trials it was chosen among; "
+        "null until the search has completed, and where the result has no Sharpe ratio."
+    )
+    async def significance(self, info: Info) -> Significance | None:
+        report = await self._report(info)
+        found = significance(report) if report else None
+        return Significance.from_found(found) if found else None
+
+    @strawberry.field(
+        description="Confidence intervals of the result by resampling its days; null until the search has "
+        "completed, and where it has no result.",
+        metadata=costs(BOOTSTRAP_COST),
+    )
+    async def bootstrap(
+        self,
+        info: Info,
+        samples: Annotated[int, strawberry.argument(description="Curves to make, 100 to 5,000.")] = 1000,
+        confidence: Annotated[
+            float, strawberry.argument(description="Share of them within the bounds, 0.5 to 0.999.")
+        ] = 0.95,
+        block_days: Annotated[
+            float | None,
+            strawberry.argument(
+                description="Mean length of a block of days, 1 to 1,000; the cube root of the days unless "
+                "given."
+            ),
+        ] = None,
+        seed: Annotated[int, strawberry.argument(description="Equal seeds give equal bounds.")] = 1,
+    ) -> Bootstrap | None:
+        check_bootstrap(samples, confidence, block_days, seed)
+        report = await self._report(info)
+        if report is None or len(returns := daily_returns(report)) < 2:
+            return None
+        info.context.spend(samples * len(returns) // RESAMPLED_PER_NUMBER)
+        block = honesty.usual_block(len(returns)) if block_days is None else block_days
+        found = await asyncio.to_thread(honesty.bootstrap, returns, samples, confidence, block, seed)
+        return Bootstrap.from_resampled(found, samples, confidence, block, report.summary["annualDays"])
 
 
 @visible(OWNER)

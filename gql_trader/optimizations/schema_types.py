@@ -52,6 +52,9 @@ class Trial:
     """A trial of a search."""
 
     number: int = strawberry.field(description="1 for the first trial of the search.")
+    window: int | None = strawberry.field(
+        description="Window of a walk-forward search, 1 for the first; null: it is none."
+    )
     parameters: JSON = strawberry.field(
         description='What was searched, by name, such as {"fast": 10, "execution.stopLoss": 0.02}.'
     )
@@ -69,6 +72,7 @@ class Trial:
         """Return the GraphQL object of a trial."""
         return cls(
             number=record.number,
+            window=None if record.window is None else record.window + 1,
             parameters=JSON(dict(record.values)),
             objective=record.score,
             valid=record.valid,

@@ -15,7 +15,7 @@ from gql_trader.backtests.execution import (
     on_market,
     searchable_fields,
 )
-from gql_trader.backtests.history import SIGNAL_BARS, check_basics, find_history
+from gql_trader.backtests.history import SIGNAL_BARS, History, check_basics, find_history
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import (
@@ -28,6 +28,7 @@ from gql_trader.core.errors import (
     NotFound,
 )
 from gql_trader.core.ids import uuid7
+from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.engine.search.scoring import Goal
 from gql_trader.engine.search.space import Space
 from gql_trader.engine.version import ENGINE_VERSION
@@ -47,10 +48,18 @@ from gql_trader.optimizations.types import (
     OptimizationRequest,
     SearchMethod,
 )
+from gql_trader.optimizations.walking import (
+    MOST_WINDOWS,
+    Window,
+    plan_windows,
+    training_bars,
+    windows_to_json,
+)
 from gql_trader.strategies import service as strategies
 
 MAXIMUM_OBJECTIVES = 8
 LARGEST_SEED = 2**31 - 1
+MOST_DAYS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,15 @@ def _check_request(request: OptimizationRequest) -> list[DomainError]:
     texts = [("label", request.label), ("idempotencyKey", request.idempotency_key)]
     problems = check_basics(request.initial_capital, request.start, request.end, texts)
     problems += _check_goal(request.goal)
+    if request.walk_forward is not None:
+        for name, days in (
+            ("trainDays", request.walk_forward.train_days),
+            ("testDays", request.walk_forward.test_days),
+        ):
+            if not 1 <= days <= MOST_DAYS:
+                problems.append(
+                    InvalidInput(f"{name} is between 1 and {MOST_DAYS}; got {days}.", ("walkForward", name))
+                )
     if not 0 <= request.seed <= LARGEST_SEED:
         problems.append(InvalidInput(f"seed is between 0 and {LARGEST_SEED}.", ("seed",)))
     return problems
@@ -127,6 +145,23 @@ def _count_trials(request: OptimizationRequest, space: Space, limits: Limits) ->
     return trials
 
 
+def _plan_windows(request: OptimizationRequest, history: History) -> list[Window]:
+    if request.walk_forward is None:
+        return []
+    time = history.loaded.bars.time[history.loaded.warmup :]
+    windows = plan_windows(time, history.start, history.end, request.walk_forward)
+    if not windows:
+        message = (
+            f"There are no candles behind the first {request.walk_forward.train_days} days to test on; "
+            "take a longer range or fewer trainDays."
+        )
+        raise InvalidInput(message, ("walkForward", "trainDays"))
+    if len(windows) > MOST_WINDOWS:
+        message = f"At most {MOST_WINDOWS} windows; this would be {len(windows)}. Take more testDays."
+        raise InvalidInput(message, ("walkForward", "testDays"))
+    return windows
+
+
 async def request_search(
     uow: UnitOfWork,
     arrays: ArrayCache,
@@ -134,6 +169,7 @@ async def request_search(
     actor: Actor,
     request: OptimizationRequest,
     limits: Limits,
+    plugins: PluginRegistry,
 ) -> tuple[Row[Any], bool]:
     """Queue a search; return its row and whether an equal one had completed and is returned instead.
 
@@ -167,7 +203,7 @@ async def request_search(
     parameters: dict[str, Any] = {}
     try:
         parameters, _ = await asyncio.to_thread(
-            strategies.prepare, definition, request.parameters, request.interval
+            strategies.prepare, definition, request.parameters, request.interval, plugins
         )
     except DomainErrors as errors:
         problems += errors.errors
@@ -181,7 +217,7 @@ async def request_search(
     if problems:
         raise DomainErrors(problems)
     trials = _count_trials(request, space, limits)
-    rules = strategies.compiled(definition)
+    rules = strategies.compiled(definition, plugins)
     warmup = await asyncio.to_thread(largest_warmup, rules, parameters, space, request.interval)
     if warmup is None:
         message = "None of these combinations is valid for the strategy's rules."
@@ -196,9 +232,15 @@ async def request_search(
         warmup + SIGNAL_BARS,
         limits.bars,
     )
-    if trials * history.bars > limits.work:
+    windows = _plan_windows(request, history)
+    time = history.loaded.bars.time[history.loaded.warmup :]
+    bars = training_bars(time, windows) if windows else [history.bars]
+    if trials * len(bars) > limits.trials:
+        message = f"A search has at most {limits.trials} trials; this would be {len(bars)} × {trials}."
+        raise InvalidInput(message, ("walkForward",))
+    if trials * sum(bars) > limits.work:
         message = (
-            f"At most {limits.work:,} bars times trials; this would be {trials:,} × {history.bars:,}. "
+            f"At most {limits.work:,} bars times trials; this would be {trials:,} × {sum(bars):,}. "
             "Try fewer combinations, a shorter range or a longer interval."
         )
         raise InvalidInput(message, ("ranges",))
@@ -218,10 +260,11 @@ async def request_search(
         ],
         "min_trades": request.goal.min_trades,
         "max_drawdown": request.goal.max_drawdown,
-        "trials_total": trials,
+        "walk_forward": windows_to_json(request.walk_forward, windows) if request.walk_forward else None,
+        "trials_total": trials * len(bars),
         "candles_hash": history.loaded.content_hash,
     }
-    hashed = content_hash(definition, history.market, values)
+    hashed = content_hash(strategies.content(definition, plugins), history.market, values)
     if not request.force:
         done = await repository.completed_like(uow.session, actor.user_id, hashed)
         if done is not None:
@@ -268,7 +311,7 @@ async def request_search(
                 "trial_count": chunk.count,
                 "status": ChunkStatus.WAITING.value,
             }
-            for number, chunk in enumerate(plan_chunks(trials, history.bars, generation))
+            for number, chunk in enumerate(plan_chunks(trials, bars, generation))
         ],
     )
     await _remember(uow, actor, request, row.id)

@@ -24,6 +24,8 @@ class TrialRecord:
     ----------
     number
         Counted from 1 over the whole search.
+    window
+        Window of a walk-forward search, counted from 0; None: it is none.
     values
         What was searched, by axis name.
     score
@@ -35,6 +37,7 @@ class TrialRecord:
     """
 
     number: int
+    window: int | None
     values: Mapping[str, Value]
     score: float | None
     valid: bool
@@ -52,6 +55,29 @@ def space_of(search: Row[Any]) -> Space:
     return axes_from_json(search.axes)
 
 
+def window_count(search: Row[Any]) -> int:
+    """Return how many windows a search has: 1 unless it walks forward."""
+    return len(search.walk_forward["windows"]) if search.walk_forward else 1
+
+
+def trials_per_window(search: Row[Any]) -> int:
+    """Return how many trials each window has."""
+    return int(search.trials_total // window_count(search))
+
+
+def window_of(search: Row[Any], number: int) -> int | None:
+    """Return the window of a trial, counted from 0; None unless the search walks forward."""
+    return (number - 1) // trials_per_window(search) if search.walk_forward else None
+
+
+def of_window(search: Row[Any], chunks: Sequence[Row[Any]], window: int | None) -> Sequence[Row[Any]]:
+    """Return those of a search's chunks that are of a window, counted from 0; None: all."""
+    if window is None:
+        return chunks
+    # No chunk has trials of two windows.
+    return [row for row in chunks if window_of(search, row.first_trial) == window]
+
+
 def follows_from_number(search: Row[Any]) -> bool:
     """Return whether a combination follows from its number alone, so that it need not be stored."""
     return SearchMethod(search.method) is not SearchMethod.TPE
@@ -64,9 +90,11 @@ def numbered_codes(search: Row[Any], space: Space, first: int, count: int) -> Fl
     -------
     float64[count, axes]
     """
+    # Every window of a walk-forward search tries the same combinations.
+    place = (first - 1) % trials_per_window(search)
     if search.method == SearchMethod.GRID.value:
-        return space.grid(first - 1, count)
-    return space.random(search.seed, first - 1, count)
+        return space.grid(place, count)
+    return space.random(search.seed, place, count)
 
 
 def codes_of(search: Row[Any], space: Space, chunk: Row[Any]) -> Floats:
@@ -130,6 +158,7 @@ def decode_trials(
             place = number - row.first_trial
             found[number] = TrialRecord(
                 number=number,
+                window=window_of(search, number),
                 values=space.values(codes[place].tolist()),
                 score=_defined(scores[place]),
                 valid=not bool(np.isnan(columns["total_return"][place])),

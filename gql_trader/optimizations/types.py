@@ -68,6 +68,21 @@ class ParameterRange:
 
 
 @dataclass(frozen=True, slots=True)
+class WalkForward:
+    """Windows of training and test, one behind the other.
+
+    Attributes
+    ----------
+    anchored
+        Whether every training begins with the first bar; else it has always the same length.
+    """
+
+    train_days: int
+    test_days: int
+    anchored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizationRequest:
     """A search as asked for; nothing in it has been looked up yet.
 
@@ -76,7 +91,7 @@ class OptimizationRequest:
     parameters
         Values of the parameters that are not searched.
     trials
-        How many combinations to try; None: all of a grid, else `DEFAULT_TRIALS`.
+        How many combinations to try, in each window; None: all of a grid, else `DEFAULT_TRIALS`.
     force
         Search even if an equal search has completed.
     """
@@ -94,6 +109,7 @@ class OptimizationRequest:
     trials: int | None = None
     seed: int = 1
     goal: Goal = field(default_factory=lambda: Goal(((Objective.SHARPE_RATIO, 1.0),)))
+    walk_forward: WalkForward | None = None
     label: str | None = None
     idempotency_key: str | None = None
     force: bool = False

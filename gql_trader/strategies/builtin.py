@@ -6,14 +6,16 @@ from types import MappingProxyType
 from uuid import UUID, uuid5
 
 from gql_trader.core.ids import StrategyId
+from gql_trader.engine.plugins import Plugin
 from gql_trader.engine.rules import Parameter, ParameterType, Rules
+from gql_trader.strategies.types import BUILTIN_PREFIX
 
 _NAMESPACE = UUID("6f1d8c52-43a5-5b0e-9b6e-8f5f0c6a7d11")
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltinStrategy:
-    """A strategy of the program; a change of its rules or parameters is stored as a new version."""
+    """A strategy of the program, or of a plugin; a change of what it does is stored as a new version."""
 
     code_ref: str
     name: str
@@ -28,8 +30,14 @@ class BuiltinStrategy:
 
     @property
     def slug(self) -> str:
-        """The last part of the reference, with hyphens."""
-        return self.code_ref.partition(":")[2].replace("_", "-")
+        """The reference with hyphens; two of them set off a plugin's package, which no other slug has."""
+        package, _, name = self.code_ref.replace("_", "-").partition(":")
+        return name if self.code_ref.startswith(BUILTIN_PREFIX) else f"{package}--{name}"
+
+
+def of_plugin(plugin: Plugin) -> BuiltinStrategy:
+    """Return the strategy that everybody sees of a plugin; its rules are empty."""
+    return BuiltinStrategy(plugin.code_ref, plugin.name, plugin.description, Rules(), plugin.parameters)
 
 
 def _period(name: str, default: int, description: str, minimum: int = 2, maximum: int = 1000) -> Parameter:

@@ -6,12 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gql_trader.core.errors import DomainError, DomainErrors, InvalidInput
-from gql_trader.core.intervals import Interval
+from gql_trader.engine.plugins import Plugin, PluginError, PluginStrategy
 from gql_trader.engine.rules import (
-    CompiledRules,
     Parameter,
     ParameterValue,
-    ParameterValues,
     RuleIssue,
     RuleIssues,
     Rules,
@@ -20,71 +18,9 @@ from gql_trader.engine.rules import (
     is_plain_text,
 )
 from gql_trader.engine.rules import resolve_parameters as resolve_values
-from gql_trader.strategies.types import StrategyDefinition
 
 MAXIMUM_NAME = 100
 MAXIMUM_DESCRIPTION = 2_000
-
-
-def compiled(definition: StrategyDefinition) -> CompiledRules:
-    """Return the compiled rules of a definition.
-
-    Raises
-    ------
-    RuleIssues
-        If a stored rule is no longer part of the language; `resolve_parameters` reports it to a user.
-    """
-    return compile_rules(definition.rules, definition.parameters)
-
-
-def resolve_parameters(definition: StrategyDefinition, given: object) -> dict[str, ParameterValue]:
-    """Return a value for every parameter: those given, checked, and defaults for the rest.
-
-    The values are also tried on the rules: a period that an indicator does not take is refused here.
-
-    Raises
-    ------
-    DomainErrors
-        One error for each value that is unknown or refused, with the path ``("parameters", name)``.
-    """
-    values = resolve_values(definition.parameters, given)
-    _compiled_with(definition, values)
-    return values
-
-
-def _compiled_with(definition: StrategyDefinition, values: ParameterValues) -> CompiledRules:
-    try:
-        rules = compiled(definition)
-        rules.check(values)
-    except RuleIssues as error:
-        raise DomainErrors(
-            InvalidInput(f"With these parameters a rule is not valid: {issue}", ("parameters",))
-            for issue in error.issues
-        ) from error
-    return rules
-
-
-def prepare(
-    definition: StrategyDefinition, given: object, interval: Interval
-) -> tuple[dict[str, ParameterValue], int]:
-    """Return a value for every parameter, and how many bars of warm-up the strategy needs with them.
-
-    Long rules take a while: not for the event loop.
-
-    Raises
-    ------
-    DomainErrors
-        As of `resolve_parameters`; with the path ``("interval",)`` if the rules do not run on such bars.
-    """
-    values = resolve_values(definition.parameters, given)
-    rules = _compiled_with(definition, values)
-    try:
-        return values, rules.warmup(values, interval.milliseconds)
-    except RuleIssues as error:
-        raise DomainErrors(
-            InvalidInput(f"With this interval a rule is not valid: {issue}", ("interval",))
-            for issue in error.issues
-        ) from error
 
 
 def check_texts(name: str | None, description: str | None) -> list[DomainError]:
@@ -145,6 +81,39 @@ def with_defaults(parameters: Sequence[Parameter], given: object) -> tuple[Param
     """
     values = resolve_values(parameters, given, ("defaultParameters",))
     return tuple(replace(each, default=values[each.name]) for each in parameters)
+
+
+def plugin_parameters(
+    plugin: Plugin, before: Sequence[Parameter], defaults: object, problems: list[DomainError]
+) -> tuple[Parameter, ...]:
+    """Return the parameters of a strategy made from a plugin; add to the problems what is wrong with them.
+
+    Parameters
+    ----------
+    before
+        Those that it was stored with: their defaults are kept where the plugin still takes them.
+    defaults
+        New defaults by name, decoded from JSON; None: none.
+    """
+    kept = {each.name: each.default for each in before}
+    parameters = tuple(_with_default(each, kept.get(each.name)) for each in plugin.parameters)
+    try:
+        if defaults is not None:
+            parameters = with_defaults(parameters, defaults)
+        PluginStrategy(plugin).check({each.name: each.default for each in parameters})
+    except DomainErrors as errors:
+        problems.extend(errors.errors)
+    except PluginError as error:
+        problems.append(InvalidInput(str(error), ("defaultParameters",)))
+    return parameters
+
+
+def _with_default(parameter: Parameter, default: ParameterValue | None) -> Parameter:
+    try:
+        return parameter if default is None else replace(parameter, default=parameter.read(default))
+    except ValueError:
+        # The plugin has changed its mind about this parameter.
+        return parameter
 
 
 def make_slug(name: str, taken: Collection[str]) -> str:

@@ -172,7 +172,9 @@ class StrategyMutation:
         input: Annotated[CreateStrategyInput, strawberry.argument(description="The new strategy.")],
     ) -> CreateStrategyPayload:
         async with info.context.uow() as uow:
-            created = await service.create_strategy(uow, info.context.viewer, input.to_new())
+            created = await service.create_strategy(
+                uow, info.context.viewer, input.to_new(), info.context.services.plugins
+            )
         return CreateStrategyPayload(strategy=Strategy.from_record(created))
 
     @mutation(
@@ -187,7 +189,9 @@ class StrategyMutation:
         input: Annotated[UpdateStrategyInput, strawberry.argument(description="What to change.")],
     ) -> UpdateStrategyPayload:
         async with info.context.uow() as uow:
-            changed = await service.update_strategy(uow, info.context.viewer, input.key, input.to_change())
+            changed = await service.update_strategy(
+                uow, info.context.viewer, input.key, input.to_change(), info.context.services.plugins
+            )
         return UpdateStrategyPayload(strategy=Strategy.from_record(changed))
 
     @mutation(

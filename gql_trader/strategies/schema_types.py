@@ -18,8 +18,8 @@ from gql_trader.strategies.schema_enums import ParameterType
 from gql_trader.strategies.types import StrategyRecord
 
 if TYPE_CHECKING:
-    from gql_trader.backtests.schema_backtest import BacktestConnection
     from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
+    from gql_trader.backtests.schema_lists import BacktestConnection
 
 
 @visible("whoever may see the strategy")
@@ -89,19 +89,31 @@ class Strategy(Node):
     slug: str = strawberry.field(description="Short name for URLs and scripts; unique among those you see.")
     name: str = strawberry.field(description="Name for people.")
     description: str = strawberry.field(description="What the strategy does, for people.")
-    builtin: bool = strawberry.field(description="Whether it comes with the program.")
+    builtin: bool = strawberry.field(
+        description="Whether it comes with the program, or with a plugin that was installed."
+    )
     code_ref: str | None = strawberry.field(
-        description="The registered strategy whose rules it has, such as builtin:golden_cross; "
-        "null if its rules are its owner's."
+        description="The registered strategy that it was made from, such as builtin:golden_cross, or an "
+        "installed plugin; null if its rules are its owner's."
     )
     parameters: list[StrategyParameter] = strawberry.field(description="What it leaves open.")
     default_parameters: JSON = strawberry.field(description="The default of every parameter, by name.")
-    rules: StrategyRules | None = strawberry.field(description="Its rules, in the rule language.")
+    rules: StrategyRules | None = strawberry.field(
+        description="Its rules, in the rule language; null if a plugin, which is written in Python, decides."
+    )
     version: int = strawberry.field(
         description="Counts changes from 1. Backtests keep the version that they ran."
     )
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
+
+    @strawberry.field(
+        description="Version of the plugin that is installed; null if the strategy has rules, or its plugin "
+        "is not installed on this server, so that it cannot be run."
+    )
+    def code_version(self, info: Info) -> str | None:
+        plugin = info.context.services.plugins.plugins.get(self.code_ref or "")
+        return plugin.version if plugin is not None else None
 
     @strawberry.field(description="Your backtests of this strategy, in any of its versions.")
     async def backtests(
@@ -119,9 +131,9 @@ class Strategy(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema_backtest")]:
+    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema_lists")]:
         # The one field that points upwards: imported when it is asked for, since backtests import us.
-        from gql_trader.backtests.schema_backtest import list_backtests_of
+        from gql_trader.backtests.schema_lists import list_backtests_of
 
         return await list_backtests_of(info, self.key, where, order_by, (first, after, last, before))
 
@@ -139,7 +151,7 @@ class Strategy(Node):
             code_ref=definition.code_ref,
             parameters=list(map(StrategyParameter.from_parameter, definition.parameters)),
             default_parameters=JSON({each.name: each.default for each in definition.parameters}),
-            rules=StrategyRules.from_rules(definition.rules),
+            rules=StrategyRules.from_rules(definition.rules) if definition.plugin_ref is None else None,
             version=definition.version,
             created_at=record.created_at,
             updated_at=record.updated_at,

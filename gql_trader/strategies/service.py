@@ -1,6 +1,7 @@
 """Rules of the strategy domain: who sees, makes, changes and deletes strategies."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,18 +19,18 @@ from gql_trader.core.errors import (
     QuotaExceeded,
 )
 from gql_trader.core.ids import StrategyId, uuid7
+from gql_trader.engine.plugins import NO_PLUGINS, PluginRegistry
 from gql_trader.engine.rules import Parameter, Rules
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.strategies import repository
 from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
+from gql_trader.strategies.code import compiled, content, prepare, resolve_parameters
 from gql_trader.strategies.definitions import (
     check_rules,
     check_texts,
-    compiled,
     make_slug,
-    prepare,
-    resolve_parameters,
+    plugin_parameters,
     with_defaults,
 )
 from gql_trader.strategies.models import StrategyRow, StrategyVersionRow
@@ -44,6 +45,7 @@ from gql_trader.strategies.types import (
 __all__ = [
     "MAXIMUM_STRATEGIES",
     "compiled",
+    "content",
     "count_strategies",
     "create_strategy",
     "delete_strategy",
@@ -51,6 +53,7 @@ __all__ = [
     "get_visible",
     "list_strategies",
     "load_version",
+    "load_versions",
     "prepare",
     "record",
     "resolve_parameters",
@@ -125,7 +128,16 @@ async def load_version(uow: UnitOfWork, strategy_id: StrategyId, version: int) -
     return found
 
 
-async def create_strategy(uow: UnitOfWork, actor: Actor, new: NewStrategy) -> StrategyRecord:
+async def load_versions(
+    uow: UnitOfWork, wanted: Sequence[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], StrategyDefinition]:
+    """Return versions of strategies as `load_version` does, in one statement; missing ones are left out."""
+    return await repository.versions_of(uow.session, wanted)
+
+
+async def create_strategy(
+    uow: UnitOfWork, actor: Actor, new: NewStrategy, plugins: PluginRegistry = NO_PLUGINS
+) -> StrategyRecord:
     """Make a strategy of the user's own, from rules or from a registered strategy.
 
     Raises
@@ -137,7 +149,7 @@ async def create_strategy(uow: UnitOfWork, actor: Actor, new: NewStrategy) -> St
     """
     problems = check_texts(new.name, new.description)
     # In a thread: long rules take a while to check.
-    rules, parameters = await asyncio.to_thread(_content, new, problems)
+    rules, parameters = await asyncio.to_thread(_content, new, plugins, problems)
     if problems:
         raise DomainErrors(problems)
     # Locks the user's row, so that requests at the same moment neither pass the limit nor share a slug.
@@ -167,7 +179,9 @@ async def create_strategy(uow: UnitOfWork, actor: Actor, new: NewStrategy) -> St
     return await add_version(uow, row, rules, parameters)
 
 
-def _content(new: NewStrategy, problems: list[DomainError]) -> tuple[Rules, tuple[Parameter, ...]]:
+def _content(
+    new: NewStrategy, plugins: PluginRegistry, problems: list[DomainError]
+) -> tuple[Rules, tuple[Parameter, ...]]:
     # Adds to the problems; what it returns is only valid if there are none.
     rules, parameters = new.rules, new.parameters
     if (rules is None) == (new.code_ref is None):
@@ -175,8 +189,9 @@ def _content(new: NewStrategy, problems: list[DomainError]) -> tuple[Rules, tupl
         return Rules(), ()
     if rules is None:
         registered = BUILTIN_STRATEGIES.get(new.code_ref or "")
-        if registered is None:
-            known = ", ".join(BUILTIN_STRATEGIES)
+        plugin = plugins.plugins.get(new.code_ref or "")
+        if registered is None and plugin is None:
+            known = ", ".join([*BUILTIN_STRATEGIES, *plugins.plugins])
             problems.append(
                 InvalidInput(f"codeRef names none of the registered strategies: {known}.", ("codeRef",))
             )
@@ -184,6 +199,9 @@ def _content(new: NewStrategy, problems: list[DomainError]) -> tuple[Rules, tupl
         if parameters:
             message = "With codeRef the parameters are those of the strategy named; use defaultParameters."
             problems.append(InvalidInput(message, new.parameters_path))
+        if plugin is not None:
+            return Rules(), plugin_parameters(plugin, (), new.default_parameters, problems)
+        assert registered is not None
         rules, parameters = registered.rules, registered.parameters
     return rules, _checked(rules, parameters, new.default_parameters, new.parameters_path, problems)
 
@@ -209,7 +227,11 @@ def _checked(
 
 
 async def update_strategy(
-    uow: UnitOfWork, actor: Actor, strategy_id: StrategyId, change: StrategyChange
+    uow: UnitOfWork,
+    actor: Actor,
+    strategy_id: StrategyId,
+    change: StrategyChange,
+    plugins: PluginRegistry = NO_PLUGINS,
 ) -> StrategyRecord:
     """Change one of the user's strategies; what changes is a new version, and the old one is kept.
 
@@ -231,10 +253,7 @@ async def update_strategy(
     before = await load_version(uow, strategy_id, row.version)
     problems = check_texts(change.name, change.description)
     rules = change.rules if change.rules is not None else before.rules
-    parameters = change.parameters if change.parameters is not None else before.parameters
-    parameters = await asyncio.to_thread(
-        _checked, rules, parameters, change.default_parameters, change.parameters_path, problems
-    )
+    parameters = await asyncio.to_thread(_changed, before, change, plugins, problems)
     if row.code_ref is not None and (change.rules is not None or change.parameters is not None):
         message = f"The rules and parameters are those of {row.code_ref}; only its defaults can be changed."
         problems.append(Forbidden(message, ("rules",)))
@@ -249,6 +268,23 @@ async def update_strategy(
     row.version += 1
     row.updated_at = uow.clock.now()
     return await add_version(uow, row, rules, parameters)
+
+
+def _changed(
+    before: StrategyDefinition, change: StrategyChange, plugins: PluginRegistry, problems: list[DomainError]
+) -> tuple[Parameter, ...]:
+    if before.plugin_ref is None:
+        rules = change.rules if change.rules is not None else before.rules
+        parameters = change.parameters if change.parameters is not None else before.parameters
+        return _checked(rules, parameters, change.default_parameters, change.parameters_path, problems)
+    plugin = plugins.plugins.get(before.plugin_ref)
+    if plugin is not None:
+        # Another version may be installed than the one that it was made from.
+        return plugin_parameters(plugin, before.parameters, change.default_parameters, problems)
+    if change.default_parameters is not None:
+        message = f"{before.plugin_ref} is not installed on this server; its defaults cannot be checked."
+        problems.append(InvalidState(message, ("defaultParameters",)))
+    return before.parameters
 
 
 async def delete_strategy(uow: UnitOfWork, actor: Actor, strategy_id: StrategyId) -> None:

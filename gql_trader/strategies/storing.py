@@ -2,10 +2,11 @@
 
 from sqlalchemy import func, select
 
+from gql_trader.engine.plugins import NO_PLUGINS, PluginRegistry
 from gql_trader.engine.rules import Parameter, Rules
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.strategies import repository
-from gql_trader.strategies.builtin import BUILTIN_STRATEGIES, BuiltinStrategy
+from gql_trader.strategies.builtin import BUILTIN_STRATEGIES, BuiltinStrategy, of_plugin
 from gql_trader.strategies.models import StrategyRow, StrategyVersionRow
 from gql_trader.strategies.types import StrategyRecord, parameters_to_json, rules_to_json
 
@@ -28,11 +29,11 @@ async def add_version(
     return repository.record((row, version))
 
 
-async def sync_builtin_strategies(uow: UnitOfWork) -> int:
-    """Store the strategies of this release: new ones, and new versions of changed ones.
+async def sync_builtin_strategies(uow: UnitOfWork, plugins: PluginRegistry = NO_PLUGINS) -> int:
+    """Store the strategies of this release and of the plugins: new ones, and new versions of changed ones.
 
-    Run it at every start; it changes nothing the second time. Strategies that a later release drops stay,
-    as backtests may have run them.
+    Run it at every start; it changes nothing the second time. Strategies that a later release drops, or
+    whose plugin is gone, stay, as backtests may have run them.
 
     Returns
     -------
@@ -40,7 +41,7 @@ async def sync_builtin_strategies(uow: UnitOfWork) -> int:
     """
     await uow.session.execute(select(func.pg_advisory_xact_lock(_SYNC_LOCK)))
     changed = 0
-    for builtin in BUILTIN_STRATEGIES.values():
+    for builtin in (*BUILTIN_STRATEGIES.values(), *map(of_plugin, plugins.plugins.values())):
         row = await uow.session.get(StrategyRow, builtin.id)
         changed += await (_add_builtin(uow, builtin) if row is None else _renew_builtin(uow, builtin, row))
     return changed

@@ -8,6 +8,9 @@ from typing import Any
 from gql_trader.core.ids import StrategyId, UserId
 from gql_trader.engine.rules import Parameter, Rules
 
+BUILTIN_PREFIX = "builtin:"
+"""What the references of the program's own strategies begin with; all others are plugins'."""
+
 
 @dataclass(frozen=True, slots=True)
 class StrategyDefinition:
@@ -16,7 +19,7 @@ class StrategyDefinition:
     Attributes
     ----------
     code_ref
-        The registered strategy that the rules were taken from; None if they were written by a user.
+        The registered strategy that it was made from; None if its rules were written by a user.
     """
 
     strategy_id: StrategyId
@@ -25,15 +28,11 @@ class StrategyDefinition:
     parameters: tuple[Parameter, ...]
     code_ref: str | None = None
 
-    def content(self) -> dict[str, Any]:
-        """Return what a result depends on, as JSON: equal content with equal parameters, equal signals.
-
-        Names and defaults are left out: a run records the values of its parameters.
-        """
-        return {
-            "rules": rules_to_json(self.rules),
-            "parameterTypes": {each.name: each.type.value for each in self.parameters},
-        }
+    @property
+    def plugin_ref(self) -> str | None:
+        """The strategy in Python that is run instead of rules, which are empty then; None: there is none."""
+        code_ref = self.code_ref
+        return code_ref if code_ref is not None and not code_ref.startswith(BUILTIN_PREFIX) else None
 
 
 @dataclass(frozen=True, slots=True)

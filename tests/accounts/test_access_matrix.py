@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
+from gql_trader.alerts import service as alerts
+from gql_trader.alerts.types import AlertSpec
 from gql_trader.app import create_app
 from gql_trader.automations import service as automations
 from gql_trader.automations.types import AutomationSpec, Limits
@@ -41,6 +43,7 @@ from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
+from tests.factories.bots import BotDesk
 from tests.factories.documents import RootField, root_fields
 from tests.factories.optimizations import Searches
 from tests.factories.waits import VirtualWaits
@@ -63,6 +66,8 @@ OPEN_TO_EVERYBODY = {
     "rateLimit",
 }
 CONCERNS_ONLY_ONESELF = {
+    "botStatus",
+    "equity",
     "createApiToken",
     "logout",
     "notifications",
@@ -71,6 +76,8 @@ CONCERNS_ONLY_ONESELF = {
     "importFreqtradeConfig",
     "resetSettings",
     "saveSettingsPreset",
+    "stopAllBots",
+    "trades",
     "updatePreferences",
     "updateSettings",
 }
@@ -164,6 +171,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
                 lookback_days=1,
             ),
             Limits(10, 60),
+            runtime.plugins,
         )
         sync = await syncing.request_sync(
             uow,
@@ -173,10 +181,13 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             SyncRequest("BTC/USDT", "binance", Interval.H1, datetime(2025, 1, 1, tzinfo=UTC)),
             SyncLimits(10, 10, 1_000_000),
         )
+        alert = await alerts.create_alert(uow, owner, AlertSpec("test:BTC/USD", Interval.H1, "close > 0"), 10)
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
         notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
+    bots = BotDesk(desk)
+    bot_id, trading_session_id = await bots.begin()
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -215,6 +226,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Webhook": encode_id("Webhook", hook.id),
         "Optimization": encode_id("Optimization", search.id),
         "runOptimization": strategy_id,
+        "Alert": encode_id("Alert", alert.id),
         "Automation": encode_id("Automation", automation.id),
         "createAutomation": strategy_id,
         "promoteTrial": encode_id("Optimization", search.id),
@@ -224,6 +236,9 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "CandleSync": encode_id("CandleSync", sync.id),
         "ExchangeKey": encode_id("ExchangeKey", key.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
+        "Bot": encode_id("Bot", bot_id),
+        "createBot": strategy_id,
+        "TradingSession": encode_id("TradingSession", trading_session_id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
         "enableUser": encode_id("User", people["disabled"].user_id),

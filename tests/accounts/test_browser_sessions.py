@@ -11,8 +11,9 @@ from gql_trader.accounts.models import LoginSessionRow, RefreshTokenRow
 from gql_trader.accounts.models_external import BrowserSessionRow
 from gql_trader.app import create_app
 from gql_trader.config import Environment
+from gql_trader.gql import http_request
 from tests.accounts.accounts_api import PASSWORD, Accounts
-from tests.graphql_client import GraphQLSocket, InProcessTransport, graphql_client
+from tests.graphql_client import GraphQLSocket, InProcessTransport, endless_body, graphql_client
 
 COOKIE = "gql_trader_session"
 OWN = "http://testserver"
@@ -110,11 +111,23 @@ async def test_guessing_is_limited_as_it_is_for_the_mutation(accounts: Accounts)
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{}", b'{"login": "ada"}', b'{"login": 1, "password": "x"}', b"\xff", b'"' + b"x" * 20_000],
+    [b"", b"[]", b"{}", b'{"login": "ada"}', b'{"login": 1, "password": "x"}', b"\xff"],
 )
 async def test_malformed_logins_are_refused(accounts: Accounts, body: bytes) -> None:
     headers = {**PROOF, "content-type": "application/json"}
     assert (await accounts.client.http.post("/session", content=body, headers=headers)).status_code == 400
+
+
+async def test_a_login_that_is_too_long_or_never_ends_is_refused(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {**PROOF, "content-type": "application/json"}
+    long = await accounts.client.http.post("/session", content=b'"' + b"x" * 20_000, headers=headers)
+    assert long.status_code == 413
+    monkeypatch.setattr(http_request, "_BODY_SECONDS", 0.05)
+    slow = await accounts.client.http.post("/session", content=endless_body(), headers=headers)
+    assert (slow.status_code, slow.headers["connection"]) == (408, "close")
+    assert [error["extensions"]["code"] for error in slow.json()["errors"]] == ["REQUEST_TIMEOUT"]
 
 
 async def test_logging_out_ends_the_session_and_removes_the_cookie(accounts: Accounts) -> None:

@@ -502,7 +502,7 @@ def test_outside_local_the_keys_come_over_https_only(settings: Settings) -> None
         "env": "production",
         "database_url": "postgresql+asyncpg://x@db/x",
         "redis_url": "redis://redis",
-        "jwt_secret": "s" * 32,
+        "jwt_secret": "0123456789abcdef" * 2,
         "encryption_keys": "1:" + "A" * 44,
         "auth_issuer": ISSUER,
         "auth_audience": AUDIENCE,

@@ -27,11 +27,12 @@ from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId
+from gql_trader.gql import http_request
 from gql_trader.runtime import open_runtime
 from tests.accounts.accounts_api import Accounts
 from tests.factories.clock import MovableClock
 from tests.factories.identity_provider import AUDIENCE, ISSUER, IdentityProvider, identity_provider
-from tests.graphql_client import graphql_client
+from tests.graphql_client import endless_body, graphql_client
 
 KEY = b"a key of twenty-four byt"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -427,6 +428,15 @@ async def test_bodies_that_are_too_long_or_no_event(accounts: Accounts) -> None:
     for body in (b"", b"[]", b"{}", b'{"type": 7}', b'{"type": "user.created", "data": {"id": ""}}', b"\xff"):
         assert (await send(accounts, body)).status_code == 400
     assert (await accounts.client.http.get("/webhooks/identity")).status_code == 405
+    assert await count(accounts, WebhookMessageRow) == 0
+
+
+async def test_a_message_that_never_ends_is_given_up(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_request, "_BODY_SECONDS", 0.05)
+    answer = await accounts.client.http.post("/webhooks/identity", content=endless_body())
+    assert (answer.status_code, answer.headers["connection"]) == (408, "close")
     assert await count(accounts, WebhookMessageRow) == 0
 
 

@@ -230,7 +230,7 @@ async def test_a_worker_that_dies_before_the_commit_leaves_the_run_to_another(of
     runtime = office.desk.runtime
 
     uow = await runtime.unit_of_work().__aenter__()
-    assert await running.perform(uow, runtime.arrays, runtime.rate_limits, LIMITS, key)
+    assert await running.perform(uow, runtime.arrays, runtime.rate_limits, LIMITS, runtime.plugins, key)
     await uow.session.close()  # as the database does when the worker is gone
     assert [run["status"] for run in await office.history(automation)] == ["QUEUED"]
     # The queue has lost it, too; ten seconds later it is handed over again.

@@ -25,6 +25,7 @@ from gql_trader.core.errors import (
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.plugins import NO_PLUGINS
 from gql_trader.engine.rules import Rules
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy, StrategyChange
@@ -174,7 +175,9 @@ async def test_the_quota_counts_requests_of_the_same_moment(desk: Desk) -> None:
         async with desk.runtime.unit_of_work() as uow:
             request = desk.request(parameters={"fast": 3 + number})
             runtime = desk.runtime
-            await service.request_run(uow, runtime.arrays, runtime.rate_limits, desk.trader, request, limits)
+            await service.request_run(
+                uow, runtime.arrays, runtime.rate_limits, desk.trader, request, limits, NO_PLUGINS
+            )
 
     outcomes = await asyncio.gather(*map(submit, range(8)), return_exceptions=True)
     refusals = [each for each in outcomes if isinstance(each, QuotaExceeded)]
@@ -190,7 +193,7 @@ async def test_only_so_many_may_be_queued_in_an_hour(desk: Desk) -> None:
         async with desk.runtime.unit_of_work() as uow:
             runtime, request = desk.runtime, desk.request(parameters={"fast": fast})
             row, _ = await service.request_run(
-                uow, runtime.arrays, runtime.rate_limits, desk.trader, request, limits
+                uow, runtime.arrays, runtime.rate_limits, desk.trader, request, limits, NO_PLUGINS
             )
             return row.id  # type: ignore[no-any-return]
 
@@ -215,6 +218,7 @@ async def test_more_bars_than_allowed_are_refused(desk: Desk) -> None:
                 desk.trader,
                 desk.request(),
                 replace(LIMITS, bars=1000),
+                NO_PLUGINS,
             )
 
 

@@ -23,6 +23,7 @@ from gql_trader.backtests.running import load_input
 from gql_trader.backtests.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.plugins import NO_PLUGINS
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.column_codec import decode_columns, encode_columns
 from gql_trader.market_data.service import ensure_market, save_candles
@@ -176,7 +177,7 @@ async def _hash_under(bench: Bench, engine: str) -> str:
         row = await repository.backtest(uow.session, bench.desk.trader.user_id, bench.key)
         assert row is not None
         versions = Versions(engine, row.metrics_version)
-        return (await load_input(uow, bench.desk.runtime.arrays, row, versions)).content_hash
+        return (await load_input(uow, bench.desk.runtime.arrays, row, NO_PLUGINS, versions)).content_hash
 
 
 async def test_only_ones_own_completed_backtests_can_be_verified(bench: Bench) -> None:

@@ -95,6 +95,20 @@ async def _follow(
     return events
 
 
+def test_a_link_in_a_mail_begins_with_the_address_that_was_found(server: Launched, token: str) -> None:
+    assert token
+    ask = """mutation { requestPasswordReset(input: {email: "demo@example.com"}) { errors { code } } }"""
+    assert server.graphql(ask)["requestPasswordReset"]["errors"] == []
+    link, shown = f"{server.url}/reset-password#token=gqlp_", ""
+    deadline = time.monotonic() + 60
+    while link not in shown:
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.1)
+        # Without a mail server, workers show mails in their logs.
+        logs = [server.data_dir / "logs" / f"worker-{number}.log" for number in (1, 2)]
+        shown = "".join(log.read_text() for log in logs if log.exists())
+
+
 @pytest.mark.skipif(not _REAL.exists(), reason="needs the real candles in ../shared/data")
 def test_real_candles_from_file_to_live_result(server: Launched, token: str) -> None:
     assert "20111 added" in _import(server, _REAL, "BTC/USD", "coinbase", "H1")

@@ -21,7 +21,7 @@ from gql_trader.engine.metrics.returns import (
 )
 
 empyrical = pytest.importorskip(
-    "empyrical", reason="empyrical-reloaded is not installed; it is in the dependency group 'benchmark'"
+    "empyrical", reason="empyrical-reloaded is not installed; it is in the dependency group 'peers'"
 )
 
 DAY = 86_400_000

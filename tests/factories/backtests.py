@@ -55,6 +55,7 @@ class Desk:
                 self.trader,
                 request or self.request(**changes),
                 LIMITS,
+                self.runtime.plugins,
             )
 
     async def events(self, backtest_id: UUID) -> list[dict[str, Any]]:

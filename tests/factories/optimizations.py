@@ -60,6 +60,7 @@ class Searches:
                 self.desk.trader,
                 request or self.request(**changes),
                 limits,
+                runtime.plugins,
             )
 
     async def run(self, optimization_id: UUID) -> None:

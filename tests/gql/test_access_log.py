@@ -1,5 +1,6 @@
 """The log: one JSON line a request, what it says, and what it never says."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -10,10 +11,18 @@ from gql_trader.accounts.types import SignupSpec
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
+from gql_trader.gql.relay import parse_id
+from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.runtime import Runtime
 from tests.factories.logs import Log, captured_log
-from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, graphql_client
+from tests.graphql_client import (
+    GraphQLClient,
+    GraphQLSocket,
+    InProcessTransport,
+    SocketClosedError,
+    graphql_client,
+)
 
 PASSWORD = "Canary-Password-7"
 EMAIL = "canary.person@example.com"
@@ -139,6 +148,48 @@ async def test_a_bug_is_logged_without_what_was_sent(
     assert log.events("request")[0]["level"] == "error"
     assert PASSWORD not in log.text
     assert EMAIL not in log.text
+
+
+@pytest.mark.usefixtures("user_id")
+async def test_failures_can_be_counted_by_whom_they_are_about(
+    log: Log, client: GraphQLClient, runtime: Runtime
+) -> None:
+    for login in (EMAIL, EMAIL.upper(), "someone", f" {EMAIL}"):
+        await client.execute(LOGIN, {"login": login, "password": "x"})
+    first, second, other, third = (line["login_hash"] for line in log.events("attempt_failed"))
+    assert first == second == third != other
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    # It cannot be made from the address alone.
+    assert first == runtime.keys.pseudonym(EMAIL) != KeyRing({1: bytes(32)}).pseudonym(EMAIL)
+    assert "canary.person" not in log.text.lower()
+    signed_in = await client.execute(LOGIN, {"login": EMAIL, "password": PASSWORD})
+    change = (
+        'mutation { changePassword(input: {currentPassword: "x", newPassword: "y"}) { errors { code } } }'
+    )
+    viewer = client.signed_in(signed_in.data["login"]["accessToken"])
+    user_id = parse_id((await viewer.execute("{ me { id } }")).data["me"]["id"])[1]
+    await viewer.execute(change)
+    last = log.events("attempt_failed")[-1]
+    assert (last["field"], last["user_id"], "login_hash" in last) == ("changePassword", str(user_id), False)
+
+
+async def test_credentials_that_are_refused_are_events(
+    log: Log, client: GraphQLClient, app: Starlette
+) -> None:
+    refused = {
+        "Bearer canary-token": "access_token",
+        f"Token gqlt_{'c' * 43}": "api_token",
+        "Basic canary-token": "access_token",
+    }
+    for header in refused:
+        await client.execute("{ me { id } }", headers={"authorization": header})
+    with pytest.raises(SocketClosedError):
+        await InProcessTransport(app, headers={"origin": "https://canary.example"}).open()
+    records = log.events("credentials_refused")
+    assert [line["kind"] for line in records] == [*refused.values(), "origin"]
+    assert all(line["reason"].endswith(".") and line["address"] == "127.0.0.1" for line in records)
+    assert "canary" not in log.text
+    assert "cccc" not in log.text
 
 
 async def test_failed_logins_refusals_and_limits_are_events(log: Log, client: GraphQLClient) -> None:

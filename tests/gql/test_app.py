@@ -42,6 +42,13 @@ async def test_health_and_readiness(http: httpx.AsyncClient) -> None:
     assert (ready.status_code, ready.json()) == (200, {"status": "ok", "database": "ok", "redis": "ok"})
 
 
+async def test_no_redirection_leads_to_what_a_client_writes_in_host(http: httpx.AsyncClient) -> None:
+    for path in ("/graphql/", "/session/", "/healthz/"):
+        answer = await http.post(path, headers={"host": "evil.example"})
+        assert (answer.status_code, "location" in answer.headers) == (404, False)
+    assert (await http.get("/")).headers["location"] == "/graphql"
+
+
 async def test_readiness_says_what_is_away(settings: Settings) -> None:
     # A port on which nothing listens.
     without = settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:9/0")})

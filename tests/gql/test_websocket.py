@@ -10,6 +10,7 @@ import pytest
 
 from gql_trader.core.actor import Role
 from gql_trader.gql.api import GraphQLApi
+from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.websocket import ABORT_EXTENSION, SocketOptions, WebSocketEndpoint
 from tests.factories.revocable_keys import Keys
@@ -338,6 +339,32 @@ async def test_own_and_allowed_origins_may_connect(services: ToyServices) -> Non
     for origin in ("http://testserver", "https://testserver", "https://app.example"):
         async with socket(services, origins=("https://app.example",), headers={"Origin": origin}) as ws:
             assert (await ws.execute("{ hello }"))["data"] == {"hello": "hello world"}
+
+
+async def test_a_network_has_as_many_sockets_as_it_may_and_others_are_not_counted(
+    services: ToyServices,
+) -> None:
+    endpoint = WebSocketEndpoint(
+        API,
+        lambda: services,  # type: ignore[arg-type, return-value]
+        authenticate,
+        options=SocketOptions(maximum_sockets=1),
+    )
+    app = ClientMiddleware(endpoint, trusted_proxies=1)
+
+    def of(address: str) -> GraphQLSocket:
+        return GraphQLSocket(InProcessTransport(app, headers={"x-forwarded-for": address}))
+
+    async with of("203.0.113.7"), of("203.0.113.8"), of("2001:db8::1"):
+        # One network of IPv6 is one client.
+        for address in ("203.0.113.7", "2001:db8::2"):
+            raw = await InProcessTransport(app, headers={"x-forwarded-for": address}).open()
+            with pytest.raises(SocketClosedError) as refused:
+                await raw.receive()
+            assert refused.value.code == 4429
+    async with of("203.0.113.7") as socket:
+        assert (await socket.execute("{ hello }"))["data"] == {"hello": "hello world"}
+    assert endpoint._open == {}
 
 
 # ---- clients that do not keep up ----

@@ -2,7 +2,9 @@
 
 import base64
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from uuid import UUID
 
 import pytest
@@ -99,6 +101,28 @@ def test_a_generated_ring_is_kept_readable_by_its_owner_only(tmp_path: Path) -> 
     sealed = KeyRing.from_file(path).encrypt(PURPOSE, ROW, b"secret")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert KeyRing.from_file(path).decrypt(PURPOSE, ROW, sealed) == b"secret"
+
+
+def test_of_keys_that_are_added_at_once_none_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "encryption_keys"
+    KeyRing.from_file(path)
+    everybody = Barrier(8)
+
+    def add(_: int) -> int:
+        everybody.wait()
+        return add_key(path)
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(add, range(8)))
+    assert sorted(numbers) == list(range(2, 10))
+    assert sorted(parse_keys(path.read_text())) == list(range(1, 10))
+
+
+def test_a_pseudonym_stays_while_keys_are_added_and_is_another_with_another_ring() -> None:
+    ring = KeyRing({1: bytes(32)})
+    assert ring.pseudonym("ada") == KeyRing({1: bytes(32), 2: new_key()}).pseudonym("ada")
+    assert ring.pseudonym("ada") != ring.pseudonym("bob")
+    assert ring.pseudonym("ada") != KeyRing({1: new_key()}).pseudonym("ada")
 
 
 def test_a_running_process_learns_a_key_that_another_one_added(tmp_path: Path) -> None:

@@ -194,3 +194,28 @@ async def test_an_outage_does_not_clear_what_this_process_has_seen(
     assert await _wait(limits, Subject(LOGIN, "ada")) == 900
     await limits.close()
     await away.close()
+
+
+async def test_what_was_counted_during_an_outage_holds_for_a_window_after_it(
+    redis_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, away = RateLimits(redis_url, clock), RateLimits(NOWHERE, clock)
+    login, hourly = Subject(LOGIN, "ada"), Subject(HOURLY, "ada")
+    with monkeypatch.context() as outage:
+        for script in ("_reserve", "_fail", "_release"):
+            outage.setattr(limits, script, getattr(away, script))
+        for _ in range(5):
+            await _fail(limits, login)
+        for _ in range(3):
+            await limits.count(hourly)
+    # Redis is back and knows nothing of it.
+    assert await _wait(limits, login) == 900
+    with pytest.raises(RateLimited):
+        await limits.count(hourly, Subject(HOURLY, "grace"))
+    await _succeed(limits, Subject(LOGIN, "grace"))
+    clock.advance(901)
+    await _succeed(limits, login)
+    clock.advance(2700)
+    await limits.count(hourly)
+    await limits.close()
+    await away.close()

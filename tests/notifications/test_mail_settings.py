@@ -11,7 +11,7 @@ PRODUCTION: dict[str, Any] = {
     "env": "production",
     "database_url": "postgresql+asyncpg://db/x",
     "redis_url": "redis://redis",
-    "jwt_secret": "x" * 48,
+    "jwt_secret": "0123456789abcdef" * 3,
     "encryption_keys": "1:" + "A" * 43 + "=",
 }
 MAIL = {
@@ -27,13 +27,35 @@ MAIL = {
         ({"mail_from": ""}, "MAIL_FROM"),
         ({"public_url": ""}, "PUBLIC_URL"),
         ({"public_url": "http://trader.example"}, "PUBLIC_URL"),
-        ({"smtp_username": "me", "smtp_tls": "none"}, "SMTP_TLS=none"),
+        ({"smtp_username": "me", "smtp_tls": "none"}, "SMTP_TLS=none would show SMTP_PASSWORD"),
+        ({"smtp_tls": "none"}, "SMTP_TLS=none would show links"),
+        ({"smtp_tls": "none", "smtp_host": "10.0.0.1"}, "SMTP_TLS=none would show links"),
     ],
 )
 def test_mail_that_would_be_unsafe_is_refused_outside_local(changes: dict[str, str], says: str) -> None:
     assert Settings.model_validate({**PRODUCTION, **MAIL}).smtp_host == "mail.example"
     with pytest.raises(ValidationError, match=says):
         Settings.model_validate({**PRODUCTION, **MAIL, **changes})
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_a_mail_server_on_the_same_machine_needs_no_encryption(host: str) -> None:
+    given = {**PRODUCTION, **MAIL, "smtp_host": host, "smtp_tls": "none"}
+    assert Settings.model_validate(given).smtp_host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8123"),
+        ("::", "http://[::1]:8123"),
+        ("::1", "http://[::1]:8123"),
+        ("192.168.1.7", "http://192.168.1.7:8123"),
+    ],
+)
+def test_without_a_public_address_links_lead_to_what_is_listened_on(host: str, address: str) -> None:
+    settings = Settings.model_validate({"host": host, "port": 8123})
+    assert settings.password_reset_page == f"{address}/reset-password"
 
 
 def test_links_begin_with_what_is_set() -> None:

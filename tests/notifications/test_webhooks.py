@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from gql_trader.accounts.models_credentials import AuditEventRow
+from gql_trader.core.ids import global_id
 from gql_trader.infra.delivery import retry_after
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.infra.public_http import PublicHttp
@@ -313,3 +314,32 @@ async def test_another_users_webhook_does_not_exist(scene: Scene, receiver: Http
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, datetime(2026, 11, 22, tzinfo=UTC)) == seconds
+
+
+async def test_an_endpoint_that_does_not_answer_in_time_is_tried_again(
+    scene: Scene, receiver: HttpReceiver
+) -> None:
+    await create(scene.ada, receiver.url)
+    receiver.replies = [Reply(None)]
+    impatient = PublicHttp(allow_private=True, allow_plain=True, seconds=0.2)
+    await approve(scene.runtime, scene.ada.actor, "ada")
+    await work(replace(scene.runtime, public_http=impatient))
+    [webhook] = await shown(scene.ada)
+    assert webhook["lastError"] == "no answer within 0.2 s"
+    await make_due(scene.runtime)
+    await work(scene.runtime)
+    assert len(receiver.requests) == 2
+    assert await waiting(scene.runtime) == []
+
+
+async def test_a_user_who_was_shut_out_is_sent_nothing_more(scene: Scene, receiver: HttpReceiver) -> None:
+    await create(scene.ada, receiver.url)
+    receiver.replies = [Reply(500)]
+    await approve(scene.runtime, scene.ada.actor, "one")
+    await work(scene.runtime)
+    await scene.root.act("disableUser", "user { id }", id=global_id("User", scene.ada.actor.user_id))
+    await approve(scene.runtime, scene.ada.actor, "two")
+    await make_due(scene.runtime)
+    await work(scene.runtime)
+    assert len(receiver.requests) == 1
+    assert await waiting(scene.runtime) == []

@@ -469,3 +469,101 @@ async def test_a_trial_is_promoted_with_the_strategy_that_was_searched(api: Api)
     assert payload["errors"] == []
     assert payload["backtest"]["strategyVersion"] == 1
     assert payload["backtest"]["parameters"] == {"n": 7}
+
+
+WALK = """
+query($id: ID!) { optimization(id: $id) {
+  trialsTotal
+  walkForward {
+    number trainStart trainEnd testStart testEnd trial parameters
+    inSample { totalReturn trades } outOfSample { totalReturn trades }
+  }
+  outOfSample {
+    bars finalEquity metrics { totalReturn maxDrawdown trades }
+    equity { time equity drawdown } thin: equity(maxPoints: 40) { time } daily { time return }
+  }
+  trials(window: 2, first: 100) { totalCount nodes { number window } }
+  heatmap(x: "fast", y: "slow", window: 1) { trials }
+  significance { sharpeRatio days trials probabilisticSharpeRatio deflatedSharpeRatio }
+} }
+"""
+
+
+async def test_a_walk_forward_search_reports_its_windows_and_what_came_of_them(api: Api) -> None:
+    walk = {"trainDays": 30, "testDays": 15}
+    identifier = await api.complete(walkForward=walk, objective="TOTAL_RETURN")
+    found = (await api.client.execute(WALK, {"id": identifier})).data["optimization"]
+    windows, curve = found["walkForward"], found["outOfSample"]
+    assert found["trialsTotal"] == 4 * 18
+    assert [window["testStart"][:10] for window in windows] == [
+        "2024-01-31",
+        "2024-02-15",
+        "2024-03-01",
+        "2024-03-16",
+    ]
+    assert windows[1]["trainStart"] == "2024-01-16T00:00:00.000Z"
+    assert all(window["trainEnd"] == window["testStart"] for window in windows)
+    assert [(window["trial"] - 1) // 18 for window in windows] == [0, 1, 2, 3]
+    total = 1.0
+    for window in windows:
+        total *= 1.0 + window["outOfSample"]["totalReturn"]
+    assert curve["metrics"]["totalReturn"] == pytest.approx(total - 1.0, rel=1e-12)
+    assert curve["metrics"]["trades"] == sum(window["outOfSample"]["trades"] for window in windows)
+    assert curve["bars"] == len(curve["equity"]["time"]) == 2000 - 30 * 24
+    assert curve["equity"]["equity"][-1] == pytest.approx(float(curve["finalEquity"]), abs=1e-8)
+    assert max(curve["equity"]["drawdown"]) == curve["metrics"]["maxDrawdown"]
+    assert len(curve["thin"]["time"]) <= 40
+    assert found["trials"]["totalCount"] == 18
+    assert {node["window"] for node in found["trials"]["nodes"]} == {2}
+    assert sum(map(sum, found["heatmap"]["trials"])) <= 18
+    assert found["significance"]["deflatedSharpeRatio"] is None
+    assert 0 < found["significance"]["probabilisticSharpeRatio"] < 1
+    promoted = (await api.client.execute(PROMOTE, {"id": identifier, "number": windows[2]["trial"]})).data
+    key = parse_id(promoted["promoteTrial"]["backtest"]["id"])[1]
+    await run_backtest({"runtime": api.searches.desk.runtime}, str(key))
+    row = await api.searches.desk.row(key)
+    assert row.total_return == pytest.approx(windows[2]["inSample"]["totalReturn"], rel=1e-12)
+    refused = await api.client.execute(
+        "query($id: ID!) { optimization(id: $id) { trials(window: 5) { totalCount } } }", {"id": identifier}
+    )
+    assert refused.codes == ["BAD_USER_INPUT"]
+
+
+async def test_a_result_says_how_much_it_proves(api: Api) -> None:
+    identifier = await api.complete()
+    query = """query($id: ID!, $seed: Int!) { optimization(id: $id) {
+      walkForward { number } outOfSample { bars }
+      best { metrics { sharpeRatio maxDrawdown totalReturn } }
+      significance {
+        sharpeRatio days skewness kurtosis trials
+        probabilisticSharpeRatio expectedMaximumSharpeRatio deflatedSharpeRatio
+      }
+      bootstrap(samples: 500, confidence: 0.9, seed: $seed) {
+        samples confidence blockDays totalReturn { low median high } maxDrawdown { low median high }
+        sharpeRatio { low median high }
+      }
+    } }"""
+    found = (await api.client.execute(query, {"id": identifier, "seed": 1})).data["optimization"]
+    assert (found["walkForward"], found["outOfSample"]) == (None, None)
+    proof, best = found["significance"], found["best"]["metrics"]
+    assert proof["sharpeRatio"] == pytest.approx(best["sharpeRatio"], rel=1e-12)
+    assert (proof["trials"], proof["days"]) == (18, 84)
+    assert proof["deflatedSharpeRatio"] < proof["probabilisticSharpeRatio"]
+    assert proof["expectedMaximumSharpeRatio"] > 0
+    bounds = found["bootstrap"]
+    assert (bounds["samples"], bounds["confidence"]) == (500, 0.9)
+    assert bounds["totalReturn"]["low"] < best["totalReturn"] < bounds["totalReturn"]["high"]
+    assert bounds["sharpeRatio"]["low"] < best["sharpeRatio"] < bounds["sharpeRatio"]["high"]
+    again = (await api.client.execute(query, {"id": identifier, "seed": 1})).data["optimization"]
+    other = (await api.client.execute(query, {"id": identifier, "seed": 2})).data["optimization"]
+    assert again == found
+    assert other["bootstrap"] != found["bootstrap"]
+    for arguments in ("samples: 10", "confidence: 2", "blockDays: 0", "seed: -1"):
+        refused = await api.client.execute(
+            f"query($id: ID!) {{ optimization(id: $id) {{ bootstrap({arguments}) {{ samples }} }} }}",
+            {"id": identifier},
+        )
+        assert refused.codes == ["BAD_USER_INPUT"], arguments
+    waiting = (await api.run(force=True))["optimization"]["id"]
+    early = (await api.client.execute(query, {"id": waiting, "seed": 1})).data["optimization"]
+    assert (early["significance"], early["bootstrap"]) == (None, None)

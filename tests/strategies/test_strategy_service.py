@@ -18,6 +18,7 @@ from gql_trader.core.errors import (
 )
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import HOUR
+from gql_trader.engine.plugins import NO_PLUGINS
 from gql_trader.engine.rules import Parameter, ParameterType, Rules
 from gql_trader.infra.keyset import page_request
 from gql_trader.runtime import Runtime
@@ -379,15 +380,15 @@ async def test_parameters_of_a_run_are_filled_in_and_tried_on_the_rules(runtime:
     alice = await make_actor(runtime, "alice")
     loose = Parameter("period", ParameterType.INT, 20)
     definition = (await create(runtime, alice, NewStrategy("x", rules=RULES, parameters=(loose,)))).definition
-    assert service.resolve_parameters(definition, {}) == {"period": 20}
-    assert service.resolve_parameters(definition, {"period": 30.0}) == {"period": 30}
+    assert service.resolve_parameters(definition, {}, NO_PLUGINS) == {"period": 20}
+    assert service.resolve_parameters(definition, {"period": 30.0}, NO_PLUGINS) == {"period": 30}
     with pytest.raises(DomainErrors) as caught:
-        service.resolve_parameters(definition, {"period": 0})
+        service.resolve_parameters(definition, {"period": 0}, NO_PLUGINS)
     assert caught.value.errors[0].message == (
         "With these parameters a rule is not valid: entryLong, line 1, column 20: "
         "period of sma() must be a whole number from 1 to 10000; got 0."
     )
-    assert service.compiled(definition).warmup({"period": 30}, HOUR) == 29
+    assert service.compiled(definition, NO_PLUGINS).warmup({"period": 30}, HOUR) == 29
 
 
 async def test_equal_rules_have_equal_content(runtime: Runtime) -> None:
@@ -398,8 +399,8 @@ async def test_equal_rules_have_equal_content(runtime: Runtime) -> None:
         alice,
         NewStrategy("Two", rules=RULES, parameters=(PERIOD,), default_parameters={"period": 9}),
     )
-    assert one.definition.content() == two.definition.content()
-    assert one.definition.content() == {
+    assert service.content(one.definition, NO_PLUGINS) == service.content(two.definition, NO_PLUGINS)
+    assert service.content(one.definition, NO_PLUGINS) == {
         "rules": {
             "entryLong": "close > sma(close, period)",
             "exitLong": "close < sma(close, period)",

@@ -8,6 +8,7 @@ from numba import types
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
 from gql_trader.engine.metrics.daily import DAY
+from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, sum_of_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,13 @@ class Drawdown:
     longest_days
         Longest time from a peak to the first close at or above it, or to the end; None if the account never
         was below a peak.
+    mean_equity
+        Mean of the equity, taken in the same pass.
     """
 
     deepest: float
     longest_days: float | None
+    mean_equity: float
 
 
 def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> Drawdown:
@@ -41,10 +45,10 @@ def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> D
     initial
         Starting capital: the first peak, at the opening of the first bar.
     """
-    deepest, longest = _scan(
+    deepest, longest, total = _scan(
         np.require(time, np.int64, ("C", "A")), np.require(equity, np.float64, ("C", "A")), interval, initial
     )
-    return Drawdown(deepest, longest / DAY if longest else None)
+    return Drawdown(deepest, longest / DAY if longest else None, total / len(equity))
 
 
 def ulcer_index(values: Floats, initial: float) -> float:
@@ -61,25 +65,11 @@ def ulcer_index(values: Floats, initial: float) -> float:
     return float(np.sqrt(np.mean((1.0 - values / peak) ** 2)))
 
 
-_BLOCK = 64
-"""Values looked at together."""
-
-_WORST = types.Tuple((types.float64, types.int64))  # type: ignore[no-untyped-call]
-
-
-@compiled(allocates=False, finite=True)
-def _extremes(values: Floats, start: int) -> tuple[float, float]:
-    """Return the lowest and the highest value of a block."""
-    lowest = values[start]
-    highest = values[start]
-    for k in range(1, _BLOCK):
-        lowest = min(lowest, values[start + k])
-        highest = max(highest, values[start + k])
-    return lowest, highest
+_WORST = types.Tuple((types.float64, types.int64, types.float64))  # type: ignore[no-untyped-call]
 
 
 @compiled(_WORST(INTEGERS_IN, FLOATS_IN, types.int64, types.float64), allocates=False)
-def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int]:
+def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tuple[float, int, float]:
     # One division for each peak, not for each bar: below one peak the lowest equity is the deepest loss,
     # and division does not change that order. Blocks below the peak, or flat at it, are done at once.
     n = len(equity)
@@ -88,19 +78,22 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
     trough = initial
     deepest = 0.0
     longest = 0
+    total = 0.0
     i = 0
     while i < n:
-        while i + _BLOCK <= n:
-            lowest, highest = _extremes(equity, i)
+        while i + WIDTH <= n:
+            lowest, highest = lowest_of_block(equity, i), highest_of_block(equity, i)
             if highest < peak:
                 trough = min(trough, lowest)
             elif lowest == peak and highest == peak and trough == peak:
-                peak_time = time[i + _BLOCK - 1] + interval
+                peak_time = time[i + WIDTH - 1] + interval
             else:
                 break
-            i += _BLOCK
-        for k in range(i, min(i + _BLOCK, n)):
+            total += sum_of_block(equity, i)
+            i += WIDTH
+        for k in range(i, min(i + WIDTH, n)):
             value = equity[k]
+            total += value
             if value >= peak:
                 if trough < peak:
                     deepest = max(deepest, 1.0 - trough / peak)
@@ -110,8 +103,8 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
                 peak_time = time[k] + interval
             elif value < trough:
                 trough = value
-        i += _BLOCK
+        i += WIDTH
     if trough < peak:
         deepest = max(deepest, 1.0 - trough / peak)
         longest = max(longest, time[-1] + interval - peak_time)
-    return deepest, longest
+    return deepest, longest, total

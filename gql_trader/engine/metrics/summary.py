@@ -96,7 +96,7 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
     market = daily_curve(bars.time, bars.close, bars.interval, first_close, days_per_year)
     calendar_days = (int(bars.time[-1]) + bars.interval - int(bars.time[0])) / DAY
     worst = drawdown(bars.time, result.equity, bars.interval, initial)
-    mean_equity = float(np.mean(result.equity)) or initial
+    mean_equity = worst.mean_equity or initial
     returns, profits, fractions = daily.returns, ledger.profit, ledger.profit_fraction
     growth = of_returns.cagr(final, initial, calendar_days)
     alpha, beta = of_returns.alpha_beta(returns, market.returns, days_per_year)

@@ -148,7 +148,8 @@ class CompiledRules:
         warmup = max(map(plan.lookback, roots), default=0)
         found = evaluate(plan, roots, bars, on_progress, shared)
         by_name = dict(zip(self._signals, found, strict=True))
-        columns = (_flags(by_name.get(name, False), len(bars), warmup) for name in _SIGNALS)
+        kept = shared is not None or len(set(roots)) < len(roots)
+        columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
         return Signals(*columns)
 
     def plots(self, bars: Bars, values: ParameterValues | None = None) -> tuple[PlotLine, ...]:
@@ -297,11 +298,11 @@ def _floats(found: "Column | float | bool | str", n: int) -> Floats:
     return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), n))
 
 
-def _flags(found: "Column | float | bool | str", n: int, warmup: int) -> Flags:
+def _flags(found: "Column | float | bool | str", n: int, warmup: int, kept: bool) -> Flags:
     if not isinstance(found, np.ndarray):
         flags = np.full(n, bool(found), dtype=np.bool_)
     else:
-        # A result may be shared by two rules, so it is copied before it is masked.
-        flags = found.astype(np.bool_, copy=True)
+        # A result that two rules share, or other runs, is copied before it is masked.
+        flags = found.astype(np.bool_, copy=kept)
     flags[:warmup] = False
     return flags

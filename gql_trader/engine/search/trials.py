@@ -8,7 +8,8 @@ import numpy as np
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.rules import CompiledRules, ParameterValues, RuleIssues
+from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import ParameterValues, RuleIssues
 from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search.scoring import METRICS
 
@@ -48,7 +49,7 @@ class Setting:
 
     bars: Bars
     start: int
-    rules: CompiledRules
+    rules: StrategyCode
     initial_capital: float
     annual_days: int
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "add_candle_syncs"
-down_revision = "add_automations"
+down_revision = "add_bots"
 branch_labels = None
 depends_on = None
 

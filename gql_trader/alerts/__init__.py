@@ -1,0 +1,1 @@
+"""Conditions in the rule language that users are told of when they come true."""

@@ -1,0 +1,94 @@
+"""What compiled loops ask of the processor that numba has no words for.
+
+Maxima and minima of neighbouring values: compilers leave such loops alone, since vectors would take NaN and
+the two zeros differently; there is neither among the prices and amounts here, and the greatest of some
+numbers does not depend on the order of asking. Sums: in one fixed order, whatever vectors the processor has.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from gql_trader.engine.bars import Floats, Integers
+
+WIDTH = 32
+"""Values in a block."""
+
+_LANES = 8
+
+OfBlock = Callable[[Floats, int], float]
+
+_intrinsic: Callable[[Any], Any] = intrinsic
+
+
+def _reduction(better: Callable[[Any, Any, Any], Any]) -> Any:
+    def reduce(context: Any, array: Any, start: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, value=arguments[0]).data
+            vector = ir.VectorType(ir.DoubleType(), _LANES)
+            block = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+
+            found: Any = None
+            for number in range(WIDTH // _LANES):
+                place = builder.gep(block, [ir.Constant(ir.IntType(64), number)])
+                values = builder.load(place, align=8)
+                found = values if found is None else better(builder, found, values)
+            lanes = _LANES
+            while lanes > 1:
+                lanes //= 2
+                halves = [
+                    builder.shuffle_vector(
+                        found,
+                        ir.Constant(found.type, ir.Undefined),
+                        ir.Constant(ir.VectorType(ir.IntType(32), lanes), [*range(first, first + lanes)]),
+                    )
+                    for first in (0, lanes)
+                ]
+                found = better(builder, *halves)
+            return builder.extract_element(found, ir.Constant(ir.IntType(32), 0))
+
+        return types.float64(array, types.int64), generate
+
+    return reduce
+
+
+def _extreme(comparison: str) -> Callable[[Any, Any, Any], Any]:
+    def better(builder: Any, one: Any, other: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(comparison, one, other), one, other)
+
+    return better
+
+
+highest_of_block: OfBlock = _intrinsic(_reduction(_extreme(">")))
+"""From float64[n] and a place in it: the greatest of the `WIDTH` values that begin there."""
+
+lowest_of_block: OfBlock = _intrinsic(_reduction(_extreme("<")))
+"""From float64[n] and a place in it: the least of the `WIDTH` values that begin there."""
+
+sum_of_block: OfBlock = _intrinsic(_reduction(lambda builder, one, other: builder.fadd(one, other)))
+"""From float64[n] and a place in it: the sum of the `WIDTH` values that begin there, in one fixed order."""
+
+
+def _prefetch(_: Any, array: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
+            "llvm.prefetch.p0i8",
+        )
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        # To be read, and kept close.
+        builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+prefetch: Callable[[Floats | Integers, int], None] = _intrinsic(_prefetch)
+"""From an array and a place in it: nothing; what is there is on its way into the cache. No place is wrong."""
