@@ -25,6 +25,15 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.bots.schema import (
+    BotMutation,
+    BotQuery,
+    resolve_bot_nodes,
+    resolve_order_nodes,
+    resolve_trade_nodes,
+    resolve_trading_session_nodes,
+)
+from gql_trader.bots.schema_events import BotSubscription
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -70,6 +79,7 @@ QUERIES = [
     MarketDataQuery,
     StrategyQuery,
     BacktestsQuery,
+    BotQuery,
     OptimizationQuery,
     RateLimitQuery,
     AutomationQuery,
@@ -93,11 +103,12 @@ MUTATIONS = [
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    BotMutation,
     OptimizationMutation,
     AutomationMutation,
     AlertMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
+SUBSCRIPTIONS = [BacktestSubscription, BotSubscription, NotificationSubscription, OptimizationSubscription]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
@@ -106,6 +117,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Automation": resolve_automation_nodes,
     "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
+    "Bot": resolve_bot_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
     "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
@@ -114,7 +126,10 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
     "Optimization": resolve_optimization_nodes,
+    "Order": resolve_order_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Trade": resolve_trade_nodes,
+    "TradingSession": resolve_trading_session_nodes,
     "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }

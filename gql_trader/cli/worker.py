@@ -70,6 +70,7 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         alerts,
         automations,
         backtests,
+        bots,
         charts,
         maintenance,
         notifications,
@@ -77,7 +78,17 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         webhooks,
     )
 
-    modules = (alerts, automations, backtests, charts, maintenance, notifications, optimizations, webhooks)
+    modules = (
+        alerts,
+        automations,
+        backtests,
+        bots,
+        charts,
+        maintenance,
+        notifications,
+        optimizations,
+        webhooks,
+    )
     return [module.queue(settings) for module in modules]
 
 

@@ -14,6 +14,8 @@ SeriesId = NewType("SeriesId", UUID)
 StrategyId = NewType("StrategyId", UUID)
 ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+BotId = NewType("BotId", UUID)
+TradingSessionId = NewType("TradingSessionId", UUID)
 OptimizationId = NewType("OptimizationId", UUID)
 
 

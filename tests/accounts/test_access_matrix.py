@@ -40,6 +40,7 @@ from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
+from tests.factories.bots import BotDesk
 from tests.factories.documents import RootField, root_fields
 from tests.factories.optimizations import Searches
 from tests.factories.waits import VirtualWaits
@@ -62,6 +63,8 @@ OPEN_TO_EVERYBODY = {
     "rateLimit",
 }
 CONCERNS_ONLY_ONESELF = {
+    "botStatus",
+    "equity",
     "createApiToken",
     "logout",
     "notifications",
@@ -70,6 +73,8 @@ CONCERNS_ONLY_ONESELF = {
     "importFreqtradeConfig",
     "resetSettings",
     "saveSettingsPreset",
+    "stopAllBots",
+    "trades",
     "updatePreferences",
     "updateSettings",
 }
@@ -170,6 +175,8 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
         notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
+    bots = BotDesk(desk)
+    bot_id, trading_session_id = await bots.begin()
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -217,6 +224,9 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "ApiToken": encode_id("ApiToken", token.id),
         "ExchangeKey": encode_id("ExchangeKey", key.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
+        "Bot": encode_id("Bot", bot_id),
+        "createBot": strategy_id,
+        "TradingSession": encode_id("TradingSession", trading_session_id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
         "enableUser": encode_id("User", people["disabled"].user_id),
