@@ -1,5 +1,6 @@
 """Webhooks over GraphQL and real HTTP: made, signed, sent, tried again, turned off."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -12,16 +13,19 @@ import pytest
 from sqlalchemy import select, text
 
 from gql_trader.accounts.models_credentials import AuditEventRow
+from gql_trader.config import Settings
 from gql_trader.core.ids import global_id
 from gql_trader.infra.delivery import retry_after
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.webhook_signatures import InvalidSignature, WebhookSignatures
+from gql_trader.infra.worker import WakeWorker
 from gql_trader.notifications.models import WEBHOOK_SECRET, WebhookRow
 from gql_trader.notifications.types import MAXIMUM_WEBHOOKS, RETRY_SECONDS
 from gql_trader.runtime import Runtime
 from tests.factories.http_receiver import HttpReceiver, Received, Reply, http_receiver
 from tests.notifications.notices import Person, Scene, approve, make_due, work
+from workers import webhooks
 
 FIELDS = "webhook { id label url kinds active lastDeliveredAt lastFailedAt lastError }"
 
@@ -343,3 +347,20 @@ async def test_a_user_who_was_shut_out_is_sent_nothing_more(scene: Scene, receiv
     await work(scene.runtime)
     assert len(receiver.requests) == 1
     assert await waiting(scene.runtime) == []
+
+
+async def test_a_worker_of_the_webhooks_queue_is_woken_at_once(
+    scene: Scene, settings: Settings, receiver: HttpReceiver
+) -> None:
+    key, _ = await create(scene.ada, receiver.url)
+    spec = webhooks.queue(settings)
+    worker = WakeWorker(spec, settings.redis_url.get_secret_value(), {"runtime": scene.runtime})
+    running = asyncio.create_task(worker.main())
+    try:
+        await worker.ready.wait()
+        await scene.ada.act("testWebhook", FIELDS, id=key)
+        await receiver.arrived()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await worker.stop()
