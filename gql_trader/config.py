@@ -178,6 +178,12 @@ class Settings(BaseSettings):
     max_backtests_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 5000
     """Backtests that one user may queue within any hour."""
     max_backtest_bars: Annotated[int, Field(ge=1)] = 10_000_000
+    max_bots_per_user: Annotated[int, Field(ge=1)] = 200
+    """Bots that one user may have."""
+    max_running_bots_per_user: Annotated[int, Field(ge=1)] = 100
+    """Bots of one user that may be at work at a time."""
+    bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    """A session on the live market keeps a point of its equity at least this often."""
     max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
     """Queued and running parameter searches of one user at a time."""
     max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -203,6 +209,14 @@ class Settings(BaseSettings):
     """HTTP proxy for all requests to exchanges, as ``http://user:password@host:port``."""
     exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long one request to an exchange may take."""
+    max_active_syncs_per_user: Annotated[int, Field(ge=1)] = 10
+    """Queued and running syncs of candles of one user at a time."""
+    max_syncs_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Syncs of candles that one user may ask for within any hour."""
+    max_sync_candles: Annotated[int, Field(ge=1)] = 10_000_000
+    """Candles of one sync."""
+    market_data_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """Syncs and feeds that one worker process fetches candles for at a time."""
     live_trading_enabled: bool = False
     """Whether anybody may trade with real money on this server."""
     live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
@@ -240,6 +254,12 @@ class Settings(BaseSettings):
     def allows_introspection(self) -> bool:
         """Whether introspection is on."""
         return self.is_local if self.introspection is None else self.introspection
+
+    @field_validator("fcm_service_account_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        # A variable that is set to nothing names no file, least of all the present directory.
+        return None if value == "" else value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -25,6 +25,15 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.bots.schema import (
+    BotMutation,
+    BotQuery,
+    resolve_bot_nodes,
+    resolve_order_nodes,
+    resolve_trade_nodes,
+    resolve_trading_session_nodes,
+)
+from gql_trader.bots.schema_events import BotSubscription
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -34,6 +43,12 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.market_data.schema_syncs import (
+    CandleSyncMutation,
+    CandleSyncQuery,
+    CandleSyncSubscription,
+    resolve_candle_sync_nodes,
+)
 from gql_trader.notifications.schema import (
     NotificationMutation,
     NotificationQuery,
@@ -68,8 +83,10 @@ QUERIES = [
     WebhookQuery,
     DeadLetterQuery,
     MarketDataQuery,
+    CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
+    BotQuery,
     OptimizationQuery,
     RateLimitQuery,
     AutomationQuery,
@@ -90,14 +107,22 @@ MUTATIONS = [
     DeviceMutation,
     WebhookMutation,
     DeadLetterMutation,
+    CandleSyncMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
+    BotMutation,
     OptimizationMutation,
     AutomationMutation,
     AlertMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, NotificationSubscription, OptimizationSubscription]
+SUBSCRIPTIONS = [
+    BacktestSubscription,
+    BotSubscription,
+    CandleSyncSubscription,
+    NotificationSubscription,
+    OptimizationSubscription,
+]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
@@ -106,6 +131,8 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Automation": resolve_automation_nodes,
     "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
+    "CandleSync": resolve_candle_sync_nodes,
+    "Bot": resolve_bot_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
     "DeadLetter": resolve_dead_letter_nodes,
     "Device": resolve_device_nodes,
@@ -114,7 +141,10 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "SettingsPreset": resolve_settings_preset_nodes,
     "Notification": resolve_notification_nodes,
     "Optimization": resolve_optimization_nodes,
+    "Order": resolve_order_nodes,
     "Strategy": resolve_strategy_nodes,
+    "Trade": resolve_trade_nodes,
+    "TradingSession": resolve_trading_session_nodes,
     "Webhook": resolve_webhook_nodes,
     "User": resolve_user_nodes,
 }

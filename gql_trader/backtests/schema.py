@@ -11,13 +11,10 @@ import strawberry
 
 from gql_trader.backtests import following, service
 from gql_trader.backtests.loaders import BacktestLoaders
-from gql_trader.backtests.schema_backtest import (
-    Backtest,
-    BacktestConnection,
-    list_backtests,
-)
+from gql_trader.backtests.schema_backtest import Backtest
 from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder, RunBacktestInput
+from gql_trader.backtests.schema_lists import BacktestConnection, list_backtests
 from gql_trader.backtests.schema_types import OWNER
 from gql_trader.backtests.types import BacktestQuery
 from gql_trader.config import Settings

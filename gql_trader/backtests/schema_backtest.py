@@ -1,22 +1,17 @@
 """A backtest as a GraphQL object, its lists and its events."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import Row
 
-from gql_trader.backtests import service
 from gql_trader.backtests.ledger import LedgerFilter, cut_page, window
 from gql_trader.backtests.loaders import (
     BacktestLoaders,
     EquityKey,
     LedgerKey,
-    ListArguments,
-    StrategyKey,
 )
 from gql_trader.backtests.schema_charts import (
     CHART_COST,
@@ -30,7 +25,6 @@ from gql_trader.backtests.schema_charts import (
 )
 from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
 from gql_trader.backtests.schema_execution import Execution
-from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
 from gql_trader.backtests.schema_types import (
     OWNER,
     DailyColumns,
@@ -41,13 +35,12 @@ from gql_trader.backtests.schema_types import (
     ledger_entries,
     points_of_curve,
 )
-from gql_trader.backtests.types import BacktestQuery
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
 from gql_trader.engine.monthly import monthly_returns
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs
-from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
+from gql_trader.gql.pagination import After, Before, Connection, First, Last
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON
@@ -62,9 +55,6 @@ if TYPE_CHECKING:
     from gql_trader.backtests.schema_verification import BacktestVerification
 
 EQUITY_COLUMNS = ("time", "equity", "drawdown")
-
-NUMBERS_PER_BACKTEST = 100
-"""What a backtest on a nested list counts for among the numbers of an operation."""
 
 MaxPoints = Annotated[
     int | None,
@@ -280,54 +270,3 @@ class Backtest(Node):
 
         row = await info.context.loaders(BacktestLoaders).verification.load(self.row.id)
         return BacktestVerification.from_row(row) if row is not None else None
-
-
-@visible(OWNER)
-@strawberry.type(name="BacktestConnection", description="One page of your backtests.")
-class BacktestConnection(Connection[Backtest]):
-    """Backtests of the viewer."""
-
-
-Paging = tuple[int | None, str | None, int | None, str | None]
-"""first, after, last, before."""
-
-
-async def list_backtests(
-    info: Info, query: BacktestQuery, order_by: Sequence[BacktestOrder] | None, paging: Paging
-) -> BacktestConnection:
-    """Return one page of the viewer's backtests."""
-    viewer = info.context.viewer
-    orderings = [order.to_ordering() for order in order_by or ()]
-    async with info.context.uow() as uow:
-        page = await service.list_backtests(uow, viewer, query, orderings, page_request(*paging))
-
-    async def count() -> int:
-        async with info.context.uow() as uow:
-            return await service.count_backtests(uow, viewer, query)
-
-    return connection(BacktestConnection, page, Backtest.from_row, count)
-
-
-async def list_backtests_of(
-    info: Info,
-    strategy_id: UUID,
-    where: BacktestFilter | None,
-    order_by: Sequence[BacktestOrder] | None,
-    paging: Paging,
-) -> BacktestConnection:
-    """Return one page of the viewer's backtests of a strategy.
-
-    The lists of all strategies of one answer that are asked for with the same arguments are read together.
-    """
-    loaders = info.context.loaders(BacktestLoaders)
-    query = where.to_query() if where else BacktestQuery()
-    orderings = tuple(order.to_ordering() for order in order_by or ())
-    asked = ListArguments(query, orderings, page_request(*paging))
-    page = await loaders.of_strategy.load(StrategyKey(strategy_id, asked))
-    # Lists in lists in lists grow with every level, whatever the size of the document.
-    info.context.spend(NUMBERS_PER_BACKTEST * len(page.rows))
-
-    async def count() -> int:
-        return await loaders.count_of_strategy.load(StrategyKey(strategy_id, ListArguments(query)))
-
-    return connection(BacktestConnection, page, Backtest.from_row, count)

@@ -70,14 +70,27 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         alerts,
         automations,
         backtests,
+        bots,
         charts,
         maintenance,
+        market_data,
         notifications,
         optimizations,
         webhooks,
     )
 
-    modules = (alerts, automations, backtests, charts, maintenance, notifications, optimizations, webhooks)
+    modules = (
+        alerts,
+        automations,
+        backtests,
+        bots,
+        charts,
+        maintenance,
+        market_data,
+        notifications,
+        optimizations,
+        webhooks,
+    )
     return [module.queue(settings) for module in modules]
 
 

@@ -11,9 +11,12 @@ SessionId = NewType("SessionId", UUID)
 AssetId = NewType("AssetId", UUID)
 MarketId = NewType("MarketId", UUID)
 SeriesId = NewType("SeriesId", UUID)
+CandleSyncId = NewType("CandleSyncId", UUID)
 StrategyId = NewType("StrategyId", UUID)
 ExchangeKeyId = NewType("ExchangeKeyId", UUID)
 BacktestId = NewType("BacktestId", UUID)
+BotId = NewType("BotId", UUID)
+TradingSessionId = NewType("TradingSessionId", UUID)
 OptimizationId = NewType("OptimizationId", UUID)
 
 

@@ -40,3 +40,57 @@ class Result:
     traded_notional: float
     fees_paid: float
     funding_paid: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """The position that a simulation holds.
+
+    Attributes
+    ----------
+    side
+        1 long, −1 short.
+    quantity
+        Base currency, positive.
+    entry_price
+        Quote currency, slippage included.
+    entry_fee
+        Account currency.
+    entry_time
+        Unix milliseconds, as in the ledger.
+    entry_index
+        Bar of the fill, counted from the first bar of the series.
+    """
+
+    side: int
+    quantity: float
+    entry_price: float
+    entry_fee: float
+    entry_time: int
+    entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFigures:
+    """What the guards of a simulation look at, after its last bar.
+
+    Attributes
+    ----------
+    day
+        Days since 1970, UTC, of the last bar's close; the daily figures are of that day. −1 where the
+        spec has no daily guard.
+    day_start_equity
+        Account currency, marked at the last close of the day before.
+    day_entries
+        Positions opened on that day.
+    halted
+        Whether a daily guard has tripped: none is opened for the rest of the day.
+    resting_bars
+        Bars that the cooldown still lasts, the one being traded next included.
+    """
+
+    day: int
+    day_start_equity: float
+    day_entries: int
+    halted: bool
+    resting_bars: int

@@ -15,7 +15,7 @@ from gql_trader.engine import kernel, kernel_arrays
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
-from gql_trader.engine.results import Result
+from gql_trader.engine.results import GuardFigures, OpenPosition, Result
 from gql_trader.engine.signals import Signals
 
 __all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationStoppedError", "run"]
@@ -97,6 +97,47 @@ class Simulation:
     def in_position(self) -> bool:
         """Whether a position is open."""
         return bool(self._counts[kernel.SIDE] != 0)
+
+    @property
+    def open_position(self) -> OpenPosition | None:
+        """The position that is held; None without one."""
+        if not self.in_position:
+            return None
+        return OpenPosition(
+            side=int(self._counts[kernel.SIDE]),
+            quantity=float(self._state[kernel.QUANTITY]),
+            entry_price=float(self._state[kernel.ENTRY_PRICE]),
+            entry_fee=float(self._state[kernel.ENTRY_FEE]),
+            entry_time=int(self._counts[kernel.ENTRY_TIME]),
+            entry_index=int(self._counts[kernel.ENTRY_INDEX]),
+        )
+
+    @property
+    def closed_trades(self) -> int:
+        """Trades closed since the start, those before `restore` included."""
+        return int(self._counts[kernel.TRADES])
+
+    @property
+    def balance(self) -> float:
+        """Account currency: initial capital and the profits of the closed trades."""
+        return float(self._state[kernel.BALANCE])
+
+    @property
+    def last_close(self) -> float:
+        """Price at which the last bar closed, and the position is marked; 0.0 before the first bar."""
+        return float(self._state[kernel.LAST_CLOSE])
+
+    @property
+    def guards(self) -> GuardFigures:
+        """What the guards look at, after the last bar."""
+        counted = self._choice[kernel.GUARDED] and self._begun and self._counts[kernel.LAST_TIME] > 0
+        return GuardFigures(
+            day=int(self._counts[kernel.DAY]) if counted else -1,
+            day_start_equity=float(self._state[kernel.DAY_START_EQUITY]),
+            day_entries=int(self._counts[kernel.DAY_ENTRIES]),
+            halted=bool(self._counts[kernel.HALTED]),
+            resting_bars=max(0, int(self._counts[kernel.NO_ENTRY_BEFORE]) - self.next_bar),
+        )
 
     def advance(self, bars: Bars, signals: Signals, stop: int | None = None, *, offset: int = 0) -> None:
         """Simulate the bars from `next_bar` up to `stop`.

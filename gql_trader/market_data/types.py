@@ -8,6 +8,13 @@ from gql_trader.core.ids import AssetId, MarketId, SeriesId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 
+BARS_CLOSED = "bars_closed"
+"""Job to hand to the queue `BARS_CLOSED_QUEUE` once new bars of a market are stored, so that bots trade them
+at once: its arguments are the market's id as text and the name of the interval of the bars. Whoever does
+not is only slower, since the workers also look by themselves."""
+
+BARS_CLOSED_QUEUE = "bots"
+
 DEMO_EXCHANGE = "demo"
 """The venue of simulated prices; real venues are preferred to it where a symbol is on both."""
 

@@ -66,10 +66,27 @@ KINDS: Mapping[NotificationKind, Kind] = {
         body="Your backtest {name} has failed after {duration}: {reason}",
         channels=_EVERYWHERE - {Channel.EMAIL},
     ),
+    NotificationKind.OPTIMIZATION_COMPLETED: Kind(
+        description="One of your parameter searches that ran for a minute or longer has completed.",
+        title="A parameter search has completed",
+        body="Your parameter search {name} has completed after {duration}.",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.OPTIMIZATION_FAILED: Kind(
+        description="One of your parameter searches that ran for a minute or longer has failed.",
+        title="A parameter search has failed",
+        body="Your parameter search {name} has failed after {duration}: {reason}",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
     NotificationKind.ALERT_TRIGGERED: Kind(
         description="The condition of one of your alerts has come to hold.",
         title="An alert on {market}",
         body="At the close of the {interval} bar of {time} this came to hold on {market}: {condition}",
+    ),
+    NotificationKind.BOT_FAILED: Kind(
+        description="One of your bots was ended by an error.",
+        title="A bot has failed",
+        body="Your bot “{name}” has failed and trades no more: {reason}",
     ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, false, func, or_, select
+from sqlalchemy import Row, Select, and_, false, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.core.ids import StrategyId, UserId
@@ -93,6 +93,19 @@ async def version_of(session: AsyncSession, key: UUID, version: int) -> Strategy
     """Return a version of a strategy, deleted or not."""
     row = (await session.execute(_with_version(version).where(StrategyRow.id == key))).one_or_none()
     return definition(*row) if row else None
+
+
+async def versions_of(
+    session: AsyncSession, wanted: Sequence[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], StrategyDefinition]:
+    """Return versions of strategies, deleted or not, in one statement."""
+    statement = (
+        select(StrategyRow, StrategyVersionRow)
+        .join(StrategyVersionRow, StrategyVersionRow.strategy_id == StrategyRow.id)
+        .where(tuple_(StrategyVersionRow.strategy_id, StrategyVersionRow.version).in_(wanted))
+    )
+    found = (definition(*row) for row in await session.execute(statement))
+    return {(each.strategy_id, each.version): each for each in found}
 
 
 async def own_for_update(session: AsyncSession, owner: UserId, key: UUID) -> StrategyRow | None:

@@ -18,8 +18,8 @@ from gql_trader.strategies.schema_enums import ParameterType
 from gql_trader.strategies.types import StrategyRecord
 
 if TYPE_CHECKING:
-    from gql_trader.backtests.schema_backtest import BacktestConnection
     from gql_trader.backtests.schema_inputs import BacktestFilter, BacktestOrder
+    from gql_trader.backtests.schema_lists import BacktestConnection
 
 
 @visible("whoever may see the strategy")
@@ -131,9 +131,9 @@ class Strategy(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema_backtest")]:
+    ) -> Annotated["BacktestConnection", strawberry.lazy("gql_trader.backtests.schema_lists")]:
         # The one field that points upwards: imported when it is asked for, since backtests import us.
-        from gql_trader.backtests.schema_backtest import list_backtests_of
+        from gql_trader.backtests.schema_lists import list_backtests_of
 
         return await list_backtests_of(info, self.key, where, order_by, (first, after, last, before))
 

@@ -1,6 +1,7 @@
 """Rules of the strategy domain: who sees, makes, changes and deletes strategies."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,7 @@ __all__ = [
     "get_visible",
     "list_strategies",
     "load_version",
+    "load_versions",
     "prepare",
     "record",
     "resolve_parameters",
@@ -124,6 +126,13 @@ async def load_version(uow: UnitOfWork, strategy_id: StrategyId, version: int) -
     if found is None:
         raise NotFound(f"There is no version {version} of this strategy.")
     return found
+
+
+async def load_versions(
+    uow: UnitOfWork, wanted: Sequence[tuple[UUID, int]]
+) -> dict[tuple[UUID, int], StrategyDefinition]:
+    """Return versions of strategies as `load_version` does, in one statement; missing ones are left out."""
+    return await repository.versions_of(uow.session, wanted)
 
 
 async def create_strategy(

@@ -6,6 +6,7 @@ The documents are made from the schema, so that a field added later is tried wit
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.records import KnownExchange
+from gql_trader.market_data import syncing
+from gql_trader.market_data.types_syncs import SyncLimits, SyncRequest
 from gql_trader.metadata import metadata
 from gql_trader.notifications import devices, webhooks
 from gql_trader.notifications import service as notifications
@@ -40,6 +43,7 @@ from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy, Rules
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
+from tests.factories.bots import BotDesk
 from tests.factories.documents import RootField, root_fields
 from tests.factories.optimizations import Searches
 from tests.factories.waits import VirtualWaits
@@ -62,6 +66,8 @@ OPEN_TO_EVERYBODY = {
     "rateLimit",
 }
 CONCERNS_ONLY_ONESELF = {
+    "botStatus",
+    "equity",
     "createApiToken",
     "logout",
     "notifications",
@@ -70,6 +76,8 @@ CONCERNS_ONLY_ONESELF = {
     "importFreqtradeConfig",
     "resetSettings",
     "saveSettingsPreset",
+    "stopAllBots",
+    "trades",
     "updatePreferences",
     "updateSettings",
 }
@@ -165,11 +173,21 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             Limits(10, 60),
             runtime.plugins,
         )
+        sync = await syncing.request_sync(
+            uow,
+            runtime.rate_limits,
+            {"binance": KnownExchange("binance", "Binance", frozenset({"apiKey", "secret"}))},
+            owner,
+            SyncRequest("BTC/USDT", "binance", Interval.H1, datetime(2025, 1, 1, tzinfo=UTC)),
+            SyncLimits(10, 10, 1_000_000),
+        )
         alert = await alerts.create_alert(uow, owner, AlertSpec("test:BTC/USD", Interval.H1, "close > 0"), 10)
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
         notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
+    bots = BotDesk(desk)
+    bot_id, trading_session_id = await bots.begin()
     owner_session = await make_access_token(runtime, owner)
     people = {
         "pending": await make_actor(runtime, "pending"),
@@ -215,8 +233,12 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
+        "CandleSync": encode_id("CandleSync", sync.id),
         "ExchangeKey": encode_id("ExchangeKey", key.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
+        "Bot": encode_id("Bot", bot_id),
+        "createBot": strategy_id,
+        "TradingSession": encode_id("TradingSession", trading_session_id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
         "enableUser": encode_id("User", people["disabled"].user_id),

@@ -29,6 +29,7 @@ from gql_trader.engine.rules.nodes import (
     ParameterName,
     Shift,
 )
+from gql_trader.engine.rules.operators import ARITHMETIC, COMPARISONS, WORDS
 from gql_trader.engine.rules.parameters import Parameter
 from gql_trader.engine.rules.syntax import MAXIMUM_NODES, offset_of, parse
 
@@ -37,23 +38,6 @@ MAXIMUM_DEPTH = 64
 
 MAXIMUM_SUGGESTIONS = 3
 """Most unknown names of one rule for which similar ones are looked up: each look-up tries them all."""
-
-_ARITHMETIC: Mapping[type[ast.operator], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.Mod: "%",
-}
-_COMPARISONS: Mapping[type[ast.cmpop], str] = {
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-}
-_WORDS: Mapping[type[ast.boolop], str] = {ast.And: "and", ast.Or: "or"}
 
 
 def check_condition(report: Reporter, parameters: Mapping[str, Parameter]) -> Node | None:
@@ -165,7 +149,7 @@ class _Checker:
         return self._refuse(node, f"Unknown name {_shown(name)}{similar}.")
 
     def _arithmetic(self, node: ast.BinOp) -> Node | None:
-        operator = _ARITHMETIC.get(type(node.op))
+        operator = ARITHMETIC.get(type(node.op))
         left, right = self.visit(node.left), self.visit(node.right)
         if operator is None:
             return self._refuse(node, "This operator is not part of the rule language.")
@@ -197,7 +181,7 @@ class _Checker:
             return None
         pairs: list[Node] = []
         for operation, left, right in zip(node.ops, known, known[1:], strict=False):
-            operator = _COMPARISONS.get(type(operation))
+            operator = COMPARISONS.get(type(operation))
             if operator is None:
                 return self._refuse(node, "This comparison is not part of the rule language.")
             pair = self._pair(operator, left, right)
@@ -219,7 +203,7 @@ class _Checker:
         return Operation(Kind.CONDITION if series else Kind.FLAG, left.offset, operator, (left, right))
 
     def _logic(self, node: ast.BoolOp) -> Node | None:
-        word = _WORDS[type(node.op)]
+        word = WORDS[type(node.op)]
         operands = [self.visit(each) for each in node.values]
         known = [operand for operand in operands if operand is not None]
         for operand in known:

@@ -1,0 +1,308 @@
+"""What steps of sessions leave behind, written in bulk and at most once.
+
+Every write names the revision that its step began from. A step that was taken twice, by two workers or by
+one that was taken for dead, is written by the first and changes nothing the second time.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, update
+
+from gql_trader.bots.announcing import announce
+from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow
+from gql_trader.bots.stepping import Step, Trade
+from gql_trader.bots.types import (
+    TYPES_OF_EXITS,
+    BotState,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    TradeStatus,
+    client_order_id,
+    equity_stream,
+    order_id,
+    trade_id,
+    trade_stream,
+)
+from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.money import to_decimal, to_price
+from gql_trader.engine.execution import Side
+from gql_trader.infra.bulk import insert_rows, rows_of
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+TOLD_TRADES = 100
+"""Trades of one step that followers are told of, the latest; a replay makes thousands at a time."""
+
+_STATES = SessionStateRow.__table__.c
+_STATE_COLUMNS = (
+    _STATES.session_id,
+    _STATES.revision,
+    _STATES.fence,
+    _STATES.anchor_time,
+    _STATES.last_bar_time,
+    _STATES.bars,
+    _STATES.balance,
+    _STATES.equity,
+    _STATES.cash,
+    _STATES.last_close,
+    _STATES.day,
+    _STATES.day_start_equity,
+    _STATES.day_entries,
+    _STATES.halted,
+    _STATES.resting_bars,
+    _STATES.state,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A step to be written, by a worker that holds the session under a fencing token."""
+
+    step: Step
+    fence: int
+
+
+async def book(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
+    """Write steps, each once; return the sessions whose steps were written.
+
+    The others have been written, stopped or taken over meanwhile; of them nothing is changed.
+    """
+    given = rows_of(_STATE_COLUMNS, [_state_row(each) for each in bookings])
+    statement = (
+        update(SessionStateRow)
+        .where(
+            SessionStateRow.session_id == given.c.session_id,
+            SessionStateRow.revision == given.c.revision,
+            SessionStateRow.fence == given.c.fence,
+        )
+        .values(
+            revision=SessionStateRow.revision + 1,
+            anchor_time=func.coalesce(SessionStateRow.anchor_time, given.c.anchor_time),
+            **{column.name: given.c[column.name] for column in _STATE_COLUMNS[4:]},
+        )
+        .returning(SessionStateRow.session_id)
+        .execution_options(synchronize_session=False)
+    )
+    written = set(await uow.session.scalars(statement))
+    steps = [each.step for each in bookings if each.step.standing.session_id in written]
+    await _write_trades(uow, steps)
+    await _write_orders(uow, steps)
+    await _write_points(uow, steps)
+    _publish(uow, steps)
+    return written
+
+
+def _state_row(booking: Booking) -> tuple[Any, ...]:
+    step, standing = booking.step, booking.step.standing
+    return (
+        standing.session_id,
+        standing.revision - 1,
+        booking.fence,
+        step.anchor_time,
+        standing.last_bar_time,
+        standing.bars,
+        step.balance,
+        step.equity,
+        step.cash,
+        step.last_close,
+        step.guards.day,
+        step.guards.day_start_equity,
+        step.guards.day_entries,
+        step.guards.halted,
+        step.guards.resting_bars,
+        standing.state,
+    )
+
+
+_TRADE_COLUMNS = (
+    "id",
+    "session_id",
+    "user_id",
+    "number",
+    "side",
+    "quantity",
+    "entry_time",
+    "entry_price",
+    "exit_time",
+    "exit_price",
+    "exit_reason",
+    "profit",
+    "profit_fraction",
+    "fees",
+    "funding",
+    "bars",
+    "max_favorable",
+    "max_adverse",
+    "equity_after",
+    "changed_at",
+)
+
+
+async def _write_trades(uow: UnitOfWork, steps: Iterable[Step]) -> None:
+    now = uow.clock.now()
+    rows = []
+    for step in steps:
+        for trade in step.trades:
+            end = trade.exit
+            rows.append(
+                (
+                    trade_id(step.standing.session_id, trade.number),
+                    step.standing.session_id,
+                    step.standing.user_id,
+                    trade.number,
+                    trade.side.value,
+                    to_price(trade.quantity),
+                    from_milliseconds(trade.entry_time),
+                    to_price(trade.entry_price),
+                    from_milliseconds(end.time) if end else None,
+                    to_price(end.price) if end else None,
+                    end.reason.value if end else None,
+                    to_decimal(end.profit) if end else None,
+                    end.profit_fraction if end else None,
+                    to_decimal(end.fees if end else trade.entry_fee),
+                    to_decimal(end.funding) if end else None,
+                    end.bars if end else None,
+                    end.max_favorable if end else None,
+                    end.max_adverse if end else None,
+                    to_decimal(end.equity_after) if end else None,
+                    now,
+                )
+            )
+    if not rows:
+        return
+    statement = insert_rows(TradeRow, _TRADE_COLUMNS, rows)
+    changed = {name: statement.excluded[name] for name in _TRADE_COLUMNS[8:]}
+    await uow.session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed))
+
+
+_ORDER_COLUMNS = (
+    "id",
+    "user_id",
+    "session_id",
+    "number",
+    "client_order_id",
+    "side",
+    "type",
+    "status",
+    "reduce_only",
+    "quantity",
+    "filled_quantity",
+    "price",
+    "stop_price",
+    "average_price",
+    "fee",
+    "exit_reason",
+    "created_at",
+    "filled_at",
+)
+
+
+async def _write_orders(uow: UnitOfWork, steps: Iterable[Step]) -> None:
+    rows = [row for step in steps for trade in step.trades for row in _orders(step, trade)]
+    if rows:
+        await uow.session.execute(insert_rows(OrderRow, _ORDER_COLUMNS, rows))
+
+
+def _orders(step: Step, trade: Trade) -> Iterable[tuple[Any, ...]]:
+    entry, exit_ = (
+        (OrderSide.BUY, OrderSide.SELL) if trade.side is Side.LONG else (OrderSide.SELL, OrderSide.BUY)
+    )
+    if trade.opened:
+        yield _order(
+            step,
+            2 * trade.number - 1,
+            entry,
+            OrderType.MARKET,
+            trade.quantity,
+            trade.entry_price,
+            trade.entry_fee,
+            None,
+            trade.entry_time,
+        )
+    if (end := trade.exit) is not None:
+        yield _order(
+            step,
+            2 * trade.number,
+            exit_,
+            TYPES_OF_EXITS[end.reason],
+            trade.quantity,
+            end.price,
+            end.fees - trade.entry_fee,
+            end.reason.value,
+            end.time,
+        )
+
+
+def _order(
+    step: Step,
+    number: int,
+    side: OrderSide,
+    kind: OrderType,
+    quantity: float,
+    price: float,
+    fee: float,
+    exit_reason: str | None,
+    time: int,
+) -> tuple[Any, ...]:
+    session_id = step.standing.session_id
+    at, amount, filled_at = from_milliseconds(time), to_price(quantity), to_price(price)
+    return (
+        order_id(session_id, number),
+        step.standing.user_id,
+        session_id,
+        number,
+        client_order_id(session_id, number),
+        side.value,
+        kind.value,
+        OrderStatus.FILLED.value,
+        exit_reason is not None,
+        amount,
+        amount,
+        filled_at if kind is OrderType.LIMIT else None,
+        None,
+        filled_at,
+        to_decimal(fee),
+        exit_reason,
+        at,
+        at,
+    )
+
+
+async def _write_points(uow: UnitOfWork, steps: Iterable[Step]) -> None:
+    rows = [(step.standing.session_id, time, equity) for step in steps for time, equity in step.points]
+    if rows:
+        statement = insert_rows(EquityPointRow, ("session_id", "time", "equity"), rows)
+        await uow.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["session_id", "time"], set_={"equity": statement.excluded.equity}
+            )
+        )
+
+
+def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
+    for step in steps:
+        standing = step.standing
+        about = {
+            "sessionId": str(standing.session_id),
+            "botId": None if standing.bot_id is None else str(standing.bot_id),
+        }
+        if standing.last_bar_time is not None:
+            uow.publish(
+                equity_stream(standing.user_id),
+                {**about, "time": standing.last_bar_time, "equity": step.equity},
+            )
+        if step.tripped and standing.bot_id is not None:
+            announce(uow, standing.user_id, standing.bot_id, BotState.RUNNING)
+        for trade in step.trades[-TOLD_TRADES:]:
+            status = TradeStatus.CLOSED if trade.exit else TradeStatus.OPEN
+            uow.publish(
+                trade_stream(standing.user_id),
+                {
+                    **about,
+                    "tradeId": str(trade_id(standing.session_id, trade.number)),
+                    "status": status.value,
+                },
+            )

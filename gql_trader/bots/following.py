@@ -1,0 +1,252 @@
+"""Following bots: the present state first, then what happens, for ever; or what was missed since a cursor.
+
+Events come from the user's streams. The database has the last word: it is asked again after a quiet while,
+so that what was never published, because Redis was away or a worker died between commit and publication,
+is told nevertheless.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from gql_trader.bots import repository
+from gql_trader.bots.types import BotState, TradeStatus, equity_stream, status_stream, trade_stream
+from gql_trader.core.actor import Actor
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.errors import NotFound
+from gql_trader.infra.event_streams import (
+    BEGINNING,
+    Event,
+    EventStreams,
+    EventTransportError,
+    check_cursor,
+)
+from gql_trader.infra.stream_reader import cursor_position
+from gql_trader.infra.unit_of_work import UnitOfWorkFactory
+
+RECHECK_SECONDS = 5.0
+"""After this long without an event the database is asked what has changed."""
+
+_OVERLAP = timedelta(minutes=1)
+"""A transaction takes less than this from the time that it notes to its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """Who follows what.
+
+    Attributes
+    ----------
+    bot_id, session_id
+        Only of this one; None: all of the user's.
+    after
+        Cursor of the last event that was seen; None: the present state comes first.
+    """
+
+    unit_of_work: UnitOfWorkFactory
+    events: EventStreams
+    actor: Actor
+    bot_id: UUID | None = None
+    session_id: UUID | None = None
+    after: str | None = None
+
+    async def newest(self, stream: str) -> str:
+        """Return the stream's newest cursor, to be read before the database is."""
+        if self.after is not None:
+            check_cursor(self.after)
+        try:
+            return await self.events.last_cursor(stream)
+        except EventTransportError:
+            return BEGINNING
+
+    def is_fresh(self, newest: str) -> bool:
+        """Whether the present state comes first: without a cursor, or with one that the stream forgot."""
+        return self.after is None or cursor_position(self.after) > cursor_position(newest)
+
+    def feed(self, stream: str, newest: str) -> AsyncGenerator[Event | None, None]:
+        """Return the events of a stream from the follower's place on, None whenever it is quiet."""
+        cursor = newest if self.after is None or self.is_fresh(newest) else self.after
+        return self.events.follow(stream, cursor, idle_seconds=RECHECK_SECONDS)
+
+    def wants(self, event: Event) -> bool:
+        """Whether an event is of the bot or session that is followed."""
+        return (self.bot_id is None or event.data.get("botId") == str(self.bot_id)) and (
+            self.session_id is None or event.data.get("sessionId") == str(self.session_id)
+        )
+
+    async def check_access(self) -> None:
+        """Raise NotFound unless the bot and the session that are named are the user's."""
+        async with self.unit_of_work() as uow:
+            user_id = self.actor.user_id
+            bot_id = self.bot_id
+            if bot_id is not None and await repository.bot(uow.session, user_id, bot_id) is None:
+                raise NotFound("There is no such bot.", ("botId",))
+            if self.session_id is not None:
+                found = await repository.sessions_by_ids(uow.session, user_id, [self.session_id])
+                if not found:
+                    raise NotFound("There is no such session.", ("sessionId",))
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNews:
+    """What a bot is doing; ``bot`` is as it is now."""
+
+    cursor: str
+    state: BotState
+    bot: Row[Any]
+
+
+async def follow_status(follower: Follower) -> AsyncGenerator[StatusNews, None]:
+    """Yield what each bot is doing, then every change.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot.
+    InvalidInput
+        If ``after`` is not a cursor.
+    """
+    stream = status_stream(follower.actor.user_id)
+    cursor = await follower.newest(stream)
+    await follower.check_access()
+
+    async def present() -> list[Row[Any]]:
+        async with follower.unit_of_work() as uow:
+            return await repository.all_bots(uow.session, follower.actor.user_id, follower.bot_id)
+
+    told: dict[UUID, tuple[str, UUID | None]] = {}
+    for row in await present():
+        told[row.id] = (row.state, row.session_id)
+        if follower.is_fresh(cursor):
+            yield StatusNews(cursor, BotState(row.state), row)
+    async with aclosing(follower.feed(stream, cursor)) as feed:
+        async for event in feed:
+            if event is None:
+                for row in await present():
+                    if told.get(row.id, ("", None)) != (row.state, row.session_id):
+                        told[row.id] = (row.state, row.session_id)
+                        yield StatusNews(cursor, BotState(row.state), row)
+                continue
+            cursor = event.cursor
+            if not follower.wants(event):
+                continue
+            async with follower.unit_of_work() as uow:
+                found = await repository.bot(uow.session, follower.actor.user_id, UUID(event.data["botId"]))
+            if found is not None:
+                told[found.id] = (event.data["state"], found.session_id)
+                yield StatusNews(cursor, BotState(event.data["state"]), found)
+
+
+@dataclass(frozen=True, slots=True)
+class EquityNews:
+    """A session's equity at the close of the bar that opened at ``time`` (Unix milliseconds)."""
+
+    cursor: str
+    time: int
+    equity: float
+    session_id: UUID
+
+
+async def follow_equity(follower: Follower) -> AsyncGenerator[EquityNews, None]:
+    """Yield the equity of each session, then the equity after every step; raise as `follow_status`."""
+    stream = equity_stream(follower.actor.user_id)
+    cursor = await follower.newest(stream)
+    await follower.check_access()
+    told: dict[UUID, tuple[int, float]] = {}
+
+    async def changed() -> AsyncIterator[EquityNews]:
+        async with follower.unit_of_work() as uow:
+            rows = await repository.followed_sessions(
+                uow.session, follower.actor.user_id, follower.bot_id, follower.session_id
+            )
+        for row in rows:
+            started = to_milliseconds(row.trade_from)
+            mark = (started if row.last_bar_time is None else row.last_bar_time, row.equity)
+            if told.get(row.id) != mark:
+                told[row.id] = mark
+                yield EquityNews(cursor, *mark, row.id)
+
+    async for news in changed():
+        if follower.is_fresh(cursor):
+            yield news
+    async with aclosing(follower.feed(stream, cursor)) as feed:
+        async for event in feed:
+            if event is None:
+                async for news in changed():
+                    yield news
+                continue
+            cursor = event.cursor
+            if follower.wants(event):
+                session_id = UUID(event.data["sessionId"])
+                told[session_id] = (event.data["time"], event.data["equity"])
+                yield EquityNews(cursor, *told[session_id], session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeNews:
+    """A trade that was opened or closed; as it is now."""
+
+    cursor: str
+    trade: Row[Any]
+
+
+async def follow_trades(follower: Follower) -> AsyncGenerator[TradeNews, None]:
+    """Yield the trades whose positions are held, then each that is opened or closed.
+
+    Raises
+    ------
+    NotFound, InvalidInput
+        As `follow_status`.
+    """
+    user_id = follower.actor.user_id
+    stream = trade_stream(user_id)
+    cursor = await follower.newest(stream)
+    await follower.check_access()
+    async with follower.unit_of_work() as uow:
+        checked = uow.clock.now()
+        sessions = await repository.followed_sessions(
+            uow.session, user_id, follower.bot_id, follower.session_id
+        )
+        held = await repository.open_trades(uow.session, user_id, [row.id for row in sessions])
+    # What was told lately, so that asking the database again does not repeat it.
+    told: dict[tuple[UUID, str], None] = {}
+    for rows in held.values():
+        for row in rows:
+            told[row.id, TradeStatus.OPEN.value] = None
+            if follower.is_fresh(cursor):
+                yield TradeNews(cursor, row)
+    started = checked
+    async with aclosing(follower.feed(stream, cursor)) as feed:
+        async for event in feed:
+            async with follower.unit_of_work() as uow:
+                if event is None:
+                    since = max(started, checked - _OVERLAP)
+                    checked = uow.clock.now()
+                    rows = await repository.trades_changed_since(uow.session, user_id, since)
+                elif follower.wants(event):
+                    key = UUID(event.data["tradeId"])
+                    rows = list((await repository.trades_by_ids(uow.session, user_id, [key])).values())
+                else:
+                    rows = []
+            if event is not None:
+                cursor = event.cursor
+            for row in rows:
+                status = TradeStatus.OPEN if row.exit_time is None else TradeStatus.CLOSED
+                if event is None and (
+                    (row.id, status.value) in told
+                    or follower.bot_id not in (None, row.bot_id)
+                    or follower.session_id not in (None, row.session_id)
+                ):
+                    continue
+                told[row.id, status.value] = None
+                yield TradeNews(cursor, row)
+            while len(told) > _REMEMBERED:
+                del told[next(iter(told))]
+
+
+_REMEMBERED = 10_000

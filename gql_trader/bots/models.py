@@ -1,0 +1,240 @@
+"""Tables of the bots domain."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gql_trader.infra.database import Base
+
+_EXACT = Numeric()
+"""Prices and quantities: the smallest have more decimals than an amount of money."""
+
+
+class BotRow(Base):
+    """A bot: what it is to trade, and what it is doing.
+
+    ``session_id`` is its last session's. There is no foreign key on it: sessions refer to bots.
+    """
+
+    __tablename__ = "bots"
+    __table_args__ = (
+        CheckConstraint("state IN ('STOPPED', 'PENDING', 'RUNNING', 'STOPPING', 'FAILED')", name="state"),
+        CheckConstraint("mode IN ('PAPER', 'LIVE')", name="mode"),
+        CheckConstraint("state <> 'FAILED' OR error IS NOT NULL", name="failed_has_error"),
+        CheckConstraint(
+            "(replay_start IS NULL) = (replay_end IS NULL)"
+            " AND (replay_start IS NULL) = (replay_speed IS NULL)",
+            name="replay",
+        ),
+        Index("ix_bots_user_id_id", "user_id", "id"),
+        Index("ix_bots_active", "user_id", postgresql_where="state IN ('PENDING', 'RUNNING', 'STOPPING')"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), index=True)
+    interval: Mapped[str]
+    strategy_id: Mapped[UUID] = mapped_column(ForeignKey("strategies.id"), index=True)
+    strategy_version: Mapped[int]
+    parameters: Mapped[dict[str, Any]]
+    mode: Mapped[str]
+    initial_capital: Mapped[Decimal]
+    execution: Mapped[dict[str, Any]]
+    check_interval_seconds: Mapped[int]
+    replay_start: Mapped[datetime | None]
+    replay_end: Mapped[datetime | None]
+    replay_speed: Mapped[float | None]
+    state: Mapped[str]
+    error: Mapped[str | None]
+    session_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class TradingSessionRow(Base):
+    """A session: what it trades, as it was at its start, and whether it still does.
+
+    What changes with every bar is in `SessionStateRow`. ``trade_from`` is the moment from which bars may
+    trade; ``shard`` says which of the live sessions on one market and interval are advanced together.
+    """
+
+    __tablename__ = "trading_sessions"
+    __table_args__ = (
+        CheckConstraint("status IN ('ACTIVE', 'CLOSING', 'STOPPED')", name="status"),
+        CheckConstraint("mode IN ('PAPER', 'LIVE')", name="mode"),
+        CheckConstraint("(status = 'STOPPED') = (ended_at IS NOT NULL)", name="stopped_has_end"),
+        Index("ix_trading_sessions_user_id_id", "user_id", "id"),
+        Index("ix_trading_sessions_bot_id_id", "bot_id", "id"),
+        Index(
+            "ix_trading_sessions_unfinished",
+            "market_id",
+            "interval",
+            "shard",
+            postgresql_where="status <> 'STOPPED'",
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    bot_id: Mapped[UUID | None] = mapped_column(ForeignKey("bots.id", ondelete="SET NULL"))
+    mode: Mapped[str]
+    status: Mapped[str]
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"))
+    interval: Mapped[str]
+    strategy_id: Mapped[UUID] = mapped_column(ForeignKey("strategies.id"), index=True)
+    strategy_version: Mapped[int]
+    parameters: Mapped[dict[str, Any]]
+    execution: Mapped[dict[str, Any]]
+    capital: Mapped[Decimal]
+    replay_start: Mapped[datetime | None]
+    replay_end: Mapped[datetime | None]
+    replay_speed: Mapped[float | None]
+    shard: Mapped[int]
+    equity_every: Mapped[int]
+    started_at: Mapped[datetime]
+    trade_from: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class SessionStateRow(Base):
+    """Where a session stands: narrow, since it is written with every bar.
+
+    ``revision`` counts the writes; each names the one it began from, so that nothing is booked twice.
+    ``fence`` and ``lease_expires_at`` say which worker may act. ``anchor_time`` is the first bar of the
+    window that signals are computed on, ``last_bar_time`` the last bar that was traded, both as Unix
+    milliseconds. The figures are the engine's, in float64, those from ``day`` on its guards'; ``state`` is
+    all that the next bar depends on.
+    """
+
+    __tablename__ = "session_states"
+    __table_args__ = (
+        Index("ix_session_states_due_at", "due_at", postgresql_where="due_at IS NOT NULL"),
+        {"postgresql_with": {"fillfactor": "60"}},
+    )
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    revision: Mapped[int] = mapped_column(BigInteger)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    lease_expires_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    anchor_time: Mapped[int | None] = mapped_column(BigInteger)
+    last_bar_time: Mapped[int | None] = mapped_column(BigInteger)
+    bars: Mapped[int]
+    balance: Mapped[float]
+    equity: Mapped[float]
+    cash: Mapped[float]
+    last_close: Mapped[float | None]
+    day: Mapped[int]
+    day_start_equity: Mapped[float]
+    day_entries: Mapped[int]
+    halted: Mapped[bool]
+    resting_bars: Mapped[int]
+    state: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class TickLeaseRow(Base):
+    """Which worker may advance a shard of live sessions; ``fence`` as in `SessionStateRow`."""
+
+    __tablename__ = "tick_leases"
+
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id", ondelete="CASCADE"), primary_key=True)
+    interval: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    lease_expires_at: Mapped[datetime | None]
+
+
+class TradeRow(Base):
+    """A position from its opening to its closing; ``number`` counts a session's from 1."""
+
+    __tablename__ = "trades"
+    __table_args__ = (
+        CheckConstraint("side IN ('LONG', 'SHORT')", name="side"),
+        CheckConstraint(
+            "(exit_time IS NULL) = (exit_price IS NULL) AND (exit_time IS NULL) = (profit IS NULL)"
+            " AND (exit_time IS NULL) = (exit_reason IS NULL)",
+            name="closed_is_whole",
+        ),
+        UniqueConstraint("session_id", "number", name="uq_trades_session_id_number"),
+        Index("ix_trades_user_id_changed_at", "user_id", "changed_at"),
+        Index("ix_trades_open", "session_id", postgresql_where="exit_time IS NULL"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("trading_sessions.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    side: Mapped[str]
+    quantity: Mapped[Decimal] = mapped_column(_EXACT)
+    entry_time: Mapped[datetime]
+    entry_price: Mapped[Decimal] = mapped_column(_EXACT)
+    exit_time: Mapped[datetime | None]
+    exit_price: Mapped[Decimal | None] = mapped_column(_EXACT)
+    exit_reason: Mapped[str | None]
+    profit: Mapped[Decimal | None]
+    profit_fraction: Mapped[float | None]
+    fees: Mapped[Decimal]
+    funding: Mapped[Decimal | None]
+    bars: Mapped[int | None]
+    max_favorable: Mapped[float | None]
+    max_adverse: Mapped[float | None]
+    equity_after: Mapped[Decimal | None]
+    changed_at: Mapped[datetime]
+
+
+class OrderRow(Base):
+    """An order; ``number`` counts a session's in the order in which they were placed."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        CheckConstraint("side IN ('BUY', 'SELL')", name="side"),
+        CheckConstraint("type IN ('MARKET', 'LIMIT', 'STOP', 'STOP_LIMIT')", name="type"),
+        UniqueConstraint("user_id", "client_order_id", name="uq_orders_user_id_client_order_id"),
+        UniqueConstraint("session_id", "number", name="uq_orders_session_id_number"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("trading_sessions.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    client_order_id: Mapped[str]
+    side: Mapped[str]
+    type: Mapped[str]
+    status: Mapped[str]
+    reduce_only: Mapped[bool]
+    quantity: Mapped[Decimal] = mapped_column(_EXACT)
+    filled_quantity: Mapped[Decimal] = mapped_column(_EXACT)
+    price: Mapped[Decimal | None] = mapped_column(_EXACT)
+    stop_price: Mapped[Decimal | None] = mapped_column(_EXACT)
+    average_price: Mapped[Decimal | None] = mapped_column(_EXACT)
+    fee: Mapped[Decimal]
+    exit_reason: Mapped[str | None]
+    created_at: Mapped[datetime]
+    filled_at: Mapped[datetime | None]
+
+
+class EquityPointRow(Base):
+    """A session's equity, marked at the close of the bar that opened at ``time`` (Unix milliseconds)."""
+
+    __tablename__ = "session_equity"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    time: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    equity: Mapped[float]

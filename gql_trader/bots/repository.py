@@ -1,0 +1,261 @@
+"""Reads of the bots domain; every one names the user, so that others' bots do not exist."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gql_trader.bots.models import (
+    BotRow,
+    EquityPointRow,
+    OrderRow,
+    SessionStateRow,
+    TradeRow,
+    TradingSessionRow,
+)
+from gql_trader.bots.types import CLOSING, SHARD_SESSIONS, BotState, SessionStatus
+from gql_trader.core.ids import UserId
+from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page, fetch_pages
+from gql_trader.settings.types import SessionMode
+
+_BOTS = BotRow.__table__.c
+_SESSIONS = TradingSessionRow.__table__.c
+_STATES = SessionStateRow.__table__.c
+_TRADES = TradeRow.__table__.c
+_ORDERS = OrderRow.__table__.c
+
+# All but the engine's own state, which only workers can read.
+_SHOWN = [column for column in _STATES if column.name not in ("session_id", "state")]
+_NEWEST_BOT_FIRST = [SortKey(_BOTS.id, descending=True)]
+_NEWEST_SESSION_FIRST = [SortKey(_SESSIONS.id, descending=True)]
+_BY_NUMBER_OF_TRADE = [SortKey(_TRADES.number)]
+_BY_NUMBER_OF_ORDER = [SortKey(_ORDERS.number)]
+
+
+async def bot(
+    session: AsyncSession, user_id: UserId, bot_id: UUID, *, locked: bool = False
+) -> Row[Any] | None:
+    """Return one of a user's bots; locked against changes until the transaction ends if asked for."""
+    statement = select(*_BOTS).where(_BOTS.id == bot_id, _BOTS.user_id == user_id)
+    if locked:
+        statement = statement.with_for_update()
+    return (await session.execute(statement)).one_or_none()
+
+
+async def bots_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Return those of the bots that are this user's, by id."""
+    statement = select(*_BOTS).where(_BOTS.id.in_(ids), _BOTS.user_id == user_id)
+    return {row.id: row for row in await session.execute(statement)}
+
+
+def _bots(user_id: UserId, states: Sequence[BotState] | None, *columns: Any) -> Select[Any]:
+    statement = select(*columns).where(_BOTS.user_id == user_id)
+    return statement if states is None else statement.where(_BOTS.state.in_([each.value for each in states]))
+
+
+async def page_of_bots(
+    session: AsyncSession, user_id: UserId, states: Sequence[BotState] | None, page: PageRequest
+) -> Slice[Row[Any]]:
+    """Return one page of a user's bots, newest first."""
+    return await fetch_page(session, _bots(user_id, states, *_BOTS), _NEWEST_BOT_FIRST, page)
+
+
+async def count_bots(session: AsyncSession, user_id: UserId, states: Sequence[BotState] | None) -> int:
+    """Return how many bots a user has."""
+    return await session.scalar(_bots(user_id, states, func.count())) or 0
+
+
+async def all_bots(session: AsyncSession, user_id: UserId, bot_id: UUID | None) -> list[Row[Any]]:
+    """Return all of a user's bots, or the one named, oldest first."""
+    statement = select(*_BOTS).where(_BOTS.user_id == user_id).order_by(_BOTS.id)
+    if bot_id is not None:
+        statement = statement.where(_BOTS.id == bot_id)
+    return list((await session.execute(statement)).all())
+
+
+def _of(user_id: UserId, *columns: Any) -> Select[Any]:
+    return (
+        select(*columns)
+        .select_from(TradingSessionRow)
+        .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        .where(_SESSIONS.user_id == user_id)
+    )
+
+
+async def sessions_by_ids(
+    session: AsyncSession, user_id: UserId, ids: Sequence[UUID]
+) -> dict[UUID, Row[Any]]:
+    """Return those of the sessions that are this user's, with where they stand, by id."""
+    statement = _of(user_id, *_SESSIONS, *_SHOWN).where(_SESSIONS.id.in_(ids))
+    return {row.id: row for row in await session.execute(statement)}
+
+
+def _sessions(
+    user_id: UserId, status: SessionStatus | None, mode: SessionMode | None, *columns: Any
+) -> Select[Any]:
+    statement = _of(user_id, *columns)
+    if status is not None:
+        kept = [status.value] if status is SessionStatus.STOPPED else [status.value, CLOSING]
+        statement = statement.where(_SESSIONS.status.in_(kept))
+    return statement if mode is None else statement.where(_SESSIONS.mode == mode.value)
+
+
+async def page_of_sessions(
+    session: AsyncSession,
+    user_id: UserId,
+    status: SessionStatus | None,
+    mode: SessionMode | None,
+    page: PageRequest,
+) -> Slice[Row[Any]]:
+    """Return one page of a user's sessions, newest first."""
+    statement = _sessions(user_id, status, mode, *_SESSIONS, *_SHOWN)
+    return await fetch_page(session, statement, _NEWEST_SESSION_FIRST, page)
+
+
+async def count_sessions(
+    session: AsyncSession, user_id: UserId, status: SessionStatus | None, mode: SessionMode | None
+) -> int:
+    """Return how many sessions a user has."""
+    return await session.scalar(_sessions(user_id, status, mode, func.count())) or 0
+
+
+async def followed_sessions(
+    session: AsyncSession, user_id: UserId, bot_id: UUID | None, session_id: UUID | None
+) -> list[Row[Any]]:
+    """Return a user's sessions that trade, or those of a bot, or the one named, oldest first."""
+    statement = _of(user_id, *_SESSIONS, *_SHOWN).order_by(_SESSIONS.id)
+    if session_id is not None:
+        statement = statement.where(_SESSIONS.id == session_id)
+    else:
+        statement = statement.where(_SESSIONS.status != SessionStatus.STOPPED.value)
+    if bot_id is not None:
+        statement = statement.where(_SESSIONS.bot_id == bot_id)
+    return list((await session.execute(statement)).all())
+
+
+async def roomy_shard(session: AsyncSession, market_id: UUID, interval: str) -> int:
+    """Return the first shard of the live sessions on a market and interval that has room for another."""
+    statement = (
+        select(_SESSIONS.shard, func.count())
+        .where(
+            _SESSIONS.market_id == market_id,
+            _SESSIONS.interval == interval,
+            _SESSIONS.status != SessionStatus.STOPPED.value,
+            _SESSIONS.replay_start.is_(None),
+        )
+        .group_by(_SESSIONS.shard)
+    )
+    sizes = {row[0]: row[1] for row in await session.execute(statement)}
+    return next(number for number in range(len(sizes) + 1) if sizes.get(number, 0) < SHARD_SESSIONS)
+
+
+async def pages_of_bots_sessions(
+    session: AsyncSession, user_id: UserId, bot_ids: Sequence[UUID], page: PageRequest
+) -> dict[UUID, Slice[Row[Any]]]:
+    """Return the same page of the sessions of each bot, in one statement."""
+    statement = _of(user_id, *_SESSIONS, *_SHOWN)
+    return await fetch_pages(session, statement, _SESSIONS.bot_id, bot_ids, _NEWEST_SESSION_FIRST, page)
+
+
+async def counts_of_bots_sessions(session: AsyncSession, bot_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many sessions each bot has had; bots with none are left out."""
+    statement = (
+        select(_SESSIONS.bot_id, func.count()).where(_SESSIONS.bot_id.in_(bot_ids)).group_by(_SESSIONS.bot_id)
+    )
+    return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def pages_of_trades(
+    session: AsyncSession, user_id: UserId, session_ids: Sequence[UUID], page: PageRequest
+) -> dict[UUID, Slice[Row[Any]]]:
+    """Return the same page of the trades of each session, oldest first, in one statement."""
+    statement = select(*_TRADES).where(_TRADES.user_id == user_id)
+    return await fetch_pages(session, statement, _TRADES.session_id, session_ids, _BY_NUMBER_OF_TRADE, page)
+
+
+async def pages_of_orders(
+    session: AsyncSession, user_id: UserId, session_ids: Sequence[UUID], page: PageRequest
+) -> dict[UUID, Slice[Row[Any]]]:
+    """Return the same page of the orders of each session, oldest first, in one statement."""
+    statement = select(*_ORDERS).where(_ORDERS.user_id == user_id)
+    return await fetch_pages(session, statement, _ORDERS.session_id, session_ids, _BY_NUMBER_OF_ORDER, page)
+
+
+async def counts_of_trades(session: AsyncSession, session_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many trades each session has; sessions with none are left out."""
+    return await _counts(session, _TRADES.session_id, session_ids)
+
+
+async def counts_of_orders(session: AsyncSession, session_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many orders each session has; sessions with none are left out."""
+    return await _counts(session, _ORDERS.session_id, session_ids)
+
+
+async def _counts(session: AsyncSession, column: Any, ids: Sequence[UUID]) -> dict[UUID, int]:
+    statement = select(column, func.count()).where(column.in_(ids)).group_by(column)
+    return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def open_trades(
+    session: AsyncSession, user_id: UserId, session_ids: Sequence[UUID]
+) -> dict[UUID, list[Row[Any]]]:
+    """Return the trades of each session whose positions are held."""
+    statement = (
+        select(*_TRADES)
+        .where(_TRADES.user_id == user_id, _TRADES.session_id.in_(session_ids), _TRADES.exit_time.is_(None))
+        .order_by(_TRADES.number)
+    )
+    found: dict[UUID, list[Row[Any]]] = {key: [] for key in session_ids}
+    for row in await session.execute(statement):
+        found[row.session_id].append(row)
+    return found
+
+
+async def trades_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Return those of the trades that are this user's, by id."""
+    statement = select(*_TRADES).where(_TRADES.id.in_(ids), _TRADES.user_id == user_id)
+    return {row.id: row for row in await session.execute(statement)}
+
+
+async def orders_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Return those of the orders that are this user's, by id."""
+    statement = select(*_ORDERS).where(_ORDERS.id.in_(ids), _ORDERS.user_id == user_id)
+    return {row.id: row for row in await session.execute(statement)}
+
+
+async def trades_changed_since(session: AsyncSession, user_id: UserId, since: datetime) -> list[Row[Any]]:
+    """Return the user's trades that were opened or closed since a moment, with the bot of each."""
+    statement = (
+        select(*[*_TRADES, _SESSIONS.bot_id])
+        .join(TradingSessionRow, _SESSIONS.id == _TRADES.session_id)
+        .where(_TRADES.user_id == user_id, _TRADES.changed_at >= since)
+        .order_by(_TRADES.changed_at, _TRADES.number)
+        .limit(1000)
+    )
+    return list((await session.execute(statement)).all())
+
+
+async def equity_points(
+    session: AsyncSession, session_ids: Sequence[UUID], low: int, high: int
+) -> dict[UUID, tuple[list[int], list[float]]]:
+    """Return times (Unix milliseconds, in [low, high)) and equity of each session, oldest first.
+
+    The caller has checked the access.
+    """
+    points = EquityPointRow.__table__.c
+    statement = (
+        select(
+            points.session_id, func.array_agg(_ordered(points.time)), func.array_agg(_ordered(points.equity))
+        )
+        .where(points.session_id.in_(session_ids), points.time >= low, points.time < high)
+        .group_by(points.session_id)
+    )
+    return {row[0]: (row[1], row[2]) for row in await session.execute(statement)}
+
+
+def _ordered(column: Any) -> Any:
+    return aggregate_order_by(column, EquityPointRow.__table__.c.time)

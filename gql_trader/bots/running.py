@@ -1,0 +1,90 @@
+"""Reading what a session needs to go on: where it stands, its rules and its bars."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row
+
+from gql_trader.backtests.execution import execution_from_json
+from gql_trader.backtests.history import SIGNAL_BARS
+from gql_trader.bots.stepping import Standing
+from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.ids import MarketId, TradingSessionId, UserId
+from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_float
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.plugins import PluginRegistry, StrategyCode
+from gql_trader.engine.rules import compile_rules
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.runtime import Runtime
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import StrategyDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The bars that a session's signals are computed on.
+
+    Attributes
+    ----------
+    start
+        Index of the first bar that may trade.
+    """
+
+    bars: Bars
+    start: int
+    rules: StrategyCode
+    parameters: dict[str, Any]
+
+
+def standing(row: Row[Any]) -> Standing:
+    """Return where a session stands, from its own columns and those of its state."""
+    return Standing(
+        session_id=TradingSessionId(row.id),
+        user_id=UserId(row.user_id),
+        bot_id=row.bot_id,
+        execution=execution_from_json(row.execution),
+        capital=to_float(row.capital),
+        revision=row.revision,
+        state=row.state,
+        last_bar_time=row.last_bar_time,
+        bars=row.bars,
+        equity_every=row.equity_every,
+        halted=row.halted,
+    )
+
+
+# Compiling is pure, takes milliseconds, and is wanted again with the next bar.
+_compiled = lru_cache(maxsize=1000)(compile_rules)
+
+
+def code_of(definition: StrategyDefinition, plugins: PluginRegistry) -> StrategyCode:
+    """Return what a definition runs; rules that were compiled lately are not compiled again."""
+    if definition.plugin_ref is None:
+        return _compiled(definition.rules, definition.parameters)
+    return strategies.compiled(definition, plugins)
+
+
+async def load_window(uow: UnitOfWork, runtime: Runtime, row: Row[Any]) -> Window | None:
+    """Return the bars of a session up to the newest one stored; None if none may trade yet.
+
+    Before the first step the window is that of a backtest from the same start: as many bars before it as
+    the rules need, as far as the store has them. From then on it begins where it began.
+    """
+    definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
+    rules = await asyncio.to_thread(code_of, definition, runtime.plugins)
+    series = await find_series(uow, MarketId(row.market_id), Interval[row.interval])
+    if series is None:
+        return None
+    lookback = rules.warmup(row.parameters, Interval[row.interval].milliseconds) + SIGNAL_BARS
+    if row.anchor_time is None:
+        loaded = await load_bars(uow, runtime.arrays, series, row.trade_from, row.replay_end, lookback)
+        bars, start = loaded.bars, loaded.warmup
+    else:
+        begin = from_milliseconds(row.anchor_time)
+        bars = (await load_bars(uow, runtime.arrays, series, begin, row.replay_end)).bars
+        start = 0
+    return Window(bars, start, rules, row.parameters) if len(bars) > start else None

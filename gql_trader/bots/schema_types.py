@@ -1,0 +1,257 @@
+"""GraphQL types of what sessions trade: positions, trades, orders, guards."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from sqlalchemy import Row
+
+from gql_trader.backtests.schema_enums import ExitReason, Side
+from gql_trader.bots.guarding import Guard
+from gql_trader.bots.loaders import BotLoaders
+from gql_trader.bots.schema_enums import GuardKind, OrderSide, OrderStatus, OrderType, TradeStatus
+from gql_trader.core.money import to_decimal, to_exact
+from gql_trader.gql.context import Info
+from gql_trader.gql.pagination import Connection
+from gql_trader.gql.permissions import visible
+from gql_trader.gql.relay import Node, encode_id
+from gql_trader.market_data.loaders import MarketDataLoaders
+from gql_trader.market_data.schema import Market
+
+if TYPE_CHECKING:
+    from gql_trader.bots.schema_bot import Bot
+    from gql_trader.bots.schema_session import TradingSession
+
+OWNER = "the user whose bot or session it is"
+
+
+async def market_of(info: Info, market_id: Any) -> Market:
+    """Return a market that is known to exist."""
+    market = await info.context.loaders(MarketDataLoaders).market.load(market_id)
+    assert market is not None, "the foreign key keeps it"
+    return Market.from_record(market)
+
+
+async def session_row(info: Info, session_id: Any) -> Row[Any]:
+    """Return a session of the viewer that is known to exist."""
+    row = await info.context.loaders(BotLoaders).session.load(session_id)
+    assert row is not None, "the foreign key keeps it"
+    return row
+
+
+@visible(OWNER)
+@strawberry.type(description="A limit that keeps a bot from trading on. Days are UTC, as in backtests.")
+class GuardState:
+    """A guard, and how much of it is used."""
+
+    kind: GuardKind = strawberry.field(description="What it limits.")
+    limit: float = strawberry.field(
+        description="A fraction for the daily loss and target, a number of trades or bars for the others."
+    )
+    used: float = strawberry.field(
+        description="How much of the limit is used; of the cooldown, the bars still to wait."
+    )
+    resets_at: datetime | None = strawberry.field(
+        description="When it begins anew: at the next midnight UTC, or when the cooldown is over, if no "
+        "candles are missing. Null while nothing is counted."
+    )
+    tripped: bool = strawberry.field(description="Whether it keeps positions from being opened now.")
+    tripped_by: str | None = strawberry.field(description="Why it does; null unless it does.")
+
+    @classmethod
+    def from_guard(cls, guard: Guard) -> "GuardState":
+        """Return the GraphQL object of a guard."""
+        return cls(
+            kind=guard.kind,
+            limit=guard.limit,
+            used=guard.used,
+            resets_at=guard.resets_at,
+            tripped=guard.tripped_by is not None,
+            tripped_by=guard.tripped_by,
+        )
+
+
+@visible(OWNER)
+@strawberry.type(description="A position that a session holds.")
+class Position:
+    """An open position."""
+
+    session: strawberry.Private[Row[Any]]
+    side: Side = strawberry.field(description="Direction of the position.")
+    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
+    entry_time: datetime = strawberry.field(description="When it was opened.")
+    entry_price: Decimal = strawberry.field(description="Price of the entry fill, slippage included.")
+    mark_price: Decimal = strawberry.field(description="Close of the last bar, at which it is valued.")
+    unrealized_profit: Decimal = strawberry.field(
+        description="What closing it at `markPrice` would bring, before the exit's own costs, in the quote "
+        "currency; the entry's fee and the funding so far are deducted."
+    )
+
+    @classmethod
+    def of(cls, session: Row[Any], trade: Row[Any]) -> "Position":
+        """Return the position of a trade that is open."""
+        return cls(
+            session=session,
+            side=Side[trade.side],
+            quantity=trade.quantity,
+            entry_time=trade.entry_time,
+            entry_price=trade.entry_price,
+            mark_price=to_exact(session.last_close),
+            unrealized_profit=to_decimal(session.equity - session.balance),
+        )
+
+    @strawberry.field(description="The market that is traded.")
+    async def market(self, info: Info) -> Market:
+        return await market_of(info, self.session.market_id)
+
+
+@visible(OWNER)
+@strawberry.type(description="A position from its opening to its closing.")
+class Trade(Node):
+    """A trade of a session."""
+
+    row: strawberry.Private[Row[Any]]
+    number: int = strawberry.field(description="1 for the first trade of the session.")
+    side: Side = strawberry.field(description="Direction of the position.")
+    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
+    entry_time: datetime = strawberry.field(
+        description="When it was opened: the bar's opening time for a fill at the open, else its close."
+    )
+    entry_price: Decimal = strawberry.field(description="Price of the entry fill, slippage included.")
+    exit_time: datetime | None = strawberry.field(description="When it was closed; null while it is held.")
+    exit_price: Decimal | None = strawberry.field(description="Price of the exit fill, slippage included.")
+    profit: Decimal | None = strawberry.field(
+        description="Net of fees, slippage and funding, in the quote currency; null while it is held."
+    )
+    profit_fraction: float | None = strawberry.field(description="Profit over what it cost to enter.")
+    fees: Decimal = strawberry.field(
+        description="Fees in the quote currency; those of the entry alone while it is held."
+    )
+    funding: Decimal | None = strawberry.field(
+        description="Funding and borrow cost in the quote currency; null while it is held."
+    )
+    bars: int | None = strawberry.field(description="Bars during which it was held; null while it is.")
+    max_favorable: float | None = strawberry.field(
+        description="Largest move in favour, as a fraction of the entry price; null while it is held."
+    )
+    max_adverse: float | None = strawberry.field(
+        description="Largest move against, as a fraction of the entry price; null while it is held."
+    )
+    equity_after: Decimal | None = strawberry.field(
+        description="Equity after the exit, in the quote currency; null while it is held."
+    )
+    status: TradeStatus = strawberry.field(description="Whether the position is still held.")
+    exit_reason: ExitReason | None = strawberry.field(description="Why it was closed; null while it is held.")
+
+    @classmethod
+    def from_row(cls, row: Row[Any]) -> "Trade":
+        """Return the GraphQL object of a trade."""
+        return cls(
+            id=encode_id("Trade", row.id),
+            row=row,
+            side=Side[row.side],
+            status=TradeStatus.OPEN if row.exit_time is None else TradeStatus.CLOSED,
+            exit_reason=ExitReason[row.exit_reason] if row.exit_reason else None,
+            **{name: getattr(row, name) for name in _PLAIN_TRADE},
+        )
+
+    @strawberry.field(description="The session that it belongs to.")
+    async def session(
+        self, info: Info
+    ) -> Annotated["TradingSession", strawberry.lazy("gql_trader.bots.schema_session")]:
+        from gql_trader.bots.schema_session import TradingSession
+
+        return TradingSession.from_row(await session_row(info, self.row.session_id))
+
+    @strawberry.field(description="The bot that made it; null if it was deleted, or there was none.")
+    async def bot(self, info: Info) -> Annotated["Bot", strawberry.lazy("gql_trader.bots.schema_bot")] | None:
+        from gql_trader.bots.schema_bot import Bot
+
+        session = await session_row(info, self.row.session_id)
+        if session.bot_id is None:
+            return None
+        row = await info.context.loaders(BotLoaders).bot.load(session.bot_id)
+        return Bot.from_row(row) if row else None
+
+    @strawberry.field(description="The market that was traded.")
+    async def market(self, info: Info) -> Market:
+        return await market_of(info, (await session_row(info, self.row.session_id)).market_id)
+
+
+_PLAIN_TRADE = (
+    "number",
+    "quantity",
+    "entry_time",
+    "entry_price",
+    "exit_time",
+    "exit_price",
+    "profit",
+    "profit_fraction",
+    "fees",
+    "funding",
+    "bars",
+    "max_favorable",
+    "max_adverse",
+    "equity_after",
+)
+
+
+@visible(OWNER)
+@strawberry.type(description="An order of a session. On paper every order fills at once.")
+class Order(Node):
+    """An order."""
+
+    client_order_id: str = strawberry.field(description="Our own id of it, unique among your orders.")
+    side: OrderSide = strawberry.field(description="What it does with the base asset.")
+    type: OrderType = strawberry.field(description="How it fills.")
+    status: OrderStatus = strawberry.field(description="What has become of it.")
+    reduce_only: bool = strawberry.field(description="Whether it may only make a position smaller.")
+    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
+    filled_quantity: Decimal = strawberry.field(description="How much of it has filled.")
+    price: Decimal | None = strawberry.field(description="Its limit; null for an order without one.")
+    stop_price: Decimal | None = strawberry.field(
+        description="Where it becomes active; null for an order that is from the start."
+    )
+    average_price: Decimal | None = strawberry.field(
+        description="Mean price of its fills, slippage included; null while nothing has filled."
+    )
+    fee: Decimal = strawberry.field(description="Fees of its fills, in the quote currency.")
+    exit_reason: ExitReason | None = strawberry.field(
+        description="Why it closes a position; null if it opens one."
+    )
+    created_at: datetime = strawberry.field(description="When it was placed, in the market's time.")
+    filled_at: datetime | None = strawberry.field(description="When it filled, in the market's time.")
+
+    @classmethod
+    def from_row(cls, row: Row[Any]) -> "Order":
+        """Return the GraphQL object of an order."""
+        return cls(
+            id=encode_id("Order", row.id),
+            client_order_id=row.client_order_id,
+            side=OrderSide[row.side],
+            type=OrderType[row.type],
+            status=OrderStatus[row.status],
+            reduce_only=row.reduce_only,
+            quantity=row.quantity,
+            filled_quantity=row.filled_quantity,
+            price=row.price,
+            stop_price=row.stop_price,
+            average_price=row.average_price,
+            fee=row.fee,
+            exit_reason=ExitReason[row.exit_reason] if row.exit_reason else None,
+            created_at=row.created_at,
+            filled_at=row.filled_at,
+        )
+
+
+@visible(OWNER)
+@strawberry.type(name="TradeConnection", description="One page of trades.")
+class TradeConnection(Connection[Trade]):
+    """Trades of the viewer."""
+
+
+@visible(OWNER)
+@strawberry.type(name="OrderConnection", description="One page of orders, oldest first.")
+class OrderConnection(Connection[Order]):
+    """Orders of the viewer."""

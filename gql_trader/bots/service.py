@@ -1,0 +1,258 @@
+"""Rules of the bots domain: who makes, changes, starts and stops bots, and how many."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from gql_trader.accounts.models import UserRow
+from gql_trader.backtests.execution import execution_to_json
+from gql_trader.bots import repository
+from gql_trader.bots.checking import check_bot
+from gql_trader.bots.models import BotRow
+from gql_trader.bots.types import BotChange, BotRequest, BotState, Feed, Limits, SessionStatus
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import (
+    DomainError,
+    DomainErrors,
+    Forbidden,
+    InvalidState,
+    NotFound,
+    QuotaExceeded,
+)
+from gql_trader.core.ids import StrategyId, uuid7
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.plugins import PluginRegistry
+from gql_trader.infra.keyset import PageRequest, Slice
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.settings.service import preferences_of
+from gql_trader.settings.types import SessionMode
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import StrategyDefinition
+
+
+async def create_bot(
+    uow: UnitOfWork, plugins: PluginRegistry, actor: Actor, request: BotRequest, limits: Limits
+) -> Row[Any]:
+    """Make a bot, stopped, of the strategy's present version.
+
+    Raises
+    ------
+    DomainErrors
+        Everything in the request that is wrong by itself or does not fit the strategy.
+    NotFound
+        If the strategy or the market does not exist.
+    Forbidden
+        If it is to trade live.
+    QuotaExceeded
+        If the user has too many bots.
+    """
+    problems = check_bot(request)
+    prefers = await preferences_of(uow, actor.user_id)
+    mode = request.mode or prefers.default_mode
+    check_mode(mode)
+    definition = await strategies.get_visible(uow, actor, request.strategy_id)
+    parameters = await _prepare(definition, request.parameters, request.interval, plugins, problems)
+    if problems:
+        raise DomainErrors(problems)
+    market = await market_data.find_market(uow, request.market)
+    await lock_user(uow, actor)
+    if await repository.count_bots(uow.session, actor.user_id, None) >= limits.bots:
+        raise QuotaExceeded(f"You have {limits.bots} bots, the most there may be; delete one first.")
+    now = uow.clock.now()
+    capital = request.initial_capital
+    statement = insert(BotRow).values(
+        id=uuid7(),
+        user_id=actor.user_id,
+        name=request.name,
+        market_id=market.id,
+        interval=request.interval.name,
+        strategy_id=definition.strategy_id,
+        strategy_version=definition.version,
+        parameters=parameters,
+        mode=mode.value,
+        initial_capital=prefers.default_capital if capital is None else capital,
+        execution=execution_to_json(request.execution),
+        check_interval_seconds=request.check_interval_seconds,
+        state=BotState.STOPPED.value,
+        error=None,
+        session_id=None,
+        created_at=now,
+        updated_at=now,
+        **_feed_columns(request.feed),
+    )
+    return (await uow.session.execute(statement.returning(*BotRow.__table__.c))).one()
+
+
+def check_mode(mode: SessionMode) -> None:
+    """Raise Forbidden unless bots can trade in this mode."""
+    if mode is SessionMode.LIVE:
+        raise Forbidden("This server has no connection for live orders yet; use the mode PAPER.", ("mode",))
+
+
+async def _prepare(
+    definition: StrategyDefinition,
+    given: object,
+    interval: Interval,
+    plugins: PluginRegistry,
+    problems: list[DomainError],
+) -> dict[str, Any]:
+    try:
+        # In a thread: long rules take a while to compile.
+        parameters, _ = await asyncio.to_thread(strategies.prepare, definition, given, interval, plugins)
+        return parameters
+    except DomainErrors as errors:
+        problems += errors.errors
+        return {}
+
+
+def _feed_columns(feed: Feed) -> dict[str, Any]:
+    replay = feed.replay
+    return {
+        "replay_start": replay.start if replay else None,
+        "replay_end": replay.end if replay else None,
+        "replay_speed": replay.speed if replay else None,
+    }
+
+
+async def update_bot(
+    uow: UnitOfWork, plugins: PluginRegistry, actor: Actor, bot_id: UUID, change: BotChange
+) -> Row[Any]:
+    """Change a bot that is stopped; with strategy or parameters it takes the strategy's present version.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot, or there is no such strategy or market.
+    InvalidState
+        If it is not stopped.
+    DomainErrors
+        Everything that is wrong with the change.
+    Forbidden
+        If it is to trade live.
+    """
+    row = await own_idle_bot(uow, actor, bot_id, "changed")
+    problems = check_bot(change)
+    values: dict[str, Any] = {}
+    if change.mode is not None:
+        check_mode(change.mode)
+        values["mode"] = change.mode.value
+    interval = change.interval or Interval[row.interval]
+    if change.strategy_id is not None or change.parameters is not None:
+        strategy_id = change.strategy_id or StrategyId(row.strategy_id)
+        definition = await strategies.get_visible(uow, actor, strategy_id)
+        # Another strategy has other parameters; of the same one they are kept unless given.
+        same = strategy_id == row.strategy_id
+        given = change.parameters if change.parameters is not None else row.parameters if same else {}
+        values["parameters"] = await _prepare(definition, given, interval, plugins, problems)
+        values |= {"strategy_id": definition.strategy_id, "strategy_version": definition.version}
+    elif change.interval is not None:
+        definition = await strategies.load_version(uow, row.strategy_id, row.strategy_version)
+        await _prepare(definition, row.parameters, interval, plugins, problems)
+    if problems:
+        raise DomainErrors(problems)
+    if change.market is not None:
+        values["market_id"] = (await market_data.find_market(uow, change.market)).id
+    if change.interval is not None:
+        values["interval"] = change.interval.name
+    if change.execution is not None:
+        values["execution"] = execution_to_json(change.execution)
+    if change.feed is not None:
+        values |= _feed_columns(change.feed)
+    for name in ("name", "initial_capital", "check_interval_seconds"):
+        if getattr(change, name) is not None:
+            values[name] = getattr(change, name)
+    if not values:
+        return row
+    statement = (
+        update(BotRow)
+        .where(BotRow.id == bot_id)
+        .values(updated_at=uow.clock.now(), **values)
+        .returning(*BotRow.__table__.c)
+        .execution_options(synchronize_session=False)
+    )
+    return (await uow.session.execute(statement)).one()
+
+
+async def delete_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID) -> None:
+    """Delete a bot that is stopped; its sessions, with their trades, stay.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot.
+    InvalidState
+        If it is not stopped.
+    """
+    await own_idle_bot(uow, actor, bot_id, "deleted")
+    await uow.session.execute(delete(BotRow).where(BotRow.id == bot_id))
+
+
+async def own_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID, *, locked: bool = False) -> Row[Any]:
+    """Return one of the user's bots.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot.
+    """
+    row = await repository.bot(uow.session, actor.user_id, bot_id, locked=locked)
+    if row is None:
+        raise NotFound("There is no such bot.", ("id",))
+    return row
+
+
+async def own_idle_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID, deed: str) -> Row[Any]:
+    """Return one of the user's bots that trades nothing, locked until the transaction ends.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot.
+    InvalidState
+        If it trades; ``deed`` is what cannot be done then.
+    """
+    row = await own_bot(uow, actor, bot_id, locked=True)
+    if not BotState(row.state).is_idle:
+        raise InvalidState(f"This bot is {row.state}; only a stopped one can be {deed}.", ("id",))
+    return row
+
+
+async def lock_user(uow: UnitOfWork, actor: Actor) -> None:
+    """Let requests of a user at the same moment be counted one after the other."""
+    await uow.session.execute(
+        select(UserRow.id).where(UserRow.id == actor.user_id).with_for_update(key_share=True)
+    )
+
+
+async def list_bots(
+    uow: UnitOfWork, actor: Actor, states: Sequence[BotState] | None, page: PageRequest
+) -> Slice[Row[Any]]:
+    """Return one page of a user's bots, newest first."""
+    return await repository.page_of_bots(uow.session, actor.user_id, states, page)
+
+
+async def count_bots(uow: UnitOfWork, actor: Actor, states: Sequence[BotState] | None) -> int:
+    """Return how many bots a user has."""
+    return await repository.count_bots(uow.session, actor.user_id, states)
+
+
+async def list_sessions(
+    uow: UnitOfWork,
+    actor: Actor,
+    status: SessionStatus | None,
+    mode: SessionMode | None,
+    page: PageRequest,
+) -> Slice[Row[Any]]:
+    """Return one page of a user's sessions, newest first."""
+    return await repository.page_of_sessions(uow.session, actor.user_id, status, mode, page)
+
+
+async def count_sessions(
+    uow: UnitOfWork, actor: Actor, status: SessionStatus | None, mode: SessionMode | None
+) -> int:
+    """Return how many sessions a user has."""
+    return await repository.count_sessions(uow.session, actor.user_id, status, mode)

@@ -1,0 +1,150 @@
+"""Shards of live sessions: which are behind the stored bars, who may advance them, and what is in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Row, cast, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from gql_trader.bots.models import SessionStateRow, TickLeaseRow, TradingSessionRow
+from gql_trader.bots.types import QUEUE, TICK, SessionStatus, Shard
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.ids import MarketId
+from gql_trader.core.intervals import Interval
+from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.market_data import repository as market_data
+from gql_trader.market_data.loading import choose_source
+from gql_trader.market_data.reading import stored_series
+
+_SESSIONS = TradingSessionRow.__table__.c
+_STATES = SessionStateRow.__table__.c
+
+# The last bar that a session has traded; before the first, the last moment that it does not trade.
+_TRADED_UNTIL: ColumnElement[int] = func.coalesce(
+    _STATES.last_bar_time,
+    cast(func.ceil(func.extract("epoch", _SESSIONS.trade_from) * 1000), BigInteger) - 1,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A shard with sessions that have not traded bars up to ``newest`` (opening time, Unix milliseconds)."""
+
+    shard: Shard
+    newest: int
+
+    @property
+    def job(self) -> Job:
+        """The job that advances it."""
+        market_id, interval = self.shard.market_id, self.shard.interval.name
+        key = f"{TICK}:{market_id}:{interval}:{self.shard.number}:{self.newest}"
+        return Job(TICK, QUEUE, key, (str(market_id), interval, self.shard.number))
+
+
+def _live(*columns: Any) -> Any:
+    return (
+        select(*columns)
+        .select_from(TradingSessionRow)
+        .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        .where(_SESSIONS.status == SessionStatus.ACTIVE.value, _SESSIONS.replay_start.is_(None))
+    )
+
+
+async def behind(uow: UnitOfWork, market_id: UUID | None = None) -> list[Behind]:
+    """Return the shards, of one market or of all, that stored bars have left behind."""
+    statement = _live(
+        _SESSIONS.market_id, _SESSIONS.interval, _SESSIONS.shard, func.min(_TRADED_UNTIL).label("until")
+    ).group_by(_SESSIONS.market_id, _SESSIONS.interval, _SESSIONS.shard)
+    if market_id is not None:
+        statement = statement.where(_SESSIONS.market_id == market_id)
+    rows = (await uow.session.execute(statement)).all()
+    newest = await newest_bars(uow, {(row.market_id, Interval[row.interval]) for row in rows})
+    found = []
+    for row in rows:
+        shard = Shard(MarketId(row.market_id), Interval[row.interval], row.shard)
+        at = newest.get((row.market_id, shard.interval))
+        if at is not None and at > row.until:
+            found.append(Behind(shard, at))
+    return found
+
+
+async def newest_bars(
+    uow: UnitOfWork, wanted: set[tuple[UUID, Interval]]
+) -> dict[tuple[UUID, Interval], int]:
+    """Return the opening time (Unix milliseconds) of the newest bar that has closed, where there is one."""
+    rows = await market_data.series_by_markets(uow.session, {market_id for market_id, _ in wanted})
+    series = [stored_series(row) for row in rows]
+    now = to_milliseconds(uow.clock.now())
+    found = {}
+    for market_id, interval in wanted:
+        source = choose_source((each for each in series if each.market_id == market_id), interval)
+        if source is not None:
+            # Bars that are made of shorter ones are whole once the last of those is stored.
+            end = min(source.last + source.interval.milliseconds, now)
+            newest = interval.floor(end) - interval.milliseconds
+            if newest >= source.first:
+                found[market_id, interval] = newest
+    return found
+
+
+async def claim(uow: UnitOfWork, shard: Shard, lease_seconds: float) -> int | None:
+    """Take a shard that nobody is at; return the fencing token, or None."""
+    now = func.clock_timestamp()
+    expires = now + timedelta(seconds=lease_seconds)
+    statement = (
+        insert(TickLeaseRow)
+        .values(**_key(shard), fence=1, lease_expires_at=expires)
+        .on_conflict_do_update(
+            index_elements=["market_id", "interval", "shard"],
+            set_={"fence": TickLeaseRow.fence + 1, "lease_expires_at": expires},
+            where=TickLeaseRow.lease_expires_at.is_(None) | (TickLeaseRow.lease_expires_at < now),
+        )
+        .returning(TickLeaseRow.fence)
+    )
+    return await uow.session.scalar(statement)
+
+
+async def keep(uow: UnitOfWork, shard: Shard, fence: int, lease_seconds: float) -> bool:
+    """Extend a lease, locked until the transaction ends; return False if it is another worker's."""
+    expires = func.clock_timestamp() + timedelta(seconds=lease_seconds)
+    return await _set_lease(uow, shard, fence, expires)
+
+
+async def release(uow: UnitOfWork, shard: Shard, fence: int) -> bool:
+    """Let go of a shard; return False if it is another worker's."""
+    return await _set_lease(uow, shard, fence, None)
+
+
+async def _set_lease(uow: UnitOfWork, shard: Shard, fence: int, expires: Any) -> bool:
+    statement = (
+        update(TickLeaseRow)
+        .filter_by(**_key(shard), fence=fence)
+        .values(lease_expires_at=expires)
+        .returning(TickLeaseRow.fence)
+        .execution_options(synchronize_session=False)
+    )
+    return await uow.session.scalar(statement) is not None
+
+
+def _key(shard: Shard) -> dict[str, Any]:
+    return {"market_id": shard.market_id, "interval": shard.interval.name, "shard": shard.number}
+
+
+async def sessions_behind(uow: UnitOfWork, shard: Shard, newest: int) -> Sequence[Row[Any]]:
+    """Return the sessions of a shard that have not traded bars up to one, with their states."""
+    statement = _live(*_SESSIONS, *(column for column in _STATES if column.name != "session_id")).where(
+        _SESSIONS.market_id == shard.market_id,
+        _SESSIONS.interval == shard.interval.name,
+        _SESSIONS.shard == shard.number,
+        newest > _TRADED_UNTIL,
+    )
+    found: Sequence[Row[Any]] = (await uow.session.execute(statement.order_by(_SESSIONS.id))).all()
+    return found
+
+
+def trades_from(moment: datetime) -> int:
+    """Return the first millisecond that a session trades."""
+    return to_milliseconds(moment) + bool(moment.microsecond % 1000)

@@ -1,0 +1,167 @@
+"""Starting and stopping bots: the rules of both."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, true, update
+
+from gql_trader.accounts.audit import record_event
+from gql_trader.accounts.quotas import count_request
+from gql_trader.accounts.types_credentials import AuditAction
+from gql_trader.backtests.execution import execution_from_json, execution_to_json, on_market
+from gql_trader.bots import lifecycle, repository, service
+from gql_trader.bots.models import BotRow
+from gql_trader.bots.types import STARTED, BotState, Limits
+from gql_trader.core.actor import Actor
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.errors import (
+    DomainError,
+    ErrorCode,
+    Forbidden,
+    InvalidInput,
+    InvalidState,
+    QuotaExceeded,
+)
+from gql_trader.core.ids import MarketId, uuid7
+from gql_trader.core.intervals import MINUTE, Interval
+from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.settings.types import SessionMode
+
+REPLAY_POINTS = 5_000
+"""Points of equity that a replay keeps, besides those of its trades."""
+
+_IDLE = [state for state in BotState if state.is_idle]
+
+
+async def start_bot(
+    uow: UnitOfWork,
+    rate_limits: RateLimits,
+    actor: Actor,
+    bot_id: UUID,
+    limits: Limits,
+    equity_minutes: int,
+) -> Row[Any]:
+    """Open a session for a bot that is stopped, and hand it to the workers.
+
+    Parameters
+    ----------
+    equity_minutes
+        A live session's equity is noted at least this often.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot.
+    InvalidState
+        If it is started already, or still stopping.
+    QuotaExceeded
+        If too many of the user's bots are at work, or too many replays were started.
+    DomainError
+        NO_DATA, if there are no candles to replay.
+    Forbidden
+        If it is to trade live.
+    """
+    await service.lock_user(uow, actor)
+    row = await service.own_idle_bot(uow, actor, bot_id, "started")
+    service.check_mode(SessionMode(row.mode))
+    busy = await repository.count_bots(uow.session, actor.user_id, [*STARTED, BotState.STOPPING])
+    if busy >= limits.running:
+        raise QuotaExceeded(f"{busy} of your bots are at work, which is as many as may be; stop one first.")
+    market, _ = await market_data.market_with_base(uow, row.market_id)
+    interval = Interval[row.interval]
+    if row.replay_start is not None:
+        await _check_replay(uow, row, limits)
+        await count_request(rate_limits, actor, "backtests", limits.hourly)
+        every = max(1, -(-_replay_bars(row) // REPLAY_POINTS))
+    else:
+        every = max(1, equity_minutes * MINUTE // interval.milliseconds)
+    now = uow.clock.now()
+    session_id = uuid7()
+    execution = on_market(execution_from_json(row.execution), market)
+    copied = (
+        "user_id",
+        "mode",
+        "market_id",
+        "interval",
+        "strategy_id",
+        "strategy_version",
+        "parameters",
+        "replay_start",
+        "replay_end",
+        "replay_speed",
+    )
+    values = {name: getattr(row, name) for name in copied}
+    values |= {
+        "id": session_id,
+        "bot_id": row.id,
+        "execution": execution_to_json(execution),
+        "capital": row.initial_capital,
+        "shard": await repository.roomy_shard(uow.session, row.market_id, row.interval)
+        if row.replay_start is None
+        else 0,
+        "equity_every": every,
+        "started_at": now,
+        "trade_from": row.replay_start or now,
+        "ended_at": None,
+    }
+    await lifecycle.open_session(uow, values)
+    await uow.session.execute(
+        update(BotRow)
+        .where(BotRow.id == bot_id)
+        .values(session_id=session_id)
+        .execution_options(synchronize_session=False)
+    )
+    await lifecycle.change_state(uow, BotRow.id == bot_id, _IDLE, BotState.PENDING)
+    return await service.own_bot(uow, actor, bot_id)
+
+
+def _replay_bars(row: Row[Any]) -> int:
+    length = to_milliseconds(row.replay_end) - to_milliseconds(row.replay_start)
+    return int(length // Interval[row.interval].milliseconds)
+
+
+async def _check_replay(uow: UnitOfWork, row: Row[Any], limits: Limits) -> None:
+    interval = Interval[row.interval]
+    series = await market_data.find_series(uow, MarketId(row.market_id), interval)
+    source = series.source if series else None
+    low, high = to_milliseconds(row.replay_start), to_milliseconds(row.replay_end)
+    if source is None or source.last < low or source.first >= high:
+        raise DomainError("There are no candles to replay in this range.", ("id",), ErrorCode.NO_DATA)
+    if (bars := _replay_bars(row)) > limits.replay_bars:
+        raise InvalidInput(f"At most {limits.replay_bars} bars at a time; this would be {bars}.", ("id",))
+
+
+async def stop_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID) -> Row[Any]:
+    """Have a bot stopped; a worker closes its position at the last close, then its session.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such bot.
+    InvalidState
+        If it is not started, or stopping already.
+    """
+    row = await service.own_bot(uow, actor, bot_id)
+    if not await lifecycle.stop_bots(uow, BotRow.id == bot_id):
+        raise InvalidState(f"This bot is {row.state}.", ("id",))
+    return await service.own_bot(uow, actor, bot_id)
+
+
+async def stop_all_bots(uow: UnitOfWork, actor: Actor, *, everyone: bool = False) -> list[UUID]:
+    """Have all of the user's bots stopped, or for an administrator everybody's; return which.
+
+    Raises
+    ------
+    Forbidden
+        If everybody's are to be stopped by somebody who is no administrator.
+    """
+    if everyone and not actor.is_admin:
+        raise Forbidden("Only administrators stop the bots of everybody.", ("everyone",))
+    stopped = await lifecycle.stop_bots(uow, true() if everyone else BotRow.user_id == actor.user_id)
+    if everyone:
+        record_event(
+            uow, AuditAction.BOTS_STOPPED, actor_id=actor.user_id, target_id=None, count=len(stopped)
+        )
+    return stopped

@@ -1,0 +1,250 @@
+"""One step of a session: bars in, fills and figures out. Pure; runs in a thread of its own.
+
+A session is a simulation that is put down after each step and taken up again by the next, which gives, bit
+for bit, what one backtest over all the bars gives.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+
+from gql_trader.core.ids import TradingSessionId, UserId
+from gql_trader.engine.bars import Bars, Flags
+from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
+from gql_trader.engine.ledger import EXIT_REASONS, Ledger
+from gql_trader.engine.results import GuardFigures
+from gql_trader.engine.signals import Signals
+from gql_trader.engine.simulation import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a session stands before a step.
+
+    Attributes
+    ----------
+    revision
+        Number of the write that left it there.
+    state
+        What the simulation exported; None: no bar was traded yet.
+    last_bar_time
+        Opening time of the last bar that was traded, Unix milliseconds.
+    bars
+        Bars traded so far.
+    equity_every
+        Every so many bars equity is noted, besides when something is traded.
+    halted
+        Whether a daily guard has tripped.
+    """
+
+    session_id: TradingSessionId
+    user_id: UserId
+    bot_id: UUID | None
+    execution: ExecutionSpec
+    capital: float
+    revision: int
+    state: bytes | None
+    last_bar_time: int | None
+    bars: int
+    equity_every: int
+    halted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a trade was closed; as in `gql_trader.engine.ledger.Ledger`."""
+
+    time: int
+    price: float
+    reason: ExitReason
+    profit: float
+    profit_fraction: float
+    fees: float
+    funding: float
+    bars: int
+    max_favorable: float
+    max_adverse: float
+    equity_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade that was opened or closed in a step.
+
+    Attributes
+    ----------
+    number
+        1 for the first of the session.
+    entry_time
+        Unix milliseconds.
+    exit
+        None while the position is held.
+    opened
+        Whether it was opened in this step.
+    """
+
+    number: int
+    side: Side
+    quantity: float
+    entry_time: int
+    entry_price: float
+    entry_fee: float
+    exit: Exit | None
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a session stands after a step, and what was traded in it.
+
+    Attributes
+    ----------
+    balance, equity, cash
+        Account currency.
+    last_close
+        Price at which the position is marked; None before the first bar.
+    tripped
+        Whether a daily guard has tripped in this step and still holds.
+    points
+        Opening times (Unix milliseconds) of bars whose equity is noted, and the equity at their closes.
+    """
+
+    standing: Standing
+    anchor_time: int | None
+    balance: float
+    equity: float
+    cash: float
+    last_close: float | None
+    guards: GuardFigures
+    tripped: bool
+    trades: tuple[Trade, ...]
+    points: tuple[tuple[int, float], ...]
+    finished: bool
+
+
+def take_step(
+    before: Standing, bars: Bars, signals: Signals, start: int, stop: int, *, finish: bool = False
+) -> Step:
+    """Trade the bars of a window that were not traded yet.
+
+    Parameters
+    ----------
+    bars, signals
+        The window that the session's signals are computed on, from its first bar.
+    start
+        Index of the first bar that may trade; it counts for the first step.
+    stop
+        Index of the bar to stop before.
+    finish
+        Close an open position at the last close, reason END_OF_DATA; no step may follow.
+    """
+    if before.state is None:
+        simulation, at, new = Simulation(before.execution, before.capital, start), 0, start
+    else:
+        simulation = Simulation.restore(before.execution, before.state)
+        assert before.last_bar_time is not None, "a session with a state has traded a bar"
+        new = int(np.searchsorted(bars.time, before.last_bar_time, side="right"))
+        at = new
+    stop = max(stop, new)
+    held = simulation.closed_trades + 1 if simulation.in_position else 0
+    first = simulation.next_bar
+    if stop > new:
+        window = Signals(*(column[at:stop] for column in _columns(signals)))
+        simulation.advance(bars.slice(at, stop), window, offset=first - (new - at))
+    if finish:
+        simulation.finish()
+    result = simulation.result()
+    trades = _trades(before.execution, simulation, result.ledger, held)
+    traded = {int(index) - first for index in (*result.ledger.exit_index, *result.ledger.entry_index)}
+    if (position := simulation.open_position) is not None:
+        traded.add(position.entry_index - first)
+    done = stop - new
+    noted = sorted(
+        {at for at in traded if 0 <= at < done}
+        | set(range(-(before.bars + 1) % before.equity_every, done, before.equity_every))
+        | ({done - 1} if finish and done else set())
+    )
+    points = [(int(bars.time[new + at]), float(result.equity[at])) for at in noted]
+    last_bar_time = int(bars.time[stop - 1]) if done else before.last_bar_time
+    if finish and not done and before.last_bar_time is not None:
+        # The position was closed at the close of a bar that an earlier step has traded.
+        points.append((before.last_bar_time, simulation.equity))
+    guards = simulation.guards
+    begun = before.state is not None or done > 0
+    return Step(
+        standing=Standing(
+            session_id=before.session_id,
+            user_id=before.user_id,
+            bot_id=before.bot_id,
+            execution=before.execution,
+            capital=before.capital,
+            revision=before.revision + 1,
+            state=simulation.export_state() if begun else None,
+            last_bar_time=last_bar_time,
+            bars=before.bars + done,
+            equity_every=before.equity_every,
+            halted=guards.halted,
+        ),
+        anchor_time=int(bars.time[0]) if begun and len(bars) else None,
+        balance=simulation.balance,
+        equity=simulation.equity,
+        cash=simulation.cash,
+        last_close=simulation.last_close if begun else None,
+        guards=guards,
+        tripped=guards.halted and not before.halted,
+        trades=trades,
+        points=tuple(points),
+        finished=finish,
+    )
+
+
+def _columns(signals: Signals) -> tuple[Flags, ...]:
+    return signals.entry_long, signals.exit_long, signals.entry_short, signals.exit_short
+
+
+def _trades(execution: ExecutionSpec, simulation: Simulation, ledger: Ledger, held: int) -> tuple[Trade, ...]:
+    first = simulation.closed_trades - len(ledger) + 1
+    found = []
+    for at in range(len(ledger)):
+        quantity, price = float(ledger.quantity[at]), float(ledger.entry_price[at])
+        found.append(
+            Trade(
+                number=first + at,
+                side=ledger.side_of(at),
+                quantity=quantity,
+                entry_time=int(ledger.entry_time[at]),
+                entry_price=price,
+                # As the engine computes it.
+                entry_fee=quantity * price * execution.taker_fee,
+                exit=Exit(
+                    time=int(ledger.exit_time[at]),
+                    price=float(ledger.exit_price[at]),
+                    reason=EXIT_REASONS[int(ledger.exit_reason[at])],
+                    profit=float(ledger.profit[at]),
+                    profit_fraction=float(ledger.profit_fraction[at]),
+                    fees=float(ledger.fees[at]),
+                    funding=float(ledger.funding[at]),
+                    bars=int(ledger.bars[at]),
+                    max_favorable=float(ledger.max_favorable[at]),
+                    max_adverse=float(ledger.max_adverse[at]),
+                    equity_after=float(ledger.equity_after[at]),
+                ),
+                opened=first + at != held,
+            )
+        )
+    position = simulation.open_position
+    if position is not None and simulation.closed_trades + 1 != held:
+        found.append(
+            Trade(
+                number=simulation.closed_trades + 1,
+                side=Side.LONG if position.side > 0 else Side.SHORT,
+                quantity=position.quantity,
+                entry_time=position.entry_time,
+                entry_price=position.entry_price,
+                entry_fee=position.entry_fee,
+                exit=None,
+                opened=True,
+            )
+        )
+    return tuple(found)

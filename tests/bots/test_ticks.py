@@ -1,0 +1,357 @@
+"""Bots on a live market: every bar that is stored is traded once, in order, by whoever comes first."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, update
+
+from gql_trader.bots import jobs, lifecycle, repository, shards, ticking, types
+from gql_trader.bots.guarding import waits_for
+from gql_trader.bots.jobs import sweep
+from gql_trader.bots.models import BotRow, SessionStateRow, TickLeaseRow, TradingSessionRow
+from gql_trader.bots.types import QUEUE, BotState, Feed, Shard
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_decimal
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.rules import Rules
+from gql_trader.market_data.service import ensure_market, find_market, save_candles
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.types import NewStrategy
+from tests.factories.bots import HOUR, BotDesk, as_booked, booked
+from tests.factories.candles import random_bars
+from tests.factories.clock import MovableClock
+from tests.factories.statements import counted_statements
+
+WARMUP = 400
+
+
+class LiveMarket:
+    """A market whose candles are stored as its time passes."""
+
+    def __init__(self, bots: BotDesk, clock: MovableClock, bars: Bars) -> None:
+        self.bots = bots
+        self.clock = clock
+        self.bars = bars
+        self.stored = 0
+
+    async def store(self, stop: int) -> None:
+        """Store the candles up to one."""
+        async with self.bots.runtime.unit_of_work() as uow:
+            market = await find_market(uow, "test:LIVE/USD")
+            await save_candles(uow, market.id, Interval.H1, self.bars.slice(self.stored, stop))
+        self.stored = stop
+
+    async def close_bars(self, count: int) -> None:
+        """Let the time of some more bars pass, and store them."""
+        self.clock.move(hours=count)
+        await self.store(self.stored + count)
+
+    def opening(self, index: int) -> datetime:
+        """Return when a bar opens."""
+        return datetime.fromtimestamp(int(self.bars.time[index]) / 1000, UTC)
+
+
+@pytest.fixture
+async def live(bots: BotDesk, clock: MovableClock) -> LiveMarket:
+    """A market with candles up to now: bots that are started now trade from bar WARMUP + 1 on."""
+    present = Interval.H1.floor(to_milliseconds(clock.now()))
+    clock.move(seconds=(present + HOUR / 2 - to_milliseconds(clock.now())) / 1000)
+    bars = random_bars(WARMUP + 400, seed=21, start=present - WARMUP * HOUR)
+    async with bots.runtime.unit_of_work() as uow:
+        await ensure_market(uow, "test", "LIVE/USD")
+    market = LiveMarket(bots, clock, bars)
+    await market.store(WARMUP)
+    return market
+
+
+async def _begin(live: LiveMarket, **changes: Any) -> tuple[UUID, UUID]:
+    return await live.bots.begin(**{"market": "LIVE/USD", "feed": Feed()} | changes)
+
+
+async def _shards(live: LiveMarket) -> list[Shard]:
+    async with live.bots.runtime.unit_of_work() as uow:
+        return [each.shard for each in await shards.behind(uow)]
+
+
+async def _tick(live: LiveMarket) -> int:
+    """Advance whatever is behind, as a worker does; return how many sessions were advanced."""
+    return sum([await ticking.tick(live.bots.runtime, shard) for shard in await _shards(live)])
+
+
+async def _backtest(live: LiveMarket, session_id: UUID, **changes: Any) -> tuple[Any, Any]:
+    session = await live.bots.session(session_id)
+    start = session.trade_from
+    end = datetime.fromtimestamp((session.last_bar_time + HOUR) / 1000, UTC)
+    return await live.bots.backtest(market="LIVE/USD", start=start, end=end, **changes)
+
+
+async def test_a_live_bot_trades_like_the_backtest_over_its_time(live: LiveMarket) -> None:
+    execution = ExecutionSpec(stop_loss=0.02, trailing_stop=0.03, cooldown_bars=2)
+    often = {"execution": execution, "parameters": {"fast": 3, "slow": 7}}
+    bot_id, session_id = await _begin(live, **often)
+    await live.bots.run(session_id)
+    assert (await live.bots.bot(bot_id)).state == BotState.RUNNING
+    # The bar that was open when the bot was started is not traded: its signal counts, once it has closed.
+    await live.close_bars(1)
+    assert await _tick(live) == 0
+    for count in (1, 1, 7, 1, 40, 1, 1, 100, 1):
+        await live.close_bars(count)
+        assert await _tick(live) == 1
+        assert await _tick(live) == 0
+    assert (await live.bots.session(session_id)).bars == 153
+    await live.bots.stop(bot_id)
+    await live.bots.close(session_id)
+    expected, backtest = await _backtest(live, session_id, **often)
+    session = await live.bots.session(session_id)
+    assert booked(await live.bots.trades(session_id)) == as_booked(expected)
+    assert len(expected) >= 5
+    assert (session.bars, to_decimal(session.equity)) == (backtest.bars, backtest.final_equity)
+    assert backtest.bars == 153
+
+
+async def test_stopping_trades_what_has_closed_until_then_and_closes_the_position(live: LiveMarket) -> None:
+    async def enter_at_once() -> UUID:
+        async with live.bots.runtime.unit_of_work() as uow:
+            rules = Rules(entry_long="close > 0")
+            made = await strategies.create_strategy(uow, live.bots.trader, NewStrategy("Hold", "", rules))
+        return made.id
+
+    strategy_id = await enter_at_once()
+    bot_id, session_id = await _begin(live, strategy_id=strategy_id)
+    await live.bots.run(session_id)
+    await live.close_bars(3)
+    await _tick(live)
+    [trade] = await live.bots.trades(session_id)
+    assert (trade.exit_time, trade.number) == (None, 1)
+    await live.close_bars(4)
+    await live.bots.stop(bot_id)
+    # A tick that comes now leaves the session alone: it is being closed.
+    assert await _tick(live) == 0
+    await live.bots.close(session_id)
+    session = await live.bots.session(session_id)
+    assert session.bars == 6
+    [trade] = await live.bots.trades(session_id)
+    assert (trade.exit_reason, trade.exit_time) == ("END_OF_DATA", live.opening(live.stored))
+    expected, _ = await _backtest(live, session_id, strategy_id=strategy_id)
+    assert booked([trade]) == as_booked(expected)
+    assert [order.type for order in await live.bots.orders(session_id)] == ["MARKET", "MARKET"]
+
+
+async def test_a_shard_is_advanced_by_one_worker_and_each_bar_is_booked_once(live: LiveMarket) -> None:
+    sessions = [(await _begin(live))[1] for _ in range(5)]
+    await live.close_bars(60)
+    [shard] = await _shards(live)
+    assert sum(await asyncio.gather(*(ticking.tick(live.bots.runtime, shard) for _ in range(4)))) == 5
+    expected, _ = await _backtest(live, sessions[0])
+    for session_id in sessions:
+        assert (await live.bots.session(session_id)).bars == 59
+        closed = [trade for trade in await live.bots.trades(session_id) if trade.exit_time is not None]
+        assert booked(closed) == [each for each in as_booked(expected) if each[12] != "END_OF_DATA"]
+
+
+async def test_a_worker_that_was_taken_for_dead_writes_nothing(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session_id = await _begin(live)
+    await live.close_bars(5)
+    [shard] = await _shards(live)
+    compute, computing, go_on = ticking._compute, asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(work: Any) -> Any:
+        monkeypatch.setattr(ticking, "_compute", compute)
+        loop.call_soon_threadsafe(computing.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        return compute(work)
+
+    monkeypatch.setattr(ticking, "_compute", slow)
+    first = asyncio.create_task(ticking.tick(live.bots.runtime, shard))
+    await computing.wait()
+    assert await ticking.tick(live.bots.runtime, shard) == 0, "the lease holds"
+    async with live.bots.runtime.unit_of_work() as uow:
+        await uow.session.execute(update(TickLeaseRow).values(lease_expires_at=func.now()))
+    assert await ticking.tick(live.bots.runtime, shard) == 1
+    await live.close_bars(1)
+    before = await live.bots.session(session_id)
+    go_on.set()
+    assert await first == 0
+    assert await live.bots.session(session_id) == before
+    assert before.bars == 4
+    assert await _tick(live) == 1
+
+
+async def test_a_bot_that_is_stopped_during_a_tick_is_not_traded_by_it(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stopped, first), (_, second) = await _begin(live), await _begin(live)
+    await live.close_bars(50)
+    [shard] = await _shards(live)
+    compute = ticking._compute
+    loop = asyncio.get_running_loop()
+
+    def stop_then_compute(work: Any) -> Any:
+        outcome = compute(work)
+        asyncio.run_coroutine_threadsafe(live.bots.stop(stopped), loop).result()
+        return outcome
+
+    monkeypatch.setattr(ticking, "_compute", stop_then_compute)
+    assert await ticking.tick(live.bots.runtime, shard) == 1
+    assert ((await live.bots.session(first)).bars, (await live.bots.session(second)).bars) == (0, 49)
+    assert await live.bots.trades(first) == []
+    assert (await live.bots.bot(stopped)).state == BotState.STOPPING
+
+
+async def test_one_bot_that_fails_does_not_stop_the_others(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (broken, first), (well, second) = await _begin(live), await _begin(live)
+    await live.close_bars(5)
+    await _tick(live)
+    async with live.bots.runtime.unit_of_work() as uow:
+        await uow.session.execute(
+            update(SessionStateRow).where(SessionStateRow.session_id == first).values(state=b"damaged")
+        )
+    await live.close_bars(5)
+    assert await _tick(live) == 1
+    failed = await live.bots.bot(broken)
+    assert failed.state == BotState.FAILED
+    assert "engine failed" in failed.error
+    assert (await live.bots.session(first)).ended_at is not None
+    assert (await live.bots.bot(well)).state == BotState.RUNNING
+    assert (await live.bots.session(second)).bars == 9
+    assert await _shards(live) == []
+
+
+async def test_without_new_candles_nothing_is_traded_and_the_bot_says_what_it_waits_for(
+    live: LiveMarket,
+) -> None:
+    _, session_id = await _begin(live)
+    await live.close_bars(2)
+    await _tick(live)
+    before = await live.bots.session(session_id)
+    live.clock.move(hours=3)
+    assert await _shards(live) == []
+    assert await _tick(live) == 0
+    assert await live.bots.session(session_id) == before
+    newest = int(live.bars.time[live.stored - 1])
+    now = live.clock.now()
+    assert waits_for(Interval.H1, newest, now) == live.opening(live.stored)
+    assert waits_for(Interval.H1, newest, now - timedelta(hours=3)) is None
+    # Late candles are traded in their order.
+    await live.store(live.stored + 3)
+    assert await _tick(live) == 1
+    assert (await live.bots.session(session_id)).bars == before.bars + 3
+
+
+async def test_bars_from_the_future_are_not_traded_before_their_time(live: LiveMarket) -> None:
+    _, session_id = await _begin(live)
+    await live.store(live.stored + 10)
+    await _tick(live)
+    assert (await live.bots.session(session_id)).bars == 0
+    live.clock.move(hours=4)
+    await _tick(live)
+    assert (await live.bots.session(session_id)).bars == 3
+
+
+async def test_closed_bars_also_advance_bots_on_bars_that_are_made_of_them(live: LiveMarket) -> None:
+    _, hourly = await _begin(live)
+    _, four_hourly = await _begin(live, interval=Interval.H4)
+    await live.close_bars(12)
+    async with live.bots.runtime.unit_of_work() as uow:
+        market = await find_market(uow, "test:LIVE/USD")
+        jobs_ = [each.job for each in await shards.behind(uow, market.id)]
+    context = {"runtime": live.bots.runtime}
+    await jobs.bars_closed(context, str(market.id), "H1")
+    keys = [job.key for job in jobs_]
+    assert len(keys) == 2
+    assert await live.bots.runtime.queue.waiting(QUEUE, keys) == set(keys)
+    for job in jobs_:
+        await jobs.tick(context, *map(str, job.arguments[:2]), int(str(job.arguments[2])))
+    assert (await live.bots.session(hourly)).bars == 11
+    assert (await live.bots.session(four_hourly)).bars in (2, 3)
+    assert await _shards(live) == []
+
+
+async def test_the_sweeper_hands_out_what_the_queue_has_lost(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, session_id = await _begin(live)
+    replay_bot = await live.bots.make()
+    replayed = await live.bots.start(replay_bot)
+    await live.close_bars(2)
+    # A crash between the commit and the queue, or a Redis that has lost its memory.
+    await live.bots.runtime.queue._redis.flushdb()
+    async with live.bots.runtime.unit_of_work() as uow:
+        ticks = [each.job.key for each in await shards.behind(uow)]
+    expected = {*ticks, lifecycle.run_job(replayed).key, lifecycle.run_job(session_id).key}
+    assert len(expected) == 3
+    await sweep(live.bots.runtime)
+    assert await live.bots.runtime.queue.waiting(QUEUE, list(expected)) == expected
+    await _tick(live)
+    await live.bots.run(replayed)
+    await live.bots.runtime.queue._redis.flushdb()
+    await sweep(live.bots.runtime)
+    assert await live.bots.runtime.queue.waiting(QUEUE, list(expected)) == set()
+
+
+async def test_a_stopped_bot_is_not_resumed_and_a_running_one_is(live: LiveMarket) -> None:
+    stopped, first = await _begin(live)
+    running, second = await _begin(live)
+    await live.close_bars(2)
+    await _tick(live)
+    await live.bots.stop(stopped)
+    await live.bots.close(first)
+    ended = await live.bots.session(first)
+    # A restart of everything: nothing is left but the database.
+    await live.bots.runtime.queue._redis.flushdb()
+    await live.close_bars(30)
+    await sweep(live.bots.runtime)
+    assert await _tick(live) == 1
+    assert await live.bots.session(first) == ended
+    assert (await live.bots.session(second)).bars == 31
+    assert (await live.bots.bot(stopped)).state == BotState.STOPPED
+    assert (await live.bots.bot(running)).state == BotState.RUNNING
+
+
+async def test_shards_fill_up_one_after_the_other(live: LiveMarket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "SHARD_SESSIONS", 2)
+    made = [await _begin(live) for _ in range(5)]
+    await live.close_bars(1)
+
+    async def numbers() -> list[int]:
+        async with live.bots.runtime.unit_of_work() as uow:
+            return list(
+                await uow.session.scalars(select(TradingSessionRow.shard).order_by(TradingSessionRow.id))
+            )
+
+    assert await numbers() == [0, 0, 1, 1, 2]
+    await live.bots.stop(made[1][0])
+    await live.bots.close(made[1][1])
+    await _begin(live)
+    assert (await numbers())[-1] == 0
+    await live.close_bars(1)
+    assert len(await _shards(live)) == 3
+    assert types.SHARD_SESSIONS >= 250
+
+
+async def test_the_number_of_statements_of_a_tick_does_not_grow_with_its_bots(live: LiveMarket) -> None:
+    counts = []
+    for number in (1, 12):
+        for _ in range(number):
+            await _begin(live)
+        await live.close_bars(1)
+        await _tick(live)
+        await live.close_bars(1)
+        [shard] = await _shards(live)
+        with counted_statements(live.bots.desk.engine) as statements:
+            await ticking.tick(live.bots.runtime, shard)
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+    async with live.bots.runtime.unit_of_work() as uow:
+        states = set(await uow.session.scalars(select(BotRow.state)))
+    assert states == {BotState.RUNNING}
