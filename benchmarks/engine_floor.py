@@ -1,8 +1,8 @@
-"""The least that a backtest of two moving averages can cost: one fused, special-purpose loop.
+"""The least that a backtest of two moving averages should cost: one fused, special-purpose loop.
 
-Averages, signals, simulation, curve, ledger and the core metrics in a single pass, with the engine's
-conventions for a long-only account that is always fully invested. Nothing in it can be changed by a user,
-which is what the engine's generality is measured against.
+Averages (simple ones, or exponential ones if there is a factor), signals, simulation, curve, ledger and the
+core metrics in a single pass, with the engine's conventions for a long-only account that is always fully
+invested. Nothing in it can be changed by a user, which is what the engine's generality is measured against.
 """
 
 import numpy as np
@@ -13,7 +13,22 @@ DAY = 86_400_000
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fused(
-    time, open_, high, low, close, fast, slow, fee, stop_loss, take_profit, trailing, cash, equity, ledger
+    time,
+    open_,
+    high,
+    low,
+    close,
+    fast,
+    slow,
+    fast_factor,
+    slow_factor,
+    fee,
+    stop_loss,
+    take_profit,
+    trailing,
+    cash,
+    equity,
+    ledger,
 ):
     """Return trades, final equity, drawdown, daily returns' mean and mean square, wins, gain, loss."""
     fast_sum = slow_sum = fast_average = slow_average = 0.0
@@ -98,12 +113,23 @@ def fused(
         fast_sum += close[i]
         slow_sum += close[i]
         enter = leave = False
-        if i >= fast - 1:
-            fast_average = fast_sum / fast
-            fast_sum -= close[i - fast + 1]
+        if fast_factor > 0.0:
+            if i >= fast:
+                fast_average += (close[i] - fast_average) * fast_factor
+            elif i == fast - 1:
+                fast_average = fast_sum / fast
+            if i >= slow:
+                slow_average += (close[i] - slow_average) * slow_factor
+            elif i == slow - 1:
+                slow_average = slow_sum / slow
+        else:
+            if i >= fast - 1:
+                fast_average = fast_sum / fast
+                fast_sum -= close[i - fast + 1]
+            if i >= slow - 1:
+                slow_average = slow_sum / slow
+                slow_sum -= close[i - slow + 1]
         if i >= slow - 1:
-            slow_average = slow_sum / slow
-            slow_sum -= close[i - slow + 1]
             above = fast_average > slow_average
             below = fast_average < slow_average
             if known:

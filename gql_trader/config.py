@@ -209,6 +209,14 @@ class Settings(BaseSettings):
     """HTTP proxy for all requests to exchanges, as ``http://user:password@host:port``."""
     exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long one request to an exchange may take."""
+    max_active_syncs_per_user: Annotated[int, Field(ge=1)] = 10
+    """Queued and running syncs of candles of one user at a time."""
+    max_syncs_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Syncs of candles that one user may ask for within any hour."""
+    max_sync_candles: Annotated[int, Field(ge=1)] = 10_000_000
+    """Candles of one sync."""
+    market_data_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """Syncs and feeds that one worker process fetches candles for at a time."""
     live_trading_enabled: bool = False
     """Whether anybody may trade with real money on this server."""
     live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
@@ -246,6 +254,12 @@ class Settings(BaseSettings):
     def allows_introspection(self) -> bool:
         """Whether introspection is on."""
         return self.is_local if self.introspection is None else self.introspection
+
+    @field_validator("fcm_service_account_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        # A variable that is set to nothing names no file, least of all the present directory.
+        return None if value == "" else value
 
     @field_validator("log_level", mode="before")
     @classmethod

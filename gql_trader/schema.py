@@ -43,6 +43,12 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.market_data.schema_syncs import (
+    CandleSyncMutation,
+    CandleSyncQuery,
+    CandleSyncSubscription,
+    resolve_candle_sync_nodes,
+)
 from gql_trader.notifications.schema import (
     NotificationMutation,
     NotificationQuery,
@@ -77,6 +83,7 @@ QUERIES = [
     WebhookQuery,
     DeadLetterQuery,
     MarketDataQuery,
+    CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
     BotQuery,
@@ -100,6 +107,7 @@ MUTATIONS = [
     DeviceMutation,
     WebhookMutation,
     DeadLetterMutation,
+    CandleSyncMutation,
     StrategyMutation,
     BacktestMutation,
     VerificationMutation,
@@ -108,7 +116,13 @@ MUTATIONS = [
     AutomationMutation,
     AlertMutation,
 ]
-SUBSCRIPTIONS = [BacktestSubscription, BotSubscription, NotificationSubscription, OptimizationSubscription]
+SUBSCRIPTIONS = [
+    BacktestSubscription,
+    BotSubscription,
+    CandleSyncSubscription,
+    NotificationSubscription,
+    OptimizationSubscription,
+]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Alert": resolve_alert_nodes,
     "ApiToken": resolve_api_token_nodes,
@@ -117,6 +131,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Automation": resolve_automation_nodes,
     "AutomationRun": resolve_automation_run_nodes,
     "Backtest": resolve_backtest_nodes,
+    "CandleSync": resolve_candle_sync_nodes,
     "Bot": resolve_bot_nodes,
     "ExchangeKey": resolve_exchange_key_nodes,
     "DeadLetter": resolve_dead_letter_nodes,

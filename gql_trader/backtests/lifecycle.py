@@ -13,10 +13,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, case, func, select, update
 
 from gql_trader.backtests.models import BacktestCurveRow, BacktestRow, LedgerSegmentRow
-from gql_trader.backtests.notices import Ended, tell_ended
 from gql_trader.backtests.types import QUEUE, RUN_BACKTEST, Claim, RunStatus, stream_of
 from gql_trader.core.ids import BacktestId
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.notifications.long_runs import EndedRun, tell_ended
+from gql_trader.notifications.types import NotificationKind
 
 MAXIMUM_CRASHES = 3
 """A run in whose middle this many workers died is taken for what kills them, and fails."""
@@ -165,8 +166,8 @@ async def complete(uow: UnitOfWork, held: Claim, outcome: Outcome) -> bool:
     )
     await uow.session.flush()
     _publish(uow, key, RunStatus.COMPLETED, 1.0, held.attempt)
-    run = Ended(key, ended.user_id, ended.label, ended.duration_ms, RunStatus.COMPLETED)
-    await tell_ended(uow, run)
+    run = EndedRun("Backtest", key, ended.user_id, ended.label, ended.duration_ms)
+    await tell_ended(uow, run, NotificationKind.BACKTEST_COMPLETED)
     return True
 
 
@@ -183,8 +184,8 @@ async def fail(uow: UnitOfWork, held: Claim, message: str) -> bool:
         return False
     _publish(uow, held.backtest_id, RunStatus.FAILED, ended.progress, held.attempt)
     key = held.backtest_id
-    run = Ended(key, ended.user_id, ended.label, ended.duration_ms, RunStatus.FAILED, message)
-    await tell_ended(uow, run)
+    run = EndedRun("Backtest", key, ended.user_id, ended.label, ended.duration_ms, message)
+    await tell_ended(uow, run, NotificationKind.BACKTEST_FAILED)
     return True
 
 

@@ -18,17 +18,6 @@ __all__ = [
 ]
 
 register_enum(
-    RunStatus,
-    "State of a run.",
-    {
-        "QUEUED": "Waits for a worker.",
-        "RUNNING": "A worker is at it.",
-        "COMPLETED": "Done; the results are there.",
-        "FAILED": "Ended without a result; `error` says why.",
-        "CANCELLED": "Ended by its user.",
-    },
-)
-register_enum(
     FillModel,
     "When a signal fills. A signal is known at the close of its bar.",
     {"NEXT_OPEN": "At the open of the next bar.", "CLOSE": "At the close of the signal's own bar."},

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from gql_trader.core.ids import BacktestId, StrategyId
 from gql_trader.core.intervals import Interval
+from gql_trader.core.runs import RunStatus as RunStatus
 from gql_trader.engine.execution import ExecutionSpec
 
 RUN_BACKTEST = "run_backtest"
@@ -25,24 +26,6 @@ CHARTS = "charts"
 def stream_of(backtest_id: UUID) -> str:
     """Return the name of the stream that carries a backtest's events."""
     return f"backtest:{backtest_id}"
-
-
-class RunStatus(StrEnum):
-    """State of a run."""
-
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the run has ended, one way or another."""
-        return self in _FINAL
-
-
-_FINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import strawberry
 from strawberry.types.enum import EnumValue, has_enum_definition
 
 from gql_trader.core.intervals import Interval
+from gql_trader.core.runs import RunStatus
 
 
 def register_enum(kind: type[Enum], description: str, values: Mapping[str, str]) -> None:
@@ -28,7 +29,7 @@ def register_enum(kind: type[Enum], description: str, values: Mapping[str, str])
     ]
 
 
-# Several domains speak of intervals; whichever is imported first must find them registered.
+# Several domains speak of these; whichever is imported first must find them registered.
 register_enum(
     Interval,
     "Length of one candle. Candles are aligned to UTC; weeks begin on Monday.",
@@ -46,5 +47,16 @@ register_enum(
         "H12": "Twelve hours.",
         "D1": "One day.",
         "W1": "One week, from Monday.",
+    },
+)
+register_enum(
+    RunStatus,
+    "State of a run.",
+    {
+        "QUEUED": "Waits for a worker.",
+        "RUNNING": "A worker is at it.",
+        "COMPLETED": "Done; the results are there.",
+        "FAILED": "Ended without a result; `error` says why.",
+        "CANCELLED": "Ended by its user.",
     },
 )

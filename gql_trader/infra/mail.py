@@ -75,6 +75,8 @@ class SmtpTransport:
     ----------
     sender
         The address in From, which may have a name: ``gql_trader <trader@example.com>``.
+    seconds
+        How long the server may take for each answer.
     """
 
     host: str
@@ -83,6 +85,7 @@ class SmtpTransport:
     security: SmtpSecurity = SmtpSecurity.STARTTLS
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    seconds: float = _SECONDS
 
     async def send(self, mail: Mail) -> None:
         """Hand a mail over."""
@@ -113,7 +116,7 @@ class SmtpTransport:
             password=self.password,
             use_tls=self.security is SmtpSecurity.TLS,
             start_tls=self.security is SmtpSecurity.STARTTLS,
-            timeout=_SECONDS,
+            timeout=self.seconds,
         )
 
     def _message(self, mail: Mail) -> EmailMessage:

@@ -243,6 +243,16 @@ async def forget_failed(uow: UnitOfWork, age: timedelta) -> int:
     return len(deleted.all())
 
 
+async def due(uow: UnitOfWork, lane: Lane, most: int) -> int:
+    """Return how many messages of a lane are due, up to a number."""
+    found = select(OutboxRow.id).where(
+        OutboxRow.failed_at.is_(None),
+        OutboxRow.lane == lane.value,
+        OutboxRow.next_attempt_at <= func.clock_timestamp(),
+    )
+    return await uow.session.scalar(select(func.count()).select_from(found.limit(most).subquery())) or 0
+
+
 async def waiting(uow: UnitOfWork, lane: Lane) -> int:
     """Return the number of messages of a lane that are still to be delivered."""
     count = await uow.session.scalar(

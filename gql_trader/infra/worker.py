@@ -222,7 +222,8 @@ async def run_queues(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in specs]
+    # A queue without jobs has only its periodic work; arq would not begin on it.
+    workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in specs if spec.functions]
     tasks = [asyncio.create_task(worker.main(), name=worker.queue_name) for worker in workers]
     tasks += [
         asyncio.create_task(_repeat(periodic, runtime), name=periodic.run.__name__)

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,14 +18,13 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from gql_trader.core.errors import InvalidInput
-from gql_trader.engine.bars import Bars, Floats, Integers
-from gql_trader.market_data.timestamps import UNREADABLE, times_of_column
+from gql_trader.engine.bars import Bars, Floats
+from gql_trader.market_data.raw_candles import PRICES, UNREADABLE, RawCandles
+from gql_trader.market_data.timestamps import times_of_column
 
 # The stubs' overloads cannot follow columns whose type is known at run time only.
 pc: Any = pyarrow.compute
 Column = Any
-
-PRICES: Final = ("open", "high", "low", "close")
 
 _TIME_NAMES: Final = (
     "open_time", "opentime", "timestamp", "unix", "unix_timestamp", "unix_time", "datetime", "date_time",
@@ -38,42 +36,6 @@ _VOLUME_NAMES: Final = ("volume", "vol", "base_volume", "volume_base", "v", "qty
 _UNIQUE: Final = re.compile(r" #\d+$")
 _HEADER_LINES: Final = 30
 _HEAD_BYTES: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class RawCandles:
-    """Columns as a file has them, in its order, not checked yet.
-
-    Attributes
-    ----------
-    row
-        int64[n]: number of each row as an editor shows it for a CSV file (its first line is 1), number of
-        the record for the others (the first is 1).
-    time
-        int64[n], Unix milliseconds; `timestamps.UNREADABLE` where it could not be read.
-    open, high, low, close, volume
-        float64[n]; NaN where a value is missing or not a number.
-    malformed
-        Rows that have another number of fields than the header, with the reason.
-    written_times
-        The times as the file has them: a column of Arrow's; None if there are none to show.
-    notes
-        What was decided where the file leaves a choice, in words.
-    """
-
-    row: Integers
-    time: Integers
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    malformed: Sequence[tuple[int, str]] = field(default=())
-    written_times: Column = None
-    notes: Sequence[str] = ()
-
-    def __len__(self) -> int:
-        return len(self.time)
 
 
 def read_candles(path: Path, base: str) -> RawCandles:

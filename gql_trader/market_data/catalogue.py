@@ -199,6 +199,22 @@ async def market_with_base(uow: UnitOfWork, market_id: UUID) -> tuple[MarketReco
     return market_record(market), asset_record(base)
 
 
+def check_pair(symbol: str) -> tuple[str, str]:
+    """Return base and quote of ``BASE/QUOTE``, in capitals.
+
+    Raises
+    ------
+    InvalidInput
+        If it is malformed.
+    """
+    base, separator, quote = symbol.strip().upper().partition("/")
+    if not separator or not _SYMBOL.fullmatch(base) or not _SYMBOL.fullmatch(quote) or base == quote:
+        raise InvalidInput(
+            f"A market is written BASE/QUOTE, such as BTC/USD; got {symbol[:80]!r}.", ("market",)
+        )
+    return base, quote
+
+
 async def ensure_market(
     uow: UnitOfWork,
     exchange: str,
@@ -226,9 +242,7 @@ async def ensure_market(
     InvalidInput
         If the symbol or the name of the venue is malformed.
     """
-    base, separator, quote = symbol.strip().upper().partition("/")
-    if not separator or not _SYMBOL.fullmatch(base) or not _SYMBOL.fullmatch(quote) or base == quote:
-        raise InvalidInput(f"A market is written BASE/QUOTE, such as BTC/USD; got {symbol!r}.", ("market",))
+    base, quote = check_pair(symbol)
     venue = exchange.strip().lower()
     if not _EXCHANGE.fullmatch(venue):
         raise InvalidInput(

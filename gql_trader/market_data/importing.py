@@ -12,9 +12,10 @@ from gql_trader.engine.bars import Bars
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.column_codec import tick_decimals
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.candle_files import PRICES, read_candles, write_candles
+from gql_trader.market_data.candle_files import read_candles, write_candles
 from gql_trader.market_data.catalogue import DEFAULT_PRICE_PRECISION, ensure_market, find_market
 from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.raw_candles import PRICES
 from gql_trader.market_data.saving import save_candles
 from gql_trader.market_data.types import DEMO_EXCHANGE, AssetType, ImportReport
 from gql_trader.market_data.validation import check, repair

@@ -1,13 +1,15 @@
 """Batch loaders of the market data domain: one statement a batch."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from strawberry.dataloader import DataLoader
 
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Context
-from gql_trader.market_data import repository
+from gql_trader.market_data import repository, repository_syncs
 from gql_trader.market_data.catalogue import asset_record, market_record
 from gql_trader.market_data.loading import choose_source, load_whole, reads_whole, summarize
 from gql_trader.market_data.reading import LoadedSeries, stored_series
@@ -25,6 +27,8 @@ class MarketDataLoaders:
 
     Attributes
     ----------
+    sync
+        Syncs that the viewer has asked for.
     whole
         All candles of a series. None if it is long: then what is wanted of it is read by itself.
     """
@@ -37,6 +41,7 @@ class MarketDataLoaders:
         self.stored_series: DataLoader[UUID, list[StoredSeries]] = DataLoader(self._stored_series)
         self.series: DataLoader[tuple[UUID, Interval], PriceSeriesRecord | None] = DataLoader(self._series)
         self.summary: DataLoader[PriceSeriesRecord, SeriesSummary] = DataLoader(self._summaries)
+        self.sync: DataLoader[UUID, Row[Any] | None] = DataLoader(self._syncs)
         self.whole: DataLoader[PriceSeriesRecord, LoadedSeries | None] = DataLoader(self._wholes)
 
     async def _assets(self, ids: Sequence[UUID]) -> list[AssetRecord | None]:
@@ -53,6 +58,12 @@ class MarketDataLoaders:
         async with self._context.uow() as uow:
             markets = [market_record(row) for row in await repository.markets_by_assets(uow.session, ids)]
         return [[each for each in markets if key in (each.base_id, each.quote_id)] for key in ids]
+
+    async def _syncs(self, ids: Sequence[UUID]) -> list[Row[Any] | None]:
+        viewer = self._context.viewer
+        async with self._context.uow() as uow:
+            rows = await repository_syncs.syncs_by_ids(uow.session, viewer.user_id, ids)
+        return [rows.get(key) for key in ids]
 
     async def _stored_series(self, ids: Sequence[UUID]) -> list[list[StoredSeries]]:
         async with self._context.uow() as uow:

@@ -7,15 +7,11 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
+from gql_trader.market_data.raw_candles import UNREADABLE
+
 # The stubs' overloads cannot follow columns whose type is known at run time only.
 pc: Any = pyarrow.compute
 Column = Any
-
-TAKEN_TIMES = "Unix epochs in s, ms, µs or ns, and ISO 8601 such as 2019-10-17 09:00"
-"""The forms of times, in words."""
-
-UNREADABLE = np.iinfo(np.int64).min
-"""Stands in a column of times for one that could not be read."""
 
 _NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
 # 2019-10-17, 2019-10-17 9:30, 2019-10-17T09:30:00.000Z, 2019-10-17 09-AM, 2019-10-17 09:30 PM, +02:00

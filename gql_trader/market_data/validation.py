@@ -11,8 +11,7 @@ from gql_trader.core.clock import SystemClock, from_milliseconds, to_millisecond
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
-from gql_trader.market_data.candle_files import PRICES, RawCandles
-from gql_trader.market_data.timestamps import TAKEN_TIMES, UNREADABLE
+from gql_trader.market_data.raw_candles import PRICES, TAKEN_TIMES, UNREADABLE, RawCandles
 
 LISTED_PROBLEMS: Final = 20
 
@@ -94,6 +93,24 @@ def check(raw: RawCandles, interval: Interval, now: int | None = None) -> Bars:
         listed = [*reasons.values(), *(RowProblem(row, why) for row, why in raw.malformed[:LISTED_PROBLEMS])]
         raise RefusedRows(sorted(listed, key=lambda problem: problem.row)[:LISTED_PROBLEMS], count)
     return _bars(raw, np.argsort(raw.time), interval)
+
+
+def keep_sound(raw: RawCandles, interval: Interval, now: int) -> tuple[Bars, int]:
+    """Return the rows that `check` would take, oldest first, and how many it would refuse.
+
+    Nothing is repaired: of a series that comes in parts, the rest is a gap.
+
+    Parameters
+    ----------
+    now
+        Unix milliseconds.
+    """
+    refused = np.zeros(len(raw), np.bool_)
+    for bad, _ in _problems(raw, interval, now):
+        refused |= bad
+    kept = np.flatnonzero(~refused)
+    order = kept[np.argsort(raw.time[kept])]
+    return _bars(raw, order, interval), int(np.count_nonzero(refused))
 
 
 def other_step(raw: RawCandles, interval: Interval) -> int | None:

@@ -71,7 +71,7 @@ async def _notice(uow: UnitOfWork, message: OutboxMessage) -> None:
 async def _deliveries(uow: UnitOfWork, message: OutboxMessage, configured: Collection[Channel]) -> None:
     user_id, key = message.user_id, UUID(message.payload["notification_id"])
     assert user_id is not None
-    found = (await repository.notifications_by_ids(uow.session, user_id, [key])).get(key)
+    found = await repository.deliverable(uow.session, user_id, key)
     if found is None:
         return
     if not (await settings.preferences_of(uow, user_id)).notifications:

@@ -47,8 +47,9 @@ async def sweep_outbox(runtime: Runtime) -> None:
 
 async def sweep_webhooks(runtime: Runtime) -> None:
     """Do the same for webhooks, several at a time, since each may take some seconds."""
-    many = range(runtime.settings.webhook_concurrency)
-    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, Lane.WEBHOOKS) for _ in many))
+    async with runtime.unit_of_work() as uow:
+        due = await outbox.due(uow, Lane.WEBHOOKS, runtime.settings.webhook_concurrency)
+    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, Lane.WEBHOOKS) for _ in range(due)))
 
 
 async def forget_old_notifications(runtime: Runtime) -> None:

@@ -66,6 +66,18 @@ KINDS: Mapping[NotificationKind, Kind] = {
         body="Your backtest {name} has failed after {duration}: {reason}",
         channels=_EVERYWHERE - {Channel.EMAIL},
     ),
+    NotificationKind.OPTIMIZATION_COMPLETED: Kind(
+        description="One of your parameter searches that ran for a minute or longer has completed.",
+        title="A parameter search has completed",
+        body="Your parameter search {name} has completed after {duration}.",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.OPTIMIZATION_FAILED: Kind(
+        description="One of your parameter searches that ran for a minute or longer has failed.",
+        title="A parameter search has failed",
+        body="Your parameter search {name} has failed after {duration}: {reason}",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
     NotificationKind.ALERT_TRIGGERED: Kind(
         description="The condition of one of your alerts has come to hold.",
         title="An alert on {market}",

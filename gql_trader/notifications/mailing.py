@@ -4,7 +4,7 @@ from uuid import UUID
 
 from gql_trader.accounts import password_changes
 from gql_trader.accounts import repository as accounts
-from gql_trader.accounts.types import AccountMail, UserStatus
+from gql_trader.accounts.types import AccountMail
 from gql_trader.accounts.types_external import NO_MAILBOX
 from gql_trader.config import Settings
 from gql_trader.infra.mail import Mail, MailNotSentError
@@ -73,8 +73,8 @@ async def _notification(
     assert message.user_id is not None
     user = await accounts.user_by_id(uow.session, message.user_id)
     key = UUID(message.payload["notification_id"])
-    found = (await repository.notifications_by_ids(uow.session, message.user_id, [key])).get(key)
-    if user is None or user.status != UserStatus.ACTIVE or found is None:
+    found = await repository.deliverable(uow.session, message.user_id, key)
+    if user is None or found is None:
         return None
     letter = mails.notification_letter(settings.public_address, user.username, found.title, found.body)
     return user.email, letter

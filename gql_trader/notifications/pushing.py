@@ -27,7 +27,7 @@ async def send(runtime: Runtime, message: OutboxMessage) -> bool:
     assert message.user_id is not None
     key = UUID(message.payload["notification_id"])
     async with runtime.unit_of_work() as uow:
-        found = (await repository.notifications_by_ids(uow.session, message.user_id, [key])).get(key)
+        found = await repository.deliverable(uow.session, message.user_id, key)
         device = await uow.session.scalar(
             select(DeviceRow).where(DeviceRow.id == message.target_id, DeviceRow.user_id == message.user_id)
         )

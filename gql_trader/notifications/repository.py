@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.types import UserStatus
 from gql_trader.notifications.models import DeviceRow, NotificationFeedRow, NotificationRow, WebhookRow
 from gql_trader.notifications.types import (
     DevicePlatform,
@@ -116,6 +118,22 @@ async def notifications_by_ids(
         select(NotificationRow).where(NotificationRow.id.in_(ids), NotificationRow.user_id == user_id)
     )
     return {row.id: notification_record(row) for row in rows}
+
+
+async def deliverable(
+    session: AsyncSession, user_id: UUID, notification_id: UUID
+) -> NotificationRecord | None:
+    """Return a user's notification; None if it was forgotten, or the user may not use the server."""
+    row = await session.scalar(
+        select(NotificationRow)
+        .join(UserRow, UserRow.id == NotificationRow.user_id)
+        .where(
+            NotificationRow.id == notification_id,
+            NotificationRow.user_id == user_id,
+            UserRow.status == UserStatus.ACTIVE.value,
+        )
+    )
+    return notification_record(row) if row else None
 
 
 async def devices_by_ids(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, DeviceRecord]:

@@ -33,7 +33,7 @@ async def send(runtime: Runtime, message: OutboxMessage) -> bool:
     assert message.user_id is not None
     key = UUID(message.payload["notification_id"])
     async with runtime.unit_of_work() as uow:
-        found = (await repository.notifications_by_ids(uow.session, message.user_id, [key])).get(key)
+        found = await repository.deliverable(uow.session, message.user_id, key)
         target = await settings.telegram_target(uow, runtime.keys, message.user_id)
         blocked = await uow.session.scalar(
             select(TelegramBlockRow.fingerprint).where(TelegramBlockRow.user_id == message.user_id)

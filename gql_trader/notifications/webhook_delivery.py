@@ -112,7 +112,7 @@ async def _content(uow: UnitOfWork, message: OutboxMessage) -> dict[str, Any] | 
         return {"type": TEST, "timestamp": message.created_at, "data": words}
     assert message.user_id is not None
     key = UUID(message.payload["notification_id"])
-    found = (await repository.notifications_by_ids(uow.session, message.user_id, [key])).get(key)
+    found = await repository.deliverable(uow.session, message.user_id, key)
     if found is None:
         return None
     data: dict[str, Any] = {

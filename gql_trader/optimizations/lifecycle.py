@@ -16,6 +16,8 @@ from sqlalchemy import ColumnElement, Row, case, exists, func, select, true, upd
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.ids import OptimizationId
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.notifications.long_runs import EndedRun, tell_ended
+from gql_trader.notifications.types import NotificationKind
 from gql_trader.optimizations.models import (
     OptimizationChunkRow,
     OptimizationReportRow,
@@ -301,15 +303,25 @@ async def cancel(uow: UnitOfWork, optimization_id: UUID) -> bool:
     return True
 
 
+_TOLD = {
+    RunStatus.COMPLETED: NotificationKind.OPTIMIZATION_COMPLETED,
+    RunStatus.FAILED: NotificationKind.OPTIMIZATION_FAILED,
+}
+
+
 async def _end(uow: UnitOfWork, search: Row[Any], status: RunStatus, error: str | None = None) -> None:
     milliseconds = func.extract("epoch", _now() - OptimizationRow.started_at) * 1000
     values = {"progress": 1.0} if status is RunStatus.COMPLETED else {"attempt": search.attempt + 1}
-    await uow.session.execute(
+    duration = await uow.session.scalar(
         update(OptimizationRow)
         .where(OptimizationRow.id == search.id)
         .values(status=status.value, error=error, finished_at=_now(), duration_ms=milliseconds, **values)
+        .returning(OptimizationRow.duration_ms)
     )
     _publish(uow, search, status, search.trials_done)
+    if (kind := _TOLD.get(status)) is not None:
+        run = EndedRun("Optimization", search.id, search.user_id, search.label, duration, error)
+        await tell_ended(uow, run, kind)
 
 
 def announce_queued(uow: UnitOfWork, search: Row[Any]) -> None:

@@ -6,6 +6,7 @@ The documents are made from the schema, so that a field added later is tried wit
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.records import KnownExchange
+from gql_trader.market_data import syncing
+from gql_trader.market_data.types_syncs import SyncLimits, SyncRequest
 from gql_trader.metadata import metadata
 from gql_trader.notifications import devices, webhooks
 from gql_trader.notifications import service as notifications
@@ -170,6 +173,14 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             Limits(10, 60),
             runtime.plugins,
         )
+        sync = await syncing.request_sync(
+            uow,
+            runtime.rate_limits,
+            {"binance": KnownExchange("binance", "Binance", frozenset({"apiKey", "secret"}))},
+            owner,
+            SyncRequest("BTC/USDT", "binance", Interval.H1, datetime(2025, 1, 1, tzinfo=UTC)),
+            SyncLimits(10, 10, 1_000_000),
+        )
         alert = await alerts.create_alert(uow, owner, AlertSpec("test:BTC/USD", Interval.H1, "close > 0"), 10)
         preset = await presets.save_preset(uow, owner, "mine", overwrite=False)
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
@@ -222,6 +233,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Device": encode_id("Device", device.id),
         "Notification": encode_id("Notification", notification),
         "ApiToken": encode_id("ApiToken", token.id),
+        "CandleSync": encode_id("CandleSync", sync.id),
         "ExchangeKey": encode_id("ExchangeKey", key.id),
         "SettingsPreset": encode_id("SettingsPreset", preset.id),
         "Bot": encode_id("Bot", bot_id),

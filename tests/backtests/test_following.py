@@ -6,11 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gql_trader.backtests import following, lifecycle
+from gql_trader.backtests import lifecycle
 from gql_trader.backtests.following import News, follow
 from gql_trader.backtests.jobs import run_backtest
 from gql_trader.backtests.types import RunStatus, stream_of
 from gql_trader.core.errors import InvalidInput, NotFound
+from gql_trader.infra import following
 from gql_trader.infra.event_streams import BEGINNING
 from gql_trader.infra.stream_reader import stream_key
 from tests.factories.actors import make_actor

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from gql_trader.backtests import jobs, lifecycle, notices, repository
+from gql_trader.backtests import jobs, lifecycle, repository
 from gql_trader.backtests.execution import on_market
 from gql_trader.backtests.jobs import run_backtest, sweep
 from gql_trader.backtests.ledger import decode_segments
@@ -21,6 +21,7 @@ from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
+from gql_trader.notifications import long_runs
 from gql_trader.notifications.models import NotificationRow
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
@@ -243,7 +244,7 @@ async def test_the_end_of_a_long_run_is_told_to_its_owner_and_that_of_a_short_on
     row, _ = await desk.submit()
     await run_backtest({"runtime": desk.runtime}, str(row.id))
     assert await told() == []
-    monkeypatch.setattr(notices, "LONG_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(long_runs, "LONG_RUN_SECONDS", 0.0)
     completed, _ = await desk.submit(force=True, label="a\nlong one")
     await run_backtest({"runtime": desk.runtime}, str(completed.id))
     failed, _ = await desk.submit(force=True)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec, FillModel, Sizing, SizingKind
 from gql_trader.engine.metrics import Metrics, compute, daily_curve, drawdown
+from gql_trader.engine.metrics import returns as of_returns
 from gql_trader.engine.metrics.drawdowns import ulcer_index
 from gql_trader.engine.metrics.returns import (
     alpha_beta,
@@ -142,6 +143,10 @@ class TestCurve:
         assert value_at_risk(returns[:19]) is None
         assert expected_shortfall(returns[:19]) is None
         assert str(value_at_risk(np.zeros(20))) == "0.0"
+        random = np.random.default_rng(3)
+        for n in (20, 21, 29, 365):
+            drawn = random.normal(0.0, 0.02, n)
+            assert value_at_risk(drawn) == -np.quantile(drawn, of_returns.TAIL)
 
     def test_alpha_and_beta_are_the_least_squares_line(self) -> None:
         market = np.linspace(-0.05, 0.06, 20)
@@ -189,6 +194,26 @@ class TestDrawdown:
             peak = np.maximum(np.maximum.accumulate(equity), 100.0)
             time = START + HOUR * np.arange(200)
             assert drawdown(time, equity, HOUR, 100.0).deepest == np.max(1 - equity / peak)
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_level_stretches_and_long_ones_are_passed_over_without_being_missed(self, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        steps = random.normal(0.001, 0.02, 700) * np.repeat(random.random(14) < 0.5, 50)
+        equity = 100.0 * np.exp(np.cumsum(steps))
+        time = START + HOUR * np.arange(700)
+        peak, since, longest = 100.0, int(time[0]), 0
+        for opened, value in zip(time.tolist(), equity.tolist(), strict=True):
+            if value >= peak:
+                peak, since = value, opened + HOUR
+            else:
+                longest = max(longest, opened + HOUR - since)
+            # A recovery counts the bar that brings it.
+        worst = drawdown(time, equity, HOUR, 100.0)
+        tops = np.maximum(np.maximum.accumulate(equity), 100.0)
+        assert worst.deepest == np.max(1 - equity / tops)
+        assert worst.longest_days is not None
+        assert worst.longest_days * DAY - longest in (0, HOUR)
+        assert worst.mean_equity == pytest.approx(np.mean(equity), rel=1e-13)
 
     def test_ulcer_index(self) -> None:
         # Drawdowns 0, 0.1, 0, 0.2.

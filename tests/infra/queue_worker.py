@@ -43,6 +43,11 @@ async def tick(client: Any) -> None:
     await client.rpush(f"ran:tick {number}", os.getpid())
 
 
+async def tock(client: Any) -> None:
+    """Leave a trace on behalf of a queue without jobs."""
+    await client.rpush("ran:tock", os.getpid())
+
+
 async def main(url: str) -> None:
     """Work until told to stop."""
     configure_logging("INFO")
@@ -50,7 +55,8 @@ async def main(url: str) -> None:
         QUEUE, [note, hold, fail], concurrency=2, claim_seconds=2.0, periodic=[Periodic(tick, 0.05)]
     )
     client = redis.asyncio.Redis.from_url(url)
-    await run_queues([spec], url, client, on_ready=lambda: print("ready", flush=True))
+    without_jobs = QueueSpec("tocks", [], periodic=[Periodic(tock, 0.05)])
+    await run_queues([spec, without_jobs], url, client, on_ready=lambda: print("ready", flush=True))
     await client.aclose()
 
 

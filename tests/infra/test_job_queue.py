@@ -177,6 +177,13 @@ async def test_periodic_work_goes_on_after_a_failure(
     assert [await bench.worker_that_ran(f"tick {number}") for number in (1, 3, 4)] == [worker.pid] * 3
 
 
+async def test_a_queue_without_jobs_has_its_periodic_work_done(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    worker = start_worker(redis_url)
+    assert await bench.worker_that_ran("tock") == worker.pid
+
+
 async def test_a_worker_outlives_an_outage_and_goes_on_with_what_was_queued(
     own_valkey: EmbeddedServers, start_worker: Callable[[str], Worker]
 ) -> None:

@@ -1,15 +1,11 @@
 """Requests to addresses that users name: public ones only, and the very address that was checked."""
 
 import asyncio
-import datetime
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from gql_trader.infra import public_http
 from gql_trader.infra.backoff import full_jitter
@@ -20,6 +16,7 @@ from gql_trader.infra.public_http import (
     PublicHttp,
     is_public,
 )
+from tests.factories.certificates import server_certificate
 from tests.factories.http_receiver import HttpReceiver, Reply, http_receiver
 
 NOT_PUBLIC = [
@@ -164,34 +161,8 @@ async def test_long_answers_are_cut_and_slow_ones_given_up(receiver: HttpReceive
         await client.post("http://127.0.0.1:9/", {}, b"{}")
 
 
-def _certificate(directory: Path, name: str) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (directory / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
-    return context
-
-
 async def test_tls_proves_the_name_though_the_connection_is_made_to_an_address(tmp_path: Path) -> None:
-    async with http_receiver(_certificate(tmp_path, "hooks.example")) as receiver:
+    async with http_receiver(server_certificate(tmp_path, "hooks.example")) as receiver:
         resolve, _ = resolving(["127.0.0.1"])
         trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
         client = PublicHttp(allow_private=True, resolve=resolve, tls=trusting)

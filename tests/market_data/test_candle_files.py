@@ -15,7 +15,8 @@ from gql_trader.core.errors import InvalidInput
 from gql_trader.core.intervals import DAY, HOUR, Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.market_data.candle_files import read_candles, write_candles
-from gql_trader.market_data.timestamps import UNREADABLE, times_of_column
+from gql_trader.market_data.raw_candles import UNREADABLE
+from gql_trader.market_data.timestamps import times_of_column
 from gql_trader.market_data.validation import RefusedRows, check, repair
 from tests.factories.candles import assert_same_bars, random_bars
 

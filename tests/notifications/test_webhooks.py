@@ -1,5 +1,6 @@
 """Webhooks over GraphQL and real HTTP: made, signed, sent, tried again, turned off."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -12,15 +13,19 @@ import pytest
 from sqlalchemy import select, text
 
 from gql_trader.accounts.models_credentials import AuditEventRow
+from gql_trader.config import Settings
+from gql_trader.core.ids import global_id
 from gql_trader.infra.delivery import retry_after
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.webhook_signatures import InvalidSignature, WebhookSignatures
+from gql_trader.infra.worker import WakeWorker
 from gql_trader.notifications.models import WEBHOOK_SECRET, WebhookRow
 from gql_trader.notifications.types import MAXIMUM_WEBHOOKS, RETRY_SECONDS
 from gql_trader.runtime import Runtime
 from tests.factories.http_receiver import HttpReceiver, Received, Reply, http_receiver
 from tests.notifications.notices import Person, Scene, approve, make_due, work
+from workers import webhooks
 
 FIELDS = "webhook { id label url kinds active lastDeliveredAt lastFailedAt lastError }"
 
@@ -313,3 +318,49 @@ async def test_another_users_webhook_does_not_exist(scene: Scene, receiver: Http
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, datetime(2026, 11, 22, tzinfo=UTC)) == seconds
+
+
+async def test_an_endpoint_that_does_not_answer_in_time_is_tried_again(
+    scene: Scene, receiver: HttpReceiver
+) -> None:
+    await create(scene.ada, receiver.url)
+    receiver.replies = [Reply(None)]
+    impatient = PublicHttp(allow_private=True, allow_plain=True, seconds=0.2)
+    await approve(scene.runtime, scene.ada.actor, "ada")
+    await work(replace(scene.runtime, public_http=impatient))
+    [webhook] = await shown(scene.ada)
+    assert webhook["lastError"] == "no answer within 0.2 s"
+    await make_due(scene.runtime)
+    await work(scene.runtime)
+    assert len(receiver.requests) == 2
+    assert await waiting(scene.runtime) == []
+
+
+async def test_a_user_who_was_shut_out_is_sent_nothing_more(scene: Scene, receiver: HttpReceiver) -> None:
+    await create(scene.ada, receiver.url)
+    receiver.replies = [Reply(500)]
+    await approve(scene.runtime, scene.ada.actor, "one")
+    await work(scene.runtime)
+    await scene.root.act("disableUser", "user { id }", id=global_id("User", scene.ada.actor.user_id))
+    await approve(scene.runtime, scene.ada.actor, "two")
+    await make_due(scene.runtime)
+    await work(scene.runtime)
+    assert len(receiver.requests) == 1
+    assert await waiting(scene.runtime) == []
+
+
+async def test_a_worker_of_the_webhooks_queue_is_woken_at_once(
+    scene: Scene, settings: Settings, receiver: HttpReceiver
+) -> None:
+    key, _ = await create(scene.ada, receiver.url)
+    spec = webhooks.queue(settings)
+    worker = WakeWorker(spec, settings.redis_url.get_secret_value(), {"runtime": scene.runtime})
+    running = asyncio.create_task(worker.main())
+    try:
+        await worker.ready.wait()
+        await scene.ada.act("testWebhook", FIELDS, id=key)
+        await receiver.arrived()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await worker.stop()

@@ -5,12 +5,16 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
 from gql_trader.backtests import repository as backtests
 from gql_trader.backtests.jobs import run_backtest
+from gql_trader.core.ids import global_id
 from gql_trader.core.intervals import HOUR, Interval
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective
 from gql_trader.market_data.service import find_market, save_candles
+from gql_trader.notifications import long_runs
+from gql_trader.notifications.models import NotificationRow
 from gql_trader.optimizations import jobs, lifecycle, planning
 from gql_trader.optimizations.jobs import run_chunk, sweep
 from gql_trader.optimizations.types import QUEUE, ChunkStatus, ParameterRange, SearchMethod
@@ -301,3 +305,22 @@ async def test_the_warm_up_is_that_of_the_slowest_combination_for_all(searches: 
     rules = strategies.compiled(definition, searches.desk.runtime.plugins)
     assert row.warmup_bars == rules.warmup({"fast": 8, "slow": 30, "source": "close"}, HOUR)
     assert row.warmup_bars > rules.warmup({"fast": 8, "slow": 20, "source": "close"}, HOUR)
+
+
+async def test_the_end_of_a_long_search_is_told_to_its_owner_and_that_of_a_short_one_is_not(
+    searches: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def told() -> list[tuple[str, dict[str, object]]]:
+        async with searches.desk.runtime.unit_of_work() as uow:
+            rows = await uow.session.scalars(select(NotificationRow).order_by(NotificationRow.number))
+            return [(row.kind, row.payload) for row in rows]
+
+    await searches.complete()
+    assert await told() == []
+    monkeypatch.setattr(long_runs, "LONG_RUN_SECONDS", 0.0)
+    search = await searches.complete(force=True)
+    cancelled, _ = await searches.submit(force=True)
+    async with searches.desk.runtime.unit_of_work() as uow:
+        assert await lifecycle.cancel(uow, cancelled.id)
+    expected = {"optimizationId": global_id("Optimization", search.id)}
+    assert await told() == [("OPTIMIZATION_COMPLETED", expected)]

@@ -24,6 +24,9 @@ _CLOSE = 1e-12
 _TINY = 1e-290
 """Numbers of this size are rounded by more than their share."""
 
+_SETTLING = 60.0
+"""After so many times the average age of what it remembers, an average has forgotten where it began."""
+
 _UNKNOWN = np.nan
 """Side of an average that has no value."""
 
@@ -50,11 +53,50 @@ def sma(x: Floats, period: int) -> Floats:
     return out
 
 
+@compiled(allocates=False)
+def _smoothed_halves(x: Floats, period: int, factor: float, out: Floats) -> bool:
+    """Smooth both halves of a series at once; return False if that did not work out, and out is useless.
+
+    Each value waits for the one before, which is all that an exponential average costs. But it forgets: an
+    average that starts from anywhere some way before the second half has, when that half begins, become the
+    very number that the first half ends with, or has not, which can be seen.
+    """
+    n = x.size
+    settling = int(_SETTLING / factor)
+    middle = period + (n - period) // 2
+    if middle - period < 4 * settling:
+        return False
+    early = 0.0
+    for i in range(period - 1):
+        early += x[i]
+        out[i] = np.nan
+    early = (early + x[period - 1]) / period
+    out[period - 1] = early
+    late = x[middle - settling]
+    for i in range(middle - settling, middle):
+        late += (x[i] - late) * factor
+    begun = late
+    first, second = x[period:middle], x[middle:]
+    first_out, second_out = out[period:middle], out[middle:]
+    for k in range(middle - period):
+        early += (first[k] - early) * factor
+        late += (second[k] - late) * factor
+        first_out[k] = early
+        second_out[k] = late
+    for k in range(middle - period, n - middle):
+        late += (second[k] - late) * factor
+        second_out[k] = late
+    # What is not finite stays so, and has to be interrupted.
+    return bool(early == begun and np.isfinite(late))
+
+
 @compiled(FLOATS(FLOATS_IN, _INT, _FLOAT))
 def smoothed(x: Floats, period: int, factor: float) -> Floats:
     """Exponential average ``a + (x − a) × factor``, seeded with the mean of the first ``period`` values."""
     n = x.size
     out = np.empty(n)
+    if _smoothed_halves(x, period, factor, out):
+        return out
     average, count = 0.0, 0
     for i in range(n):
         value = x[i]
@@ -127,6 +169,62 @@ def sma_crosses(x: Floats, first: int, second: int) -> tuple[Flags, Flags]:
     return (over, under) if first <= second else (under, over)
 
 
+@compiled(allocates=False)
+def _smoothed_crosses_halves(
+    x: Floats, first: int, second: int, first_factor: float, second_factor: float, over: Flags, under: Flags
+) -> bool:
+    """Find crossings in both halves of a series at once, as `_smoothed_halves` does; false if in vain."""
+    n = x.size
+    start = max(first, second)
+    settling = int(_SETTLING / min(first_factor, second_factor))
+    middle = start + (n - start) // 2
+    if middle - start < 4 * settling:
+        return False
+    a, b = 0.0, 0.0
+    before_a, before_b = np.nan, np.nan
+    for i in range(start):
+        before_a = a if i >= first else np.nan
+        before_b = b if i >= second else np.nan
+        if i < first - 1:
+            a += x[i]
+        elif i == first - 1:
+            a = (a + x[i]) / first
+        else:
+            a += (x[i] - a) * first_factor
+        if i < second - 1:
+            b += x[i]
+        elif i == second - 1:
+            b = (b + x[i]) / second
+        else:
+            b += (x[i] - b) * second_factor
+        warm = i >= start - 1
+        over[i] = warm & (a > b) & (before_a <= before_b)
+        under[i] = warm & (b > a) & (before_b <= before_a)
+    c = d = x[middle - settling]
+    for i in range(middle - settling, middle):
+        c += (x[i] - c) * first_factor
+        d += (x[i] - d) * second_factor
+    begun_c, begun_d = c, d
+    early, late = x[start:middle], x[middle:]
+    for k in range(middle - start):
+        before_a, before_b, before_c, before_d = a, b, c, d
+        a += (early[k] - a) * first_factor
+        b += (early[k] - b) * second_factor
+        c += (late[k] - c) * first_factor
+        d += (late[k] - d) * second_factor
+        over[start + k] = (a > b) & (before_a <= before_b)
+        under[start + k] = (b > a) & (before_b <= before_a)
+        over[middle + k] = (c > d) & (before_c <= before_d)
+        under[middle + k] = (d > c) & (before_d <= before_c)
+    for i in range(2 * middle - start, n):
+        before_c, before_d = c, d
+        c += (x[i] - c) * first_factor
+        d += (x[i] - d) * second_factor
+        over[i] = (c > d) & (before_c <= before_d)
+        under[i] = (d > c) & (before_d <= before_c)
+    return bool(a == begun_c and b == begun_d and np.isfinite(c) and np.isfinite(d))
+
+
 @compiled(_TWO_FLAGS(FLOATS_IN, _INT, _INT, _FLOAT, _FLOAT))
 def smoothed_crosses(
     x: Floats, first: int, second: int, first_factor: float, second_factor: float
@@ -134,6 +232,8 @@ def smoothed_crosses(
     """Where the first exponential average rises above the second, and the other way."""
     n = x.size
     over, under = np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.bool_)
+    if _smoothed_crosses_halves(x, first, second, first_factor, second_factor, over, under):
+        return over, under
     first_state, second_state, count = 0.0, 0.0, 0
     first_before, second_before = np.nan, np.nan
     for i in range(n):
@@ -425,6 +525,33 @@ def value_when(condition: Flags, x: Floats, occurrence: int) -> Floats:
             seen += 1
         out[i] = ring[(seen - 1 - occurrence) % (occurrence + 1)] if seen > occurrence else np.nan
     return out
+
+
+@compiled(_FLAGS(FLOATS_IN, FLOATS_IN))
+def crosses(x: Floats, y: Floats) -> Flags:
+    """Return where x is above y and was not on the bar before; false on the first bar and next to NaN."""
+    n = x.size
+    out = np.empty(n, dtype=np.bool_)
+    if n > 0:
+        out[0] = False
+    for i in range(1, n):
+        out[i] = (x[i] > y[i]) & (x[i - 1] <= y[i - 1])
+    return out
+
+
+@compiled(_TWO_FLAGS(FLOATS_IN, FLOATS_IN))
+def both_crosses(x: Floats, y: Floats) -> tuple[Flags, Flags]:
+    """Return where x crosses above y and where below, as `crosses` does, in one pass over both columns."""
+    n = x.size
+    above = np.empty(n, dtype=np.bool_)
+    below = np.empty(n, dtype=np.bool_)
+    if n > 0:
+        above[0] = False
+        below[0] = False
+    for i in range(1, n):
+        above[i] = (x[i] > y[i]) & (x[i - 1] <= y[i - 1])
+        below[i] = (x[i] < y[i]) & (x[i - 1] >= y[i - 1])
+    return above, below
 
 
 @compiled(FLOATS(INTEGERS_IN, FLOATS_IN, FLOATS_IN))

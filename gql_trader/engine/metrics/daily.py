@@ -64,7 +64,7 @@ def daily_curve(
     if not calendar and interval > DAY:
         # What a week's bar closes with on Sunday is what the market left on Friday.
         ends[weekday == _FRIDAY] += 2 * DAY
-    reached = np.searchsorted(time, ends - interval, side="right")
+    reached = _count_until(time, ends - interval, interval)
     if not calendar:
         kept = weekday <= _FRIDAY if interval > DAY else np.diff(reached, prepend=0) > 0
         days, reached = days[kept], reached[kept]
@@ -72,3 +72,16 @@ def daily_curve(
     before = np.concatenate(([initial], value[:-1]))
     ratio = np.divide(value, before, out=np.ones(len(value)), where=before != 0.0)
     return DailyCurve(days * DAY, value, ratio - 1.0)
+
+
+def _count_until(time: Integers, moments: Integers, interval: int) -> Integers:
+    """Return how many bars open at each moment or before."""
+    n = len(time)
+    # Without gaps they can be counted, which asks for two bars a moment instead of searching for it.
+    counted = np.clip((moments - time[0]) // interval + 1, 0, n)
+    before = (counted == 0) | (time[counted - 1] <= moments)
+    after = (counted == n) | (time[np.minimum(counted, n - 1)] > moments)
+    if np.all(before & after):
+        return np.asarray(counted, dtype=np.int64)
+    found: Integers = np.searchsorted(time, moments, side="right").astype(np.int64, copy=False)
+    return found

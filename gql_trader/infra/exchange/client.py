@@ -20,6 +20,7 @@ _log = structlog.get_logger(__name__)
 
 LONGEST_PAGE = 1000
 """Candles that may be asked for at a time; many exchanges send fewer."""
+_UNTOLD_PAGE = 100
 
 
 class ExchangeClient:
@@ -112,11 +113,22 @@ class ExchangeClient:
 
         async def read() -> CandlePage:
             # What closes while the answer is under way is in it unclosed: the time is taken before.
-            now = self._exchange_time()
+            now = self.time()
             rows = await self._ccxt.fetch_ohlcv(symbol, interval.value, start, limit)
             return read_candles(rows, interval, start, now)
 
         return await self._asker.ask(read)
+
+    @property
+    def candle_page(self) -> int:
+        """How many candles the exchange sends at a time, as far as ccxt knows; at most `LONGEST_PAGE`."""
+        spot = (self._ccxt.features or {}).get("spot") or {}
+        told = (spot.get("fetchOHLCV") or {}).get("limit")
+        return min(LONGEST_PAGE, int(told or _UNTOLD_PAGE))
+
+    def time(self) -> int:
+        """Return the exchange's time, Unix ms: ours, less how far it is known to be ahead."""
+        return int(self._ccxt.milliseconds()) - self._venue.skew.milliseconds
 
     async def set_clock(self) -> None:
         """Learn how far our clock is ahead of the exchange's.
@@ -124,6 +136,3 @@ class ExchangeClient:
         A request that is signed finds out by itself that the clock is wrong; who follows candles has to ask.
         """
         await self._asker.set_clock()
-
-    def _exchange_time(self) -> int:
-        return int(self._ccxt.milliseconds()) - self._venue.skew.milliseconds

@@ -1,12 +1,14 @@
 """Steps that are computed together give, bit for bit, what they give one by one."""
 
+from math import isfinite
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gql_trader.engine.bars import Bars
-from gql_trader.engine.indicators import CATALOGUE
+from gql_trader.engine.bars import Bars, Floats
+from gql_trader.engine.indicators import CATALOGUE, kernels
 from gql_trader.engine.indicators.implementations import average_crosses, compute
 from gql_trader.engine.rules import Rules, compile_rules
 from gql_trader.engine.rules.fusion import fuse
@@ -17,7 +19,7 @@ AVERAGES = [("sma", "sma"), ("ema", "ema"), ("rma", "ema"), ("rma", "rma")]
 
 
 @st.composite
-def series(draw: st.DrawFn) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def series(draw: st.DrawFn) -> Floats:
     """Random walks, coarse ones with many equal averages, flat ones; with holes, infinities and extremes."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n = draw(st.integers(1, 300))
@@ -33,9 +35,7 @@ def series(draw: st.DrawFn) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 @settings(max_examples=300, deadline=None)
 @given(series(), st.sampled_from(AVERAGES), st.integers(1, 40), st.integers(1, 40))
-def test_crossings_of_two_averages(
-    x: np.ndarray[tuple[int], np.dtype[np.float64]], names: tuple[str, str], first: int, second: int
-) -> None:
+def test_crossings_of_two_averages(x: Floats, names: tuple[str, str], first: int, second: int) -> None:
     bars = Bars(np.arange(len(x)), x, x, x, x, x, 1)
     with np.errstate(all="ignore"):
         averages = [
@@ -49,6 +49,41 @@ def test_crossings_of_two_averages(
     found = average_crosses(x, names[0], first, names[1], second)
     assert np.array_equal(found[0], over)
     assert np.array_equal(found[1], under)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("hole", [None, 100, 9_000, 15_000])
+def test_long_series_are_averaged_in_halves_with_the_same_result(seed: int, hole: int | None) -> None:
+    random = np.random.default_rng(seed)
+    x = np.round(np.cumsum(random.normal(0.0, 0.5, 20_001)) + 300.0, 2)
+    if hole is not None:
+        x[hole] = np.nan
+    periods = [(12, 26), (50, 9), (1, 2)][seed % 3]
+    averages = [plain_average(x, period, 2.0 / (period + 1)) for period in periods]
+    for period, expected in zip(periods, averages, strict=True):
+        assert np.array_equal(kernels.smoothed(x, period, 2.0 / (period + 1)), expected, equal_nan=True)
+    a, b = averages
+    over, under = average_crosses(x, "ema", periods[0], "ema", periods[1])
+    assert np.array_equal(np.flatnonzero(over), 1 + np.flatnonzero((a[1:] > b[1:]) & (a[:-1] <= b[:-1])))
+    assert np.array_equal(np.flatnonzero(under), 1 + np.flatnonzero((a[1:] < b[1:]) & (a[:-1] >= b[:-1])))
+    assert over.sum() > 50
+
+
+def plain_average(x: Floats, period: int, factor: float) -> Floats:
+    """The exponential average, value by value."""
+    out = np.full(len(x), np.nan)
+    average, count = 0.0, 0
+    for i, value in enumerate(x.tolist()):
+        if not isfinite(value):
+            average, count = 0.0, 0
+            continue
+        count += 1
+        if count < period:
+            average += value
+            continue
+        average = (average + value) / period if count == period else average + (value - average) * factor
+        out[i] = average
+    return out
 
 
 def test_both_ways_of_crossing_are_found_in_both_orders() -> None:
