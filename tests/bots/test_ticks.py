@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
+from gql_trader.accounts.models import UserRow
 from gql_trader.bots import jobs, lifecycle, repository, shards, ticking, types
 from gql_trader.bots.guarding import waits_for
 from gql_trader.bots.jobs import sweep
@@ -310,3 +311,20 @@ async def test_the_number_of_statements_of_a_tick_does_not_grow_with_its_bots(li
     async with live.bots.runtime.unit_of_work() as uow:
         states = set(await uow.session.scalars(select(BotRow.state)))
     assert states == {BotState.RUNNING}
+
+
+@pytest.mark.parametrize("change", [{"status": "DISABLED"}, {"role": "VIEWER"}])
+async def test_the_bots_of_a_user_who_may_not_trade_any_more_are_stopped(
+    live: LiveMarket, change: dict[str, str]
+) -> None:
+    bot_id, session_id = await _begin(live)
+    await sweep(live.bots.runtime)
+    await live.bots.run(session_id)
+    assert (await live.bots.bot(bot_id)).state == BotState.RUNNING
+    async with live.bots.runtime.unit_of_work() as uow:
+        await uow.session.execute(update(UserRow).values(**change))
+    await sweep(live.bots.runtime)
+    assert (await live.bots.bot(bot_id)).state == BotState.STOPPING
+    await live.bots.close(session_id)
+    await sweep(live.bots.runtime)
+    assert (await live.bots.bot(bot_id)).state == BotState.STOPPED
