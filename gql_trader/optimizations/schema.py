@@ -26,6 +26,7 @@ from gql_trader.optimizations.schema_optimization import (
     OptimizationEvent,
 )
 from gql_trader.optimizations.schema_types import OWNER
+from gql_trader.settings.service import preferences_of
 
 OptimizationID = Annotated[strawberry.ID, strawberry.argument(description="The search.")]
 
@@ -176,12 +177,17 @@ class OptimizationMutation:
     ) -> RunOptimizationPayload:
         services = info.context.services
         async with info.context.uow() as uow:
+            viewer = info.context.viewer
+            if input.states_capital:
+                request = input.to_request()
+            else:
+                request = input.to_request((await preferences_of(uow, viewer.user_id)).default_capital)
             row, cached = await service.request_search(
                 uow,
                 services.arrays,
                 services.rate_limits,
-                info.context.viewer,
-                input.to_request(),
+                viewer,
+                request,
                 _limits(info.context),
                 services.plugins,
             )
