@@ -48,7 +48,7 @@ from gql_trader.optimizations.types import (
     OptimizationRequest,
     SearchMethod,
 )
-from gql_trader.optimizations.walking import (
+from gql_trader.optimizations.windows import (
     MOST_WINDOWS,
     Window,
     plan_windows,
