@@ -18,6 +18,7 @@ from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.keyset import page_request
 from gql_trader.optimizations import following, promotion, service
+from gql_trader.optimizations.checking import Limits
 from gql_trader.optimizations.loaders import OptimizationLoaders
 from gql_trader.optimizations.schema_inputs import RunOptimizationInput
 from gql_trader.optimizations.schema_optimization import (
@@ -148,9 +149,9 @@ class OptimizationQuery:
         return Optimization.from_row(row) if row else None
 
 
-def _limits(context: Context) -> service.Limits:
+def _limits(context: Context) -> Limits:
     settings = context.services.settings
-    return service.Limits(
+    return Limits(
         active=settings.max_active_optimizations_per_user,
         hourly=settings.max_optimizations_per_hour_per_user,
         bars=settings.max_backtest_bars,

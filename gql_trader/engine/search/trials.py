@@ -1,7 +1,6 @@
 """Trials: many runs over the same bars, of which only figures are kept."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from gql_trader.engine.rules import CompiledRules, ParameterValue, ParameterValu
 from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search.fast import FastTrials, takes
 from gql_trader.engine.search.scoring import METRICS
-from gql_trader.engine.search.setting import Setting
+from gql_trader.engine.search.setting import Setting, Trial
 from gql_trader.engine.signals import RawSignals, Signals
 
 __all__ = ["Setting", "Trial", "run_trials"]
@@ -22,20 +21,6 @@ SHARED_BYTES = 48 * 2**20
 
 TILE = 4
 """Values of each parameter that are tried together with those of the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A combination to be run.
-
-    Attributes
-    ----------
-    execution
-        None: the combination is not a valid one, and gets no figures.
-    """
-
-    parameters: ParameterValues
-    execution: ExecutionSpec | None
 
 
 def run_trials(
