@@ -35,7 +35,8 @@ from gql_trader.optimizations.trials import (
     window_of,
 )
 from gql_trader.optimizations.types import ChunkKind
-from gql_trader.optimizations.walking import training, walk, windows_of
+from gql_trader.optimizations.walking import training, walk
+from gql_trader.optimizations.windows import windows_of
 from gql_trader.strategies import service as strategies
 
 Progress = Callable[[float], None]

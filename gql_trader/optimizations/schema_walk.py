@@ -19,7 +19,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.gql.scalars import JSON
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.optimizations.schema_types import OWNER, TrialMetrics
-from gql_trader.optimizations.walking import windows_of
+from gql_trader.optimizations.windows import windows_of
 
 _COLUMNS = 3
 
