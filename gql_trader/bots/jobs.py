@@ -1,6 +1,7 @@
 """Jobs of the bots domain: running and closing sessions, and sweeping up what a crash left behind."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,9 +10,10 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import lifecycle, shards, ticking
+from gql_trader.bots import explaining, lifecycle, shards, ticking
 from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
+from gql_trader.bots.explaining import explain, note, signal_key
 from gql_trader.bots.running import Window, load_window, standing
 from gql_trader.bots.stepping import Standing, Step, take_step
 from gql_trader.bots.types import CLOSING, Held, SessionStatus, Shard
@@ -93,8 +95,15 @@ async def _catch_up(runtime: Runtime, held: Held, row: Row[Any], window: Window 
     stop = _closed_by(window.bars, to_milliseconds(runtime.clock.now()))
     if stop <= _done(window, now):
         return now
-    signals = await asyncio.to_thread(window.rules.signals, window.bars, window.parameters)
-    return await _step(runtime, held, now, window, signals, stop)
+    bars, key = window.bars.slice(0, stop), signal_key(row, int(window.bars.time[0]))
+    signals = await asyncio.to_thread(window.rules.signals, bars, window.parameters)
+    said = await asyncio.to_thread(
+        explain, key, window.rules, window.parameters, bars, signals, _done(window, now)
+    )
+    now = await _step(runtime, held, replace(now, signal_key=key), window, signals, stop)
+    async with runtime.unit_of_work() as uow:
+        await note(uow, said)
+    return now
 
 
 async def _replay(runtime: Runtime, held: Held, row: Row[Any], window: Window) -> None:
@@ -177,6 +186,12 @@ async def sweep(runtime: Runtime) -> None:
 
     if barred:
         _log.info("bots_of_idle_users_stopped", count=len(barred))
+
+
+async def forget_signals(runtime: Runtime) -> None:
+    """Delete what strategies said longer ago than it is kept."""
+    async with runtime.unit_of_work() as uow:
+        await explaining.forget(uow, timedelta(days=runtime.settings.bot_decision_days))
 
 
 async def pace(runtime: Runtime) -> None:
