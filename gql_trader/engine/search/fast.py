@@ -1,5 +1,7 @@
 """Trials through the compiled search kernel: what is prepared once for all of them, and which it takes."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from gql_trader.engine import kernel_arrays
@@ -37,6 +39,7 @@ def takes(spec: ExecutionSpec) -> bool:
     )
 
 
+@lru_cache(maxsize=256)
 def _spec_array(spec: ExecutionSpec) -> Floats:
     numbers = np.zeros(kernel.SPEC_FLOATS)
     numbers[kernel.MAKER_FEE] = spec.maker_fee

@@ -1,9 +1,11 @@
-"""What all trials of a search have in common."""
+"""What the trials of a search have in common, and what each has of its own."""
 
 from dataclasses import dataclass
 
 from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import ParameterValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,17 @@ class Setting:
     rules: StrategyCode
     initial_capital: float
     annual_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A combination to be run.
+
+    Attributes
+    ----------
+    execution
+        None: the combination is not a valid one, and gets no figures.
+    """
+
+    parameters: ParameterValues
+    execution: ExecutionSpec | None

@@ -1,38 +1,26 @@
 """Trials: many runs over the same bars, of which only figures are kept."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.rules import CompiledRules, ParameterValues, RuleIssues
+from gql_trader.engine.rules import CompiledRules, ParameterValue, ParameterValues, RuleIssues
 from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search.fast import FastTrials, takes
 from gql_trader.engine.search.scoring import METRICS
-from gql_trader.engine.search.setting import Setting
+from gql_trader.engine.search.setting import Setting, Trial
 from gql_trader.engine.signals import RawSignals, Signals
 
 __all__ = ["Setting", "Trial", "run_trials"]
 
-SHARED_BYTES = 64 * 2**20
+SHARED_BYTES = 48 * 2**20
 """Columns of indicators that are kept for the next trials."""
 
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A combination to be run.
-
-    Attributes
-    ----------
-    execution
-        None: the combination is not a valid one, and gets no figures.
-    """
-
-    parameters: ParameterValues
-    execution: ExecutionSpec | None
+TILE = 4
+"""Values of each parameter that are tried together with those of the others."""
 
 
 def run_trials(
@@ -61,7 +49,8 @@ def run_trials(
     shared = SharedColumns(SHARED_BYTES)
     before: tuple[ParameterValues, RawSignals | None] | None = None
     traded = setting.bars.slice(setting.start, len(setting.bars))
-    for place, trial in enumerate(trials):
+    for done, place in enumerate(_by_tiles(trials), start=1):
+        trial = trials[place]
         if trial.execution is not None:
             if before is None or before[0] != trial.parameters:
                 before = (trial.parameters, _signals(setting, trial.parameters, shared))
@@ -71,8 +60,34 @@ def run_trials(
                     measured = _slow(setting, traded, before[1].masked(), trial.execution)
                 figures[place] = measured
         if on_progress is not None:
-            on_progress((place + 1) / len(trials))
+            on_progress(done / len(trials))
     return {name: np.ascontiguousarray(figures[:, column]) for column, name in enumerate(METRICS)}
+
+
+def _by_tiles(trials: Sequence[Trial]) -> list[int]:
+    """Return the places of trials in an order in which those with the same parameters are together.
+
+    Those that have most of them in common are near: four values of each parameter by four of the others, so
+    that the columns of a tile's indicators are still at hand, in the processor's caches and among the shared.
+    """
+    names = sorted({name for trial in trials for name in trial.parameters})
+    ranks: list[dict[tuple[str, ParameterValue], int]] = []
+    for name in names:
+        values = {_rankable(trial.parameters.get(name)) for trial in trials}
+        ranks.append({value: rank for rank, value in enumerate(sorted(values))})
+
+    def key(place: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        parameters = trials[place].parameters
+        at = [rank[_rankable(parameters.get(name))] for name, rank in zip(names, ranks, strict=True)]
+        return tuple(each // TILE for each in at), tuple(at), place
+
+    return sorted(range(len(trials)), key=key)
+
+
+def _rankable(value: ParameterValue | None) -> tuple[str, ParameterValue]:
+    # Numbers among themselves, texts among themselves.
+    number = isinstance(value, int | float)
+    return ("number" if number else type(value).__name__, "" if value is None else value)
 
 
 def _signals(setting: Setting, parameters: ParameterValues, shared: SharedColumns) -> RawSignals | None:
