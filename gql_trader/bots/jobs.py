@@ -166,6 +166,7 @@ async def _write(uow: UnitOfWork, held: Held, step: Step) -> bool:
 async def sweep(runtime: Runtime) -> None:
     """Hand out what a dead worker or a lost queue has left behind. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
+        barred = await lifecycle.stop_bots_of_idle_users(uow)
         to_run, to_close = await lifecycle.unattended(uow)
         for session_id in to_run:
             uow.enqueue(lifecycle.run_job(session_id))
@@ -173,6 +174,9 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(lifecycle.close_job(session_id))
         for each in await shards.behind(uow):
             uow.enqueue(each.job)
+
+    if barred:
+        _log.info("bots_of_idle_users_stopped", count=len(barred))
 
 
 async def pace(runtime: Runtime) -> None:
