@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_decisions"
-down_revision: str | Sequence[str] | None = "add_candle_syncs"
+down_revision: str | Sequence[str] | None = "let_automations_start_bots"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

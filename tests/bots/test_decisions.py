@@ -55,9 +55,10 @@ async def test_every_bar_has_the_values_and_signals_that_its_strategy_had(live: 
     for row in found:
         at = int((bars.time == row.time).argmax())
         assert row.said == {line.text: line.values[at] for line in lines}
-        assert row.signals == signals.entry_long[at] + 2 * signals.exit_long[at]
+        held = (signals.entry_long, signals.exit_long, signals.entry_short, signals.exit_short)
+        assert row.signals == sum(int(column[at]) << place for place, column in enumerate(held))
     assert len(lines) == 2
-    assert {row.signals for row in found} == {0, 1, 2}
+    assert len({row.signals for row in found}) > 2
 
 
 async def test_the_guards_of_a_bar_are_those_of_then(live: LiveMarket) -> None:
@@ -97,7 +98,7 @@ async def test_sessions_that_share_their_signals_share_what_is_kept(live: LiveMa
     await live.close_bars(5)
     await _tick(live)
     found = await _decisions(live, *made)
-    assert found[0] == found[1] == found[2]
+    assert [row[1:] for row in found[0]] == [row[1:] for row in found[1]] == [row[1:] for row in found[2]]
     assert len(found[0]) == 4
     async with live.bots.runtime.unit_of_work() as uow:
         assert await repository.counts_of_decisions(uow.session, []) == {}
