@@ -167,6 +167,7 @@ async def _write(uow: UnitOfWork, held: Held, step: Step) -> bool:
 async def sweep(runtime: Runtime) -> None:
     """Hand out what a dead worker or a lost queue has left behind. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
+        barred = await lifecycle.stop_bots_of_idle_users(uow)
         to_run, to_close = await lifecycle.unattended(uow)
         for session_id in to_run:
             uow.enqueue(lifecycle.run_job(session_id))
@@ -175,6 +176,9 @@ async def sweep(runtime: Runtime) -> None:
         for each in await shards.behind(uow):
             uow.enqueue(each.job)
         await feeds.want(uow, await shards.watched(uow))
+
+    if barred:
+        _log.info("bots_of_idle_users_stopped", count=len(barred))
 
 
 async def pace(runtime: Runtime) -> None:
