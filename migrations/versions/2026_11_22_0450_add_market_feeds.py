@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "add_market_feeds"
-down_revision = "add_candle_syncs"
+down_revision = "let_automations_start_bots"
 branch_labels = None
 depends_on = None
 
