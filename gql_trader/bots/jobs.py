@@ -25,6 +25,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import feeds
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -183,6 +184,7 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(lifecycle.close_job(session_id))
         for each in await shards.behind(uow):
             uow.enqueue(each.job)
+        await feeds.want(uow, await shards.watched(uow))
 
     if barred:
         _log.info("bots_of_idle_users_stopped", count=len(barred))

@@ -100,6 +100,13 @@ async def behind(uow: UnitOfWork, market_id: UUID | None = None) -> list[Behind]
     return found
 
 
+async def watched(uow: UnitOfWork) -> list[tuple[UUID, Interval]]:
+    """Return the markets and intervals that live sessions trade."""
+    statement = _live(_SESSIONS.market_id, _SESSIONS.interval).distinct()
+    rows = (await uow.session.execute(statement)).all()
+    return [(row.market_id, Interval[row.interval]) for row in rows]
+
+
 async def newest_bars(
     uow: UnitOfWork, wanted: set[tuple[UUID, Interval]]
 ) -> dict[tuple[UUID, Interval], int]:
