@@ -1,6 +1,14 @@
 """The queue that runs bots."""
 
-from gql_trader.bots.jobs import bars_closed, close_session, forget_signals, pace, run_session, sweep, tick
+from gql_trader.bots.jobs import (
+    bars_closed,
+    close_session,
+    forget_signals,
+    pace,
+    run_session,
+    sweep,
+    tick,
+)
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "add_decisions"
-down_revision: str | Sequence[str] | None = "let_automations_start_bots"
+down_revision: str | Sequence[str] | None = "add_market_feeds"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
