@@ -85,8 +85,8 @@ def drawdown_at(equity: Floats, indices: Integers, initial: float) -> Floats:
     """
     if not len(indices):
         return np.empty(0)
-    # The highest value of each stretch that ends at a point, then the highest so far: the long curve is passed
-    # over by a reduction, which is several times faster than a running maximum.
+    # The highest value of each stretch that ends at a point, then the highest so far: the long curve is
+    # passed over by a reduction, which is several times faster than a running maximum.
     starts = np.append(0, indices[:-1] + 1)
     highest = np.maximum.reduceat(equity[: indices[-1] + 1], starts)
     peaks = np.maximum(np.maximum.accumulate(highest), initial)

@@ -56,7 +56,9 @@ def _decimal_literal(node: ValueNode, _variables: dict[str, Any] | None = None) 
 def _write_decimal(value: Decimal) -> str:
     # Canonical: PostgreSQL pads what it stores to the column's scale.
     # (Decimal.normalize would round to the context's 28 digits.)
-    text = f"{value:f}"
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -41,7 +41,7 @@ _WIDTHS: Final = (1, 2, 4, 8)
 _EXACT: Final = 2**53
 _LEVEL: Final = 3
 _CURVE_LEVEL: Final = 1
-"""Bit patterns of computed floats are noise in their low bytes: a higher level takes twice as long for nothing."""
+"""Bit patterns of computed floats are noise in their low bytes: higher levels take longer for nothing."""
 
 _SHORTEST_CURVE: Final = 2048
 _SMALL_CHANGE: Final = 2**48
