@@ -1,10 +1,10 @@
 """What surrounds the engine in a stored run, as multiples of the engine's own time.
 
 Run ``python -m benchmarks.stored_runs`` from the repository. From bars as the worker's cache gives them,
-over what is stored (curve, daily curve and ledger, encoded), to what a client gets: the curve at 4,000 points
-and every trade of the ledger as JSON, completed by the server's executor and written by its writer. Neither
-database nor network. Rounds of all parts are interleaved; medians and the fastest rounds, in processor time of
-the process.
+over what is stored (curve, daily curve and ledger, encoded), to what a client gets: the curve at 4,000
+points and every trade of the ledger as JSON, completed by the server's executor and written by its writer.
+No database and no network. Rounds of all parts are interleaved; medians and the fastest rounds, in
+processor time of the process.
 """
 
 import argparse
@@ -105,7 +105,6 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
     outcome = compute(run, unheard)
     segments = dict(enumerate(outcome.ledger))
     rows = decode_segments(segments)
-    page = rows.take(slice(0, 100))
     title = (
         f"{len(bars):,} bars, {len(rows):,} trades; stored: "
         f"{len(outcome.equity) / len(bars):.2f} bytes a bar, "
@@ -124,7 +123,7 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
         "  of which decoding the ledger": lambda: decode_segments(segments),
         "  of which JSON of everything": lambda: answer(rows, curve),
         "from stored bytes to JSON, a page of 100 trades": lambda: answer(
-            page, decode_columns(outcome.equity)
+            decode_segments({0: segments[0]}).take(slice(0, 100)), decode_columns(outcome.equity)
         ),
         "bars to JSON, through what is stored": stored,
     }
