@@ -219,6 +219,8 @@ class Settings(BaseSettings):
     """Candles of one sync."""
     market_data_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Syncs and feeds that one worker process fetches candles for at a time."""
+    simulated_feed: bool | None = None
+    """Let the simulated prices of the venue `demo` go on; by default only where env is local."""
     live_trading_enabled: bool = False
     """Whether anybody may trade with real money on this server."""
     live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
@@ -251,6 +253,11 @@ class Settings(BaseSettings):
         """WebSockets that one address may have open at this process; None: any number."""
         default = None if self.is_local else 200
         return default if self.max_sockets_per_network is None else self.max_sockets_per_network
+
+    @property
+    def simulates_feed(self) -> bool:
+        """Whether simulated prices go on."""
+        return self.is_local if self.simulated_feed is None else self.simulated_feed
 
     @property
     def allows_introspection(self) -> bool:

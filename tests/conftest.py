@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis.asyncio
+import structlog
 
 from gql_trader import migrate
 from gql_trader.config import Settings
@@ -25,6 +26,16 @@ from gql_trader.runtime import Runtime, open_runtime
 
 # The engine is compiled once for the tests and the processes they start, and kept for the next run.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+
+# What is logged is captured with each test. Drawing each traceback in colours would take seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=True),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 _TEMPLATE = "template_gql_trader"
 _VALKEY_DATABASES = 64

@@ -7,7 +7,6 @@ from uuid import UUID
 import structlog
 
 from gql_trader.automations import repository, running, service
-from gql_trader.backtests.service import Limits
 from gql_trader.core.errors import DomainError, DomainErrors
 from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.runtime import Runtime
@@ -27,16 +26,10 @@ async def run_automation(context: dict[str, Any], run_id: str) -> None:
         arq's context; ``runtime`` is the process's `Runtime`.
     """
     runtime: Runtime = context["runtime"]
-    settings = runtime.settings
-    limits = Limits(
-        active=settings.max_active_backtests_per_user,
-        bars=settings.max_backtest_bars,
-        hourly=settings.max_backtests_per_hour_per_user,
-    )
     key = UUID(run_id)
     try:
         async with runtime.unit_of_work() as uow:
-            await running.perform(uow, runtime.arrays, runtime.rate_limits, limits, runtime.plugins, key)
+            await running.perform(uow, running.Means.of(runtime), key)
     except (DomainError, DomainErrors) as error:
         _log.info("automation_failed", run_id=run_id, reason=str(error))
         async with runtime.unit_of_work() as uow:

@@ -15,13 +15,14 @@ class AutomationRow(Base):
 
     __tablename__ = "automations"
     __table_args__ = (
-        CheckConstraint("action IN ('BACKTEST')", name="action"),
+        CheckConstraint("action IN ('BACKTEST', 'BOT_START', 'BOT_STOP')", name="action"),
         CheckConstraint("status IN ('ACTIVE', 'PAUSED')", name="status"),
         CheckConstraint(
             "action <> 'BACKTEST' OR (market_id IS NOT NULL AND interval IS NOT NULL"
             " AND lookback_days IS NOT NULL)",
             name="backtest_has_market",
         ),
+        CheckConstraint("action = 'BACKTEST' OR bot_id IS NOT NULL", name="bot_is_named"),
         CheckConstraint("(status = 'ACTIVE') = (next_run_at IS NOT NULL)", name="active_is_scheduled"),
         Index("ix_automations_user_created", "user_id", "created_at", "id"),
         Index("ix_automations_next_run_at", "next_run_at", postgresql_where="next_run_at IS NOT NULL"),
@@ -35,6 +36,7 @@ class AutomationRow(Base):
     timezone: Mapped[str]
     action: Mapped[str]
     status: Mapped[str]
+    bot_id: Mapped[UUID | None] = mapped_column(ForeignKey("bots.id", ondelete="CASCADE"), index=True)
     market_id: Mapped[UUID | None] = mapped_column(ForeignKey("markets.id"), index=True)
     interval: Mapped[str | None]
     lookback_days: Mapped[int | None]

@@ -1,19 +1,23 @@
 """What a run of an automation does, once: its effect and its end are one transaction."""
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import Row, update
 
 from gql_trader.accounts.types import UserStatus
 from gql_trader.automations import repository, service
 from gql_trader.automations.models import AutomationRow, AutomationRunRow
 from gql_trader.automations.schedule import due_moments
-from gql_trader.automations.types import AutomationRunStatus, AutomationTrigger
+from gql_trader.automations.types import AutomationAction, AutomationRunStatus, AutomationTrigger
 from gql_trader.backtests import service as backtests
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.backtests.types import BacktestRequest
+from gql_trader.bots import starting
+from gql_trader.bots.types import Limits as BotLimits
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import DomainError, DomainErrors, Forbidden
 from gql_trader.core.ids import StrategyId, UserId
@@ -23,6 +27,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.service import market_with_base
+from gql_trader.runtime import Runtime
 from gql_trader.settings.service import preferences_of
 
 _log = structlog.get_logger(__name__)
@@ -49,14 +54,40 @@ async def queue_due(uow: UnitOfWork, limit: int) -> int:
     return len(rows)
 
 
-async def perform(
-    uow: UnitOfWork,
-    arrays: ArrayCache,
-    rate_limits: RateLimits,
-    limits: backtests.Limits,
-    plugins: PluginRegistry,
-    run_id: UUID,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What runs need of the process that they run in."""
+
+    arrays: ArrayCache
+    rate_limits: RateLimits
+    plugins: PluginRegistry
+    backtest_limits: backtests.Limits
+    bot_limits: BotLimits
+    equity_minutes: int
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Means":
+        """Return those of a process."""
+        settings = runtime.settings
+        bars, hourly = settings.max_backtest_bars, settings.max_backtests_per_hour_per_user
+        return cls(
+            arrays=runtime.arrays,
+            rate_limits=runtime.rate_limits,
+            plugins=runtime.plugins,
+            backtest_limits=backtests.Limits(
+                active=settings.max_active_backtests_per_user, bars=bars, hourly=hourly
+            ),
+            bot_limits=BotLimits(
+                bots=settings.max_bots_per_user,
+                running=settings.max_running_bots_per_user,
+                replay_bars=bars,
+                hourly=hourly,
+            ),
+            equity_minutes=settings.bot_equity_minutes,
+        )
+
+
+async def perform(uow: UnitOfWork, means: Means, run_id: UUID) -> bool:
     """Do what a queued run is for and note its end; return False if it is over or another worker is at it.
 
     Raises
@@ -70,7 +101,22 @@ async def perform(
     row = await repository.automation_of_run(uow.session, run.automation_id)
     actor = Actor(UserId(row.user_id), Role(row.role))
     if row.user_status != UserStatus.ACTIVE or not actor.role.includes(Role.TRADER):
-        raise Forbidden("Its owner may not run backtests any more.")
+        raise Forbidden("Its owner may not trade any more.")
+    backtest_id: UUID | None = None
+    match AutomationAction(row.action):
+        case AutomationAction.BACKTEST:
+            backtest_id = await _backtest(uow, means, actor, row, run)
+        case AutomationAction.BOT_START:
+            await starting.start_bot(
+                uow, means.rate_limits, actor, row.bot_id, means.bot_limits, means.equity_minutes
+            )
+        case AutomationAction.BOT_STOP:
+            await starting.stop_bot(uow, actor, row.bot_id)
+    await _end(uow, run_id, AutomationRunStatus.SUCCEEDED, backtest_id=backtest_id)
+    return True
+
+
+async def _backtest(uow: UnitOfWork, means: Means, actor: Actor, row: Row[Any], run: Row[Any]) -> UUID:
     market, _ = await market_with_base(uow, row.market_id)
     preferences = await preferences_of(uow, row.user_id)
     request = BacktestRequest(
@@ -86,9 +132,10 @@ async def perform(
         label=row.name,
         tags=(TAG,),
     )
-    backtest, _ = await backtests.request_run(uow, arrays, rate_limits, actor, request, limits, plugins)
-    await _end(uow, run_id, AutomationRunStatus.SUCCEEDED, backtest_id=backtest.id)
-    return True
+    backtest, _ = await backtests.request_run(
+        uow, means.arrays, means.rate_limits, actor, request, means.backtest_limits, means.plugins
+    )
+    return backtest.id  # type: ignore[no-any-return]
 
 
 async def fail(uow: UnitOfWork, run_id: UUID, error: DomainError | DomainErrors) -> None:

@@ -13,7 +13,11 @@ __all__ = ["AutomationAction", "AutomationRunStatus", "AutomationStatus", "Autom
 register_enum(
     AutomationAction,
     "What an automation does.",
-    {"BACKTEST": "Runs the strategy over the candles of the last days, up to the moment it is due."},
+    {
+        "BACKTEST": "Runs the strategy over the candles of the last days, up to the moment it is due.",
+        "BOT_START": "Starts a bot; the run fails if it is started already.",
+        "BOT_STOP": "Stops a bot; the run fails if it is stopped already.",
+    },
 )
 register_enum(
     AutomationStatus,

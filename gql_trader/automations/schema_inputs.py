@@ -33,6 +33,9 @@ class CreateAutomationInput:
     active: bool | None = strawberry.field(
         default=True, description="false: it is made paused, and runs by the clock once it is resumed."
     )
+    bot_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The bot, one that runs the strategy; needed for BOT_START and BOT_STOP."
+    )
     market: str | None = strawberry.field(
         default=None, description='"BTC/USD" or "coinbase:BTC/USD"; needed for BACKTEST.'
     )
@@ -56,6 +59,7 @@ class CreateAutomationInput:
             timezone="UTC" if self.timezone is None else self.timezone,
             action=self.action,
             active=self.active is not False,
+            bot_id=decode_id(self.bot_id, "Bot", ("botId",)) if self.bot_id is not None else None,
             market=self.market,
             interval=self.interval,
             lookback_days=self.lookback_days,

@@ -16,6 +16,8 @@ from gql_trader.automations.schema_enums import (
 from gql_trader.backtests.loaders import BacktestLoaders
 from gql_trader.backtests.schema_backtest import Backtest
 from gql_trader.backtests.schema_execution import Execution
+from gql_trader.bots.loaders import BotLoaders
+from gql_trader.bots.schema_bot import Bot
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
@@ -132,6 +134,13 @@ class Automation(Node):
         strategy = await info.context.loaders(StrategyLoaders).strategy.load(self.row.strategy_id)
         assert strategy is not None, "the foreign key keeps it"
         return Strategy.from_record(strategy)
+
+    @strawberry.field(description="The bot that it starts or stops; null for BACKTEST.")
+    async def bot(self, info: Info) -> Bot | None:
+        if self.row.bot_id is None:
+            return None
+        row = await info.context.loaders(BotLoaders).bot.load(self.row.bot_id)
+        return Bot.from_row(row) if row else None
 
     @strawberry.field(description="The market of its backtests.")
     async def market(self, info: Info) -> Market | None:

@@ -24,11 +24,13 @@ from gql_trader.automations.types import (
     Limits,
 )
 from gql_trader.backtests.execution import check_execution, execution_from_json, execution_to_json
-from gql_trader.core.actor import Actor
+from gql_trader.bots import repository as bots
+from gql_trader.core.actor import Actor, TokenScope
 from gql_trader.core.errors import (
     Conflict,
     DomainError,
     DomainErrors,
+    Forbidden,
     InvalidInput,
     InvalidState,
     NotFound,
@@ -63,6 +65,7 @@ async def create_automation(
     QuotaExceeded
         If the user has as many as may be.
     """
+    _check_scope(actor, spec.action)
     values = await _checked(uow, actor, spec, limits, plugins)
     # Requests at the same moment are counted one after the other.
     await uow.session.execute(
@@ -218,6 +221,7 @@ async def _spec_of(uow: UnitOfWork, row: Row[Any]) -> AutomationSpec:
         cron=row.cron,
         timezone=row.timezone,
         action=AutomationAction(row.action),
+        bot_id=row.bot_id,
         market=market.name if market else None,
         interval=Interval[row.interval] if row.interval else None,
         lookback_days=row.lookback_days,
@@ -230,6 +234,7 @@ async def _own(uow: UnitOfWork, actor: Actor, automation_id: UUID, *, lock: bool
     row = await repository.automation(uow.session, actor.user_id, automation_id, lock=lock)
     if row is None:
         raise NotFound("There is no such automation.", ("id",))
+    _check_scope(actor, row.action)
     return row
 
 
@@ -261,21 +266,11 @@ async def _checked(
         )
     problems += check_schedule(spec.cron, spec.timezone, uow.clock.now(), limits.distance_seconds)
     problems += check_execution(spec.execution)
-    for name in _NEEDED_FOR_BACKTEST:
-        if getattr(spec, name) is None:
-            path = _IN_INPUT[name]
-            problems.append(InvalidInput(f"{path} is needed for a backtest.", (path,)))
-    days = spec.lookback_days
-    if days is not None and not 1 <= days <= LONGEST_LOOKBACK_DAYS:
-        problems.append(
-            InvalidInput(f"lookbackDays is from 1 to {LONGEST_LOOKBACK_DAYS}.", ("lookbackDays",))
-        )
     market_id: UUID | None = None
-    if spec.market is not None:
-        try:
-            market_id = (await find_market(uow, spec.market)).id
-        except DomainError as error:
-            problems.append(error)
+    if spec.action is AutomationAction.BACKTEST:
+        market_id = await _checked_market(uow, spec, problems)
+    else:
+        await _check_bot(uow, actor, spec, problems)
     parameters: dict[str, Any] = {}
     try:
         definition = await strategies.get_visible(uow, actor, spec.strategy_id)
@@ -294,9 +289,48 @@ async def _checked(
         "cron": " ".join(spec.cron.split()),
         "timezone": spec.timezone,
         "action": spec.action.value,
+        "bot_id": spec.bot_id if spec.action is not AutomationAction.BACKTEST else None,
         "market_id": market_id,
-        "interval": spec.interval.name if spec.interval else None,
-        "lookback_days": days,
+        "interval": spec.interval.name if market_id and spec.interval else None,
+        "lookback_days": spec.lookback_days if market_id else None,
         "parameters": parameters,
         "execution": execution_to_json(spec.execution),
     }
+
+
+async def _checked_market(uow: UnitOfWork, spec: AutomationSpec, problems: list[DomainError]) -> UUID | None:
+    for name in _NEEDED_FOR_BACKTEST:
+        if getattr(spec, name) is None:
+            path = _IN_INPUT[name]
+            problems.append(InvalidInput(f"{path} is needed for a backtest.", (path,)))
+    days = spec.lookback_days
+    if days is not None and not 1 <= days <= LONGEST_LOOKBACK_DAYS:
+        problems.append(
+            InvalidInput(f"lookbackDays is from 1 to {LONGEST_LOOKBACK_DAYS}.", ("lookbackDays",))
+        )
+    if spec.market is None:
+        return None
+    try:
+        return (await find_market(uow, spec.market)).id
+    except DomainError as error:
+        problems.append(error)
+        return None
+
+
+async def _check_bot(
+    uow: UnitOfWork, actor: Actor, spec: AutomationSpec, problems: list[DomainError]
+) -> None:
+    if spec.bot_id is None:
+        problems.append(InvalidInput("botId is needed to start or stop a bot.", ("botId",)))
+        return
+    bot = await bots.bot(uow.session, actor.user_id, spec.bot_id)
+    if bot is None:
+        problems.append(NotFound("There is no such bot.", ("botId",)))
+    elif bot.strategy_id != spec.strategy_id:
+        problems.append(InvalidInput("This is not the bot's strategy.", ("strategyId",)))
+
+
+def _check_scope(actor: Actor, action: str) -> None:
+    # What runs bots by the clock runs bots, whoever may only backtest.
+    if action != AutomationAction.BACKTEST and not actor.allows(TokenScope.TRADE):
+        raise Forbidden(f"This API token lacks the scope {TokenScope.TRADE.value}.")

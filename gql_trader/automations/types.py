@@ -22,6 +22,8 @@ class AutomationAction(StrEnum):
     """What an automation does."""
 
     BACKTEST = "BACKTEST"
+    BOT_START = "BOT_START"
+    BOT_STOP = "BOT_STOP"
 
 
 class AutomationStatus(StrEnum):
@@ -64,7 +66,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AutomationSpec:
-    """An automation as asked for; nothing in it has been looked up yet."""
+    """An automation as asked for; nothing in it has been looked up yet.
+
+    Attributes
+    ----------
+    market, interval, lookback_days
+        What a backtest is run on; for the other actions they mean nothing.
+    bot_id
+        The bot to start or stop.
+    """
 
     name: str
     strategy_id: StrategyId
@@ -72,6 +82,7 @@ class AutomationSpec:
     timezone: str = "UTC"
     action: AutomationAction = AutomationAction.BACKTEST
     active: bool = True
+    bot_id: UUID | None = None
     market: str | None = None
     interval: Interval | None = None
     lookback_days: int | None = None

@@ -157,20 +157,24 @@ async def _differences(runtime: Runtime, row: Row[Any]) -> list[Difference]:
 async def sweep(runtime: Runtime) -> None:
     """Queue again what dead workers were at, and what the queue has lost. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
-        await verification.dispatch_again(uow, STALE_SECONDS)
         taken_over = await lifecycle.take_over_expired(uow)
         stale = await lifecycle.stale_dispatches(uow, STALE_SECONDS)
+        verifications = {job.key: job for job in await verification.unfinished(uow, STALE_SECONDS)}
     if taken_over:
         _log.warning("backtests_taken_over", count=taken_over)
-    if not stale:
+    if not stale and not verifications:
         return
     keys = {lifecycle.job_key(key, dispatch): (key, dispatch) for key, dispatch in stale}
     try:
-        waiting = await runtime.queue.waiting(QUEUE, list(keys))
+        waiting = await runtime.queue.waiting(QUEUE, [*keys, *verifications])
     except JobTransportError as error:
         _log.warning("queue_unreachable", reason=str(error))
         return
     async with runtime.unit_of_work() as uow:
         sent = await lifecycle.redispatch(uow, [keys[key] for key in keys if key not in waiting])
+        for key, job in verifications.items():
+            # Those that run are among them: the queue takes no second one of the same key.
+            if key not in waiting:
+                uow.enqueue(job)
     if sent:
         _log.warning("backtests_dispatched_again", count=sent)

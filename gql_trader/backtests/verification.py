@@ -173,8 +173,8 @@ def _pending(backtest_id: UUID, number: int) -> tuple[Any, ...]:
     )
 
 
-async def dispatch_again(uow: UnitOfWork, older_than_seconds: float) -> int:
-    """Hand the oldest unfinished verifications to the queue, which drops those it knows; return how many."""
+async def unfinished(uow: UnitOfWork, older_than_seconds: float) -> list[Job]:
+    """Return the jobs of the oldest verifications that were asked for a while ago and have not ended."""
     statement = (
         select(BacktestVerificationRow.backtest_id, BacktestVerificationRow.number)
         .where(
@@ -185,10 +185,7 @@ async def dispatch_again(uow: UnitOfWork, older_than_seconds: float) -> int:
         .order_by(BacktestVerificationRow.requested_at)
         .limit(SWEEP_ROWS)
     )
-    rows = (await uow.session.execute(statement)).all()
-    for backtest_id, number in rows:
-        uow.enqueue(_job(backtest_id, number))
-    return len(rows)
+    return [_job(key, number) for key, number in (await uow.session.execute(statement)).all()]
 
 
 def differences_of(row: Row[Any]) -> list[Difference]:

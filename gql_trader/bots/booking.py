@@ -283,6 +283,7 @@ async def _write_points(uow: UnitOfWork, steps: Iterable[Step]) -> None:
 
 
 def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
+    marks: dict[UUID, list[dict[str, Any]]] = {}
     for step in steps:
         standing = step.standing
         about = {
@@ -290,19 +291,14 @@ def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
             "botId": None if standing.bot_id is None else str(standing.bot_id),
         }
         if standing.last_bar_time is not None:
-            uow.publish(
-                equity_stream(standing.user_id),
-                {**about, "time": standing.last_bar_time, "equity": step.equity},
-            )
+            mark = {**about, "time": standing.last_bar_time, "equity": step.equity}
+            marks.setdefault(standing.user_id, []).append(mark)
         if step.tripped and standing.bot_id is not None:
             announce(uow, standing.user_id, standing.bot_id, BotState.RUNNING)
         for trade in step.trades[-TOLD_TRADES:]:
             status = TradeStatus.CLOSED if trade.exit else TradeStatus.OPEN
-            uow.publish(
-                trade_stream(standing.user_id),
-                {
-                    **about,
-                    "tradeId": str(trade_id(standing.session_id, trade.number)),
-                    "status": status.value,
-                },
-            )
+            told = str(trade_id(standing.session_id, trade.number))
+            uow.publish(trade_stream(standing.user_id), {**about, "tradeId": told, "status": status.value})
+    for user_id, found in marks.items():
+        # One event for all of a user's bots: a stream holds a number of events, however large.
+        uow.publish(equity_stream(user_id), {"marks": found})

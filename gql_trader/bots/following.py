@@ -5,7 +5,7 @@ so that what was never published, because Redis was away or a worker died betwee
 is told nevertheless.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,10 +73,10 @@ class Follower:
         cursor = newest if self.after is None or self.is_fresh(newest) else self.after
         return self.events.follow(stream, cursor, idle_seconds=RECHECK_SECONDS)
 
-    def wants(self, event: Event) -> bool:
-        """Whether an event is of the bot or session that is followed."""
-        return (self.bot_id is None or event.data.get("botId") == str(self.bot_id)) and (
-            self.session_id is None or event.data.get("sessionId") == str(self.session_id)
+    def wants(self, data: Mapping[str, Any]) -> bool:
+        """Whether what an event tells is of the bot or session that is followed."""
+        return (self.bot_id is None or data.get("botId") == str(self.bot_id)) and (
+            self.session_id is None or data.get("sessionId") == str(self.session_id)
         )
 
     async def check_access(self) -> None:
@@ -133,7 +133,7 @@ async def follow_status(follower: Follower) -> AsyncGenerator[StatusNews, None]:
                         yield StatusNews(cursor, BotState(row.state), row)
                 continue
             cursor = event.cursor
-            if not follower.wants(event):
+            if not follower.wants(event.data):
                 continue
             async with follower.unit_of_work() as uow:
                 found = await repository.bot(uow.session, follower.actor.user_id, UUID(event.data["botId"]))
@@ -180,11 +180,14 @@ async def follow_equity(follower: Follower) -> AsyncGenerator[EquityNews, None]:
                 async for news in changed():
                     yield news
                 continue
+            wanted = [mark for mark in event.data["marks"] if follower.wants(mark)]
+            for place, mark in enumerate(wanted, start=1):
+                session_id = UUID(mark["sessionId"])
+                told[session_id] = (mark["time"], mark["equity"])
+                # Whoever leaves in the middle of an event is told all of it again.
+                passed = event.cursor if place == len(wanted) else cursor
+                yield EquityNews(passed, *told[session_id], session_id)
             cursor = event.cursor
-            if follower.wants(event):
-                session_id = UUID(event.data["sessionId"])
-                told[session_id] = (event.data["time"], event.data["equity"])
-                yield EquityNews(cursor, *told[session_id], session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,7 @@ async def follow_trades(follower: Follower) -> AsyncGenerator[TradeNews, None]:
                     since = max(started, checked - _OVERLAP)
                     checked = uow.clock.now()
                     rows = await repository.trades_changed_since(uow.session, user_id, since)
-                elif follower.wants(event):
+                elif follower.wants(event.data):
                     key = UUID(event.data["tradeId"])
                     rows = list((await repository.trades_by_ids(uow.session, user_id, [key])).values())
                 else:

@@ -23,6 +23,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import feeds
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -175,6 +176,7 @@ async def _write(uow: UnitOfWork, held: Held, step: Step) -> bool:
 async def sweep(runtime: Runtime) -> None:
     """Hand out what a dead worker or a lost queue has left behind. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
+        barred = await lifecycle.stop_bots_of_idle_users(uow)
         to_run, to_close = await lifecycle.unattended(uow)
         for session_id in to_run:
             uow.enqueue(lifecycle.run_job(session_id))
@@ -184,6 +186,10 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(each.job)
         for session_id in await matching.unmatched(uow):
             uow.enqueue(matching.match_job(session_id))
+        await feeds.want(uow, [*await shards.watched(uow), *await matching.followed(uow)])
+
+    if barred:
+        _log.info("bots_of_idle_users_stopped", count=len(barred))
 
 
 async def pace(runtime: Runtime) -> None:

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 
+from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.types import UserStatus
 from gql_trader.bots.announcing import announce, tell_failed
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.types import (
@@ -23,6 +25,7 @@ from gql_trader.bots.types import (
     Held,
     SessionStatus,
 )
+from gql_trader.core.actor import Role
 from gql_trader.core.ids import TradingSessionId
 from gql_trader.core.money import to_float
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
@@ -117,6 +120,14 @@ async def stop_bots(uow: UnitOfWork, condition: ColumnElement[bool], error: str 
     if stopped:
         await begin_closing(uow, [row.session_id for row in stopped if row.session_id is not None])
     return [row.id for row in stopped]
+
+
+async def stop_bots_of_idle_users(uow: UnitOfWork) -> list[UUID]:
+    """Have bots stopped whose users may not trade any more; return which."""
+    barred = select(UserRow.id).where(
+        or_(UserRow.status != UserStatus.ACTIVE.value, UserRow.role == Role.VIEWER.value)
+    )
+    return await stop_bots(uow, BotRow.user_id.in_(barred))
 
 
 async def claim(

@@ -1,10 +1,10 @@
 """Orders by hand against the bars that have closed since, and positions at their last close."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import Row, func, select, union_all
 
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.bots.by_hand import resting_of
@@ -13,6 +13,7 @@ from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.quotes import Quote, newest_series, quotes
 from gql_trader.bots.resting import Hit, within
 from gql_trader.bots.types import MATCH_ORDERS, QUEUE, WAITING, OrderType, SessionStatus
+from gql_trader.core.intervals import Interval
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 
@@ -79,12 +80,32 @@ async def unmatched(uow: UnitOfWork, market_ids: Iterable[UUID] | None = None) -
     market_ids
         Only what concerns these markets; None: all.
     """
-    waiting: Any = select(
-        OrderRow.session_id, OrderRow.market_id, OrderRow.tested_until.label("until")
-    ).where(OrderRow.status.in_([each.value for each in WAITING]), OrderRow.market_id.is_not(None))
-    held: Any = select(TradeRow.session_id, TradeRow.market_id, TradeRow.marked_until.label("until")).where(
-        TradeRow.exit_time.is_(None), TradeRow.market_id.is_not(None)
+    rows = await _concerned(uow, market_ids)
+    newest = await newest_series(uow, {row.market_id for row in rows})
+    behind = {
+        row.session_id: None
+        for row in rows
+        # A bar that opens where the last one closed has not been seen.
+        if (series := newest.get(row.market_id)) is not None and series.last >= row.until
+    }
+    return list(behind)
+
+
+async def followed(uow: UnitOfWork) -> list[tuple[UUID, Interval]]:
+    """Return what sessions by hand wait for or hold: markets, and the bars of their prices."""
+    rows = await _concerned(uow, None)
+    newest = await newest_series(uow, {row.market_id for row in rows})
+    return [(market_id, series.interval) for market_id, series in newest.items()]
+
+
+async def _concerned(uow: UnitOfWork, market_ids: Iterable[UUID] | None) -> Sequence[Row[Any]]:
+    """Return session_id, market_id and until: bars that open from then on (Unix milliseconds) concern it."""
+    waiting: Any = select(OrderRow.session_id, OrderRow.market_id, OrderRow.tested_until.label("until"))
+    waiting = waiting.where(
+        OrderRow.status.in_([each.value for each in WAITING]), OrderRow.market_id.is_not(None)
     )
+    held: Any = select(TradeRow.session_id, TradeRow.market_id, TradeRow.marked_until.label("until"))
+    held = held.where(TradeRow.exit_time.is_(None), TradeRow.market_id.is_not(None))
     if market_ids is not None:
         markets = list(market_ids)
         waiting = waiting.where(OrderRow.market_id.in_(markets))
@@ -96,12 +117,5 @@ async def unmatched(uow: UnitOfWork, market_ids: Iterable[UUID] | None = None) -
         .where(TradingSessionRow.status == SessionStatus.ACTIVE.value)
         .group_by(open_.c.session_id, open_.c.market_id)
     )
-    rows = (await uow.session.execute(statement)).all()
-    newest = await newest_series(uow, {row.market_id for row in rows})
-    behind = {
-        row.session_id: None
-        for row in rows
-        # A bar that opens where the last one closed has not been seen.
-        if (series := newest.get(row.market_id)) is not None and series.last >= row.until
-    }
-    return list(behind)
+    found: Sequence[Row[Any]] = (await uow.session.execute(statement)).all()
+    return found

@@ -15,8 +15,10 @@ from gql_trader.core.ids import MarketId, TradingSessionId, UserId
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
 from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import PluginRegistry, StrategyCode
 from gql_trader.engine.rules import compile_rules
+from gql_trader.infra import json_codec
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.runtime import Runtime
@@ -40,13 +42,23 @@ class Window:
     parameters: dict[str, Any]
 
 
+@lru_cache(maxsize=10_000)
+def _spec(text: str) -> ExecutionSpec:
+    return execution_from_json(json_codec.loads(text))
+
+
 def standing(row: Row[Any]) -> Standing:
-    """Return where a session stands, from its own columns and those of its state."""
+    """Return where a session stands, from its own columns and those of its state.
+
+    Its execution may be given as JSON or as its text; texts that were read lately are not read again.
+    """
     return Standing(
         session_id=TradingSessionId(row.id),
         user_id=UserId(row.user_id),
         bot_id=row.bot_id,
-        execution=execution_from_json(row.execution),
+        execution=_spec(row.execution)
+        if isinstance(row.execution, str)
+        else execution_from_json(row.execution),
         capital=to_float(row.capital),
         revision=row.revision,
         state=row.state,

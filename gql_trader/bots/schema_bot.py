@@ -59,8 +59,8 @@ class Bot(Node):
         description="What each of its sessions begins with, in the quote currency."
     )
     check_interval_seconds: int = strawberry.field(
-        description="How often its position is valued between the closes of bars, where the market's feed "
-        "has prices."
+        description="How often its position is to be valued between the closes of bars, as soon as a feed "
+        "has prices between them; in this release none has, and it is valued at closes."
     )
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed, its state included.")

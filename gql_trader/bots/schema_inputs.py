@@ -84,8 +84,9 @@ class CreateBotInput:
     execution: ExecutionInput | None = default_object({}, "How signals become fills.")
     check_interval_seconds: int | None = strawberry.field(
         default=DEFAULT_CHECK_SECONDS,
-        description="How often a position is valued between the closes of bars, where the market's feed has "
-        "prices. Stops of paper positions fill as in backtests: by each bar, once it has closed.",
+        description="How often a position is to be valued between the closes of bars, as soon as a feed has "
+        "prices between them; in this release none has. Stops of paper positions fill as in backtests: by "
+        "each bar, once it has closed.",
     )
     feed: BotFeedInput | None = strawberry.field(
         default=None, description="Where bars come from; left out: the live market."

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, cast, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots.models import SessionStateRow, TickLeaseRow, TradingSessionRow
@@ -26,6 +26,28 @@ _STATES = SessionStateRow.__table__.c
 _TRADED_UNTIL: ColumnElement[int] = func.coalesce(
     _STATES.last_bar_time,
     cast(func.ceil(func.extract("epoch", _SESSIONS.trade_from) * 1000), BigInteger) - 1,
+)
+
+
+# What a tick needs of thousands of sessions, and no more.
+_NEEDED = (
+    _SESSIONS.id,
+    _SESSIONS.user_id,
+    _SESSIONS.bot_id,
+    _SESSIONS.strategy_id,
+    _SESSIONS.strategy_version,
+    cast(_SESSIONS.parameters, Text).label("parameters"),
+    cast(_SESSIONS.execution, Text).label("execution"),
+    _SESSIONS.capital,
+    _SESSIONS.equity_every,
+    _SESSIONS.trade_from,
+    _STATES.revision,
+    _STATES.fence,
+    _STATES.anchor_time,
+    _STATES.last_bar_time,
+    _STATES.bars,
+    _STATES.halted,
+    _STATES.state,
 )
 
 
@@ -74,6 +96,13 @@ async def behind(uow: UnitOfWork, market_id: UUID | None = None) -> list[Behind]
         if at is not None and at > row.until:
             found.append(Behind(shard, at))
     return found
+
+
+async def watched(uow: UnitOfWork) -> list[tuple[UUID, Interval]]:
+    """Return the markets and intervals that live sessions trade."""
+    statement = _live(_SESSIONS.market_id, _SESSIONS.interval).distinct()
+    rows = (await uow.session.execute(statement)).all()
+    return [(row.market_id, Interval[row.interval]) for row in rows]
 
 
 async def newest_bars(
@@ -139,8 +168,11 @@ def _key(shard: Shard) -> dict[str, Any]:
 
 
 async def sessions_behind(uow: UnitOfWork, shard: Shard, newest: int) -> Sequence[Row[Any]]:
-    """Return the sessions of a shard that have not traded bars up to one, with their states."""
-    statement = _live(*_SESSIONS, *(column for column in _STATES if column.name != "session_id")).where(
+    """Return the sessions of a shard that have not traded bars up to one, with their states.
+
+    Parameters and execution are the texts of their JSON: most are the same, and are read once.
+    """
+    statement = _live(*_NEEDED).where(
         _SESSIONS.market_id == shard.market_id,
         _SESSIONS.interval == shard.interval.name,
         _SESSIONS.shard == shard.number,

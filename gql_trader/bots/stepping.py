@@ -4,13 +4,15 @@ A session is a simulation that is put down after each step and taken up again by
 for bit, what one backtest over all the bars gives.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
 
 from gql_trader.core.ids import TradingSessionId, UserId
-from gql_trader.engine.bars import Bars, Flags
+from gql_trader.engine import batch
+from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.ledger import EXIT_REASONS, Ledger
 from gql_trader.engine.results import GuardFigures
@@ -150,7 +152,7 @@ def take_step(
     held = simulation.closed_trades + 1 if simulation.in_position else 0
     first = simulation.next_bar
     if stop > new:
-        window = Signals(*(column[at:stop] for column in _columns(signals)))
+        window = signals_from(signals, at, stop)
         simulation.advance(bars.slice(at, stop), window, offset=first - (new - at))
     if finish:
         simulation.finish()
@@ -199,8 +201,62 @@ def take_step(
     )
 
 
-def _columns(signals: Signals) -> tuple[Flags, ...]:
-    return signals.entry_long, signals.exit_long, signals.entry_short, signals.exit_short
+def take_quiet_steps(
+    before: Sequence[Standing], bars: Bars, signals: Signals
+) -> tuple[list[Step], list[Standing]]:
+    """Trade the same new bars for many sessions; return their steps, and the sessions that need their own.
+
+    Those are the ones that open or close a position, and those that `take_step` will fail on.
+
+    Parameters
+    ----------
+    bars, signals
+        The bars that none of the sessions has traded yet, at least one, and not their first.
+    """
+    able = [each for each in before if each.state is not None and batch.readable(each.state)]
+    others = [each for each in before if each.state is None or not batch.readable(each.state)]
+    if not able:
+        return [], others
+    states = [each.state for each in able if each.state is not None]
+    found = batch.advance([each.execution for each in able], states, bars, signals)
+    n, last_bar_time = len(bars), int(bars.time[-1])
+    balance, equity, cash = found.balance.tolist(), found.equity.tolist(), found.cash.tolist()
+    steps: list[Step] = []
+    for at, (each, quiet) in enumerate(zip(able, found.quiet.tolist(), strict=True)):
+        if not quiet:
+            others.append(each)
+            continue
+        guards = found.guards[at]
+        noted = range(-(each.bars + 1) % each.equity_every, n, each.equity_every)
+        steps.append(
+            Step(
+                standing=replace(
+                    each,
+                    revision=each.revision + 1,
+                    state=found.states[at],
+                    last_bar_time=last_bar_time,
+                    bars=each.bars + n,
+                    halted=guards.halted,
+                ),
+                anchor_time=None,
+                balance=balance[at],
+                equity=equity[at],
+                cash=cash[at],
+                last_close=found.last_close,
+                guards=guards,
+                tripped=guards.halted and not each.halted,
+                trades=(),
+                points=tuple((int(bars.time[bar]), float(found.marks[at, bar])) for bar in noted),
+                finished=False,
+            )
+        )
+    return steps, others
+
+
+def signals_from(signals: Signals, start: int, stop: int | None = None) -> Signals:
+    """Return the signals of bars ``start`` to ``stop`` (exclusive; None: to the end) as views."""
+    columns = (signals.entry_long, signals.exit_long, signals.entry_short, signals.exit_short)
+    return Signals(*(column[start:stop] for column in columns))
 
 
 def _trades(execution: ExecutionSpec, simulation: Simulation, ledger: Ledger, held: int) -> tuple[Trade, ...]:

@@ -18,13 +18,14 @@ from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.bots import lifecycle, shards
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.running import code_of, standing
-from gql_trader.bots.stepping import take_step
+from gql_trader.bots.stepping import Standing, signals_from, take_quiet_steps, take_step
 from gql_trader.bots.types import ENGINE_FAILED, Held, Shard
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import DomainError
 from gql_trader.core.ids import TradingSessionId
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.plugins import PluginError, PluginRegistry, StrategyCode
+from gql_trader.engine.signals import Signals
 from gql_trader.infra import json_codec
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -152,7 +153,7 @@ def _prepare(
         try:
             code = code_of(definitions[_version(row)], plugins)
             if row.anchor_time is None:
-                warmup = code.warmup(row.parameters, shard.interval.milliseconds)
+                warmup = code.warmup(json_codec.loads(row.parameters), shard.interval.milliseconds)
                 ready.lookbacks[row.id] = warmup + SIGNAL_BARS
         except Exception as error:
             ready.failures.append(_failure(row, error))
@@ -172,7 +173,7 @@ def _failure(row: Row[Any], error: Exception) -> tuple[Held, str]:
 
 def _compute(work: _Work) -> _Outcome:
     ready, outcome = work.ready, _Outcome(failures=list(work.ready.failures))
-    groups: dict[tuple[Any, ...], list[tuple[Row[Any], int]]] = {}
+    groups: dict[tuple[Version, str, int], list[tuple[Row[Any], int]]] = {}
     for row in ready.rows:
         if row.anchor_time is not None:
             at, start = int(np.searchsorted(work.bars.time, row.anchor_time)), 0
@@ -182,20 +183,38 @@ def _compute(work: _Work) -> _Outcome:
                 continue
             at = max(0, first - ready.lookbacks[row.id])
             start = first - at
-        key = (_version(row), json_codec.dumps_canonical(row.parameters), at)
-        groups.setdefault(key, []).append((row, start))
-    for (version, _, at), members in groups.items():
+        groups.setdefault((_version(row), row.parameters, at), []).append((row, start))
+    for (version, parameters, at), members in groups.items():
         bars = work.bars.slice(at, len(work.bars))
         try:
-            signals = ready.codes[version].signals(bars, members[0][0].parameters)
+            signals = ready.codes[version].signals(bars, json_codec.loads(parameters))
         except Exception as error:
             outcome.failures += [_failure(row, error) for row, _ in members]
-            continue
-        for row, start in members:
+        else:
+            _step_group(members, bars, signals, outcome)
+    return outcome
+
+
+def _step_group(
+    members: Sequence[tuple[Row[Any], int]], bars: Bars, signals: Signals, outcome: _Outcome
+) -> None:
+    rows = {row.id: row for row, _ in members}
+    starts = {row.id: start for row, start in members}
+    alike: dict[int | None, list[Standing]] = {}
+    for row in rows.values():
+        alike.setdefault(row.last_bar_time, []).append(standing(row))
+    for last_bar_time, standings in alike.items():
+        single = standings
+        if last_bar_time is not None:
+            new = int(np.searchsorted(bars.time, last_bar_time, side="right"))
+            fresh = bars.slice(new, len(bars))
+            steps, single = take_quiet_steps(standings, fresh, signals_from(signals, new))
+            outcome.bookings += [Booking(step, rows[step.standing.session_id].fence) for step in steps]
+        for each in single:
+            row = rows[each.session_id]
             try:
-                step = take_step(standing(row), bars, signals, start, len(bars))
+                step = take_step(each, bars, signals, starts[row.id], len(bars))
             except Exception as error:
                 outcome.failures.append(_failure(row, error))
             else:
                 outcome.bookings.append(Booking(step, row.fence))
-    return outcome

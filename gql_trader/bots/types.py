@@ -23,7 +23,7 @@ MATCH_ORDERS: Final = "match_orders"
 ENGINE_FAILED: Final = "The engine failed. The server's log tells more under this session's id."
 """What a user is told of a defect; the rest is for the log."""
 
-SHARD_SESSIONS: Final = 400
+SHARD_SESSIONS: Final = 1000
 """Most sessions on one market and interval that are advanced together."""
 
 DEFAULT_CHECK_SECONDS: Final = 60

@@ -568,14 +568,13 @@ def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float,
 
 
 @compiled(allocates=False)
-def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, n: int) -> int:
+def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, ceiling: float, n: int) -> int:
     """Return on how many of the next n bars a long position stays untouched by its levels."""
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
     activation = _activation(state, spec, 1.0)
     floor = max(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
-    ceiling = state[TARGET_LEVEL]
     k = 0
     while True:
         # A block at once, if no bar in it meets even the level that its own highest price would give.
@@ -610,13 +609,12 @@ def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, n: int) 
 
 
 @compiled(allocates=False)
-def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, n: int) -> int:
+def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, floor: float, n: int) -> int:
     """Return on how many of the next n bars a short position stays untouched by its levels."""
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
     activation = _activation(state, spec, -1.0)
-    floor = state[TARGET_LEVEL]
     ceiling = min(state[MARGIN_LEVEL], state[STOP_LEVEL], state[TRAILING_LEVEL])
     k = 0
     while True:
@@ -648,6 +646,61 @@ def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, n: int)
     if trailing and k > 0 and lowest <= activation:
         state[TRAILING_LEVEL] = lowest * (1.0 + spec[TRAILING_STOP])
     return k
+
+
+@compiled(allocates=False)
+def _opening_before(time: Integers, start: int, stop: int, moment: int) -> int:
+    """Return how many of the bars from start to stop open before a moment."""
+    low, high = start, stop
+    while low < high:
+        middle = (low + high) // 2
+        if time[middle] < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low - start
+
+
+@compiled(allocates=False)
+def _same_return_step(
+    counts: Integers, spec: Floats, choice: Integers, time: Integers, start: int, stop: int
+) -> int:
+    """Return for how many bars from start the table of returns asks for what it asks for at the first."""
+    age = time[start] - counts[ENTRY_TIME]
+    for step in range(choice[ROI_STEPS]):
+        if spec[SPEC_FLOATS + 2 * step] > age:
+            moment = counts[ENTRY_TIME] + int(spec[SPEC_FLOATS + 2 * step])
+            return _opening_before(time, start, stop, moment)
+    return stop - start
+
+
+@compiled(allocates=False)
+def _unguarded(
+    state: Floats,
+    counts: Integers,
+    spec: Floats,
+    time: Integers,
+    close: Floats,
+    interval: int,
+    start: int,
+    stop: int,
+) -> int:
+    """Return for how many bars from start no day begins or ends its trading, while a position is open."""
+    day = counts[DAY] * MILLISECONDS_A_DAY
+    if counts[CLOSING] != 0 or time[start] < day:
+        return 0
+    # A bar that closes at midnight is the old day's.
+    n = _opening_before(time, start, stop, day + MILLISECONDS_A_DAY - interval + 1)
+    begun = state[DAY_START_EQUITY]
+    least = begun * (1.0 - spec[MAX_DAILY_LOSS]) if spec[MAX_DAILY_LOSS] > 0.0 else -np.inf
+    most = begun * (1.0 + spec[DAILY_TARGET]) if spec[DAILY_TARGET] > 0.0 else np.inf
+    paid = state[BALANCE] - state[ENTRY_FEE]
+    signed = counts[SIDE] * state[QUANTITY]
+    for k in range(n):
+        mark = paid + signed * (close[start + k] - state[ENTRY_PRICE])
+        if mark <= least or mark >= most:
+            return k
+    return n
 
 
 @compiled(allocates=False)
@@ -803,10 +856,17 @@ def simulate(
             turn = (shorts if shorts_allowed else leave) if long else (longs if longs_allowed else leave)
             ahead = _until_a_flag(leave[i - lag : end - lag], turn[i - lag : end - lag])
             _fetch_ahead(time, open_, high, low, close, longs, shorts, leave, turn, i + ahead, end, lag)
+            target = state[TARGET_LEVEL]
+            if choice[ROI_STEPS] > 0 and ahead > 0:
+                ahead = _same_return_step(counts, spec, choice, time, i, i + ahead)
+                roi = _roi_level(state, counts, spec, choice, time[i])
+                target = min(target, roi) if long else max(target, roi)
+            if choice[GUARDED] != 0 and ahead > 0:
+                ahead = _unguarded(state, counts, spec, time, close, interval, i, i + ahead)
             if long:
-                quiet = _quiet_long(state, spec, high[i:end], low[i:end], ahead)
+                quiet = _quiet_long(state, spec, high[i:end], low[i:end], target, ahead)
             else:
-                quiet = _quiet_short(state, spec, high[i:end], low[i:end], ahead)
+                quiet = _quiet_short(state, spec, high[i:end], low[i:end], target, ahead)
         if quiet > 0:
             if counts[SIDE] != 0:
                 _mark(

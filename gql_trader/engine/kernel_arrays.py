@@ -55,7 +55,7 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     choice[kernel.MAX_DAILY_TRADES] = _ANY_NUMBER if spec.max_daily_trades is None else spec.max_daily_trades
     choice[kernel.COOLDOWN_BARS] = spec.cooldown_bars
     choice[kernel.GUARDED] = limited_by_day or spec.max_daily_trades is not None
-    choice[kernel.EVERY_BAR] = limited_by_day or spec.funding_rate_per_day > 0.0 or len(spec.minimal_roi) > 0
+    choice[kernel.EVERY_BAR] = spec.funding_rate_per_day > 0.0
     return numbers, choice
 
 

@@ -30,3 +30,27 @@ class Signals:
     def none(cls, n: int) -> "Signals":
         """Return n bars without any signal."""
         return cls(*(np.zeros(n, dtype=np.bool_) for _ in range(4)))
+
+
+@dataclass(frozen=True, slots=True)
+class RawSignals:
+    """Signals whose columns may be shared with others, so that the warm-up is not masked out of them.
+
+    Attributes
+    ----------
+    columns
+        Not to be changed.
+    warmup
+        Bars at the beginning whose flags do not count.
+    """
+
+    columns: Signals
+    warmup: int
+
+    def masked(self) -> Signals:
+        """Return the signals with all flags of the warm-up false, as copies."""
+        names = ("entry_long", "exit_long", "entry_short", "exit_short")
+        copies = {name: getattr(self.columns, name).copy() for name in names}
+        for column in copies.values():
+            column[: self.warmup] = False
+        return Signals(**copies)

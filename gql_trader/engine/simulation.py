@@ -23,6 +23,10 @@ __all__ = ["CorruptStateError", "Result", "Signals", "Simulation", "SimulationSt
 _STATE_PREFIX: Final = struct.Struct("<4sHHH")
 _STATE_MAGIC: Final = b"GTSS"
 _STATE_FORMAT: Final = 2
+STATE_HEADER: Final = _STATE_PREFIX.pack(
+    _STATE_MAGIC, _STATE_FORMAT, kernel.STATE_FLOATS, kernel.STATE_INTEGERS + 1
+)
+"""What an exported state begins with; then its numbers follow, and its counts."""
 _FEWEST_ROWS: Final = 256
 _BARS_PER_REPORT: Final = 8192
 _REPORTS: Final = 100

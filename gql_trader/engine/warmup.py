@@ -5,7 +5,11 @@ import numpy as np
 from gql_trader.engine import indicators, metrics, simulation
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.signals import Signals
+from gql_trader.engine.rules import Rules, compile_rules
+from gql_trader.engine.search.fast import FastTrials
+from gql_trader.engine.search.scoring import METRICS
+from gql_trader.engine.search.setting import Setting
+from gql_trader.engine.signals import RawSignals, Signals
 
 _CAPITAL = 1_000.0
 _DAY = 86_400_000
@@ -34,3 +38,10 @@ def warm_up() -> None:
     measured = metrics.compute(result, bars, metrics.CALENDAR_DAYS)
     if (measured.trades, measured.final_equity, measured.max_drawdown) != (1, 900.0, 0.25):
         raise RuntimeError(f"the engine's machine code computes wrongly: {measured}")
+    setting = Setting(
+        bars, 0, compile_rules(Rules(entry_long="close > open")), _CAPITAL, metrics.CALENDAR_DAYS
+    )
+    figures = FastTrials(setting).run(RawSignals(signals, 0), free)
+    found = None if figures is None else dict(zip(METRICS, figures.tolist(), strict=True))
+    if found is None or (found["trades"], found["max_drawdown"]) != (1.0, 0.25):
+        raise RuntimeError(f"the search's machine code computes wrongly: {found}")

@@ -8,7 +8,7 @@ the stream still holds.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -64,16 +64,33 @@ class EventStreams:
         EventTransportError
             If Redis is away; raised within about a second.
         """
-        data = json_codec.dumps(dict(event))
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.xadd(stream_key(stream), {DATA_FIELD: data}, maxlen=self._maximum_length, approximate=True)
-        pipeline.expire(stream_key(stream), self._keep_seconds)
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                cursor, _ = await pipeline.execute()
-        except TRANSPORT_ERRORS as error:
-            raise EventTransportError(str(error) or type(error).__name__) from error
-        return str(cursor.decode())
+        return (await self.publish_all([(stream, event)]))[0]
+
+    async def publish_all(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        """Append events, each given with its stream, in their order; return their cursors.
+
+        Raises
+        ------
+        EventTransportError
+            If Redis is away; some of the events may have been appended then.
+        """
+        cursors: list[str] = []
+        for at in range(0, len(events), _PAGE):
+            part = events[at : at + _PAGE]
+            pipeline = self._redis.pipeline(transaction=False)
+            for stream, event in part:
+                data = json_codec.dumps(dict(event))
+                length = self._maximum_length
+                pipeline.xadd(stream_key(stream), {DATA_FIELD: data}, maxlen=length, approximate=True)
+            for stream in dict.fromkeys(stream for stream, _ in part):
+                pipeline.expire(stream_key(stream), self._keep_seconds)
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    answers = await pipeline.execute()
+            except TRANSPORT_ERRORS as error:
+                raise EventTransportError(str(error) or type(error).__name__) from error
+            cursors += [answer.decode() for answer in answers[: len(part)]]
+        return cursors
 
     async def last_cursor(self, stream: str) -> str:
         """Return the cursor of the stream's last event, `BEGINNING` if there is none.

@@ -95,11 +95,12 @@ class UnitOfWork:
     async def _send(self) -> None:
         after, self._after = self._after, _AfterCommit()
         # Events first: a worker starts within a millisecond, and what it tells comes after these.
-        for stream, event in after.events:
+        if after.events:
             try:
-                await self._events.publish(stream, event)
+                await self._events.publish_all(after.events)
             except EventTransportError as error:
-                _log.warning("event_not_published", stream=stream, reason=str(error))
+                streams = sorted({stream for stream, _ in after.events})
+                _log.warning("events_not_published", streams=streams[:10], reason=str(error))
         for job in after.jobs:
             try:
                 await self._queue.enqueue(job.name, *job.arguments, queue=job.queue, key=job.key)

@@ -66,7 +66,7 @@ def request_hash(request: OptimizationRequest) -> str:
         "interval": request.interval.name,
         "start": request.start and request.start.isoformat(),
         "end": request.end and request.end.isoformat(),
-        "initialCapital": str(request.initial_capital),
+        "initialCapital": str(request.initial_capital) if request.states_capital else None,
         "parameters": request.parameters,
         "execution": execution_to_json(request.execution),
         "ranges": [

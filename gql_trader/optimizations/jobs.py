@@ -14,7 +14,7 @@ from gql_trader.engine.plugins import PluginError
 from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.optimizations import lifecycle
+from gql_trader.optimizations import lifecycle, sweeping
 from gql_trader.optimizations.lifecycle import Report, Trials
 from gql_trader.optimizations.running import compute_report, compute_trials, load_before, load_setting
 from gql_trader.optimizations.types import QUEUE, ChunkKind, Claim
@@ -109,16 +109,16 @@ async def _complete(uow: UnitOfWork, held: Claim, found: Trials | Report) -> boo
 async def sweep(runtime: Runtime) -> None:
     """Queue again what dead workers were at, and what the queue has lost. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
-        abandoned = await lifecycle.expired(uow)
+        abandoned = await sweeping.expired(uow)
     taken_over = 0
     for held, crashes in abandoned:
         # One transaction each: every one locks its search's row.
         async with runtime.unit_of_work() as uow:
-            taken_over += await lifecycle.take_over(uow, held, crashes)
+            taken_over += await sweeping.take_over(uow, held, crashes)
     if taken_over:
         _log.warning("chunks_taken_over", count=taken_over)
     async with runtime.unit_of_work() as uow:
-        stale = await lifecycle.stale_dispatches(uow, STALE_SECONDS)
+        stale = await sweeping.stale_dispatches(uow, STALE_SECONDS)
     if not stale:
         return
     keys = {lifecycle.job_key(*each): each for each in stale}
@@ -128,6 +128,6 @@ async def sweep(runtime: Runtime) -> None:
         _log.warning("queue_unreachable", reason=str(error))
         return
     async with runtime.unit_of_work() as uow:
-        sent = await lifecycle.redispatch(uow, [keys[key] for key in keys if key not in waiting])
+        sent = await sweeping.redispatch(uow, [keys[key] for key in keys if key not in waiting])
     if sent:
         _log.warning("chunks_dispatched_again", count=sent)

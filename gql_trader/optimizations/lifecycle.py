@@ -5,7 +5,6 @@ workers, or a worker and a user, exactly one wins, and none waits for another in
 by the database's clock, since machines disagree about time.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -31,8 +30,6 @@ MAXIMUM_CRASHES = 3
 HANDED_OUT = 64
 """Chunks of one search that are in the queue or running at a time: others get their turn in between."""
 
-SWEEP_ROWS = 1000
-
 STEPS = 200
 """Progress is told when it crosses one of this many steps."""
 
@@ -42,7 +39,8 @@ _CLAIMED = [
     OptimizationChunkRow.__table__.c[name]
     for name in ("number", "kind", "stage", "first_trial", "trial_count", "attempt")
 ]
-_ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+"""States of a search that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +73,14 @@ def job_key(optimization_id: UUID, number: int, dispatch: int) -> str:
     return f"{RUN_CHUNK}:{optimization_id}:{number}:{dispatch}"
 
 
-def _job(optimization_id: UUID, number: int, dispatch: int) -> Job:
+def job_for(optimization_id: UUID, number: int, dispatch: int) -> Job:
+    """Return the job that runs a chunk."""
     key = job_key(optimization_id, number, dispatch)
     return Job(RUN_CHUNK, QUEUE, key, (str(optimization_id), number))
 
 
-def _now() -> ColumnElement[Any]:
+def now() -> ColumnElement[Any]:
+    """Return the database's clock."""
     return func.clock_timestamp()
 
 
@@ -88,7 +88,7 @@ async def _lock(uow: UnitOfWork, optimization_id: UUID) -> Row[Any] | None:
     """Return a search that has not ended, its row locked."""
     statement = select(*_COLUMNS).where(OptimizationRow.id == optimization_id).with_for_update()
     row = (await uow.session.execute(statement)).one_or_none()
-    return row if row is not None and row.status in _ACTIVE else None
+    return row if row is not None and row.status in ACTIVE else None
 
 
 def _is(held: Claim) -> ColumnElement[bool]:
@@ -114,7 +114,7 @@ async def claim(
         return None
     abandoned = (
         (_CHUNK.status == ChunkStatus.RUNNING.value)
-        & (_CHUNK.lease_expires_at < _now())
+        & (_CHUNK.lease_expires_at < now())
         # The last one that may crash is left to the sweeper, which fails the search.
         & (_CHUNK.crashes < MAXIMUM_CRASHES - 1)
     )
@@ -129,7 +129,7 @@ async def claim(
             status=ChunkStatus.RUNNING.value,
             attempt=_CHUNK.attempt + 1,
             crashes=_CHUNK.crashes + case((abandoned, 1), else_=0),
-            lease_expires_at=_now() + timedelta(seconds=lease_seconds),
+            lease_expires_at=now() + timedelta(seconds=lease_seconds),
         )
         .returning(*_CLAIMED)
     )
@@ -140,7 +140,7 @@ async def claim(
         await uow.session.execute(
             update(OptimizationRow)
             .where(OptimizationRow.id == optimization_id)
-            .values(status=RunStatus.RUNNING.value, started_at=_now())
+            .values(status=RunStatus.RUNNING.value, started_at=now())
         )
         _publish(uow, search, RunStatus.RUNNING, search.trials_done)
     return Claim(OptimizationId(search.id), number, chunk.attempt), chunk, search
@@ -154,7 +154,7 @@ async def renew(uow: UnitOfWork, held: Claim, lease_seconds: float) -> bool:
     statement = (
         update(_CHUNK)
         .where(_held(held), wanted)
-        .values(lease_expires_at=_now() + timedelta(seconds=lease_seconds))
+        .values(lease_expires_at=now() + timedelta(seconds=lease_seconds))
         .returning(_CHUNK.number)
     )
     return await uow.session.scalar(statement) is not None
@@ -172,11 +172,11 @@ async def hand_back(uow: UnitOfWork, held: Claim, *, crashed: bool = False, expi
         return False
     statement = (
         update(_CHUNK)
-        .where(_held(held), _CHUNK.lease_expires_at < _now() if expired else true())
+        .where(_held(held), _CHUNK.lease_expires_at < now() if expired else true())
         .values(
             status=ChunkStatus.QUEUED.value,
             lease_expires_at=None,
-            queued_at=_now(),
+            queued_at=now(),
             dispatch=_CHUNK.dispatch + 1,
             attempt=_CHUNK.attempt + 1,
             crashes=_CHUNK.crashes + int(crashed),
@@ -186,7 +186,7 @@ async def hand_back(uow: UnitOfWork, held: Claim, *, crashed: bool = False, expi
     dispatch = await uow.session.scalar(statement)
     if dispatch is None:
         return False
-    uow.enqueue(_job(held.optimization_id, held.number, dispatch))
+    uow.enqueue(job_for(held.optimization_id, held.number, dispatch))
     return True
 
 
@@ -268,12 +268,12 @@ async def hand_out(uow: UnitOfWork, optimization_id: UUID) -> None:
     statement = (
         update(_CHUNK)
         .where(of_search, _CHUNK.number.in_(chosen))
-        .values(status=ChunkStatus.QUEUED.value, queued_at=_now())
+        .values(status=ChunkStatus.QUEUED.value, queued_at=now())
         .returning(_CHUNK.number, _CHUNK.dispatch)
         .execution_options(synchronize_session=False)
     )
     for number, dispatch in sorted((await uow.session.execute(statement)).all()):
-        uow.enqueue(_job(optimization_id, number, dispatch))
+        uow.enqueue(job_for(optimization_id, number, dispatch))
 
 
 async def fail(uow: UnitOfWork, held: Claim, message: str, *, expired: bool = False) -> bool:
@@ -287,7 +287,7 @@ async def fail(uow: UnitOfWork, held: Claim, message: str, *, expired: bool = Fa
     search = await _lock(uow, held.optimization_id)
     if search is None:
         return False
-    mine = _held(held) & (_CHUNK.lease_expires_at < _now() if expired else true())
+    mine = _held(held) & (_CHUNK.lease_expires_at < now() if expired else true())
     if await uow.session.scalar(select(_CHUNK.number).where(mine)) is None:
         return False
     await _end(uow, search, RunStatus.FAILED, message)
@@ -310,12 +310,12 @@ _TOLD = {
 
 
 async def _end(uow: UnitOfWork, search: Row[Any], status: RunStatus, error: str | None = None) -> None:
-    milliseconds = func.extract("epoch", _now() - OptimizationRow.started_at) * 1000
+    milliseconds = func.extract("epoch", now() - OptimizationRow.started_at) * 1000
     values = {"progress": 1.0} if status is RunStatus.COMPLETED else {"attempt": search.attempt + 1}
     duration = await uow.session.scalar(
         update(OptimizationRow)
         .where(OptimizationRow.id == search.id)
-        .values(status=status.value, error=error, finished_at=_now(), duration_ms=milliseconds, **values)
+        .values(status=status.value, error=error, finished_at=now(), duration_ms=milliseconds, **values)
         .returning(OptimizationRow.duration_ms)
     )
     _publish(uow, search, status, search.trials_done)
@@ -337,64 +337,3 @@ def _publish(uow: UnitOfWork, search: Row[Any], status: RunStatus, done: int) ->
         "attempt": search.attempt + (status in (RunStatus.FAILED, RunStatus.CANCELLED)),
     }
     uow.publish(stream_of(search.id), event)
-
-
-def _of_active() -> ColumnElement[bool]:
-    return exists().where(OptimizationRow.id == _CHUNK.optimization_id, OptimizationRow.status.in_(_ACTIVE))
-
-
-async def stale_dispatches(uow: UnitOfWork, older_than_seconds: float) -> list[tuple[UUID, int, int]]:
-    """Return the oldest queued chunks (search, number, dispatch) that were handed out a while ago."""
-    statement = (
-        select(_CHUNK.optimization_id, _CHUNK.number, _CHUNK.dispatch)
-        .where(
-            _CHUNK.status == ChunkStatus.QUEUED.value,
-            _CHUNK.queued_at < _now() - timedelta(seconds=older_than_seconds),
-            _of_active(),
-        )
-        .order_by(_CHUNK.queued_at)
-        .limit(SWEEP_ROWS)
-    )
-    return [(key, number, dispatch) for key, number, dispatch in (await uow.session.execute(statement)).all()]
-
-
-async def redispatch(uow: UnitOfWork, lost: Sequence[tuple[UUID, int, int]]) -> int:
-    """Hand queued chunks that the queue no longer knows to it again; return how many."""
-    count = 0
-    # In the order of their keys, as everybody who changes several rows.
-    for key, number, dispatch in sorted(lost):
-        statement = (
-            update(_CHUNK)
-            .where(
-                _CHUNK.optimization_id == key,
-                _CHUNK.number == number,
-                _CHUNK.dispatch == dispatch,
-                _CHUNK.status == ChunkStatus.QUEUED.value,
-            )
-            .values(dispatch=_CHUNK.dispatch + 1, queued_at=_now())
-            .returning(_CHUNK.dispatch)
-        )
-        renewed = await uow.session.scalar(statement)
-        if renewed is not None:
-            uow.enqueue(_job(key, number, renewed))
-            count += 1
-    return count
-
-
-async def expired(uow: UnitOfWork) -> list[tuple[Claim, int]]:
-    """Return the chunks whose workers have died, with how many had died before."""
-    statement = select(_CHUNK.optimization_id, _CHUNK.number, _CHUNK.attempt, _CHUNK.crashes).where(
-        _CHUNK.status == ChunkStatus.RUNNING.value, _CHUNK.lease_expires_at < _now(), _of_active()
-    )
-    return [
-        (Claim(OptimizationId(key), number, attempt), crashes)
-        for key, number, attempt, crashes in (await uow.session.execute(statement)).all()
-    ]
-
-
-async def take_over(uow: UnitOfWork, held: Claim, crashes: int) -> bool:
-    """Queue a dead worker's chunk again, or fail a search that keeps killing workers."""
-    if crashes + 1 >= MAXIMUM_CRASHES:
-        message = f"Gave up after {crashes + 1} workers died in the middle of one part."
-        return await fail(uow, held, message, expired=True)
-    return await hand_back(uow, held, crashed=True, expired=True)

@@ -22,7 +22,7 @@ from gql_trader.market_data import service as market_data
 from gql_trader.optimizations import repository
 from gql_trader.optimizations.ranges import trial_execution, trial_parameters
 from gql_trader.optimizations.trials import decode_trials
-from gql_trader.optimizations.walking import windows_of
+from gql_trader.optimizations.windows import windows_of
 
 
 async def promote(

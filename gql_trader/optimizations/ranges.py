@@ -9,8 +9,8 @@ from gql_trader.backtests.execution import check_execution, execution_from_json
 from gql_trader.core.errors import InvalidInput
 from gql_trader.engine.indicators import SOURCES
 from gql_trader.engine.rules import Parameter, ParameterType
+from gql_trader.engine.search.setting import Trial
 from gql_trader.engine.search.space import Axis, Space, Value
-from gql_trader.engine.search.trials import Trial
 from gql_trader.optimizations.types import ParameterRange
 
 MAXIMUM_AXES = 12

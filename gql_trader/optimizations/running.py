@@ -35,7 +35,8 @@ from gql_trader.optimizations.trials import (
     window_of,
 )
 from gql_trader.optimizations.types import ChunkKind
-from gql_trader.optimizations.walking import training, walk, windows_of
+from gql_trader.optimizations.walking import training, walk
+from gql_trader.optimizations.windows import windows_of
 from gql_trader.strategies import service as strategies
 
 Progress = Callable[[float], None]
@@ -119,7 +120,12 @@ def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, p
     }
     if search.walk_forward:
         walked = walk(search, chunks, setting, search.warmup_bars + SIGNAL_BARS, progress)
-        summary |= {"windows": walked.windows, "metrics": walked.metrics}
+        summary |= {
+            "windows": walked.windows,
+            "metrics": walked.metrics,
+            "bars": len(walked.equity),
+            "finalEquity": float(walked.equity[-1]),
+        }
         equity = encode_columns({"time": walked.time, "equity": walked.equity})
         return Report(summary, _encode_daily(walked.daily), equity)
     if not summary["scored"]:

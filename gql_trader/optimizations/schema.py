@@ -18,6 +18,7 @@ from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.keyset import page_request
 from gql_trader.optimizations import following, promotion, service
+from gql_trader.optimizations.checking import Limits
 from gql_trader.optimizations.loaders import OptimizationLoaders
 from gql_trader.optimizations.schema_inputs import RunOptimizationInput
 from gql_trader.optimizations.schema_optimization import (
@@ -26,6 +27,7 @@ from gql_trader.optimizations.schema_optimization import (
     OptimizationEvent,
 )
 from gql_trader.optimizations.schema_types import OWNER
+from gql_trader.settings.service import preferences_of
 
 OptimizationID = Annotated[strawberry.ID, strawberry.argument(description="The search.")]
 
@@ -147,9 +149,9 @@ class OptimizationQuery:
         return Optimization.from_row(row) if row else None
 
 
-def _limits(context: Context) -> service.Limits:
+def _limits(context: Context) -> Limits:
     settings = context.services.settings
-    return service.Limits(
+    return Limits(
         active=settings.max_active_optimizations_per_user,
         hourly=settings.max_optimizations_per_hour_per_user,
         bars=settings.max_backtest_bars,
@@ -176,12 +178,17 @@ class OptimizationMutation:
     ) -> RunOptimizationPayload:
         services = info.context.services
         async with info.context.uow() as uow:
+            viewer = info.context.viewer
+            if input.states_capital:
+                request = input.to_request()
+            else:
+                request = input.to_request((await preferences_of(uow, viewer.user_id)).default_capital)
             row, cached = await service.request_search(
                 uow,
                 services.arrays,
                 services.rate_limits,
-                info.context.viewer,
-                input.to_request(),
+                viewer,
+                request,
                 _limits(info.context),
                 services.plugins,
             )

@@ -15,7 +15,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.search.scoring import Goal
 from gql_trader.gql.relay import decode_id
-from gql_trader.gql.scalars import JSON
+from gql_trader.gql.scalars import JSON, UnstatedDecimal
 from gql_trader.gql.sorting import OrderDirection
 from gql_trader.optimizations.paging import TrialOrdering
 from gql_trader.optimizations.schema_enums import Objective, SearchMethod, TrialOrderField
@@ -104,7 +104,9 @@ class RunOptimizationInput:
         default=None, description="Bars that open before this moment; none: to the last candle."
     )
     initial_capital: Decimal | None = strawberry.field(
-        default=DEFAULT_CAPITAL, description="Starting capital of each trial in the quote currency."
+        default=DEFAULT_CAPITAL,
+        description="Starting capital of each trial in the quote currency. Where it is left out, the "
+        "`defaultCapital` of your preferences goes before this default.",
     )
     parameters: JSON | None = _empty_object(
         'Parameters that are not searched, by name, such as {"source": "hl2"}; the rest take their defaults.'
@@ -149,8 +151,20 @@ class RunOptimizationInput:
         default=False, description="Search even if a search with the same content has completed."
     )
 
-    def to_request(self) -> OptimizationRequest:
-        """Return the request, its parts not yet looked up."""
+    @property
+    def states_capital(self) -> bool:
+        """Whether the client has said with how much capital to begin."""
+        return self.initial_capital is not None and not isinstance(self.initial_capital, UnstatedDecimal)
+
+    def to_request(self, preferred_capital: Decimal = DEFAULT_CAPITAL) -> OptimizationRequest:
+        """Return the request, its parts not yet looked up.
+
+        Parameters
+        ----------
+        preferred_capital
+            What to begin with where the client has not said.
+        """
+        stated = self.initial_capital if self.states_capital else None
         parameters: object = {} if self.parameters is None else self.parameters
         if not isinstance(parameters, Mapping):
             raise InvalidInput('parameters is an object such as {"fast": 20}.', ("parameters",))
@@ -166,7 +180,8 @@ class RunOptimizationInput:
             ranges=[each.to_range() for each in self.ranges],
             start=self.start,
             end=self.end,
-            initial_capital=DEFAULT_CAPITAL if self.initial_capital is None else self.initial_capital,
+            initial_capital=preferred_capital if stated is None else stated,
+            states_capital=stated is not None,
             parameters=parameters,
             execution=self.execution.to_spec()
             if isinstance(self.execution, ExecutionInput)

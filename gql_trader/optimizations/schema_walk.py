@@ -1,5 +1,6 @@
 """GraphQL types of walk-forward searches: windows, and the curve of the tests."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +20,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.gql.scalars import JSON
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.optimizations.schema_types import OWNER, TrialMetrics
-from gql_trader.optimizations.walking import windows_of
+from gql_trader.optimizations.windows import windows_of
 
 _COLUMNS = 3
 
@@ -64,22 +65,25 @@ class OutOfSample:
     @classmethod
     def from_rows(cls, search: Row[Any], report: Row[Any]) -> "OutOfSample":
         """Return the GraphQL object of a completed walk-forward search."""
-        equity = decode_columns(report.equity)["equity"]
         return cls(
             search=search,
             report=report,
             metrics=TrialMetrics.from_values(report.summary["metrics"]),
-            bars=len(equity),
-            final_equity=to_decimal(float(equity[-1])),
+            bars=report.summary["bars"],
+            final_equity=to_decimal(report.summary["finalEquity"]),
         )
 
     @strawberry.field(description="Equity at the close of every bar.", metadata=costs(COLUMNS_COST))
-    def equity(self, info: Info, max_points: MaxPoints = None) -> EquityColumns:
+    async def equity(self, info: Info, max_points: MaxPoints = None) -> EquityColumns:
         info.context.spend(_COLUMNS * points_of_curve(self.bars, max_points))
-        curve = decode_columns(self.report.equity)
-        return EquityColumns.from_columns(
-            thinned_equity(curve, to_float(self.search.initial_capital), max_points)
-        )
+
+        def decode() -> EquityColumns:
+            curve = decode_columns(self.report.equity)
+            initial = to_float(self.search.initial_capital)
+            return EquityColumns.from_columns(thinned_equity(curve, initial, max_points))
+
+        # A curve of many bars takes a while.
+        return await asyncio.to_thread(decode)
 
     @strawberry.field(description="Equity and return of every day.", metadata=costs(COLUMNS_COST))
     def daily(self, info: Info) -> DailyColumns:

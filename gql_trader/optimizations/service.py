@@ -1,8 +1,6 @@
 """Rules of the optimization domain: what may be searched, cancelled and deleted, and by whom."""
 
 import asyncio
-from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +13,11 @@ from gql_trader.backtests.execution import (
     on_market,
     searchable_fields,
 )
-from gql_trader.backtests.history import SIGNAL_BARS, History, check_basics, find_history
+from gql_trader.backtests.history import SIGNAL_BARS, find_history
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import (
     Conflict,
-    DomainError,
     DomainErrors,
     ErrorCode,
     InvalidInput,
@@ -29,8 +26,6 @@ from gql_trader.core.errors import (
 )
 from gql_trader.core.ids import uuid7
 from gql_trader.engine.plugins import PluginRegistry
-from gql_trader.engine.search.scoring import Goal
-from gql_trader.engine.search.space import Space
 from gql_trader.engine.version import ENGINE_VERSION
 from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.array_cache import ArrayCache
@@ -38,128 +33,21 @@ from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.optimizations import lifecycle, repository, sampling
+from gql_trader.optimizations.checking import Limits, check_request, count_trials, windows_for
 from gql_trader.optimizations.content import content_hash, request_hash
 from gql_trader.optimizations.models import OptimizationChunkRow, OptimizationKeyRow, OptimizationRow
 from gql_trader.optimizations.planning import largest_warmup, plan_chunks
 from gql_trader.optimizations.ranges import axes_to_json, read_ranges
 from gql_trader.optimizations.types import (
-    DEFAULT_TRIALS,
     ChunkStatus,
     OptimizationRequest,
     SearchMethod,
 )
-from gql_trader.optimizations.walking import (
-    MOST_WINDOWS,
-    Window,
-    plan_windows,
+from gql_trader.optimizations.windows import (
     training_bars,
     windows_to_json,
 )
 from gql_trader.strategies import service as strategies
-
-MAXIMUM_OBJECTIVES = 8
-LARGEST_SEED = 2**31 - 1
-MOST_DAYS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one user may ask for.
-
-    Attributes
-    ----------
-    active
-        Queued and running searches at a time.
-    hourly
-        Searches queued within any hour.
-    bars
-        Bars of one trial.
-    trials
-        Trials of one search.
-    work
-        Bars times trials of one search.
-    """
-
-    active: int
-    hourly: int
-    bars: int
-    trials: int
-    work: int
-
-
-def _check_request(request: OptimizationRequest) -> list[DomainError]:
-    texts = [("label", request.label), ("idempotencyKey", request.idempotency_key)]
-    problems = check_basics(request.initial_capital, request.start, request.end, texts)
-    problems += _check_goal(request.goal)
-    if request.walk_forward is not None:
-        for name, days in (
-            ("trainDays", request.walk_forward.train_days),
-            ("testDays", request.walk_forward.test_days),
-        ):
-            if not 1 <= days <= MOST_DAYS:
-                problems.append(
-                    InvalidInput(f"{name} is between 1 and {MOST_DAYS}; got {days}.", ("walkForward", name))
-                )
-    if not 0 <= request.seed <= LARGEST_SEED:
-        problems.append(InvalidInput(f"seed is between 0 and {LARGEST_SEED}.", ("seed",)))
-    return problems
-
-
-def _check_goal(goal: Goal) -> list[DomainError]:
-    problems: list[DomainError] = []
-    if not 1 <= len(goal.objectives) <= MAXIMUM_OBJECTIVES:
-        problems.append(InvalidInput(f"Give 1 to {MAXIMUM_OBJECTIVES} objectives.", ("objectives",)))
-    if len({metric for metric, _ in goal.objectives}) < len(goal.objectives):
-        problems.append(InvalidInput("Each metric is among the objectives once.", ("objectives",)))
-    for index, (_, weight) in enumerate(goal.objectives):
-        if not (isfinite(weight) and weight != 0.0 and abs(weight) <= 1e9):
-            message = f"A weight is a number other than 0, at most 1e9; got {weight:g}."
-            problems.append(InvalidInput(message, ("objectives", str(index), "weight")))
-    if goal.min_trades < 0:
-        problems.append(InvalidInput("minTrades is not negative.", ("minTrades",)))
-    if goal.max_drawdown is not None and not 0 < goal.max_drawdown <= 1:
-        message = f"maxDrawdown is a fraction above 0 and up to 1; got {goal.max_drawdown:g}."
-        problems.append(InvalidInput(message, ("maxDrawdown",)))
-    return problems
-
-
-def _count_trials(request: OptimizationRequest, space: Space, limits: Limits) -> int:
-    size = space.size
-    if request.method is SearchMethod.GRID:
-        assert size is not None, "a grid has listed values only"
-        if request.trials is not None and request.trials < size:
-            message = f"The grid has {size} combinations and tries all; leave trials out, or use RANDOM."
-            raise InvalidInput(message, ("trials",))
-        trials, path = size, "ranges"
-    else:
-        trials, path = DEFAULT_TRIALS if request.trials is None else request.trials, "trials"
-        if trials < 1:
-            raise InvalidInput(f"trials is at least 1; got {trials}.", ("trials",))
-        if size is not None and trials >= size:
-            message = f"There are {size} combinations; GRID tries each of them once."
-            raise InvalidInput(message, ("trials",))
-    if request.method is SearchMethod.TPE and trials > sampling.MOST_TRIALS:
-        raise InvalidInput(f"TPE has at most {sampling.MOST_TRIALS} trials; got {trials}.", ("trials",))
-    if trials > limits.trials:
-        raise InvalidInput(f"A search has at most {limits.trials} trials; this would be {trials}.", (path,))
-    return trials
-
-
-def _plan_windows(request: OptimizationRequest, history: History) -> list[Window]:
-    if request.walk_forward is None:
-        return []
-    time = history.loaded.bars.time[history.loaded.warmup :]
-    windows = plan_windows(time, history.start, history.end, request.walk_forward)
-    if not windows:
-        message = (
-            f"There are no candles behind the first {request.walk_forward.train_days} days to test on; "
-            "take a longer range or fewer trainDays."
-        )
-        raise InvalidInput(message, ("walkForward", "trainDays"))
-    if len(windows) > MOST_WINDOWS:
-        message = f"At most {MOST_WINDOWS} windows; this would be {len(windows)}. Take more testDays."
-        raise InvalidInput(message, ("walkForward", "testDays"))
-    return windows
 
 
 async def request_search(
@@ -186,7 +74,7 @@ async def request_search(
     QuotaExceeded
         If too many are active, or were queued within the last hour.
     """
-    problems = _check_request(request)
+    problems = check_request(request)
     key = request.idempotency_key
     if key is not None and not any(error.path == ("idempotencyKey",) for error in problems):
         await lock_name(uow.session, f"optimization:{actor.user_id}:{key}")
@@ -216,7 +104,7 @@ async def request_search(
         problems += of_ranges
     if problems:
         raise DomainErrors(problems)
-    trials = _count_trials(request, space, limits)
+    trials = count_trials(request, space, limits)
     rules = strategies.compiled(definition, plugins)
     warmup = await asyncio.to_thread(largest_warmup, rules, parameters, space, request.interval)
     if warmup is None:
@@ -232,7 +120,7 @@ async def request_search(
         warmup + SIGNAL_BARS,
         limits.bars,
     )
-    windows = _plan_windows(request, history)
+    windows = windows_for(request, history)
     time = history.loaded.bars.time[history.loaded.warmup :]
     bars = training_bars(time, windows) if windows else [history.bars]
     if trials * len(bars) > limits.trials:

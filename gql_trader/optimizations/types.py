@@ -92,6 +92,9 @@ class OptimizationRequest:
         Values of the parameters that are not searched.
     trials
         How many combinations to try, in each window; None: all of a grid, else `DEFAULT_TRIALS`.
+    states_capital
+        Whether the client has said with how much to begin; else it is the user's preference of the moment,
+        which does not make it another request under the same idempotency key.
     force
         Search even if an equal search has completed.
     """
@@ -103,6 +106,7 @@ class OptimizationRequest:
     start: datetime | None = None
     end: datetime | None = None
     initial_capital: Decimal = Decimal(10_000)
+    states_capital: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     method: SearchMethod = SearchMethod.GRID

@@ -1,15 +1,12 @@
-"""Walk-forward: windows of training and test, and the curve that is put together from the tests alone."""
+"""Walk-forward: the best of each training, and the curve that is put together from the tests alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Row
 
-from gql_trader.core.clock import to_milliseconds
-from gql_trader.core.intervals import DAY
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars, Floats, Integers
 from gql_trader.engine.execution import ExecutionSpec
@@ -20,79 +17,7 @@ from gql_trader.engine.search.scoring import METRICS, best_of
 from gql_trader.engine.search.trials import Setting
 from gql_trader.optimizations.ranges import trial
 from gql_trader.optimizations.trials import decode_scores, decode_trials
-from gql_trader.optimizations.types import WalkForward
-
-MOST_WINDOWS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Bars that open in [train_start, test_start) choose the parameters for those in [test_start, test_end).
-
-    Attributes
-    ----------
-    train_start, test_start, test_end
-        Unix milliseconds.
-    """
-
-    train_start: int
-    test_start: int
-    test_end: int
-
-
-def plan_windows(time: Integers, start: datetime, end: datetime, wanted: WalkForward) -> list[Window]:
-    """Return the windows of a range, one test behind the other; the last may be shorter.
-
-    Windows that have no bars to train or to test on are left out.
-
-    Parameters
-    ----------
-    time
-        int64[n], opening times of the bars, Unix milliseconds.
-    """
-    train, test = wanted.train_days * DAY, wanted.test_days * DAY
-    first, last = to_milliseconds(start), to_milliseconds(end + timedelta(milliseconds=1))
-    windows: list[Window] = []
-    for test_start in range(first + train, int(time[-1]) + 1, test):
-        window = Window(
-            first if wanted.anchored else test_start - train, test_start, min(test_start + test, last)
-        )
-        if all(_count(time, *bounds) for bounds in (_training(window), _testing(window))):
-            windows.append(window)
-    return windows
-
-
-def training_bars(time: Integers, windows: Sequence[Window]) -> list[int]:
-    """Return how many bars each window trains on."""
-    return [_count(time, *_training(window)) for window in windows]
-
-
-def _training(window: Window) -> tuple[int, int]:
-    return window.train_start, window.test_start
-
-
-def _testing(window: Window) -> tuple[int, int]:
-    return window.test_start, window.test_end
-
-
-def _count(time: Integers, low: int, high: int) -> int:
-    begin, stop = np.searchsorted(time, (low, high))
-    return int(stop - begin)
-
-
-def windows_to_json(wanted: WalkForward, windows: Sequence[Window]) -> dict[str, Any]:
-    """Return what is stored of a walk-forward search."""
-    return {
-        "trainDays": wanted.train_days,
-        "testDays": wanted.test_days,
-        "anchored": wanted.anchored,
-        "windows": [[each.train_start, each.test_start, each.test_end] for each in windows],
-    }
-
-
-def windows_of(search: Row[Any]) -> list[Window]:
-    """Return the windows of a search; none unless it walks forward."""
-    return [Window(*each) for each in search.walk_forward["windows"]] if search.walk_forward else []
+from gql_trader.optimizations.windows import Window, testing_range, training_range, windows_of
 
 
 def _cut(setting: Setting, low: int, high: int, lookback: int) -> Setting:
@@ -103,7 +28,7 @@ def _cut(setting: Setting, low: int, high: int, lookback: int) -> Setting:
 
 def training(setting: Setting, window: Window, lookback: int) -> Setting:
     """Return the bars that a window trains on, and up to ``lookback`` before them; none behind them."""
-    return _cut(setting, *_training(window), lookback)
+    return _cut(setting, *training_range(window), lookback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +80,7 @@ def walk(
     results: list[Result] = []
     for place, window in enumerate(windows):
         progress(place / len(windows))
-        test = _cut(setting, *_testing(window), lookback)
+        test = _cut(setting, *testing_range(window), lookback)
         traded = test.bars.slice(test.start, len(test.bars))
         number = chosen[place]
         entry: dict[str, Any] = {"trial": number, "values": None, "inSample": None, "outOfSample": None}

@@ -15,13 +15,16 @@ from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.app import create_app
 from gql_trader.automations import repository, running
 from gql_trader.automations.jobs import run_automation, tick
+from gql_trader.bots.types import Feed
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.runtime import Runtime, open_runtime
+from gql_trader.strategies.service import find_strategy
 from tests.factories.actors import make_actor
-from tests.factories.backtests import LIMITS, Desk, make_desk
+from tests.factories.backtests import Desk, make_desk
+from tests.factories.bots import BotDesk
 from tests.factories.clock import MovableClock
 from tests.factories.statements import counted_statements
 from tests.graphql_client import GraphQLClient, graphql_client
@@ -116,9 +119,10 @@ async def office(settings: Settings) -> AsyncIterator[Office]:
             yield Office(desk, app, client.signed_in(await lasting_token(runtime, desk.trader)), clock)
 
 
-async def lasting_token(runtime: Runtime, actor: Actor) -> str:
+async def lasting_token(runtime: Runtime, actor: Actor, *, trades: bool = True) -> str:
     """Return credentials that last however far a test moves the clock."""
-    spec = ApiTokenSpec("test", frozenset({TokenScope.READ, TokenScope.BACKTEST}))
+    scopes = {TokenScope.READ, TokenScope.BACKTEST} | ({TokenScope.TRADE} if trades else set())
+    spec = ApiTokenSpec("test", frozenset(scopes))
     async with runtime.unit_of_work() as uow:
         return (await api_tokens.create_token(uow, actor, spec))[1]
 
@@ -230,7 +234,7 @@ async def test_a_worker_that_dies_before_the_commit_leaves_the_run_to_another(of
     runtime = office.desk.runtime
 
     uow = await runtime.unit_of_work().__aenter__()
-    assert await running.perform(uow, runtime.arrays, runtime.rate_limits, LIMITS, runtime.plugins, key)
+    assert await running.perform(uow, running.Means.of(runtime), key)
     await uow.session.close()  # as the database does when the worker is gone
     assert [run["status"] for run in await office.history(automation)] == ["QUEUED"]
     # The queue has lost it, too; ten seconds later it is handed over again.
@@ -322,6 +326,69 @@ async def test_whoever_may_not_run_backtests_any_more_runs_none_by_the_clock(
         found = await uow.session.scalars(text("SELECT status FROM automation_runs"))
         assert found.all() == history
         assert await uow.session.scalar(text("SELECT count(*) FROM backtests")) == 0
+
+
+async def test_a_bot_is_started_and_stopped_by_the_clock(office: Office) -> None:
+    bots = BotDesk(office.desk)
+    bot = await bots.make(feed=Feed())
+    named = {"botId": encode_id("Bot", bot), "market": None, "interval": None, "lookbackDays": None}
+    start = await office.created(action="BOT_START", **named)
+    stop = await office.created(action="BOT_STOP", cron="30 * * * *", **named)
+    query = "query($id: ID!) { automation(id: $id) { action market { symbol } bot { id state } } }"
+    state = (await office.client.execute(query, {"id": start})).data["automation"]
+    assert state == {
+        "action": "BOT_START",
+        "market": None,
+        "bot": {"id": encode_id("Bot", bot), "state": "STOPPED"},
+    }
+    run = "automationRun { id } errors { code }"
+    for automation, expected in ((start, "PENDING"), (stop, "STOPPING")):
+        assert (await office.mutate("runAutomation", run, id=automation))["errors"] == []
+        await office.do_queued()
+        found = (await office.client.execute(query, {"id": start})).data["automation"]["bot"]
+        assert found["state"] == expected
+        assert [each["status"] for each in await office.history(automation)] == ["SUCCEEDED"]
+    await office.mutate("runAutomation", run, id=stop)
+    await office.do_queued()
+    latest = (await office.history(stop))[0]
+    assert (latest["status"], latest["error"]) == ("FAILED", "This bot is STOPPING.")
+
+
+async def test_a_bot_has_to_be_named_and_ones_own_and_run_the_strategy(office: Office) -> None:
+    bots = BotDesk(office.desk)
+    bot = await bots.make(feed=Feed())
+    missing = await office.create(action="BOT_START")
+    assert [error["path"] for error in missing["errors"]] == [["botId"]]
+    async with office.desk.runtime.unit_of_work() as uow:
+        other = await find_strategy(uow, office.desk.trader, slug="golden-cross")
+    assert other is not None
+    wrong = await office.create(
+        action="BOT_START", botId=encode_id("Bot", bot), strategyId=encode_id("Strategy", other.id)
+    )
+    assert [error["path"] for error in wrong["errors"]] == [["strategyId"]]
+    async with office.desk.runtime.unit_of_work() as uow:
+        owner = await make_actor(office.desk.runtime, "owner")
+        await uow.session.execute(
+            text("UPDATE bots SET user_id = :user WHERE id = :id"), {"user": owner.user_id, "id": bot}
+        )
+    anothers = await office.create(action="BOT_STOP", botId=encode_id("Bot", bot))
+    assert [error["code"] for error in anothers["errors"]] == ["NOT_FOUND"]
+
+
+async def test_a_token_that_may_not_trade_has_no_bots_run_by_the_clock(office: Office) -> None:
+    bots = BotDesk(office.desk)
+    bot = await bots.make(feed=Feed())
+    automation = await office.created(action="BOT_START", botId=encode_id("Bot", bot))
+    token = await lasting_token(office.desk.runtime, office.desk.trader, trades=False)
+    office.client = office.client.signed_in(token)
+    refused = [
+        await office.create(action="BOT_START", botId=encode_id("Bot", bot)),
+        await office.mutate("updateAutomation", id=automation, name="mine"),
+        await office.mutate("pauseAutomation", id=automation),
+        await office.mutate("runAutomation", "errors { code }", id=automation),
+        await office.mutate("deleteAutomation", "errors { code }", id=automation),
+    ]
+    assert [[error["code"] for error in payload["errors"]] for payload in refused] == [["FORBIDDEN"]] * 5
 
 
 async def test_one_has_as_many_as_may_be(office: Office) -> None:

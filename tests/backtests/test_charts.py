@@ -177,6 +177,19 @@ async def test_without_a_worker_it_says_so_and_a_deleted_backtest_has_no_plot(
     assert (await client.execute(PLOT, {"id": identifier})).data == {"backtest": None}
 
 
+@pytest.mark.usefixtures("worker")
+async def test_only_so_many_may_be_asked_for_in_a_minute(
+    desk: Desk, client: GraphQLClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_charts, "CHARTS_PER_MINUTE", 2)
+    identifier = await _complete(desk)
+    for _ in range(2):
+        assert (await client.execute(LOOKAHEAD, {"id": identifier})).codes == []
+    refused = await client.execute(PLOT, {"id": identifier})
+    assert refused.codes == ["RATE_LIMITED"]
+    assert refused.errors[0]["extensions"]["retryAfterSeconds"] > 0
+
+
 async def test_a_list_of_plots_costs_more_than_one_may_ask_for(desk: Desk, client: GraphQLClient) -> None:
     query: Any = "{ backtests(first: 100) { nodes { plot { barsPerCandle } } } }"
     assert (await client.execute(query)).codes == ["COST_LIMIT_EXCEEDED"]

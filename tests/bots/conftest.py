@@ -7,7 +7,7 @@ import pytest
 from gql_trader.config import Settings
 from gql_trader.runtime import Runtime, open_runtime
 from tests.factories.backtests import make_desk
-from tests.factories.bots import BotDesk
+from tests.factories.bots import BotDesk, LiveMarket, make_live_market
 from tests.factories.clock import MovableClock
 
 
@@ -28,3 +28,9 @@ async def runtime(settings: Settings, clock: MovableClock) -> AsyncIterator[Runt
 async def bots(runtime: Runtime) -> BotDesk:
     """A trader with candles who makes bots."""
     return BotDesk(await make_desk(runtime))
+
+
+@pytest.fixture
+async def live(bots: BotDesk, clock: MovableClock) -> LiveMarket:
+    """A market with candles up to now: bots that are started now trade from bar WARMUP + 1 on."""
+    return await make_live_market(bots, clock)

@@ -544,6 +544,8 @@ async def test_workers_are_told_of_orders_that_new_bars_may_fill_and_fill_them_o
     await runtime.queue._redis.flushdb()
     await jobs.sweep(runtime)
     assert await runtime.queue.waiting(QUEUE, waiting) == set(waiting)
+    async with runtime.unit_of_work() as uow:
+        assert await matching.followed(uow) == [(market.id, Interval.M1)]
     await asyncio.gather(*(hand.match(session) for _ in range(4)))
     assert (await hand.order(session, order))["status"] == "FILLED"
     found = await hand.session(session)

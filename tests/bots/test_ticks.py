@@ -8,65 +8,21 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
+from gql_trader.accounts.models import UserRow
 from gql_trader.bots import jobs, lifecycle, repository, shards, ticking, types
 from gql_trader.bots.guarding import waits_for
 from gql_trader.bots.jobs import sweep
 from gql_trader.bots.models import BotRow, SessionStateRow, TickLeaseRow, TradingSessionRow
 from gql_trader.bots.types import QUEUE, BotState, Feed, Shard
-from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
-from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
-from gql_trader.market_data.service import ensure_market, find_market, save_candles
+from gql_trader.market_data.service import find_market
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
-from tests.factories.bots import HOUR, BotDesk, as_booked, booked
-from tests.factories.candles import random_bars
-from tests.factories.clock import MovableClock
+from tests.factories.bots import HOUR, LiveMarket, as_booked, booked
 from tests.factories.statements import counted_statements
-
-WARMUP = 400
-
-
-class LiveMarket:
-    """A market whose candles are stored as its time passes."""
-
-    def __init__(self, bots: BotDesk, clock: MovableClock, bars: Bars) -> None:
-        self.bots = bots
-        self.clock = clock
-        self.bars = bars
-        self.stored = 0
-
-    async def store(self, stop: int) -> None:
-        """Store the candles up to one."""
-        async with self.bots.runtime.unit_of_work() as uow:
-            market = await find_market(uow, "test:LIVE/USD")
-            await save_candles(uow, market.id, Interval.H1, self.bars.slice(self.stored, stop))
-        self.stored = stop
-
-    async def close_bars(self, count: int) -> None:
-        """Let the time of some more bars pass, and store them."""
-        self.clock.move(hours=count)
-        await self.store(self.stored + count)
-
-    def opening(self, index: int) -> datetime:
-        """Return when a bar opens."""
-        return datetime.fromtimestamp(int(self.bars.time[index]) / 1000, UTC)
-
-
-@pytest.fixture
-async def live(bots: BotDesk, clock: MovableClock) -> LiveMarket:
-    """A market with candles up to now: bots that are started now trade from bar WARMUP + 1 on."""
-    present = Interval.H1.floor(to_milliseconds(clock.now()))
-    clock.move(seconds=(present + HOUR / 2 - to_milliseconds(clock.now())) / 1000)
-    bars = random_bars(WARMUP + 400, seed=21, start=present - WARMUP * HOUR)
-    async with bots.runtime.unit_of_work() as uow:
-        await ensure_market(uow, "test", "LIVE/USD")
-    market = LiveMarket(bots, clock, bars)
-    await market.store(WARMUP)
-    return market
 
 
 async def _begin(live: LiveMarket, **changes: Any) -> tuple[UUID, UUID]:
@@ -355,3 +311,20 @@ async def test_the_number_of_statements_of_a_tick_does_not_grow_with_its_bots(li
     async with live.bots.runtime.unit_of_work() as uow:
         states = set(await uow.session.scalars(select(BotRow.state)))
     assert states == {BotState.RUNNING}
+
+
+@pytest.mark.parametrize("change", [{"status": "DISABLED"}, {"role": "VIEWER"}])
+async def test_the_bots_of_a_user_who_may_not_trade_any_more_are_stopped(
+    live: LiveMarket, change: dict[str, str]
+) -> None:
+    bot_id, session_id = await _begin(live)
+    await sweep(live.bots.runtime)
+    await live.bots.run(session_id)
+    assert (await live.bots.bot(bot_id)).state == BotState.RUNNING
+    async with live.bots.runtime.unit_of_work() as uow:
+        await uow.session.execute(update(UserRow).values(**change))
+    await sweep(live.bots.runtime)
+    assert (await live.bots.bot(bot_id)).state == BotState.STOPPING
+    await live.bots.close(session_id)
+    await sweep(live.bots.runtime)
+    assert (await live.bots.bot(bot_id)).state == BotState.STOPPED

@@ -214,8 +214,8 @@ class ReferenceSimulator:
     def limit_is_reached(self, today: date) -> bool:
         """Whether equity has changed as much as the daily guards allow since the day before ended."""
         spec, now = self.spec, self.equity[-1]
-        before = [equity for day, equity in self.marks if day < today]
-        begun = before[-1] if before else self.initial_capital
+        before = (equity for day, equity in reversed(self.marks) if day < today)
+        begun = next(before, self.initial_capital)
         if spec.max_daily_loss is not None and now <= begun * (1.0 - spec.max_daily_loss):
             return True
         return spec.daily_target is not None and now >= begun * (1.0 + spec.daily_target)

@@ -1,5 +1,7 @@
 """The kernel equals the reference simulator exactly, however the bars are fed to it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,6 +127,34 @@ def test_long_runs_with_more_trades_than_the_first_buffers_hold(
         assert len(expected.trades) > 2 * 256
     simulation = Simulation(spec, case.capital, case.start)
     simulation.advance(case.bars, case.signals)
+    simulation.finish()
+    assert_equals_reference(simulation, expected)
+
+
+@pytest.mark.parametrize("fill", FillModel)
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"minimal_roi": ((0, 0.5), (300, 0.06), (3_000, 0.03), (9_000, 0.0))},
+        {"max_daily_loss": 0.03, "daily_target": 0.05},
+        {"max_daily_loss": 0.04, "minimal_roi": ((60, 0.2), (6_000, 0.05)), "trailing_stop": 0.1},
+        {"max_daily_trades": 1, "cooldown_bars": 7, "daily_target": 0.04, "leverage": 3.0},
+        {"funding_rate_per_day": 0.001, "daily_target": 0.1},
+    ],
+)
+def test_long_positions_under_tables_and_guards(
+    fill: FillModel, direction: Direction, changes: dict[str, Any]
+) -> None:
+    random = np.random.default_rng(11)
+    spec = ExecutionSpec(fill, direction=direction, taker_fee=0.0001, **changes)
+    bars = random_bars(random, 1_500, volatility=0.004, missing=0.1, interval=1_800_000)
+    case = Case(bars, random_signals(random, len(bars), 0.01), spec, 10_000.0, 3)
+    expected = reference(case)
+    assert len(expected.trades) > 5
+    simulation = Simulation(spec, case.capital, case.start)
+    for stop in (40, 1_000, 1_001, len(bars)):
+        simulation.advance(case.bars, case.signals, stop)
     simulation.finish()
     assert_equals_reference(simulation, expected)
 

@@ -1,7 +1,7 @@
 """A trader with candles who makes bots: what a test of bots begins with."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +15,16 @@ from gql_trader.bots.jobs import close_session, run_session
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow
 from gql_trader.bots.types import BotRequest, Feed, Limits, Replay
 from gql_trader.core.actor import Actor
-from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal, to_price
+from gql_trader.engine.bars import Bars
 from gql_trader.engine.ledger import EXIT_REASONS
+from gql_trader.market_data.service import ensure_market, find_market, save_candles
 from gql_trader.runtime import Runtime
 from tests.factories.backtests import BARS, Desk
-from tests.factories.candles import JANUARY_2024
+from tests.factories.candles import JANUARY_2024, random_bars
+from tests.factories.clock import MovableClock
 
 HOUR = Interval.H1.milliseconds
 LIMITS = Limits(bots=50, running=20, replay_bars=1_000_000, hourly=5000)
@@ -193,3 +196,44 @@ def booked(trades: list[TradeRow]) -> list[tuple[Any, ...]]:
         )
         for row in trades
     ]
+
+
+WARMUP = 400
+
+
+class LiveMarket:
+    """A market whose candles are stored as its time passes."""
+
+    def __init__(self, bots: BotDesk, clock: MovableClock, bars: Bars) -> None:
+        self.bots = bots
+        self.clock = clock
+        self.bars = bars
+        self.stored = 0
+
+    async def store(self, stop: int) -> None:
+        """Store the candles up to one."""
+        async with self.bots.runtime.unit_of_work() as uow:
+            market = await find_market(uow, "test:LIVE/USD")
+            await save_candles(uow, market.id, Interval.H1, self.bars.slice(self.stored, stop))
+        self.stored = stop
+
+    async def close_bars(self, count: int) -> None:
+        """Let the time of some more bars pass, and store them."""
+        self.clock.move(hours=count)
+        await self.store(self.stored + count)
+
+    def opening(self, index: int) -> datetime:
+        """Return when a bar opens."""
+        return datetime.fromtimestamp(int(self.bars.time[index]) / 1000, UTC)
+
+
+async def make_live_market(bots: BotDesk, clock: MovableClock) -> LiveMarket:
+    """Return a market with candles up to now: bots that are started now trade from bar WARMUP + 1 on."""
+    present = Interval.H1.floor(to_milliseconds(clock.now()))
+    clock.move(seconds=(present + HOUR / 2 - to_milliseconds(clock.now())) / 1000)
+    bars = random_bars(WARMUP + 400, seed=21, start=present - WARMUP * HOUR)
+    async with bots.runtime.unit_of_work() as uow:
+        await ensure_market(uow, "test", "LIVE/USD")
+    market = LiveMarket(bots, clock, bars)
+    await market.store(WARMUP)
+    return market

@@ -35,6 +35,7 @@ def captured_log(level: str = "INFO") -> Iterator[Log]:
     log = Log()
     root = logging.getLogger()
     handlers, before, configure = root.handlers, root.level, structlog.configure
+    config = structlog.get_config()
 
     def uncached(**kept: Any) -> None:
         # Loggers that keep the configuration would keep it beyond this block.
@@ -45,5 +46,5 @@ def captured_log(level: str = "INFO") -> Iterator[Log]:
     try:
         yield log
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**config)
         root.handlers, root.level = handlers, before

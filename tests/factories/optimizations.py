@@ -13,6 +13,7 @@ from gql_trader.engine.search.scoring import METRICS
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.event_streams import BEGINNING
 from gql_trader.optimizations import repository, service
+from gql_trader.optimizations.checking import Limits
 from gql_trader.optimizations.jobs import run_chunk
 from gql_trader.optimizations.models import OptimizationChunkRow
 from gql_trader.optimizations.types import (
@@ -23,7 +24,7 @@ from gql_trader.optimizations.types import (
 )
 from tests.factories.backtests import Desk
 
-LIMITS = service.Limits(active=100, hourly=1000, bars=10_000_000, trials=1_000_000, work=10**12)
+LIMITS = Limits(active=100, hourly=1000, bars=10_000_000, trials=1_000_000, work=10**12)
 
 FAST = ParameterRange("fast", 3, 8)
 SLOW = ParameterRange("slow", 10, 30, 10)
@@ -48,7 +49,7 @@ class Searches:
         )
 
     async def submit(
-        self, request: OptimizationRequest | None = None, limits: service.Limits = LIMITS, **changes: object
+        self, request: OptimizationRequest | None = None, limits: Limits = LIMITS, **changes: object
     ) -> tuple[Row[Any], bool]:
         """Request a search as the trader."""
         runtime = self.desk.runtime

@@ -567,3 +567,13 @@ async def test_a_result_says_how_much_it_proves(api: Api) -> None:
     waiting = (await api.run(force=True))["optimization"]["id"]
     early = (await api.client.execute(query, {"id": waiting, "seed": 1})).data["optimization"]
     assert (early["significance"], early["bootstrap"]) == (None, None)
+
+
+async def test_the_capital_is_that_of_ones_preferences_unless_it_is_stated(api: Api) -> None:
+    change = 'mutation { updatePreferences(input: {defaultCapital: "2500"}) { errors { code } } }'
+    assert (await api.client.execute(change)).data["updatePreferences"]["errors"] == []
+    query = "query($id: ID!) { optimization(id: $id) { initialCapital } }"
+    for given, expected in (({}, "2500"), ({"initialCapital": "700"}, "700")):
+        identifier = (await api.run(**given))["optimization"]["id"]
+        found = (await api.client.execute(query, {"id": identifier})).data["optimization"]
+        assert found == {"initialCapital": expected}

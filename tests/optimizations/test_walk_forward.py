@@ -23,7 +23,8 @@ from gql_trader.infra.column_codec import decode_columns
 from gql_trader.optimizations import planning, repository, running
 from gql_trader.optimizations.ranges import axes_to_json
 from gql_trader.optimizations.types import ChunkKind, SearchMethod, WalkForward
-from gql_trader.optimizations.walking import Window, plan_windows, walk, windows_of, windows_to_json
+from gql_trader.optimizations.walking import walk
+from gql_trader.optimizations.windows import Window, plan_windows, windows_of, windows_to_json
 from tests.factories.candles import random_bars
 from tests.factories.optimizations import Searches, assert_same
 

@@ -20,6 +20,8 @@ def _crossunder(operands: Sequence[Operand], bars: Bars, _: Values) -> Result:
 
 
 def _crosses(x: Operand, y: Operand, n: int) -> Flags:
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+        return kernels.crosses(series(x), series(y))
     out = np.zeros(n, dtype=np.bool_)
     if n > 1:
         after_x, before_x = (x[1:], x[:-1]) if isinstance(x, np.ndarray) else (x, x)

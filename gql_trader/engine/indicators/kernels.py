@@ -527,6 +527,33 @@ def value_when(condition: Flags, x: Floats, occurrence: int) -> Floats:
     return out
 
 
+@compiled(_FLAGS(FLOATS_IN, FLOATS_IN))
+def crosses(x: Floats, y: Floats) -> Flags:
+    """Return where x is above y and was not on the bar before; false on the first bar and next to NaN."""
+    n = x.size
+    out = np.empty(n, dtype=np.bool_)
+    if n > 0:
+        out[0] = False
+    for i in range(1, n):
+        out[i] = (x[i] > y[i]) & (x[i - 1] <= y[i - 1])
+    return out
+
+
+@compiled(_TWO_FLAGS(FLOATS_IN, FLOATS_IN))
+def both_crosses(x: Floats, y: Floats) -> tuple[Flags, Flags]:
+    """Return where x crosses above y and where below, as `crosses` does, in one pass over both columns."""
+    n = x.size
+    above = np.empty(n, dtype=np.bool_)
+    below = np.empty(n, dtype=np.bool_)
+    if n > 0:
+        above[0] = False
+        below[0] = False
+    for i in range(1, n):
+        above[i] = (x[i] > y[i]) & (x[i - 1] <= y[i - 1])
+        below[i] = (x[i] < y[i]) & (x[i - 1] >= y[i - 1])
+    return above, below
+
+
 @compiled(FLOATS(INTEGERS_IN, FLOATS_IN, FLOATS_IN))
 def anchored_average(group: Integers, price: Floats, volume: Floats) -> Floats:
     """Average price weighted by volume since the group number last changed; NaN while there is no volume."""

@@ -15,7 +15,7 @@ from gql_trader.engine.rules.lines import series_in, text_of
 from gql_trader.engine.rules.nodes import Call, Member, Node, On, Operation, Shift
 from gql_trader.engine.rules.parameters import Parameter, ParameterValues, resolve_parameters
 from gql_trader.engine.rules.plan import Operand, Plan, Slot
-from gql_trader.engine.signals import Signals
+from gql_trader.engine.signals import RawSignals, Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
@@ -151,6 +151,27 @@ class CompiledRules:
         kept = shared is not None or len(set(roots)) < len(roots)
         columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
         return Signals(*columns)
+
+    def raw_signals(self, bars: Bars, values: ParameterValues, shared: "SharedColumns") -> RawSignals:
+        """Return the four signals of every bar as `signals` does, without copies.
+
+        Parameters
+        ----------
+        shared
+            Columns of these same bars that other runs have left, and will find.
+
+        Raises
+        ------
+        RuleIssues
+            If a rule is not valid with these values.
+        """
+        from gql_trader.engine.rules.evaluator import evaluate
+
+        plan, roots = self._plan(values, self._signals.values(), bars.interval)
+        warmup = max(map(plan.lookback, roots), default=0)
+        by_name = dict(zip(self._signals, evaluate(plan, roots, bars, None, shared), strict=True))
+        columns = (shared.flags(by_name.get(name, False), len(bars)) for name in _SIGNALS)
+        return RawSignals(Signals(*columns), min(warmup, len(bars)))
 
     def plots(self, bars: Bars, values: ParameterValues | None = None) -> tuple[PlotLine, ...]:
         """Return the lines to draw, each NaN until its own indicators are warm."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers
-from gql_trader.engine.indicators import CATALOGUE
-from gql_trader.engine.indicators.columns import Column, Result, column, divide, shift
+from gql_trader.engine.indicators import CATALOGUE, kernels
+from gql_trader.engine.indicators.columns import Column, Result, column, divide, series, shift
 from gql_trader.engine.indicators.implementations import average_crosses, compute
 from gql_trader.engine.resampling import HigherBars, higher_bars
 from gql_trader.engine.rules.folding import Constant
@@ -82,6 +82,7 @@ def _evaluate_shared(
     for step, interval in zip(plan.steps, plan.intervals, strict=True):
         numbers.append(shared.number(step, numbers, interval))
     runner = _Runner(bars, shared.higher)
+    twins = _twins(plan)
     found: dict[int, Result] = {}
 
     def result(place: int) -> Result:
@@ -91,13 +92,43 @@ def _evaluate_shared(
                 step = plan.steps[place]
                 for read in slots_of(step):
                     result(read)
-                known = runner.run(step, plan.intervals[place], found)
+                twin = twins.get(place)
+                if twin is None:
+                    known = runner.run(step, plan.intervals[place], found)
+                else:
+                    # Columns of many bars come from far away: one pass over both serves both crossings.
+                    known, found[twin] = _both_crosses(step, found)
+                    shared.put(numbers[twin], found[twin])
                 shared.put(numbers[place], known)
             found[place] = known
         return found[place]
 
     with np.errstate(all="ignore"):
         return [_single(result(root.number)) if isinstance(root, Slot) else root for root in roots]
+
+
+_OPPOSITE = {"crossover": "crossunder", "crossunder": "crossover"}
+
+
+def _twins(plan: Plan) -> dict[int, int]:
+    """Return the steps that ask where one column crosses another, with those that ask for the opposite."""
+    places = {
+        (step.name, step.operands, interval): place
+        for place, (step, interval) in enumerate(zip(plan.steps, plan.intervals, strict=True))
+        if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2
+    }
+    return {
+        place: places[_OPPOSITE[name], operands, interval]
+        for (name, operands, interval), place in places.items()
+        if (_OPPOSITE[name], operands, interval) in places
+    }
+
+
+def _both_crosses(step: Step, found: Mapping[int, Result]) -> tuple[Flags, Flags]:
+    assert isinstance(step, Compute)
+    x, y = (_single(found[number]) for number in slots_of(step))
+    above, below = kernels.both_crosses(series(x), series(y))
+    return (above, below) if step.name == "crossover" else (below, above)
 
 
 @dataclass(frozen=True, slots=True)

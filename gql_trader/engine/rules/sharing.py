@@ -3,10 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
+
+import numpy as np
 
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.indicators.columns import Result
+from gql_trader.engine.bars import Flags
+from gql_trader.engine.indicators.columns import Column, Result
 from gql_trader.engine.resampling import HigherBars
 from gql_trader.engine.rules.plan import Slot, Step
 
@@ -30,6 +33,7 @@ class SharedColumns:
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._results: OrderedDict[int, Result] = OrderedDict()
         self._bytes = 0
+        self._constants: dict[bool, Flags] = {}
         self.higher: dict[Interval, HigherBars] = {}
 
     def number(self, step: Step, numbers: Sequence[int], interval: Interval | None = None) -> int:
@@ -42,7 +46,7 @@ class SharedColumns:
         interval
             The higher interval that the step is computed on; None: that of the bars.
         """
-        values = tuple(_canonical(getattr(step, each.name), numbers) for each in fields(step))
+        values = [_canonical(getattr(step, name), numbers) for name in _FIELDS[type(step)]]
         return self._numbers.setdefault((type(step).__name__, interval, *values), len(self._numbers))
 
     def get(self, number: int) -> Result | None:
@@ -62,6 +66,18 @@ class SharedColumns:
         while self._bytes > self._capacity:
             _, dropped = self._results.popitem(last=False)
             self._bytes -= _size(dropped)
+
+    def flags(self, found: Column | float | bool | str, n: int) -> Flags:
+        """Return a condition as bool[n], which is not to be changed: constants have a column each."""
+        if isinstance(found, np.ndarray):
+            return found.astype(np.bool_, copy=False)
+        value = bool(found)
+        if value not in self._constants:
+            self._constants[value] = np.full(n, value, dtype=np.bool_)
+        return self._constants[value]
+
+
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in get_args(Step)}
 
 
 def _size(result: Result) -> int:

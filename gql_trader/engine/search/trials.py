@@ -1,57 +1,26 @@
 """Trials: many runs over the same bars, of which only figures are kept."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.plugins import StrategyCode
-from gql_trader.engine.rules import ParameterValues, RuleIssues
+from gql_trader.engine.rules import CompiledRules, ParameterValue, ParameterValues, RuleIssues
 from gql_trader.engine.rules.sharing import SharedColumns
+from gql_trader.engine.search.fast import FastTrials, takes
 from gql_trader.engine.search.scoring import METRICS
+from gql_trader.engine.search.setting import Setting, Trial
+from gql_trader.engine.signals import RawSignals, Signals
 
-SHARED_BYTES = 96 * 2**20
+__all__ = ["Setting", "Trial", "run_trials"]
+
+SHARED_BYTES = 48 * 2**20
 """Columns of indicators that are kept for the next trials."""
 
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A combination to be run.
-
-    Attributes
-    ----------
-    execution
-        None: the combination is not a valid one, and gets no figures.
-    """
-
-    parameters: ParameterValues
-    execution: ExecutionSpec | None
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all trials have in common.
-
-    Attributes
-    ----------
-    bars
-        Bars for warming up, then those of the run.
-    start
-        Index of the first bar that may trade.
-    initial_capital
-        Account currency.
-    annual_days
-        Days a year by which daily figures are annualised.
-    """
-
-    bars: Bars
-    start: int
-    rules: StrategyCode
-    initial_capital: float
-    annual_days: int
+TILE = 4
+"""Values of each parameter that are tried together with those of the others."""
 
 
 def run_trials(
@@ -72,40 +41,67 @@ def run_trials(
     -------
     dict
         float64[trials] for each of `METRICS`, NaN where a figure is undefined. A trial whose combination is
-        not valid, such as a period that an indicator does not take, has nothing but NaN.
+        not valid, such as a period that an indicator does not take, has nothing but NaN. Figures are those of
+        `gql_trader.engine.metrics` to 1e-12, whichever way a trial is run.
     """
-    found = {name: np.full(len(trials), np.nan) for name in METRICS}
+    figures = np.full((len(trials), len(METRICS)), np.nan)
+    fast = FastTrials(setting)
     shared = SharedColumns(SHARED_BYTES)
-    before: tuple[ParameterValues, simulation.Signals | None] | None = None
+    before: tuple[ParameterValues, RawSignals | None] | None = None
     traded = setting.bars.slice(setting.start, len(setting.bars))
-    for place, trial in enumerate(trials):
+    for done, place in enumerate(_by_tiles(trials), start=1):
+        trial = trials[place]
         if trial.execution is not None:
             if before is None or before[0] != trial.parameters:
                 before = (trial.parameters, _signals(setting, trial.parameters, shared))
             if before[1] is not None:
-                result = simulation.run(
-                    setting.bars, before[1], trial.execution, setting.initial_capital, setting.start
-                )
-                measured = metrics.compute(result, traded, setting.annual_days)
-                for name in METRICS:
-                    value = getattr(measured, name)
-                    found[name][place] = np.nan if value is None else value
+                measured = fast.run(before[1], trial.execution) if takes(trial.execution) else None
+                if measured is None:
+                    measured = _slow(setting, traded, before[1].masked(), trial.execution)
+                figures[place] = measured
         if on_progress is not None:
-            on_progress((place + 1) / len(trials))
-    return found
+            on_progress(done / len(trials))
+    return {name: np.ascontiguousarray(figures[:, column]) for column, name in enumerate(METRICS)}
 
 
-def _signals(
-    setting: Setting, parameters: ParameterValues, shared: SharedColumns
-) -> simulation.Signals | None:
+def _by_tiles(trials: Sequence[Trial]) -> list[int]:
+    """Return the places of trials in an order in which those with the same parameters are together.
+
+    Those that have most of them in common are near: four values of each parameter by four of the others, so
+    that the columns of a tile's indicators are still at hand, in the processor's caches and among the shared.
+    """
+    names = sorted({name for trial in trials for name in trial.parameters})
+    ranks: list[dict[tuple[str, ParameterValue], int]] = []
+    for name in names:
+        values = {_rankable(trial.parameters.get(name)) for trial in trials}
+        ranks.append({value: rank for rank, value in enumerate(sorted(values))})
+
+    def key(place: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        parameters = trials[place].parameters
+        at = [rank[_rankable(parameters.get(name))] for name, rank in zip(names, ranks, strict=True)]
+        return tuple(each // TILE for each in at), tuple(at), place
+
+    return sorted(range(len(trials)), key=key)
+
+
+def _rankable(value: ParameterValue | None) -> tuple[str, ParameterValue]:
+    # Numbers among themselves, texts among themselves.
+    number = isinstance(value, int | float)
+    return ("number" if number else type(value).__name__, "" if value is None else value)
+
+
+def _signals(setting: Setting, parameters: ParameterValues, shared: SharedColumns) -> RawSignals | None:
+    rules = setting.rules
     try:
-        return setting.rules.signals(setting.bars, parameters, shared=shared)
+        if isinstance(rules, CompiledRules):
+            return rules.raw_signals(setting.bars, parameters, shared)
+        return RawSignals(rules.signals(setting.bars, parameters, shared=shared), 0)
     except RuleIssues:
         return None
 
 
-def metrics_of(measured: Mapping[str, Floats], place: int) -> dict[str, float | None]:
-    """Return the figures of one trial, None for what is undefined."""
-    return {
-        name: None if np.isnan(measured[name][place]) else float(measured[name][place]) for name in METRICS
-    }
+def _slow(setting: Setting, traded: Bars, signals: Signals, spec: ExecutionSpec) -> Floats:
+    result = simulation.run(setting.bars, signals, spec, setting.initial_capital, setting.start)
+    measured = metrics.compute(result, traded, setting.annual_days)
+    values = (getattr(measured, name) for name in METRICS)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -130,9 +130,23 @@ class ExchangeClient:
         """Return the exchange's time, Unix ms: ours, less how far it is known to be ahead."""
         return int(self._ccxt.milliseconds()) - self._venue.skew.milliseconds
 
-    async def set_clock(self) -> None:
+    @property
+    def skew(self) -> float:
+        """Seconds by which our clock is ahead of the exchange's, as far as is known."""
+        return self._venue.skew.milliseconds / 1000
+
+    async def set_clock(self, fresh: float = 0.0) -> None:
         """Learn how far our clock is ahead of the exchange's.
 
         A request that is signed finds out by itself that the clock is wrong; who follows candles has to ask.
+
+        Parameters
+        ----------
+        fresh
+            Do nothing if this process has asked within so many seconds.
         """
-        await self._asker.set_clock()
+        asked = self._venue.skew.asked_at
+        now = self._venue.waits.now()
+        if asked is None or now - asked >= fresh:
+            await self._asker.set_clock()
+            self._venue.skew.asked_at = now

@@ -56,9 +56,16 @@ class Waits:
 
 @dataclass
 class Skew:
-    """How far our clock is ahead of an exchange's: learnt by one client, used by all."""
+    """How far our clock is ahead of an exchange's: learnt by one client, used by all.
+
+    Attributes
+    ----------
+    asked_at
+        When the exchange was last asked the time, by a clock that never goes back; None: never.
+    """
 
     milliseconds: int = 0
+    asked_at: float | None = None
 
 
 class Gate:

@@ -8,7 +8,7 @@ from gql_trader.engine.indicators import implementations
 from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules, evaluator
 from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective, best_of
-from gql_trader.engine.search.trials import Setting, Trial, run_trials
+from gql_trader.engine.search.trials import Setting, Trial, _by_tiles, run_trials
 from tests.factories.candles import random_bars
 
 BARS = random_bars(3_000, seed=5)
@@ -100,3 +100,17 @@ def test_scores_are_weighted_sums_of_trials_that_keep_the_constraints() -> None:
     assert best_of(scores) == 0
     assert best_of(np.array([1.0, 2.0, 2.0])) == 1
     assert best_of(np.array([np.nan])) is None
+
+
+def test_trials_are_run_in_tiles_with_those_of_the_same_parameters_together() -> None:
+    grid = [
+        Trial({"fast": fast, "slow": slow, "source": "close"}, ExecutionSpec(stop_loss=stop))
+        for fast in range(8)
+        for slow in range(8)
+        for stop in (None, 0.01)
+    ]
+    order = _by_tiles(grid)
+    assert sorted(order) == list(range(128))
+    ran = [(grid[place].parameters["fast"], grid[place].parameters["slow"]) for place in order]
+    assert all(ran[2 * k] == ran[2 * k + 1] for k in range(64))
+    assert {pair[0] for pair in ran[:32]} == {pair[1] for pair in ran[:32]} == {0, 1, 2, 3}

@@ -1,0 +1,293 @@
+"""How long thousands of running bots wait for their bar: from its storing to each bot's commit.
+
+Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--bars 20] [--distinct]
+
+Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
+several parameters each. Every round stores one more bar of every market, hands out `bars_closed`, as whoever
+stores candles does, and waits until every bot has traded it. The lag of a bot is the time from the commit of
+its market's bar to the moment at which its own commit is seen, looked for every 50 ms.
+
+--distinct starts every bot of a market at a bar of its own, so that no two share their signals.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import psutil
+from sqlalchemy import func, insert, select
+
+from gql_trader import migrate
+from gql_trader.accounts.models import UserRow
+from gql_trader.backtests.execution import execution_to_json
+from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
+from gql_trader.bots.types import SHARD_SESSIONS
+from gql_trader.config import Settings
+from gql_trader.core.clock import from_milliseconds, to_milliseconds
+from gql_trader.core.ids import MarketId, uuid7
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.infra.embedded.data_directory import DataDirectory
+from gql_trader.infra.embedded.processes import ChildRegister
+from gql_trader.infra.embedded.servers import EmbeddedServers
+from gql_trader.infra.unit_of_work import Job
+from gql_trader.market_data.service import ensure_market, save_candles
+from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE
+from gql_trader.runtime import Runtime, open_runtime
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
+
+_ROOT = Path(__file__).resolve().parents[1]
+_HISTORY = 1_000
+_MINUTE = Interval.M1.milliseconds
+_LOOK_SECONDS = 0.05
+_USERS = 100
+
+
+def _walk(bars: int, seed: int, start: int) -> Bars:
+    random = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(random.normal(0, 0.001, bars)))
+    opened = np.concatenate([[100.0], close[:-1]])
+    time = start + _MINUTE * np.arange(bars, dtype=np.int64)
+    high, low = np.maximum(opened, close) * 1.0005, np.minimum(opened, close) * 0.9995
+    return Bars(time, opened, high, low, close, np.ones(bars), _MINUTE)
+
+
+async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[MarketId, Bars]:
+    now = to_milliseconds(datetime.now(UTC))
+    start = Interval.M1.floor(now) - (_HISTORY + options.bars + 5) * _MINUTE
+    markets: dict[MarketId, Bars] = {}
+    async with runtime.unit_of_work() as uow:
+        await strategies.sync_builtin_strategies(uow)
+        for number in range(options.markets):
+            market = await ensure_market(uow, "demo", f"BENCH{number}/USD")
+            markets[market.id] = _walk(_HISTORY + options.bars, number, start)
+            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, _HISTORY))
+    users = [uuid7() for _ in range(_USERS)]
+    moment = datetime.now(UTC)
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(
+            insert(UserRow),
+            [
+                {
+                    "id": key,
+                    "username": f"bench{at}",
+                    "username_key": f"bench{at}",
+                    "email": f"bench{at}@example.com",
+                    "email_key": f"bench{at}@example.com",
+                    "password_hash": "!",
+                    "role": "TRADER",
+                    "status": "ACTIVE",
+                    "token_version": 1,
+                    "created_at": moment,
+                    "updated_at": moment,
+                }
+                for at, key in enumerate(users)
+            ],
+        )
+    chosen = []
+    async with runtime.unit_of_work() as uow:
+        for builtin in BUILTIN_STRATEGIES.values():
+            definition = await strategies.load_version(uow, builtin.id, 1)
+            parameters = strategies.resolve_parameters(definition, {}, runtime.plugins)
+            for variant in range(3):
+                numbers = [name for name, value in parameters.items() if type(value) is int]
+                chosen.append(
+                    (builtin.id, parameters | {name: parameters[name] + variant for name in numbers[:1]})
+                )
+    execution = execution_to_json(ExecutionSpec(stop_loss=0.02, max_daily_loss=0.1))
+    rows: dict[Any, list[dict[str, Any]]] = {BotRow: [], TradingSessionRow: [], SessionStateRow: []}
+    counts = dict.fromkeys(markets, 0)
+    for at in range(options.bots):
+        market_id = list(markets)[at % len(markets)]
+        strategy_id, parameters = chosen[at // len(markets) % len(chosen)]
+        back = counts[market_id] % 400 if options.distinct else 0
+        trade_from = from_milliseconds(int(markets[market_id].time[_HISTORY - 1 - back]) + _MINUTE)
+        shared = {
+            "user_id": users[at % _USERS],
+            "market_id": market_id,
+            "interval": "M1",
+            "strategy_id": strategy_id,
+            "strategy_version": 1,
+            "parameters": parameters,
+            "execution": execution,
+            "mode": "PAPER",
+        }
+        bot_id, session_id = uuid7(), uuid7()
+        rows[BotRow].append(
+            shared
+            | {
+                "id": bot_id,
+                "name": f"bot {at}",
+                "initial_capital": 10_000,
+                "check_interval_seconds": 60,
+                "state": "RUNNING",
+                "session_id": session_id,
+                "created_at": moment,
+                "updated_at": moment,
+            }
+        )
+        rows[TradingSessionRow].append(
+            shared
+            | {
+                "id": session_id,
+                "bot_id": bot_id,
+                "status": "ACTIVE",
+                "capital": 10_000,
+                "shard": counts[market_id] // SHARD_SESSIONS,
+                "equity_every": 60,
+                "started_at": moment,
+                "trade_from": trade_from,
+            }
+        )
+        rows[SessionStateRow].append(
+            {
+                "session_id": session_id,
+                "revision": 0,
+                "fence": 0,
+                "bars": 0,
+                "balance": 1e4,
+                "equity": 1e4,
+                "cash": 1e4,
+                "day": -1,
+                "day_start_equity": 1e4,
+                "day_entries": 0,
+                "halted": False,
+                "resting_bars": 0,
+            }
+        )
+        counts[market_id] += 1
+    async with runtime.unit_of_work() as uow:
+        for model, values in rows.items():
+            for begin in range(0, len(values), 1000):
+                await uow.session.execute(insert(model), values[begin : begin + 1000])
+    async with runtime.database.engine.connect() as connection:
+        await connection.exec_driver_sql("ANALYZE")
+        await connection.commit()
+    return markets
+
+
+async def _round(runtime: Runtime, markets: dict[MarketId, Bars], at: int, bots: int) -> list[float]:
+    """Store one more bar of every market; return the lag of every bot in seconds."""
+    stored: dict[MarketId, float] = {}
+
+    async def store(market_id: MarketId) -> None:
+        async with runtime.unit_of_work() as uow:
+            await save_candles(uow, market_id, Interval.M1, markets[market_id].slice(at, at + 1))
+            key = f"{BARS_CLOSED}:{market_id}:{at}"
+            uow.enqueue(Job(BARS_CLOSED, BARS_CLOSED_QUEUE, key, (str(market_id), "M1")))
+            await uow.session.commit()
+            stored[market_id] = monotonic()
+
+    await asyncio.gather(*(store(market_id) for market_id in markets))
+    bar = int(next(iter(markets.values())).time[at])
+    done = dict.fromkeys(markets, 0)
+    lags: list[float] = []
+    statement = (
+        select(TradingSessionRow.market_id, func.count())
+        .join(SessionStateRow, SessionStateRow.session_id == TradingSessionRow.id)
+        .where(SessionStateRow.last_bar_time == bar)
+        .group_by(TradingSessionRow.market_id)
+    )
+    while len(lags) < bots:
+        async with runtime.unit_of_work() as uow:
+            rows = (await uow.session.execute(statement)).all()
+        now = monotonic()
+        for market_id, count in rows:
+            key = MarketId(market_id)
+            lags += [now - stored[key]] * (count - done[key])
+            done[key] = count
+        await asyncio.sleep(_LOOK_SECONDS)
+    return lags
+
+
+def _processor_seconds() -> dict[str, float]:
+    """Return the processor time that has been used so far, by kind of process."""
+    spent = {"this program": sum(psutil.Process().cpu_times()[:2])}
+    for process in psutil.Process().children(recursive=True):
+        name = "workers" if "worker" in process.cmdline() else process.name()
+        spent[name] = spent.get(name, 0.0) + sum(process.cpu_times()[:2])
+    return spent
+
+
+async def _measure(settings: Settings, options: argparse.Namespace) -> None:
+    environment = {
+        **os.environ,
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "REDIS_URL": settings.redis_url.get_secret_value(),
+        "GQL_TRADER_DATA_DIR": str(settings.data_dir),
+        "LOG_LEVEL": "WARNING",
+    }
+    async with open_runtime(settings) as runtime:
+        begun = monotonic()
+        markets = await _prepare(runtime, options)
+        print(f"{options.bots} bots on {options.markets} markets stored in {monotonic() - begun:.1f} s")
+        command = [sys.executable, "-m", "gql_trader", "worker", "--queue", "bots"]
+        workers = [
+            subprocess.Popen(command, env=environment, cwd=_ROOT)  # noqa: ASYNC220
+            for _ in range(options.workers)
+        ]
+        try:
+            every: list[float] = []
+            spent: dict[str, float] = {}
+            for at in range(_HISTORY, _HISTORY + options.bars):
+                if at == _HISTORY + 3:
+                    spent = _processor_seconds()
+                lags = await _round(runtime, markets, at, options.bots)
+                shown = " ".join(f"p{each} {np.percentile(lags, each):6.3f}" for each in (50, 99, 100))
+                # The first rounds also start the workers and trade what came before.
+                kept = at >= _HISTORY + 3
+                print(f"bar {at - _HISTORY + 1:3}: {shown} s{'' if kept else '   (not counted)'}")
+                every += lags if kept else []
+            rounds = options.bars - 3
+            for name, seconds in _processor_seconds().items():
+                print(f"processor time of {name}: {(seconds - spent.get(name, 0.0)) / rounds:.3f} s a bar")
+            print(
+                f"lag of {len(every)} ticks: p50 {np.percentile(every, 50):.3f} s, "
+                f"p99 {np.percentile(every, 99):.3f} s, largest {max(every):.3f} s"
+            )
+        finally:
+            for worker in workers:
+                worker.terminate()
+            for worker in workers:
+                worker.wait(30)
+
+
+def main() -> None:
+    """Start servers and workers of their own, measure, and remove everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bots", type=int, default=10_000)
+    parser.add_argument("--markets", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--bars", type=int, default=20)
+    parser.add_argument("--distinct", action="store_true")
+    options = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="gql-trader-bots-"))
+    data = DataDirectory(directory).lock()
+    servers = EmbeddedServers(data, ChildRegister(data.register))
+    servers.start()
+    try:
+        assert servers.database_url is not None
+        settings = Settings.model_validate(
+            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
+        )
+        migrate.upgrade(servers.database_url)
+        asyncio.run(_measure(settings, options))
+    finally:
+        servers.stop()
+        data.unlock()
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""How fast combinations are tried: on one core, on two, and against vectorbt.
+
+Run with ``python -m benchmarks.search``; ``uv sync --group benchmark`` adds vectorbt. Two moving averages,
+long only, stop loss 2 %, take profit 4 %, trailing stop 1.5 %, fee 0.1 %, fills at the next open; from rules
+to the metrics of a trial, drawdown over every bar included. Rounds of all are interleaved, and what counts
+are the ratios of medians within one run, since a machine's speed drifts.
+"""
+
+import argparse
+import multiprocessing
+import os
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter, process_time
+
+import numpy as np
+
+from benchmarks.engine import synthetic_bars
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules
+from gql_trader.engine.search.setting import Setting
+from gql_trader.engine.search.trials import Trial, run_trials
+from gql_trader.engine.warmup import warm_up
+
+STOPS = ExecutionSpec(stop_loss=0.02, take_profit=0.04, trailing_stop=0.015)
+RULES = compile_rules(
+    Rules(
+        entry_long="crossover(sma(close, fast), sma(close, slow))",
+        exit_long="crossunder(sma(close, fast), sma(close, slow))",
+    ),
+    (Parameter("fast", ParameterType.INT, 50), Parameter("slow", ParameterType.INT, 200)),
+)
+CHUNK = 1024
+
+
+def _setting(bars: Bars) -> Setting:
+    return Setting(bars, 0, RULES, 1e6, 365)
+
+
+def windows(count: int) -> list[tuple[int, int]]:
+    """Return that many pairs of different lengths, as a grid of 25 fast ones has them."""
+    slow = -(-count // 25)
+    return [(20 + 2 * fast, 100 + 5 * step) for fast in range(25) for step in range(slow)][:count]
+
+
+def of_windows(count: int) -> list[Trial]:
+    """Return trials each with signals of its own."""
+    return [Trial({"fast": fast, "slow": slow}, STOPS) for fast, slow in windows(count)]
+
+
+def of_stops(count: int) -> list[Trial]:
+    """Return trials of ten pairs of windows, each with many different stops."""
+    return [
+        Trial({"fast": fast, "slow": slow}, replace(STOPS, stop_loss=0.005 + 0.0005 * place))
+        for fast, slow in windows(10)
+        for place in range(count // 10)
+    ]
+
+
+def _vectorbt(bars: Bars, pairs: Sequence[tuple[int, int]], columns: int) -> Callable[[], None]:
+    import vectorbt as vbt
+
+    def signals(part: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+        fast = vbt.MA.run(bars.close, [pair[0] for pair in part], short_name="f").ma.to_numpy()
+        slow = vbt.MA.run(bars.close, [pair[1] for pair in part], short_name="s").ma.to_numpy()
+        above, below = fast > slow, fast < slow
+        entries = np.zeros_like(above)
+        exits = np.zeros_like(above)
+        # Known at a close, filled at the next open.
+        entries[2:] = above[1:-1] & ~above[:-2]
+        exits[2:] = below[1:-1] & ~below[:-2]
+        return entries, exits
+
+    def run() -> None:
+        for begin in range(0, len(pairs), columns):
+            entries, exits = signals(pairs[begin : begin + columns])
+            portfolio = vbt.Portfolio.from_signals(
+                bars.close[:, None],
+                entries,
+                exits,
+                price=bars.open[:, None],
+                open=bars.open[:, None],
+                high=bars.high[:, None],
+                low=bars.low[:, None],
+                fees=0.001,
+                # Its stop either trails or does not: the nearer of our two.
+                sl_stop=0.015,
+                sl_trail=True,
+                tp_stop=0.04,
+                init_cash=1e6,
+                freq="1min",
+            )
+            portfolio.total_return(), portfolio.sharpe_ratio(), portfolio.max_drawdown()
+            portfolio.trades.win_rate(), portfolio.trades.profit_factor()
+
+    return run
+
+
+def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    begin = clock()
+    work()
+    return clock() - begin
+
+
+def _worker(seed_and_count: tuple[int, int]) -> None:
+    bars, count = seed_and_count
+    warm_up()
+    setting = _setting(synthetic_bars(bars))
+    run_trials(setting, of_windows(8))
+    _BARRIER.wait()
+    run_trials(setting, of_windows(count))
+    _BARRIER.wait()
+
+
+def on_processes(processes: int, bars: int, count: int) -> float:
+    """Return combinations a second of so many processes that begin at once, each with ``count``."""
+    global _BARRIER
+    context = multiprocessing.get_context("fork")
+    _BARRIER = context.Barrier(processes + 1)
+    workers = [context.Process(target=_worker, args=((bars, count),)) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    _BARRIER.wait()
+    begin = perf_counter()
+    _BARRIER.wait()
+    seconds = perf_counter() - begin
+    for worker in workers:
+        worker.join()
+    return processes * count / seconds
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bars", type=int, default=100_000)
+    parser.add_argument("--combinations", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", type=int, default=0, help="combinations to try for the memory's sake")
+    arguments = parser.parse_args()
+    warm_up()
+    bars = synthetic_bars(arguments.bars)
+    setting = _setting(bars)
+    count = arguments.combinations
+    rows: dict[str, tuple[int, Callable[[], object]]] = {
+        "gql_trader, every combination with signals of its own": (
+            count,
+            lambda: run_trials(setting, of_windows(count)),
+        ),
+        "gql_trader, a hundred stops for each of ten signals": (
+            count,
+            lambda: run_trials(setting, of_stops(count)),
+        ),
+    }
+    try:
+        # Few combinations suffice for a rate, and vectorbt needs minutes for a thousand.
+        rows["vectorbt, 20 columns at a time"] = (40, _vectorbt(bars, windows(40), 20))
+        rows["vectorbt, 5 columns at a time"] = (20, _vectorbt(bars, windows(20), 5))
+        for _, work in rows.values():
+            work()
+    except ImportError as error:
+        print(f"left out: {error.name} is not installed (dependency group benchmark)")
+    rates: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(arguments.rounds):
+        for name, (size, work) in rows.items():
+            rates[name].append(size / _timed(work, process_time))
+    peer = max(
+        (statistics.median(found) for name, found in rates.items() if "vectorbt" in name), default=None
+    )
+    print(f"{arguments.bars:,} bars, combinations a second of one core")
+    for name, found in rates.items():
+        rate = statistics.median(found)
+        print(f"{name:56}{rate:>10,.0f}" + (f"{rate / peer:>8.0f} × vectorbt" if peer else ""))
+    if (os.cpu_count() or 1) > 1:
+        alone = statistics.median(on_processes(1, arguments.bars, count) for _ in range(3))
+        both = statistics.median(on_processes(2, arguments.bars, count) for _ in range(3))
+        print(f"two processes: {both / alone:.2f} × one")
+    if arguments.memory:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for begin in range(0, arguments.memory, CHUNK):
+            run_trials(setting, of_stops(CHUNK)[: arguments.memory - begin])
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(f"{arguments.memory:,} combinations: {after / 1024:.0f} MB, {(after - before) / 1024:.0f} more")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,716 @@
+"""One trial, compiled: `bars, signals, spec → figures`, without a ledger or an equity curve.
+
+Does what `gql_trader.engine.kernel` does for the specs that `gql_trader.engine.search.trials` sends here, in
+the same arithmetic, and what `gql_trader.engine.metrics` makes of it. What makes it fast is what all trials
+of the same bars have in common: the extremes of every sixteen bars. A position passes over sixteen bars at
+once where none of them can meet a level, even the one that their own best price would give the trailing
+stop, and where none of their closes can deepen the drawdown. Comparisons are exact, and rounding keeps the
+order of numbers, so that nothing is ever passed over that would have counted.
+
+All of it is one file, constants included, for numba's cache.
+"""
+
+from typing import Final
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from gql_trader.engine.bars import Flags, Floats, Integers
+from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS_IN, compiled
+
+BLOCK: Final = 16
+"""Bars whose extremes are known together."""
+
+# Rows of the table of blocks.
+LOWEST: Final = 0
+HIGHEST: Final = 1
+LOWEST_CLOSE: Final = 2
+HIGHEST_CLOSE: Final = 3
+LOWEST_AFTER: Final = 4
+"""Lowest close from the last highest one on."""
+HIGHEST_AFTER: Final = 5
+"""Highest close from the last lowest one on."""
+TABLE_ROWS: Final = 6
+
+# Spec, float64; a protective distance of 0 is off.
+MAKER_FEE: Final = 0
+TAKER_FEE: Final = 1
+SLIPPAGE: Final = 2
+SIZE: Final = 3
+STOP_LOSS: Final = 4
+TAKE_PROFIT: Final = 5
+TRAILING_STOP: Final = 6
+AMOUNT_SCALE: Final = 7
+MIN_AMOUNT: Final = 8
+MIN_NOTIONAL: Final = 9
+SPEC_FLOATS: Final = 10
+
+SIZE_EQUITY_FRACTION: Final = 0
+SIZE_CASH: Final = 1
+SIZE_QUANTITY: Final = 2
+
+SMALLEST_AMOUNT: Final = 1e-8
+MOST_WHOLE: Final = 2.0**53
+
+# What is found, in the order of scoring.METRICS.
+TOTAL_RETURN: Final = 0
+CAGR: Final = 1
+SHARPE_RATIO: Final = 2
+SORTINO_RATIO: Final = 3
+CALMAR_RATIO: Final = 4
+MAX_DRAWDOWN: Final = 5
+TRADES: Final = 6
+WIN_RATE: Final = 7
+PROFIT_FACTOR: Final = 8
+EXPECTANCY: Final = 9
+SQN: Final = 10
+
+YEAR: Final = 365.25
+
+HALVE_ABOVE: Final = 128
+"""Values that are added without halving them."""
+STACK: Final = 4 * 64
+
+Words = NDArray[np.uint64]
+
+_WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
+_TABLE = types.Array(types.float64, 2, "C")
+_TABLE_IN = types.Array(types.float64, 2, "C", readonly=True)
+
+
+@compiled(types.void(FLOATS_IN, FLOATS_IN, FLOATS_IN, _TABLE), allocates=False)
+def fill_table(high: Floats, low: Floats, close: Floats, table: Floats) -> None:
+    """Fill the table of blocks, float64[TABLE_ROWS, n // BLOCK]."""
+    for block in range(table.shape[1]):
+        begin = block * BLOCK
+        lowest = low[begin]
+        highest = high[begin]
+        lowest_close = close[begin]
+        highest_close = close[begin]
+        lowest_after = close[begin]
+        highest_after = close[begin]
+        for k in range(begin + 1, begin + BLOCK):
+            lowest = min(lowest, low[k])
+            highest = max(highest, high[k])
+            price = close[k]
+            lowest_after = min(lowest_after, price)
+            highest_after = max(highest_after, price)
+            if price >= highest_close:
+                highest_close = price
+                lowest_after = price
+            if price <= lowest_close:
+                lowest_close = price
+                highest_after = price
+        table[LOWEST, block] = lowest
+        table[HIGHEST, block] = highest
+        table[LOWEST_CLOSE, block] = lowest_close
+        table[HIGHEST_CLOSE, block] = highest_close
+        table[LOWEST_AFTER, block] = lowest_after
+        table[HIGHEST_AFTER, block] = highest_after
+
+
+@compiled(allocates=False)
+def _next_flag(some: Flags, others: Flags, words: Words, other_words: Words, begin: int, end: int) -> int:
+    """Return the first place from `begin` that is true in either column, `end` if there is none.
+
+    Parameters
+    ----------
+    words, other_words
+        The same columns, eight flags at a time.
+    """
+    k = begin
+    while k < end and k % 8 != 0:
+        if some[k] or others[k]:
+            return k
+        k += 1
+    word = k // 8
+    while word < end // 8 and (words[word] | other_words[word]) == 0:
+        word += 1
+    k = max(k, 8 * word)
+    while k < end and not (some[k] or others[k]):
+        k += 1
+    return k
+
+
+@compiled(allocates=False)
+def _rounded_down(quantity: float, scale: float) -> float:
+    """Return the largest multiple of 1 / scale that is not above the quantity."""
+    steps = np.floor(quantity * scale)
+    if steps >= MOST_WHOLE:
+        return quantity
+    if (steps + 1.0) / scale <= quantity:
+        steps += 1.0
+    elif steps / scale > quantity:
+        steps -= 1.0
+    result: float = steps / scale
+    return result
+
+
+@compiled(allocates=False)
+def _affordable(spec: Floats, sizing: int, price: float, balance: float) -> float:
+    """Return the quantity that is bought or sold at a price; 0.0 if it is not worth a trade."""
+    fee_rate = spec[TAKER_FEE]
+    most = balance / (price * (1.0 + fee_rate))
+    if sizing == SIZE_EQUITY_FRACTION:
+        quantity = spec[SIZE] * balance / (price * (1.0 + fee_rate))
+    elif sizing == SIZE_CASH:
+        quantity = spec[SIZE] / price
+    else:
+        quantity = spec[SIZE]
+    if quantity > most:
+        quantity = most
+    while quantity * price + quantity * price * fee_rate > balance:
+        quantity = np.nextafter(quantity, 0.0)
+    if spec[AMOUNT_SCALE] > 0.0:
+        quantity = _rounded_down(quantity, spec[AMOUNT_SCALE])
+    if quantity < max(spec[MIN_AMOUNT], SMALLEST_AMOUNT) or quantity * price < max(
+        spec[MIN_NOTIONAL], SMALLEST_AMOUNT
+    ):
+        return 0.0
+    result: float = quantity
+    return result
+
+
+@compiled(
+    types.int64(
+        FLOATS_IN,
+        types.int64,
+        types.boolean,
+        types.boolean,
+        FLOATS_IN,
+        FLOATS_IN,
+        FLOATS_IN,
+        FLOATS_IN,
+        FLAGS_IN,
+        FLAGS_IN,
+        FLAGS_IN,
+        FLAGS_IN,
+        _WORDS_IN,
+        _WORDS_IN,
+        _WORDS_IN,
+        _WORDS_IN,
+        types.int64,
+        _TABLE_IN,
+        INTEGERS_IN,
+        types.int64,
+        types.float64,
+        FLOATS,
+        FLOATS,
+        FLOATS,
+    ),
+    allocates=False,
+)
+def run(
+    spec: Floats,
+    sizing: int,
+    longs_allowed: bool,
+    shorts_allowed: bool,
+    open_: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    entry_long: Flags,
+    exit_long: Flags,
+    entry_short: Flags,
+    exit_short: Flags,
+    entry_long_words: Words,
+    exit_long_words: Words,
+    entry_short_words: Words,
+    exit_short_words: Words,
+    warmup: int,
+    table: Floats,
+    day_ends: Integers,
+    start: int,
+    capital: float,
+    daily: Floats,
+    profits: Floats,
+    found: Floats,
+) -> int:
+    """Simulate the bars from `start` and note what figures are made of.
+
+    Parameters
+    ----------
+    spec, sizing
+        float64[SPEC_FLOATS] and one of the sizes above.
+    open_, high, low, close, entry_long, exit_long, entry_short, exit_short
+        Columns of n bars.
+    entry_long_words, exit_long_words, entry_short_words, exit_short_words
+        The flags again, eight at a time, without what is left of the last eight.
+    warmup
+        Bars at the beginning whose flags do not count.
+    table
+        From `fill_table`.
+    day_ends
+        int64[d], the last bar of each day, ascending; −1 for a day before the first bar's close.
+    daily
+        float64[d], written: equity at the ends of days.
+    profits
+        float64[k], written: profit of each trade.
+    found
+        float64[2], written: final equity and the deepest drawdown.
+
+    Returns
+    -------
+    int
+        Trades; −1 if there are more than `profits` has room for, and nothing else counts.
+    """
+    n = len(close)
+    last = n - 1
+    fee_rate = spec[TAKER_FEE]
+    trailing = spec[TRAILING_STOP]
+    balance = capital
+    side = 0.0
+    quantity = 0.0
+    signed = 0.0
+    price = 0.0
+    entry_fee = 0.0
+    paid = 0.0
+    stake = 0.0
+    stop_level = 0.0
+    trailing_level = 0.0
+    target_level = 0.0
+    margin_level = 0.0
+    extreme = 0.0
+    exit_at = 0
+    peak = capital
+    trough = capital
+    deepest = 0.0
+    trades = 0
+    day = 0
+    while day < len(day_ends) and day_ends[day] < start:
+        daily[day] = capital
+        day += 1
+    longs = entry_long if longs_allowed else entry_short
+    shorts = entry_short if shorts_allowed else entry_long
+    long_words = entry_long_words if longs_allowed else entry_short_words
+    short_words = entry_short_words if shorts_allowed else entry_long_words
+    first = max(warmup, 0)
+    i = start
+    while i < n:
+        wants_long = False
+        wants_short = False
+        if side == 0.0:
+            # What is said on the last bar never fills.
+            j = _next_flag(longs, shorts, long_words, short_words, min(max(i - 1, first), last), last)
+            if j >= i:
+                # Bars i to j pass without a position.
+                if balance >= peak:
+                    if trough < peak:
+                        deepest = max(deepest, 1.0 - trough / peak)
+                    peak = balance
+                    trough = balance
+                elif balance < trough:
+                    trough = balance
+                while day < len(day_ends) and day_ends[day] <= j:
+                    daily[day] = balance
+                    day += 1
+                i = j + 1
+                if i >= n:
+                    break
+        # At the open.
+        market = 0.0
+        limit = False
+        liquidated = False
+        if side != 0.0:
+            if side * open_[i] <= side * margin_level:
+                market = open_[i]
+                liquidated = True
+            elif side * open_[i] <= side * stop_level or side * open_[i] <= side * trailing_level:
+                market = open_[i]
+            elif side * open_[i] >= side * target_level:
+                market = open_[i]
+                limit = True
+        protected = market > 0.0
+        if not protected and i > first:
+            j = i - 1
+            wants_long = entry_long[j] and not exit_long[j] and longs_allowed
+            wants_short = entry_short[j] and not exit_short[j] and shorts_allowed
+            if wants_long and wants_short:
+                wants_long = False
+                wants_short = False
+            if (side > 0.0 and (exit_long[j] or wants_short)) or (
+                side < 0.0 and (exit_short[j] or wants_long)
+            ):
+                market = open_[i]
+        for moment in range(2):
+            if moment == 1:
+                # Inside the bar, also the entry's.
+                market = 0.0
+                limit = False
+                liquidated = False
+                if side == 0.0:
+                    break
+                worst = low[i] if side > 0.0 else high[i]
+                best = high[i] if side > 0.0 else low[i]
+                stop = stop_level
+                if side * trailing_level > side * stop:
+                    stop = trailing_level
+                if side * worst <= side * margin_level:
+                    market = side * min(side * open_[i], side * margin_level)
+                    liquidated = True
+                elif side * worst <= side * stop:
+                    market = side * min(side * open_[i], side * stop)
+                elif side * best >= side * target_level:
+                    market = target_level
+                    limit = True
+            if market > 0.0:
+                sold = market if limit else market * (1.0 - side * spec[SLIPPAGE])
+                rate = spec[MAKER_FEE] if limit else fee_rate
+                fee = quantity * sold * rate
+                gain = side * quantity * (sold - price)
+                profit = gain - (entry_fee + fee)
+                if liquidated or profit < -stake:
+                    profit = -stake
+                if trades == len(profits):
+                    return int(np.int64(-1))
+                profits[trades] = profit
+                trades += 1
+                balance += profit
+                side = 0.0
+            if moment == 0 and side == 0.0 and not protected and (wants_long or wants_short):
+                side = 1.0 if wants_long else -1.0
+                price = open_[i] * (1.0 + side * spec[SLIPPAGE])
+                quantity = _affordable(spec, sizing, price, balance)
+                if quantity == 0.0:
+                    side = 0.0
+                else:
+                    signed = side * quantity
+                    entry_fee = quantity * price * fee_rate
+                    stake = quantity * price + entry_fee
+                    paid = balance - entry_fee
+                    extreme = price
+                    stop_level = -side * np.inf
+                    trailing_level = -side * np.inf
+                    target_level = side * np.inf
+                    margin_level = 0.0 if side > 0.0 else 2.0 * price
+                    if spec[STOP_LOSS] > 0.0:
+                        stop_level = price * (1.0 - side * spec[STOP_LOSS])
+                    if trailing > 0.0:
+                        trailing_level = price * (1.0 - side * trailing)
+                    if spec[TAKE_PROFIT] > 0.0:
+                        target_level = price * (1.0 + side * spec[TAKE_PROFIT])
+                    exit_at = -1
+        # At the close.
+        if side != 0.0:
+            extreme = max(extreme, high[i]) if side > 0.0 else min(extreme, low[i])
+            if trailing > 0.0:
+                trailing_level = extreme * (1.0 - side * trailing)
+            if i == last:
+                sold = close[i] * (1.0 - side * spec[SLIPPAGE])
+                fee = quantity * sold * fee_rate
+                gain = side * quantity * (sold - price)
+                profit = gain - (entry_fee + fee)
+                if profit < -stake:
+                    profit = -stake
+                if trades == len(profits):
+                    return int(np.int64(-1))
+                profits[trades] = profit
+                trades += 1
+                balance += profit
+                side = 0.0
+        value = balance if side == 0.0 else paid + signed * (close[i] - price)
+        if value >= peak:
+            if trough < peak:
+                deepest = max(deepest, 1.0 - trough / peak)
+            peak = value
+            trough = value
+        elif value < trough:
+            trough = value
+        while day < len(day_ends) and day_ends[day] <= i:
+            daily[day] = value
+            day += 1
+        i += 1
+        if side == 0.0:
+            continue
+
+        # The bars ahead that leave the position as it is.
+        if exit_at < i:
+            if side > 0.0:
+                exit_at = 1 + _next_flag(
+                    exit_long,
+                    shorts if shorts_allowed else exit_long,
+                    exit_long_words,
+                    short_words if shorts_allowed else exit_long_words,
+                    i - 1,
+                    last,
+                )
+            else:
+                exit_at = 1 + _next_flag(
+                    exit_short,
+                    longs if longs_allowed else exit_short,
+                    exit_short_words,
+                    long_words if longs_allowed else exit_short_words,
+                    i - 1,
+                    last,
+                )
+        stop = stop_level
+        if side * trailing_level > side * stop:
+            stop = trailing_level
+        if side * margin_level > side * stop:
+            stop = margin_level
+        until = min(exit_at, last)
+        while i < until:
+            block = i // BLOCK
+            if i % BLOCK == 0 and i + BLOCK <= until:
+                if side > 0.0:
+                    worst = table[LOWEST, block]
+                    best = table[HIGHEST, block]
+                    top = table[HIGHEST_CLOSE, block]
+                    bottom = table[LOWEST_CLOSE, block]
+                    after = table[LOWEST_AFTER, block]
+                    furthest = max(extreme, best)
+                else:
+                    worst = table[HIGHEST, block]
+                    best = table[LOWEST, block]
+                    top = table[LOWEST_CLOSE, block]
+                    bottom = table[HIGHEST_CLOSE, block]
+                    after = table[HIGHEST_AFTER, block]
+                    furthest = min(extreme, best)
+                level = stop
+                if trailing > 0.0:
+                    moved = furthest * (1.0 - side * trailing)
+                    if side * moved > side * level:
+                        level = moved
+                if side * worst > side * level and side * best < side * target_level:
+                    high_value = paid + signed * (top - price)
+                    low_value = paid + signed * (bottom - price)
+                    counted = True
+                    if high_value < peak:
+                        trough = min(trough, low_value)
+                    elif (
+                        1.0 - min(trough, low_value) / peak <= deepest
+                        and 1.0 - low_value / high_value <= deepest
+                    ):
+                        peak = high_value
+                        trough = paid + signed * (after - price)
+                    else:
+                        counted = False
+                    if counted:
+                        extreme = furthest
+                        stop = level
+                        while day < len(day_ends) and day_ends[day] < i + BLOCK:
+                            daily[day] = paid + signed * (close[day_ends[day]] - price)
+                            day += 1
+                        i += BLOCK
+                        continue
+            # Bar by bar to the end of the block.
+            ahead = min((block + 1) * BLOCK, until)
+            met = False
+            while i < ahead:
+                worst = low[i] if side > 0.0 else high[i]
+                best = high[i] if side > 0.0 else low[i]
+                if side * worst <= side * stop or side * best >= side * target_level:
+                    met = True
+                    break
+                value = paid + signed * (close[i] - price)
+                if value >= peak:
+                    if trough < peak:
+                        deepest = max(deepest, 1.0 - trough / peak)
+                    peak = value
+                    trough = value
+                elif value < trough:
+                    trough = value
+                if day < len(day_ends) and day_ends[day] <= i:
+                    while day < len(day_ends) and day_ends[day] <= i:
+                        daily[day] = value
+                        day += 1
+                if side * best > side * extreme:
+                    extreme = best
+                    if trailing > 0.0:
+                        moved = extreme * (1.0 - side * trailing)
+                        if side * moved > side * stop:
+                            stop = moved
+                i += 1
+            if met:
+                break
+        if trailing > 0.0:
+            trailing_level = extreme * (1.0 - side * trailing)
+    if trough < peak:
+        deepest = max(deepest, 1.0 - trough / peak)
+    found[0] = balance
+    found[1] = deepest
+    return trades
+
+
+@compiled(allocates=False)
+def _short_sum(values: Floats, begin: int, count: int) -> float:
+    """Return the sum of at most 128 values, in eight lanes."""
+    total = 0.0
+    k = 0
+    if count >= 8:
+        a = values[begin]
+        b = values[begin + 1]
+        c = values[begin + 2]
+        d = values[begin + 3]
+        e = values[begin + 4]
+        f = values[begin + 5]
+        g = values[begin + 6]
+        h = values[begin + 7]
+        k = 8
+        while k < count - count % 8:
+            a += values[begin + k]
+            b += values[begin + k + 1]
+            c += values[begin + k + 2]
+            d += values[begin + k + 3]
+            e += values[begin + k + 4]
+            f += values[begin + k + 5]
+            g += values[begin + k + 6]
+            h += values[begin + k + 7]
+            k += 8
+        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for rest in range(begin + k, begin + count):
+        total += values[rest]
+    return total
+
+
+@compiled(allocates=False)
+def _sum(values: Floats, count: int, stack: Floats) -> float:
+    """Return a sum in the order in which numpy adds: by halves, whose error grows with the logarithm.
+
+    Numba does not keep functions that call themselves, so the halves that wait are on a stack.
+
+    Parameters
+    ----------
+    stack
+        float64[STACK], for the begin, count, state and first half's sum of each level.
+    """
+    level = 0
+    stack[0] = 0.0
+    stack[1] = count
+    stack[2] = 0.0
+    total = 0.0
+    while level >= 0:
+        at = 4 * level
+        size = int(stack[at + 1])
+        if stack[at + 2] == 0.0 and size <= HALVE_ABOVE:
+            total = _short_sum(values, int(stack[at]), size)
+            level -= 1
+            continue
+        half = size // 2
+        half -= half % 8
+        if stack[at + 2] == 2.0:
+            total = stack[at + 3] + total
+            level -= 1
+            continue
+        first = stack[at + 2] == 0.0
+        if not first:
+            stack[at + 3] = total
+        stack[at + 2] += 1.0
+        level += 1
+        stack[at + 4] = stack[at] if first else stack[at] + half
+        stack[at + 5] = half if first else size - half
+        stack[at + 6] = 0.0
+    return total
+
+
+@compiled(allocates=False)
+def _deviation(values: Floats, count: int, mean: float, scratch: Floats, stack: Floats) -> float:
+    """Return the standard deviation, ddof 1, of the first `count` values; exactly 0.0 if all are equal."""
+    lowest = values[0]
+    highest = values[0]
+    for k in range(count):
+        lowest = min(lowest, values[k])
+        highest = max(highest, values[k])
+        scratch[k] = (values[k] - mean) * (values[k] - mean)
+    if lowest == highest:
+        return 0.0
+    return float(np.sqrt(_sum(scratch, count, stack) / (count - 1)))
+
+
+@compiled(
+    types.void(
+        FLOATS,
+        FLOATS_IN,
+        types.int64,
+        FLOATS_IN,
+        types.float64,
+        types.float64,
+        types.int64,
+        FLOATS,
+        FLOATS,
+        FLOATS,
+    ),
+    allocates=False,
+)
+def figures(
+    daily: Floats,
+    profits: Floats,
+    trades: int,
+    found: Floats,
+    capital: float,
+    calendar_days: float,
+    days_per_year: int,
+    scratch: Floats,
+    stack: Floats,
+    out: Floats,
+) -> None:
+    """Make figures of what `run` has found; NaN where one is undefined.
+
+    Parameters
+    ----------
+    daily
+        float64[d], from `run`; turned into returns in place.
+    calendar_days
+        Length of the history.
+    scratch, stack
+        float64[max(d, trades)] and float64[STACK], to work in.
+    out
+        float64[figures], written.
+    """
+    out[:] = np.nan
+    final = found[0]
+    deepest = found[1]
+    out[TOTAL_RETURN] = final / capital - 1.0
+    out[MAX_DRAWDOWN] = deepest
+    out[TRADES] = trades
+    if calendar_days >= 1.0 and final > 0.0:
+        out[CAGR] = (final / capital) ** (YEAR / calendar_days) - 1.0
+        if deepest != 0.0:
+            out[CALMAR_RATIO] = out[CAGR] / deepest
+    days = len(daily)
+    if days >= 2:
+        before = capital
+        losing = False
+        for k in range(days):
+            value = daily[k]
+            daily[k] = (value / before if before != 0.0 else 1.0) - 1.0
+            losing |= daily[k] < 0.0
+            before = value
+        mean = _sum(daily, days, stack) / days
+        deviation = _deviation(daily, days, mean, scratch, stack)
+        annual = np.sqrt(float(days_per_year))
+        if deviation > 0.0:
+            out[SHARPE_RATIO] = mean / deviation * annual
+        if losing:
+            for k in range(days):
+                loss = min(daily[k], 0.0)
+                scratch[k] = loss * loss
+            downside = np.sqrt(_sum(scratch, days, stack) / days)
+            if downside > 0.0:
+                out[SORTINO_RATIO] = mean * annual / downside
+    if trades > 0:
+        wins = 0
+        for k in range(trades):
+            if profits[k] > 0.0:
+                scratch[wins] = profits[k]
+                wins += 1
+        gains = _sum(scratch, wins, stack)
+        losses = 0
+        for k in range(trades):
+            if profits[k] < 0.0:
+                scratch[losses] = profits[k]
+                losses += 1
+        lost = -_sum(scratch, losses, stack)
+        out[WIN_RATE] = wins / trades
+        if lost > 0.0:
+            out[PROFIT_FACTOR] = gains / lost
+        mean = _sum(profits, trades, stack) / trades
+        out[EXPECTANCY] = mean
+        if trades >= 2:
+            deviation = _deviation(profits, trades, mean, scratch, stack)
+            if deviation > 0.0:
+                out[SQN] = np.sqrt(float(trades)) * mean / deviation
+    for k in range(len(out)):
+        if not np.isfinite(out[k]):
+            out[k] = np.nan
