@@ -111,7 +111,7 @@ async def _concerned(uow: UnitOfWork, market_ids: Iterable[UUID] | None) -> Sequ
         waiting = waiting.where(OrderRow.market_id.in_(markets))
         held = held.where(TradeRow.market_id.in_(markets))
     open_ = union_all(waiting, held).subquery()
-    statement = (
+    statement: Any = (
         select(open_.c.session_id, open_.c.market_id, func.min(open_.c.until).label("until"))
         .join(TradingSessionRow, TradingSessionRow.id == open_.c.session_id)
         .where(TradingSessionRow.status == SessionStatus.ACTIVE.value)
