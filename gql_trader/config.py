@@ -186,6 +186,8 @@ class Settings(BaseSettings):
     """Sessions that one user may trade by hand at a time."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
+    bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    """How long what strategies said at every bar of a live market is kept."""
     max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
     """Queued and running parameter searches of one user at a time."""
     max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200

@@ -1,6 +1,15 @@
 """The queue that runs bots."""
 
-from gql_trader.bots.jobs import bars_closed, close_session, match_orders, pace, run_session, sweep, tick
+from gql_trader.bots.jobs import (
+    bars_closed,
+    close_session,
+    forget_signals,
+    match_orders,
+    pace,
+    run_session,
+    sweep,
+    tick,
+)
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
@@ -15,5 +24,9 @@ def queue(settings: Settings) -> QueueSpec:
         functions=[bars_closed, tick, run_session, close_session, match_orders],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(sweep, settings.sweep_seconds), Periodic(pace, _PACE_SECONDS)],
+        periodic=[
+            Periodic(sweep, settings.sweep_seconds),
+            Periodic(pace, _PACE_SECONDS),
+            Periodic(forget_signals, 3600.0),
+        ],
     )

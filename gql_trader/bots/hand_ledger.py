@@ -250,17 +250,20 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
             func.coalesce(SessionStateRow.last_bar_time, 0), ledger.valued_at
         )
     await uow.session.flush()
-    await uow.session.execute(
+    valued_at = await uow.session.scalar(
         update(SessionStateRow)
         .where(SessionStateRow.session_id == session.id)
         .values(**values)
+        .returning(SessionStateRow.last_bar_time)
         .execution_options(synchronize_session=False)
     )
     await _note_equity(uow, ledger, moment, equity)
     about = {"sessionId": str(session.id), "botId": None}
-    uow.publish(equity_stream(session.user_id), {**about, "time": moment, "equity": equity})
+    time = to_milliseconds(session.trade_from) if valued_at is None else valued_at
+    uow.publish(equity_stream(session.user_id), {**about, "time": time, "equity": equity})
     for key, status in ledger.told:
-        uow.publish(trade_stream(session.user_id), {**about, "tradeId": str(key), "status": status.value})
+        told = {**about, "tradeId": str(key), "status": status.value}
+        uow.publish(trade_stream(session.user_id), told)
 
 
 async def _note_equity(uow: UnitOfWork, ledger: HandLedger, moment: int, equity: float) -> None:

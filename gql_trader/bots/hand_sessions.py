@@ -120,7 +120,10 @@ async def stop_session(
         take_back(ledger, order, "The session was stopped.")
     costs = execution_from_json(ledger.session.execution)
     for market_id, trade in list(ledger.held.items()):
-        quote = newest[market_id]
+        quote = newest.get(market_id)
+        if quote is None:
+            # Its candles are gone: it stays as it was valued last.
+            continue
         ledger.mark(market_id, quote)
         if close_positions:
             request = OrderRequest(

@@ -17,6 +17,7 @@ from gql_trader.core.money import to_float
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import PluginRegistry, StrategyCode
+from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.rules import compile_rules
 from gql_trader.infra import json_codec
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -65,7 +66,8 @@ def standing(row: Row[Any]) -> Standing:
         last_bar_time=row.last_bar_time,
         bars=row.bars,
         equity_every=row.equity_every,
-        halted=row.halted,
+        guards=GuardFigures(row.day, row.day_start_equity, row.day_entries, row.halted, row.resting_bars),
+        signal_key=row.signal_key,
     )
 
 

@@ -7,8 +7,9 @@ import strawberry
 
 from gql_trader.bots import by_hand, hand_sessions
 from gql_trader.bots.schema_enums import OrderSide, OrderType, SessionMode
+from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession
-from gql_trader.bots.schema_types import OWNER, Order
+from gql_trader.bots.schema_types import OWNER
 from gql_trader.bots.types import OrderRequest, SessionRequest
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.gql.context import Info

@@ -9,14 +9,17 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.schema_enums import ExitReason, Side
-from gql_trader.bots.guarding import Guard
+from gql_trader.bots import explaining
+from gql_trader.bots.guarding import Guard, guards_then
 from gql_trader.bots.loaders import BotLoaders
-from gql_trader.bots.schema_enums import GuardKind, OrderSide, OrderStatus, OrderType, TradeStatus
+from gql_trader.bots.schema_enums import GuardKind, TradeStatus
+from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.money import MONEY_DIGITS, to_decimal, to_exact
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import Connection
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
+from gql_trader.gql.scalars import JSON
 from gql_trader.market_data.loaders import MarketDataLoaders
 from gql_trader.market_data.schema import Market
 
@@ -218,77 +221,47 @@ _PLAIN_TRADE = (
 
 @visible(OWNER)
 @strawberry.type(
-    description="An order of a session. A bot's orders on paper are known once they have filled."
+    description="What a session's strategy said at the close of a bar of a live market, and what its guards "
+    "allowed. A signal takes effect with the next fill."
 )
-class Order(Node):
-    """An order."""
+class Decision:
+    """A bar of a session."""
 
-    row: strawberry.Private[Row[Any]]
-    client_order_id: str = strawberry.field(description="Our own id of it, unique among your orders.")
-    side: OrderSide = strawberry.field(description="What it does with the base asset.")
-    type: OrderType = strawberry.field(description="How it fills.")
-    status: OrderStatus = strawberry.field(description="What has become of it.")
-    reduce_only: bool = strawberry.field(description="Whether it may only make a position smaller.")
-    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
-    filled_quantity: Decimal = strawberry.field(description="How much of it has filled.")
-    price: Decimal | None = strawberry.field(description="Its limit; null for an order without one.")
-    stop_price: Decimal | None = strawberry.field(
-        description="Where it becomes active; null for an order that is from the start."
+    time: datetime = strawberry.field(description="Opening time of the bar.")
+    entry_long: bool = strawberry.field(description="Whether `entryLong` held.")
+    exit_long: bool = strawberry.field(description="Whether `exitLong` held.")
+    entry_short: bool = strawberry.field(description="Whether `entryShort` held.")
+    exit_short: bool = strawberry.field(description="Whether `exitShort` held.")
+    values: JSON = strawberry.field(
+        description="Values of the number series that the rules are made of, by their text; null while "
+        "one is undefined."
     )
-    average_price: Decimal | None = strawberry.field(
-        description="Mean price of its fills, slippage included; null while nothing has filled."
+    guards: list[GuardState] = strawberry.field(
+        description="The guards when the bar had closed; the equity behind them is that of the last bar on "
+        "which one of them changed."
     )
-    fee: Decimal = strawberry.field(description="Fees of its fills, in the quote currency.")
-    exit_reason: ExitReason | None = strawberry.field(
-        description="Why it closes a position; null if it opens one, and by hand."
-    )
-    reason: str | None = strawberry.field(description="Why it was cancelled or rejected; null unless it was.")
-    created_at: datetime = strawberry.field(description="When it was placed; a bot's, in the market's time.")
-    filled_at: datetime | None = strawberry.field(description="When it filled, in the market's time.")
 
     @classmethod
-    def from_row(cls, row: Row[Any]) -> "Order":
-        """Return the GraphQL object of an order."""
+    def from_row(cls, row: Row[Any]) -> "Decision":
+        """Return the GraphQL object of a bar."""
         return cls(
-            id=encode_id("Order", row.id),
-            row=row,
-            client_order_id=row.client_order_id,
-            side=OrderSide[row.side],
-            type=OrderType[row.type],
-            status=OrderStatus[row.status],
-            reduce_only=row.reduce_only,
-            quantity=row.quantity,
-            filled_quantity=row.filled_quantity,
-            price=row.price,
-            stop_price=row.stop_price,
-            average_price=row.average_price,
-            fee=row.fee,
-            exit_reason=ExitReason[row.exit_reason] if row.exit_reason else None,
-            reason=row.reason,
-            created_at=row.created_at,
-            filled_at=row.filled_at,
+            time=from_milliseconds(row.time),
+            entry_long=bool(row.signals & explaining.ENTRY_LONG),
+            exit_long=bool(row.signals & explaining.EXIT_LONG),
+            entry_short=bool(row.signals & explaining.ENTRY_SHORT),
+            exit_short=bool(row.signals & explaining.EXIT_SHORT),
+            values=JSON(row.said),
+            guards=[GuardState.from_guard(each) for each in guards_then(row)],
         )
 
-    @strawberry.field(description="The session that it belongs to.")
-    async def session(
-        self, info: Info
-    ) -> Annotated["TradingSession", strawberry.lazy("gql_trader.bots.schema_session")]:
-        from gql_trader.bots.schema_session import TradingSession
 
-        return TradingSession.from_row(await session_row(info, self.row.session_id))
-
-    @strawberry.field(description="The market that it is sent to.")
-    async def market(self, info: Info) -> Market:
-        return await market_of(info, await market_id_of(info, self.row))
+@visible(OWNER)
+@strawberry.type(name="DecisionConnection", description="One page of decisions, newest first.")
+class DecisionConnection(Connection[Decision]):
+    """Decisions of a session of the viewer."""
 
 
 @visible(OWNER)
 @strawberry.type(name="TradeConnection", description="One page of trades.")
 class TradeConnection(Connection[Trade]):
     """Trades of the viewer."""
-
-
-@visible(OWNER)
-@strawberry.type(name="OrderConnection", description="One page of orders, oldest first.")
-class OrderConnection(Connection[Order]):
-    """Orders of the viewer."""
