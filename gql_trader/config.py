@@ -221,6 +221,8 @@ class Settings(BaseSettings):
     """Candles of one sync."""
     market_data_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Syncs and feeds that one worker process fetches candles for at a time."""
+    candle_streams: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Streams of candles that one worker process follows besides asking the exchanges; 0: none."""
     simulated_feed: bool | None = None
     """Let the simulated prices of the venue `demo` go on; by default only where env is local."""
     live_trading_enabled: bool = False
