@@ -73,10 +73,13 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         bots,
         charts,
         feeds,
+        mail,
         maintenance,
         market_data,
         notifications,
         optimizations,
+        push,
+        telegram,
         webhooks,
     )
 
@@ -87,10 +90,13 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         bots,
         charts,
         feeds,
+        mail,
         maintenance,
         market_data,
         notifications,
         optimizations,
+        push,
+        telegram,
         webhooks,
     )
     return [module.queue(settings) for module in modules]
