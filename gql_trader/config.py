@@ -186,6 +186,8 @@ class Settings(BaseSettings):
     """Bots of one user that may be at work at a time."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
+    bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    """How long what strategies said at every bar of a live market is kept."""
     max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
     """Queued and running parameter searches of one user at a time."""
     max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -219,6 +221,10 @@ class Settings(BaseSettings):
     """Candles of one sync."""
     market_data_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Syncs and feeds that one worker process fetches candles for at a time."""
+    candle_streams: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Streams of candles that one worker process follows besides asking the exchanges; 0: none."""
+    simulated_feed: bool | None = None
+    """Let the simulated prices of the venue `demo` go on; by default only where env is local."""
     live_trading_enabled: bool = False
     """Whether anybody may trade with real money on this server."""
     live_trading_login_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 15
@@ -251,6 +257,11 @@ class Settings(BaseSettings):
         """WebSockets that one address may have open at this process; None: any number."""
         default = None if self.is_local else 200
         return default if self.max_sockets_per_network is None else self.max_sockets_per_network
+
+    @property
+    def simulates_feed(self) -> bool:
+        """Whether simulated prices go on."""
+        return self.is_local if self.simulated_feed is None else self.simulated_feed
 
     @property
     def allows_introspection(self) -> bool:

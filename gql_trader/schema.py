@@ -43,6 +43,7 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.market_data.schema_candles import CandleSubscription
 from gql_trader.market_data.schema_syncs import (
     CandleSyncMutation,
     CandleSyncQuery,
@@ -119,6 +120,7 @@ MUTATIONS = [
 SUBSCRIPTIONS = [
     BacktestSubscription,
     BotSubscription,
+    CandleSubscription,
     CandleSyncSubscription,
     NotificationSubscription,
     OptimizationSubscription,
