@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 
@@ -48,10 +49,15 @@ def _spec(text: str) -> ExecutionSpec:
     return execution_from_json(json_codec.loads(text))
 
 
-def standing(row: Row[Any]) -> Standing:
+def standing(row: Row[Any], signal_key: UUID | None = None) -> Standing:
     """Return where a session stands, from its own columns and those of its state.
 
     Its execution may be given as JSON or as its text; texts that were read lately are not read again.
+
+    Parameters
+    ----------
+    signal_key
+        What stands for its signals, if that is known by now.
     """
     return Standing(
         session_id=TradingSessionId(row.id),
@@ -67,7 +73,7 @@ def standing(row: Row[Any]) -> Standing:
         bars=row.bars,
         equity_every=row.equity_every,
         guards=GuardFigures(row.day, row.day_start_equity, row.day_entries, row.halted, row.resting_bars),
-        signal_key=row.signal_key,
+        signal_key=signal_key or row.signal_key,
     )
 
 

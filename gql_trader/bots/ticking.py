@@ -6,7 +6,7 @@ strategy with the same parameters since the same bar.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -219,7 +219,7 @@ def _step_group(
     starts = {row.id: start for row, start in members}
     alike: dict[int | None, list[Standing]] = {}
     for row in rows.values():
-        alike.setdefault(row.last_bar_time, []).append(replace(standing(row), signal_key=key))
+        alike.setdefault(row.last_bar_time, []).append(standing(row, key))
     for last_bar_time, standings in alike.items():
         single = standings
         if last_bar_time is not None:
