@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """Signs its messages to /webhooks/identity, as ``whsec_<base64>``; empty: none are accepted."""
     public_url: str = ""
     """Where people reach this server, as ``https://trader.example.com``; empty: host and port."""
+    export_link_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 10
+    """For how long a link to a file, such as a ledger as CSV, is good; whoever has it needs no login."""
     password_reset_url: str = ""
     """Page for choosing another password; mails append ``#token=…``. Empty: the server's own."""
     smtp_host: str = ""
