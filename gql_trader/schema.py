@@ -34,6 +34,7 @@ from gql_trader.bots.schema import (
     resolve_trading_session_nodes,
 )
 from gql_trader.bots.schema_events import BotSubscription
+from gql_trader.bots.schema_hand import HandMutation
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -43,6 +44,7 @@ from gql_trader.gql.node import NodeResolver
 from gql_trader.gql.rate_limit import RateLimitQuery
 from gql_trader.gql.schema_builder import build_schema
 from gql_trader.market_data.schema import MarketDataQuery, resolve_asset_nodes, resolve_market_nodes
+from gql_trader.market_data.schema_candles import CandleSubscription
 from gql_trader.market_data.schema_syncs import (
     CandleSyncMutation,
     CandleSyncQuery,
@@ -112,6 +114,7 @@ MUTATIONS = [
     BacktestMutation,
     VerificationMutation,
     BotMutation,
+    HandMutation,
     OptimizationMutation,
     AutomationMutation,
     AlertMutation,
@@ -119,6 +122,7 @@ MUTATIONS = [
 SUBSCRIPTIONS = [
     BacktestSubscription,
     BotSubscription,
+    CandleSubscription,
     CandleSyncSubscription,
     NotificationSubscription,
     OptimizationSubscription,

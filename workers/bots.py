@@ -1,6 +1,15 @@
 """The queue that runs bots."""
 
-from gql_trader.bots.jobs import bars_closed, close_session, pace, run_session, sweep, tick
+from gql_trader.bots.jobs import (
+    bars_closed,
+    close_session,
+    forget_signals,
+    match_orders,
+    pace,
+    run_session,
+    sweep,
+    tick,
+)
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
@@ -12,8 +21,12 @@ def queue(settings: Settings) -> QueueSpec:
     """Return the queue; every worker looks for what is due, and sweeps up what a crash left behind."""
     return QueueSpec(
         name=QUEUE,
-        functions=[bars_closed, tick, run_session, close_session],
+        functions=[bars_closed, tick, run_session, close_session, match_orders],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(sweep, settings.sweep_seconds), Periodic(pace, _PACE_SECONDS)],
+        periodic=[
+            Periodic(sweep, settings.sweep_seconds),
+            Periodic(pace, _PACE_SECONDS),
+            Periodic(forget_signals, 3600.0),
+        ],
     )

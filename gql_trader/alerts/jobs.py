@@ -15,6 +15,7 @@ from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.rules import RuleIssues
+from gql_trader.market_data import feeds
 from gql_trader.market_data.closed_bars import last_closed_bar, without_open_bar
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import market_with_base
@@ -33,6 +34,7 @@ async def watch(runtime: Runtime) -> int:
     """
     async with runtime.unit_of_work() as uow:
         watched = await repository.watched(uow.session)
+        await feeds.want(uow, [(market_id, Interval[interval]) for market_id, interval in watched])
     told = 0
     for market_id, interval in watched:
         told += await _look_at(runtime, market_id, Interval[interval])

@@ -34,6 +34,8 @@ _NEEDED = (
     _SESSIONS.id,
     _SESSIONS.user_id,
     _SESSIONS.bot_id,
+    _SESSIONS.market_id,
+    _SESSIONS.interval,
     _SESSIONS.strategy_id,
     _SESSIONS.strategy_version,
     cast(_SESSIONS.parameters, Text).label("parameters"),
@@ -46,7 +48,12 @@ _NEEDED = (
     _STATES.anchor_time,
     _STATES.last_bar_time,
     _STATES.bars,
+    _STATES.signal_key,
+    _STATES.day,
+    _STATES.day_start_equity,
+    _STATES.day_entries,
     _STATES.halted,
+    _STATES.resting_bars,
     _STATES.state,
 )
 
@@ -71,7 +78,12 @@ def _live(*columns: Any) -> Any:
         select(*columns)
         .select_from(TradingSessionRow)
         .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
-        .where(_SESSIONS.status == SessionStatus.ACTIVE.value, _SESSIONS.replay_start.is_(None))
+        .where(
+            _SESSIONS.status == SessionStatus.ACTIVE.value,
+            _SESSIONS.replay_start.is_(None),
+            # What is traded by hand has no strategy to run.
+            _SESSIONS.market_id.is_not(None),
+        )
     )
 
 
@@ -91,6 +103,13 @@ async def behind(uow: UnitOfWork, market_id: UUID | None = None) -> list[Behind]
         if at is not None and at > row.until:
             found.append(Behind(shard, at))
     return found
+
+
+async def watched(uow: UnitOfWork) -> list[tuple[UUID, Interval]]:
+    """Return the markets and intervals that live sessions trade."""
+    statement = _live(_SESSIONS.market_id, _SESSIONS.interval).distinct()
+    rows = (await uow.session.execute(statement)).all()
+    return [(row.market_id, Interval[row.interval]) for row in rows]
 
 
 async def newest_bars(

@@ -34,6 +34,7 @@ from gql_trader.market_data.validation import keep_sound
 _log = structlog.get_logger(__name__)
 
 _MOST_PLACES = 18
+_CLOCK_FRESH = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ async def learn_clock(client: ExchangeClient) -> None:
     Where the exchange does not tell the time, what was known before holds; at first, that our clock is right.
     """
     try:
-        await client.set_clock()
+        await client.set_clock(_CLOCK_FRESH)
     except ClocksDisagree as failure:
         _log.info("exchange_time_untold", exchange=client.exchange, reason=failure.message)
 

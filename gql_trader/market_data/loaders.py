@@ -9,7 +9,7 @@ from strawberry.dataloader import DataLoader
 
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Context
-from gql_trader.market_data import repository, repository_syncs
+from gql_trader.market_data import feeds, repository, repository_syncs
 from gql_trader.market_data.catalogue import asset_record, market_record
 from gql_trader.market_data.loading import choose_source, load_whole, reads_whole, summarize
 from gql_trader.market_data.reading import LoadedSeries, stored_series
@@ -42,6 +42,7 @@ class MarketDataLoaders:
         self.series: DataLoader[tuple[UUID, Interval], PriceSeriesRecord | None] = DataLoader(self._series)
         self.summary: DataLoader[PriceSeriesRecord, SeriesSummary] = DataLoader(self._summaries)
         self.sync: DataLoader[UUID, Row[Any] | None] = DataLoader(self._syncs)
+        self.feeds_of_market: DataLoader[UUID, list[Row[Any]]] = DataLoader(self._feeds)
         self.whole: DataLoader[PriceSeriesRecord, LoadedSeries | None] = DataLoader(self._wholes)
 
     async def _assets(self, ids: Sequence[UUID]) -> list[AssetRecord | None]:
@@ -64,6 +65,11 @@ class MarketDataLoaders:
         async with self._context.uow() as uow:
             rows = await repository_syncs.syncs_by_ids(uow.session, viewer.user_id, ids)
         return [rows.get(key) for key in ids]
+
+    async def _feeds(self, ids: Sequence[UUID]) -> list[list[Row[Any]]]:
+        async with self._context.uow() as uow:
+            rows = await feeds.feeds_of_markets(uow, ids)
+        return [[row for row in rows if row.market_id == key] for key in ids]
 
     async def _stored_series(self, ids: Sequence[UUID]) -> list[list[StoredSeries]]:
         async with self._context.uow() as uow:

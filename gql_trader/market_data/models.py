@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.infra.database import Base
+from gql_trader.market_data import models_feeds as models_feeds
 from gql_trader.market_data import models_syncs as models_syncs
 
 

@@ -26,6 +26,7 @@ from gql_trader.market_data import service
 from gql_trader.market_data.loaders import MarketDataLoaders
 from gql_trader.market_data.paging import CandleRecord
 from gql_trader.market_data.resampling import downsample
+from gql_trader.market_data.schema_feeds import MarketFeed
 from gql_trader.market_data.types import (
     AssetRecord,
     AssetType,
@@ -290,6 +291,11 @@ class Market(Node):
             return None
         summary = await loaders.summary.load(series)
         return PriceSeries.from_records(series, summary) if summary.count else None
+
+    @strawberry.field(description="Its live feeds, shortest interval first: those there are or have been.")
+    async def feeds(self, info: Info) -> list[MarketFeed]:
+        rows = await info.context.loaders(MarketDataLoaders).feeds_of_market.load(self.record.id)
+        return [MarketFeed.from_row(row) for row in rows]
 
     @strawberry.field(description="The intervals there are candles for, stored or resampled, shortest first.")
     async def intervals(self, info: Info) -> list[Interval]:

@@ -1,22 +1,29 @@
 """Candles at a simulated exchange, and users who want them."""
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select, update
 from starlette.types import ASGIApp
 
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import decode_id
+from gql_trader.infra.event_streams import BEGINNING
+from gql_trader.market_data import feeds
+from gql_trader.market_data.jobs_feeds import poll_feed
 from gql_trader.market_data.jobs_syncs import sync_candles
 from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.models_syncs import CandleSyncRow
-from gql_trader.market_data.service import look_up_market
+from gql_trader.market_data.service import ensure_market, look_up_market
+from gql_trader.market_data.types_feeds import stream_of
 from gql_trader.runtime import Runtime
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.candles import random_bars
@@ -123,6 +130,56 @@ class FeedDesk:
             self.start,
             self.bars,
         )
+
+    async def market_id(self, market: str = "binance:BTC/USDT") -> MarketId:
+        """Return the key of a market, made if it is missing."""
+        exchange, _, symbol = market.partition(":")
+        async with self.runtime.unit_of_work() as uow:
+            return (await ensure_market(uow, exchange, symbol, price_precision=2)).id
+
+    def set_time(self, hours: int, minutes: float = 30.0) -> None:
+        """Let the exchange's clock show so many minutes past the opening of an hourly candle."""
+        present = self.start + hours * 3_600_000 + int(minutes * 60_000)
+        self.simulator.ahead += present - self.simulator.now()
+        # What was learnt of its clock is not fresh any more.
+        self.waits.slept.append(601.0)
+
+    async def want(self, market_id: MarketId, interval: Interval = Interval.H1) -> None:
+        """Have the candles of a market brought in as they close."""
+        async with self.runtime.unit_of_work() as uow:
+            await feeds.want(uow, [(market_id, interval)])
+
+    async def poll(self, market_id: MarketId, interval: Interval = Interval.H1) -> Row[Any]:
+        """Do what a worker does with a feed when it is due; return its row."""
+        async with self.runtime.unit_of_work() as uow:
+            await uow.session.execute(update(MarketFeedRow).values(next_poll_at=func.now()))
+        await poll_feed({"runtime": self.runtime}, str(market_id), interval.name)
+        return await self.feed(market_id, interval)
+
+    async def feed(self, market_id: MarketId, interval: Interval = Interval.H1) -> Row[Any]:
+        """Return a feed as it is, and ``pause``, the seconds until it is due."""
+        table = MarketFeedRow.__table__
+        pause = func.extract("epoch", table.c.next_poll_at - func.clock_timestamp()).label("pause")
+        statement = select(*table.c, pause).where(
+            table.c.market_id == market_id, table.c.interval == interval.name
+        )
+        async with self.runtime.unit_of_work() as uow:
+            return (await uow.session.execute(statement)).one()
+
+    async def told(self, market_id: MarketId, interval: Interval = Interval.H1) -> list[dict[str, Any]]:
+        """Return what followers of a feed were told so far."""
+        stream = stream_of(market_id, interval)
+        newest = await self.runtime.events.last_cursor(stream)
+        found: list[dict[str, Any]] = []
+        if newest == BEGINNING:
+            return found
+        async with aclosing(self.runtime.events.follow(stream, BEGINNING, idle_seconds=60.0)) as events:
+            async for event in events:
+                assert event is not None, "the stream cannot be read"
+                found.append(event.data)
+                if event.cursor == newest:
+                    break
+        return found
 
     def socket(self) -> GraphQLSocket:
         """Return a socket of the user, to be opened."""

@@ -31,6 +31,9 @@ PATIENT = Patience(seconds=60.0, attempts=6)
 IMPATIENT = Patience(seconds=12.0, attempts=3)
 """For somebody who waits for the answer."""
 
+STREAMING = Patience(seconds=90.0, attempts=1)
+"""For the next message of a stream; a market where nobody trades for so long has none."""
+
 
 @dataclass(frozen=True)
 class Waits:
@@ -56,9 +59,16 @@ class Waits:
 
 @dataclass
 class Skew:
-    """How far our clock is ahead of an exchange's: learnt by one client, used by all."""
+    """How far our clock is ahead of an exchange's: learnt by one client, used by all.
+
+    Attributes
+    ----------
+    asked_at
+        When the exchange was last asked the time, by a clock that never goes back; None: never.
+    """
 
     milliseconds: int = 0
+    asked_at: float | None = None
 
 
 class Gate:
