@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """Signs its messages to /webhooks/identity, as ``whsec_<base64>``; empty: none are accepted."""
     public_url: str = ""
     """Where people reach this server, as ``https://trader.example.com``; empty: host and port."""
+    export_link_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 10
+    """For how long a link to a file, such as a ledger as CSV, is good; whoever has it needs no login."""
     password_reset_url: str = ""
     """Page for choosing another password; mails append ``#token=…``. Empty: the server's own."""
     smtp_host: str = ""
@@ -182,6 +184,8 @@ class Settings(BaseSettings):
     """Bots that one user may have."""
     max_running_bots_per_user: Annotated[int, Field(ge=1)] = 100
     """Bots of one user that may be at work at a time."""
+    max_trading_sessions_per_user: Annotated[int, Field(ge=1)] = 20
+    """Sessions that one user may trade by hand at a time."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
     bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7
