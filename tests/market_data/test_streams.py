@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -49,23 +49,20 @@ async def watching(desk: FeedDesk) -> AsyncIterator[None]:
             await task
 
 
-async def forming(desk: FeedDesk, market: MarketId, count: int) -> list[dict[str, Any]]:
-    """Return the next forming candles that followers are told of."""
-    found: list[dict[str, Any]] = []
-    feed = desk.runtime.events.follow(stream_of(market, Interval.H1), BEGINNING, idle_seconds=60.0)
-    async with asyncio.timeout(20):
-        async for event in feed:
-            if event is not None and not event.data["closed"]:
-                found.append(event.data)
-            if len(found) == count:
-                break
-    await feed.aclose()
-    return found
+async def form(desk: FeedDesk, market: MarketId, hour: int, close: str) -> dict[str, Any]:
+    """Have the exchange stream a candle until followers are told of it; return what they are told.
 
-
-def tell(desk: FeedDesk, hour: int, close: str) -> None:
+    As with any stream, what comes while the last message is still being handled is seen with the next one.
+    """
     candle = (desk.start + hour * HOUR, "900", "1000", "800", close, "2")
-    desk.simulator.tell(desk.simulator.markets["BTCUSDT"], "1h", candle, closed=False)
+    feed = desk.runtime.events.follow(stream_of(market, Interval.H1), BEGINNING, idle_seconds=0.05)
+    async with asyncio.timeout(20), aclosing(feed):
+        async for event in feed:
+            if event is None:
+                desk.simulator.tell(desk.simulator.markets["BTCUSDT"], "1h", candle, closed=False)
+            elif not event.data["closed"] and event.data["close"] == float(close):
+                return event.data
+    raise AssertionError("the stream of events has ended")
 
 
 async def test_followers_see_the_candle_form_and_a_close_is_asked_for_at_once(
@@ -74,15 +71,12 @@ async def test_followers_see_the_candle_form_and_a_close_is_asked_for_at_once(
     async with watching(desk):
         await until(lambda: bool(desk.simulator.streams))
         assert desk.simulator.subscribed == ["btcusdt@kline_1h"]
-        tell(desk, 2_000, "901.5")
-        await forming(desk, market, 1)
-        tell(desk, 2_000, "902.5")
-        told = await forming(desk, market, 2)
-        assert [(each["time"] - desk.start) // HOUR for each in told] == [2_000, 2_000]
-        assert [each["close"] for each in told] == [901.5, 902.5]
+        first = await form(desk, market, 2_000, "901.5")
+        second = await form(desk, market, 2_000, "902.5")
+        assert first["time"] == second["time"] == desk.start + 2_000 * HOUR
+        assert (second["open"], second["high"], second["low"], second["volume"]) == (900, 1000, 800, 2)
         assert (await desk.feed(market)).pause > 1_700
-        tell(desk, 2_001, "903.5")
-        await forming(desk, market, 3)
+        await form(desk, market, 2_001, "903.5")
         assert (await desk.feed(market)).pause <= 0.0
     # Nothing that the stream said is stored.
     assert len(await desk.stored()) == HISTORY_BARS
@@ -94,8 +88,7 @@ async def test_one_worker_follows_a_stream_and_only_while_it_is_wanted(
 ) -> None:
     async with watching(desk), watching(desk):
         await until(lambda: bool(desk.simulator.streams))
-        tell(desk, 2_000, "901.5")
-        await forming(desk, market, 1)
+        await form(desk, market, 2_000, "901.5")
         assert len(desk.simulator.streams) == 1
         async with desk.runtime.unit_of_work() as uow:
             await uow.session.execute(update(MarketFeedRow).values(wanted_until=func.now()))

@@ -194,8 +194,15 @@ async def test_candles_are_streamed_as_they_form(exchanges: Exchanges, simulator
         simulator.tell(market, "1m", candle(start, "1.25"), closed=False)
         page = await first
         assert (page.time.tolist(), page.close.tolist(), page.volume.tolist()) == ([start], [1.25], [3.0])
-        simulator.tell(market, "1m", candle(start + MINUTE, "1.75"), closed=False)
-        assert (await anext(told)).time.tolist() == [start + MINUTE]
+        second = asyncio.ensure_future(anext(told))
+
+        def seen() -> bool:
+            # What comes before somebody waits for it is seen with what comes next.
+            simulator.tell(market, "1m", candle(start + MINUTE, "1.75"), closed=False)
+            return second.done()
+
+        await until(seen)
+        assert (await second).time.tolist() == [start + MINUTE]
     assert simulator.subscribed == ["btcusdt@kline_1m"]
     await until(lambda: not simulator.streams)
 
