@@ -176,7 +176,7 @@ def _stake(value: Any, config: Mapping[str, Any]) -> Decimal | None:
 def _wallet(value: Any, config: Mapping[str, Any]) -> Decimal:
     if isinstance(value, Mapping):
         currency = config.get("stake_currency")
-        if set(value) != {currency}:
+        if not isinstance(currency, str) or set(value) != {currency}:
             raise _Refused("Only a wallet of the stake currency alone is taken over.")
         value = value[currency]
     return _amount(value, config)
@@ -184,7 +184,7 @@ def _wallet(value: Any, config: Mapping[str, Any]) -> Decimal:
 
 def _interval(value: Any, _config: Mapping[str, Any]) -> Interval:
     try:
-        return Interval(value)
+        return Interval(_text(value, _config))
     except ValueError as error:
         known = ", ".join(each.value for each in Interval)
         raise _Refused(f"This timeframe is not known here; known are {known}.") from error
@@ -192,14 +192,14 @@ def _interval(value: Any, _config: Mapping[str, Any]) -> Interval:
 
 def _trading_mode(value: Any, _config: Mapping[str, Any]) -> TradingMode:
     try:
-        return TradingMode(str(value).upper())
+        return TradingMode(_text(value, _config).upper())
     except ValueError as error:
         raise _Refused("This is spot, margin or futures.") from error
 
 
 def _margin_mode(value: Any, _config: Mapping[str, Any]) -> MarginMode | None:
     try:
-        return MarginMode(str(value).upper()) if value else None
+        return MarginMode(_text(value, _config).upper()) if value not in (None, "") else None
     except ValueError as error:
         raise _Refused("This is cross, isolated or empty.") from error
 

@@ -159,8 +159,8 @@ class SettingsMutation:
         input: Annotated[ImportFreqtradeConfigInput, strawberry.argument(description="The configuration.")],
     ) -> ImportFreqtradeConfigPayload:
         services, viewer = info.context.services, info.context.viewer
-        imported = input.to_import()
-        change, live = imported.change, LiveTrading.of(services.settings)
+        imported, live = input.imported, LiveTrading.of(services.settings)
+        change = imported.change
         async with info.context.uow() as uow:
             changed = await service.update_settings(uow, services.keys, live, viewer, change)
         return ImportFreqtradeConfigPayload(

@@ -7,6 +7,7 @@ there it takes the value away.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import strawberry
@@ -217,8 +218,15 @@ class ImportFreqtradeConfigInput:
         "without one it is ignored.",
     )
 
-    def to_import(self) -> Imported:
-        """Return what the configuration amounts to."""
+    @cached_property
+    def imported(self) -> Imported:
+        """What the configuration amounts to.
+
+        Raises
+        ------
+        InvalidInput
+            If it is no configuration.
+        """
         return from_config(
             self.config,
             expected_updated_at=self.expected_updated_at,
@@ -229,7 +237,7 @@ class ImportFreqtradeConfigInput:
     def names_mentioned(self) -> list[str]:
         """Return which settings the configuration mentions; none if it is no configuration."""
         try:
-            return names_given(self.to_import().change)
+            return names_given(self.imported.change)
         except InvalidInput:
             return []
 
