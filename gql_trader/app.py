@@ -18,6 +18,7 @@ from gql_trader.accounts import browser_sessions, external_identity, sessions, w
 from gql_trader.accounts import service as accounts
 from gql_trader.accounts.api_tokens import is_api_token
 from gql_trader.accounts.types import Authenticated, Grant
+from gql_trader.backtests.schema_exports import EXPORT_ROUTE, find_export
 from gql_trader.config import Settings
 from gql_trader.gql.access_log import AccessLogMiddleware
 from gql_trader.gql.api import GraphQLApi
@@ -30,6 +31,7 @@ from gql_trader.gql.browser_session import (
 )
 from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
+from gql_trader.gql.csv_export import csv_endpoint
 from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HtmlPage, HttpEndpoint
 from gql_trader.gql.limits import Limits
@@ -137,6 +139,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                 else [Route("/reset-password", _page(reset_password_page()))]
             ),
             Route("/healthz", _health),
+            Route(EXPORT_ROUTE, csv_endpoint(process.services, find_export), methods=["GET"]),
             *_webhooks(settings, process.services),
             Route("/session", _browser_sessions(api, process.services, cookie), methods=["POST", "DELETE"]),
             Route("/readyz", ready),

@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """Signs its messages to /webhooks/identity, as ``whsec_<base64>``; empty: none are accepted."""
     public_url: str = ""
     """Where people reach this server, as ``https://trader.example.com``; empty: host and port."""
+    export_link_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 10
+    """For how long a link to a file, such as a ledger as CSV, is good; whoever has it needs no login."""
     password_reset_url: str = ""
     """Page for choosing another password; mails append ``#token=…``. Empty: the server's own."""
     smtp_host: str = ""
@@ -184,6 +186,8 @@ class Settings(BaseSettings):
     """Bots of one user that may be at work at a time."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
+    bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    """How long what strategies said at every bar of a live market is kept."""
     max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
     """Queued and running parameter searches of one user at a time."""
     max_optimizations_per_hour_per_user: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -217,6 +221,8 @@ class Settings(BaseSettings):
     """Candles of one sync."""
     market_data_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     """Syncs and feeds that one worker process fetches candles for at a time."""
+    candle_streams: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Streams of candles that one worker process follows besides asking the exchanges; 0: none."""
     simulated_feed: bool | None = None
     """Let the simulated prices of the venue `demo` go on; by default only where env is local."""
     live_trading_enabled: bool = False

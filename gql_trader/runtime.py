@@ -23,6 +23,7 @@ from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.push import PushTransport
 from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.signed_links import SignedLinks
 from gql_trader.infra.telegram import Telegram
 from gql_trader.infra.tokens import AccessTokens, load_or_create_secret
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -42,6 +43,7 @@ class Runtime:
     arrays: ArrayCache
     passwords: PasswordHasher
     tokens: AccessTokens
+    links: SignedLinks
     mail: MailTransport | None
     """None: no mail server is set, so that mails wait."""
     push: PushTransport | None
@@ -81,6 +83,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     public_http = PublicHttp(
         allow_private=settings.webhook_private_addresses, allow_plain=settings.webhook_plain_http
     )
+    secret = _jwt_secret(settings)
     try:
         yield Runtime(
             settings=settings,
@@ -95,7 +98,8 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             push=push,
             telegram=telegram,
             public_http=public_http,
-            tokens=AccessTokens(_jwt_secret(settings), settings.access_token_minutes, clock),
+            tokens=AccessTokens(secret, settings.access_token_minutes, clock),
+            links=SignedLinks(secret, settings.export_link_minutes, clock),
             keys=open_key_ring(settings),
             rate_limits=rate_limits,
             budget=budget,

@@ -1,6 +1,14 @@
 """The queue that runs bots."""
 
-from gql_trader.bots.jobs import bars_closed, close_session, pace, run_session, sweep, tick
+from gql_trader.bots.jobs import (
+    bars_closed,
+    close_session,
+    forget_signals,
+    pace,
+    run_session,
+    sweep,
+    tick,
+)
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
@@ -15,5 +23,9 @@ def queue(settings: Settings) -> QueueSpec:
         functions=[bars_closed, tick, run_session, close_session],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(sweep, settings.sweep_seconds), Periodic(pace, _PACE_SECONDS)],
+        periodic=[
+            Periodic(sweep, settings.sweep_seconds),
+            Periodic(pace, _PACE_SECONDS),
+            Periodic(forget_signals, 3600.0),
+        ],
     )

@@ -3,9 +3,11 @@
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
 from gql_trader.market_data.jobs_feeds import dispatch_feeds, poll_feed
+from gql_trader.market_data.jobs_streams import watch_feeds
 from gql_trader.market_data.types_feeds import QUEUE
 
 _LOOK_SECONDS = 0.2
+_AGAIN_SECONDS = 5.0
 
 
 def queue(settings: Settings) -> QueueSpec:
@@ -17,5 +19,5 @@ def queue(settings: Settings) -> QueueSpec:
         timeout_seconds=300.0,
         max_tries=2,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(dispatch_feeds, _LOOK_SECONDS)],
+        periodic=[Periodic(dispatch_feeds, _LOOK_SECONDS), Periodic(watch_feeds, _AGAIN_SECONDS)],
     )

@@ -25,6 +25,7 @@ from gql_trader.backtests.schema_charts import (
 )
 from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
 from gql_trader.backtests.schema_execution import Execution
+from gql_trader.backtests.schema_exports import ExportKind, export_link
 from gql_trader.backtests.schema_types import (
     OWNER,
     DailyColumns,
@@ -256,6 +257,25 @@ class Backtest(Node):
     )
     async def lookahead(self, info: Info) -> LookaheadReport | None:
         return await resolve_lookahead(info, self.row) if self._completed else None
+
+    @strawberry.field(
+        description="Link to the daily curve as a CSV file, good for some minutes and for whoever has it; "
+        "null until the run has completed."
+    )
+    def daily_csv_url(self, info: Info) -> str | None:
+        return self._export(info, ExportKind.DAILY)
+
+    @strawberry.field(
+        description="Link to the whole ledger as a CSV file, good for some minutes and for whoever has it; "
+        "null until the run has completed."
+    )
+    def ledger_csv_url(self, info: Info) -> str | None:
+        return self._export(info, ExportKind.LEDGER)
+
+    def _export(self, info: Info, kind: ExportKind) -> str | None:
+        if not self._completed:
+            return None
+        return export_link(info.context.services, info.context.viewer.user_id, self.row.id, kind)
 
     @strawberry.field(
         description="What came of the last `verifyBacktest`; null if there was none.",

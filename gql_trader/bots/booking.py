@@ -5,14 +5,14 @@ one that was taken for dead, is written by the first and changes nothing the sec
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, update
 
 from gql_trader.bots.announcing import announce
-from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow
+from gql_trader.bots.models import EquityPointRow, GuardRow, OrderRow, SessionStateRow, TradeRow
 from gql_trader.bots.stepping import Step, Trade
 from gql_trader.bots.types import (
     TYPES_OF_EXITS,
@@ -42,6 +42,7 @@ _STATE_COLUMNS = (
     _STATES.revision,
     _STATES.fence,
     _STATES.anchor_time,
+    _STATES.signal_key,
     _STATES.last_bar_time,
     _STATES.bars,
     _STATES.balance,
@@ -81,7 +82,8 @@ async def book(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
         .values(
             revision=SessionStateRow.revision + 1,
             anchor_time=func.coalesce(SessionStateRow.anchor_time, given.c.anchor_time),
-            **{column.name: given.c[column.name] for column in _STATE_COLUMNS[4:]},
+            signal_key=func.coalesce(SessionStateRow.signal_key, given.c.signal_key),
+            **{column.name: given.c[column.name] for column in _STATE_COLUMNS[5:]},
         )
         .returning(SessionStateRow.session_id)
         .execution_options(synchronize_session=False)
@@ -91,6 +93,7 @@ async def book(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
     await _write_trades(uow, steps)
     await _write_orders(uow, steps)
     await _write_points(uow, steps)
+    await _write_guards(uow, steps)
     _publish(uow, steps)
     return written
 
@@ -102,17 +105,18 @@ def _state_row(booking: Booking) -> tuple[Any, ...]:
         standing.revision - 1,
         booking.fence,
         step.anchor_time,
+        standing.signal_key,
         standing.last_bar_time,
         standing.bars,
         step.balance,
         step.equity,
         step.cash,
         step.last_close,
-        step.guards.day,
-        step.guards.day_start_equity,
-        step.guards.day_entries,
-        step.guards.halted,
-        step.guards.resting_bars,
+        standing.guards.day,
+        standing.guards.day_start_equity,
+        standing.guards.day_entries,
+        standing.guards.halted,
+        standing.guards.resting_bars,
         standing.state,
     )
 
@@ -280,6 +284,30 @@ async def _write_points(uow: UnitOfWork, steps: Iterable[Step]) -> None:
                 index_elements=["session_id", "time"], set_={"equity": statement.excluded.equity}
             )
         )
+
+
+async def _write_guards(uow: UnitOfWork, steps: Iterable[Step]) -> None:
+    rows = []
+    for step in steps:
+        standing, guards = step.standing, step.standing.guards
+        # Only of sessions that are explained, and only when something has changed.
+        if standing.signal_key is not None and guards != step.guards_before:
+            rows.append((standing.session_id, standing.last_bar_time, *astuple(guards), step.equity))
+    if rows:
+        statement = insert_rows(GuardRow, _GUARD_COLUMNS, rows)
+        await uow.session.execute(statement.on_conflict_do_nothing())
+
+
+_GUARD_COLUMNS = (
+    "session_id",
+    "time",
+    "day",
+    "day_start_equity",
+    "day_entries",
+    "halted",
+    "resting_bars",
+    "equity",
+)
 
 
 def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:

@@ -62,7 +62,29 @@ def guards_of(execution: dict[str, Any], session: Row[Any] | None, now: datetime
         is_over = session.replay_start is None and now >= resets_at
         found = list(_unused(spec, daily=True) if is_over else _daily(spec, session, resets_at))
     if spec.cooldown_bars:
-        found.append(_cooldown(spec, session))
+        rest = session.resting_bars
+        ends = session.last_bar_time + (rest + 1) * Interval[session.interval].milliseconds
+        found.append(_cooldown(spec, rest, ends))
+    return found
+
+
+def guards_then(row: Row[Any]) -> list[Guard]:
+    """Return the guards of a session at one of its bars.
+
+    Parameters
+    ----------
+    row
+        ``execution`` and ``interval`` of the session, ``time`` of the bar, and what the guards looked at
+        ``since`` a bar; null before anything was counted.
+    """
+    spec = execution_from_json(row.execution)
+    if row.since is None:
+        return list(_unused(spec))
+    found = list(_daily(spec, row, from_milliseconds((row.day + 1) * DAY))) if row.day >= 0 else []
+    if spec.cooldown_bars:
+        length = Interval[row.interval].milliseconds
+        rest = max(0, row.resting_bars - (row.time - row.since) // length)
+        found.append(_cooldown(spec, rest, row.time + (rest + 1) * length))
     return found
 
 
@@ -95,11 +117,10 @@ def _daily(spec: ExecutionSpec, session: Row[Any], resets_at: datetime) -> Itera
         yield Guard(GuardKind.MAX_DAILY_TRADES, float(most), float(session.day_entries), resets_at, reason)
 
 
-def _cooldown(spec: ExecutionSpec, session: Row[Any]) -> Guard:
-    rest, limit = session.resting_bars, float(spec.cooldown_bars)
+def _cooldown(spec: ExecutionSpec, rest: int, ends: int) -> Guard:
+    limit = float(spec.cooldown_bars)
     if not rest:
         return Guard(GuardKind.COOLDOWN, limit)
-    ends = session.last_bar_time + (rest + 1) * Interval[session.interval].milliseconds
     reason = f"A position was closed {spec.cooldown_bars - rest} bars ago."
     return Guard(GuardKind.COOLDOWN, limit, float(rest), from_milliseconds(ends), reason)
 

@@ -1,6 +1,8 @@
 """Jobs of the bots domain: running and closing sessions, and sweeping up what a crash left behind."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,9 +11,10 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import lifecycle, shards, ticking
+from gql_trader.bots import explaining, lifecycle, shards, ticking
 from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
+from gql_trader.bots.explaining import Said, explain, note, signal_key
 from gql_trader.bots.running import Window, load_window, standing
 from gql_trader.bots.stepping import Standing, Step, take_step
 from gql_trader.bots.types import CLOSING, Held, SessionStatus, Shard
@@ -94,8 +97,12 @@ async def _catch_up(runtime: Runtime, held: Held, row: Row[Any], window: Window 
     stop = _closed_by(window.bars, to_milliseconds(runtime.clock.now()))
     if stop <= _done(window, now):
         return now
-    signals = await asyncio.to_thread(window.rules.signals, window.bars, window.parameters)
-    return await _step(runtime, held, now, window, signals, stop)
+    bars, key = window.bars.slice(0, stop), signal_key(row, int(window.bars.time[0]))
+    signals = await asyncio.to_thread(window.rules.signals, bars, window.parameters)
+    said = await asyncio.to_thread(
+        explain, key, window.rules, window.parameters, bars, signals, _done(window, now)
+    )
+    return await _step(runtime, held, replace(now, signal_key=key), window, signals, stop, said=said)
 
 
 async def _replay(runtime: Runtime, held: Held, row: Row[Any], window: Window) -> None:
@@ -149,18 +156,20 @@ async def _step(
     stop: int,
     *,
     finish: bool = False,
+    said: Sequence[Said] = (),
 ) -> Standing:
     step = await asyncio.to_thread(take_step, before, window.bars, signals, window.start, stop, finish=finish)
     # After a commit whose answer was lost, this looks as if somebody else had written the step; that is
     # harmless, since whoever comes next goes on from there.
-    if not await settle(runtime.unit_of_work, lambda uow: _write(uow, held, step)):
+    if not await settle(runtime.unit_of_work, lambda uow: _write(uow, held, step, said)):
         raise LostError
     return step.standing
 
 
-async def _write(uow: UnitOfWork, held: Held, step: Step) -> bool:
+async def _write(uow: UnitOfWork, held: Held, step: Step, said: Sequence[Said] = ()) -> bool:
     if not await book(uow, [Booking(step, held.fence)]):
         return False
+    await note(uow, said)
     return not step.finished or await lifecycle.end_session(uow, held)
 
 
@@ -176,9 +185,14 @@ async def sweep(runtime: Runtime) -> None:
         for each in await shards.behind(uow):
             uow.enqueue(each.job)
         await feeds.want(uow, await shards.watched(uow))
-
     if barred:
         _log.info("bots_of_idle_users_stopped", count=len(barred))
+
+
+async def forget_signals(runtime: Runtime) -> None:
+    """Delete what strategies said longer ago than it is kept."""
+    async with runtime.unit_of_work() as uow:
+        await explaining.forget(uow, timedelta(days=runtime.settings.bot_decision_days))
 
 
 async def pace(runtime: Runtime) -> None:

@@ -64,6 +64,10 @@ class BotLoaders:
         self.orders_of_session: DataLoader[PageKey, Slice[Row[Any]]] = DataLoader(
             self._pages(repository.pages_of_orders)
         )
+        self.decisions_of_session: DataLoader[PageKey, Slice[Row[Any]]] = DataLoader(
+            self._pages(repository.pages_of_decisions)
+        )
+        self.decision_count: DataLoader[UUID, int] = DataLoader(self._counts(repository.counts_of_decisions))
         self.session_count: DataLoader[UUID, int] = DataLoader(
             self._counts(repository.counts_of_bots_sessions)
         )

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Numeric,
+    SmallInteger,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -133,6 +134,7 @@ class SessionStateRow(Base):
     lease_expires_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
     anchor_time: Mapped[int | None] = mapped_column(BigInteger)
+    signal_key: Mapped[UUID | None]
     last_bar_time: Mapped[int | None] = mapped_column(BigInteger)
     bars: Mapped[int]
     balance: Mapped[float]
@@ -145,6 +147,39 @@ class SessionStateRow(Base):
     halted: Mapped[bool]
     resting_bars: Mapped[int]
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class SignalRow(Base):
+    """What a strategy said at the close of a bar: the same for all sessions that share its signals.
+
+    ``key`` stands for strategy, version, parameters, market, interval and first bar; ``values`` are those of
+    the number series that the rules are made of, by their text.
+    """
+
+    __tablename__ = "signal_log"
+
+    key: Mapped[UUID] = mapped_column(primary_key=True)
+    time: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    signals: Mapped[int] = mapped_column(SmallInteger)
+    values: Mapped[dict[str, Any]]
+    noted_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class GuardRow(Base):
+    """What a session's guards looked at from the close of a bar on, until the next row."""
+
+    __tablename__ = "session_guards"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    time: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    day: Mapped[int]
+    day_start_equity: Mapped[float]
+    day_entries: Mapped[int]
+    halted: Mapped[bool]
+    resting_bars: Mapped[int]
+    equity: Mapped[float]
 
 
 class TickLeaseRow(Base):

@@ -5,15 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, and_, func, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.bots.models import (
     BotRow,
     EquityPointRow,
+    GuardRow,
     OrderRow,
     SessionStateRow,
+    SignalRow,
     TradeRow,
     TradingSessionRow,
 )
@@ -198,6 +200,61 @@ async def counts_of_orders(session: AsyncSession, session_ids: Sequence[UUID]) -
 async def _counts(session: AsyncSession, column: Any, ids: Sequence[UUID]) -> dict[UUID, int]:
     statement = select(column, func.count()).where(column.in_(ids)).group_by(column)
     return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+_SAID = SignalRow.__table__.c
+_GUARDS = GuardRow.__table__.c
+_NEWEST_BAR_FIRST = [SortKey(_SAID.time, descending=True)]
+
+
+def _explained(*columns: Any) -> Select[Any]:
+    """Return the statement for the bars of sessions of which it is known what their strategies said."""
+    traded = and_(
+        _SAID.key == _STATES.signal_key,
+        _SAID.time <= _STATES.last_bar_time,
+        _SAID.time >= func.extract("epoch", _SESSIONS.trade_from) * 1000,
+    )
+    return (
+        select(*columns)
+        .select_from(TradingSessionRow)
+        .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        .join(SignalRow, traded)
+    )
+
+
+async def pages_of_decisions(
+    session: AsyncSession, user_id: UserId, session_ids: Sequence[UUID], page: PageRequest
+) -> dict[UUID, Slice[Row[Any]]]:
+    """Return the same page of the explained bars of each session, newest first, in one statement."""
+    # The guards from their last change at or before the bar on.
+    figures = [column for column in _GUARDS if column.name not in ("session_id", "time")]
+    then = (
+        select(_GUARDS.time.label("since"), *figures)
+        .where(_GUARDS.session_id == _SESSIONS.id, _GUARDS.time <= _SAID.time)
+        .order_by(_GUARDS.time.desc())
+        .limit(1)
+        .lateral("guards_then")
+    )
+    statement = (
+        _explained(
+            _SAID.time,
+            _SAID.signals,
+            _SAID["values"].label("said"),
+            _SESSIONS.execution,
+            _SESSIONS.interval,
+            *then.c,
+        )
+        .outerjoin(then, true())
+        .where(_SESSIONS.user_id == user_id)
+    )
+    return await fetch_pages(session, statement, _SESSIONS.id, session_ids, _NEWEST_BAR_FIRST, page)
+
+
+async def counts_of_decisions(session: AsyncSession, session_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many explained bars each session has; sessions with none are left out."""
+    statement = _explained(_SESSIONS.id, func.count()).where(_SESSIONS.id.in_(session_ids))
+    rows = await session.execute(statement.group_by(_SESSIONS.id))
+    return {row[0]: row[1] for row in rows}
 
 
 async def open_trades(

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 
@@ -17,6 +18,7 @@ from gql_trader.core.money import to_float
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import PluginRegistry, StrategyCode
+from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.rules import compile_rules
 from gql_trader.infra import json_codec
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -47,10 +49,15 @@ def _spec(text: str) -> ExecutionSpec:
     return execution_from_json(json_codec.loads(text))
 
 
-def standing(row: Row[Any]) -> Standing:
+def standing(row: Row[Any], signal_key: UUID | None = None) -> Standing:
     """Return where a session stands, from its own columns and those of its state.
 
     Its execution may be given as JSON or as its text; texts that were read lately are not read again.
+
+    Parameters
+    ----------
+    signal_key
+        What stands for its signals, if that is known by now.
     """
     return Standing(
         session_id=TradingSessionId(row.id),
@@ -65,7 +72,8 @@ def standing(row: Row[Any]) -> Standing:
         last_bar_time=row.last_bar_time,
         bars=row.bars,
         equity_every=row.equity_every,
-        halted=row.halted,
+        guards=GuardFigures(row.day, row.day_start_equity, row.day_entries, row.halted, row.resting_bars),
+        signal_key=signal_key or row.signal_key,
     )
 
 

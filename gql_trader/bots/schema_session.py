@@ -14,6 +14,8 @@ from gql_trader.bots.loaders import BotLoaders, CurveKey, PageKey
 from gql_trader.bots.schema_enums import SessionMode, SessionStatus
 from gql_trader.bots.schema_types import (
     OWNER,
+    Decision,
+    DecisionConnection,
     Order,
     OrderConnection,
     Position,
@@ -148,6 +150,25 @@ class TradingSession(Node):
         page = await loaders.trades_of_session.load(key)
         return connection(
             TradeConnection, page, Trade.from_row, lambda: loaders.trade_count.load(self.row.id)
+        )
+
+    @strawberry.field(
+        description="What its strategy said at every bar that it has traded, newest first, kept for a while "
+        "(BOT_DECISION_DAYS). Empty for replays."
+    )
+    async def decisions(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> DecisionConnection:
+        loaders = info.context.loaders(BotLoaders)
+        key = PageKey(self.row.id, page_request(first, after, last, before))
+        page = await loaders.decisions_of_session.load(key)
+        return connection(
+            DecisionConnection, page, Decision.from_row, lambda: loaders.decision_count.load(self.row.id)
         )
 
     @strawberry.field(

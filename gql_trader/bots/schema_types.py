@@ -8,14 +8,17 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.schema_enums import ExitReason, Side
-from gql_trader.bots.guarding import Guard
+from gql_trader.bots import explaining
+from gql_trader.bots.guarding import Guard, guards_then
 from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_enums import GuardKind, OrderSide, OrderStatus, OrderType, TradeStatus
+from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.money import to_decimal, to_exact
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import Connection
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
+from gql_trader.gql.scalars import JSON
 from gql_trader.market_data.loaders import MarketDataLoaders
 from gql_trader.market_data.schema import Market
 
@@ -243,6 +246,48 @@ class Order(Node):
             created_at=row.created_at,
             filled_at=row.filled_at,
         )
+
+
+@visible(OWNER)
+@strawberry.type(
+    description="What a session's strategy said at the close of a bar of a live market, and what its guards "
+    "allowed. A signal takes effect with the next fill."
+)
+class Decision:
+    """A bar of a session."""
+
+    time: datetime = strawberry.field(description="Opening time of the bar.")
+    entry_long: bool = strawberry.field(description="Whether `entryLong` held.")
+    exit_long: bool = strawberry.field(description="Whether `exitLong` held.")
+    entry_short: bool = strawberry.field(description="Whether `entryShort` held.")
+    exit_short: bool = strawberry.field(description="Whether `exitShort` held.")
+    values: JSON = strawberry.field(
+        description="Values of the number series that the rules are made of, by their text; null while "
+        "one is undefined."
+    )
+    guards: list[GuardState] = strawberry.field(
+        description="The guards when the bar had closed; the equity behind them is that of the last bar on "
+        "which one of them changed."
+    )
+
+    @classmethod
+    def from_row(cls, row: Row[Any]) -> "Decision":
+        """Return the GraphQL object of a bar."""
+        return cls(
+            time=from_milliseconds(row.time),
+            entry_long=bool(row.signals & explaining.ENTRY_LONG),
+            exit_long=bool(row.signals & explaining.EXIT_LONG),
+            entry_short=bool(row.signals & explaining.ENTRY_SHORT),
+            exit_short=bool(row.signals & explaining.EXIT_SHORT),
+            values=JSON(row.said),
+            guards=[GuardState.from_guard(each) for each in guards_then(row)],
+        )
+
+
+@visible(OWNER)
+@strawberry.type(name="DecisionConnection", description="One page of decisions, newest first.")
+class DecisionConnection(Connection[Decision]):
+    """Decisions of a session of the viewer."""
 
 
 @visible(OWNER)

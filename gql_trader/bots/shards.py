@@ -34,6 +34,8 @@ _NEEDED = (
     _SESSIONS.id,
     _SESSIONS.user_id,
     _SESSIONS.bot_id,
+    _SESSIONS.market_id,
+    _SESSIONS.interval,
     _SESSIONS.strategy_id,
     _SESSIONS.strategy_version,
     cast(_SESSIONS.parameters, Text).label("parameters"),
@@ -46,7 +48,12 @@ _NEEDED = (
     _STATES.anchor_time,
     _STATES.last_bar_time,
     _STATES.bars,
+    _STATES.signal_key,
+    _STATES.day,
+    _STATES.day_start_equity,
+    _STATES.day_entries,
     _STATES.halted,
+    _STATES.resting_bars,
     _STATES.state,
 )
 

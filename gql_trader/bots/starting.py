@@ -26,6 +26,7 @@ from gql_trader.core.ids import MarketId, uuid7
 from gql_trader.core.intervals import MINUTE, Interval
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import feeds
 from gql_trader.market_data import service as market_data
 from gql_trader.settings.types import SessionMode
 
@@ -77,6 +78,7 @@ async def start_bot(
         every = max(1, -(-_replay_bars(row) // REPLAY_POINTS))
     else:
         every = max(1, equity_minutes * MINUTE // interval.milliseconds)
+        await feeds.want(uow, [(row.market_id, interval)])
     now = uow.clock.now()
     session_id = uuid7()
     execution = on_market(execution_from_json(row.execution), market)

@@ -5,7 +5,7 @@ for bit, what one backtest over all the bars gives.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
@@ -36,8 +36,10 @@ class Standing:
         Bars traded so far.
     equity_every
         Every so many bars equity is noted, besides when something is traded.
-    halted
-        Whether a daily guard has tripped.
+    guards
+        What its guards look at.
+    signal_key
+        What stands for its signals, for explaining what it did; None: that is not kept.
     """
 
     session_id: TradingSessionId
@@ -50,7 +52,8 @@ class Standing:
     last_bar_time: int | None
     bars: int
     equity_every: int
-    halted: bool
+    guards: GuardFigures
+    signal_key: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Step:
     equity: float
     cash: float
     last_close: float | None
-    guards: GuardFigures
+    guards_before: GuardFigures
     tripped: bool
     trades: tuple[Trade, ...]
     points: tuple[tuple[int, float], ...]
@@ -186,15 +189,16 @@ def take_step(
             last_bar_time=last_bar_time,
             bars=before.bars + done,
             equity_every=before.equity_every,
-            halted=guards.halted,
+            guards=guards,
+            signal_key=before.signal_key,
         ),
         anchor_time=int(bars.time[0]) if begun and len(bars) else None,
         balance=simulation.balance,
         equity=simulation.equity,
         cash=simulation.cash,
         last_close=simulation.last_close if begun else None,
-        guards=guards,
-        tripped=guards.halted and not before.halted,
+        guards_before=before.guards,
+        tripped=guards.halted and not before.guards.halted,
         trades=trades,
         points=tuple(points),
         finished=finish,
@@ -213,8 +217,11 @@ def take_quiet_steps(
     bars, signals
         The bars that none of the sessions has traded yet, at least one, and not their first.
     """
-    able = [each for each in before if each.state is not None and batch.readable(each.state)]
-    others = [each for each in before if each.state is None or not batch.readable(each.state)]
+    able: list[Standing] = []
+    others: list[Standing] = []
+    for each in before:
+        readable = each.state is not None and batch.readable(each.state)
+        (able if readable else others).append(each)
     if not able:
         return [], others
     states = [each.state for each in able if each.state is not None]
@@ -230,21 +237,28 @@ def take_quiet_steps(
         noted = range(-(each.bars + 1) % each.equity_every, n, each.equity_every)
         steps.append(
             Step(
-                standing=replace(
-                    each,
+                # Written out: dataclasses.replace takes several times as long, thousands of times a bar.
+                standing=Standing(
+                    session_id=each.session_id,
+                    user_id=each.user_id,
+                    bot_id=each.bot_id,
+                    execution=each.execution,
+                    capital=each.capital,
                     revision=each.revision + 1,
                     state=found.states[at],
                     last_bar_time=last_bar_time,
                     bars=each.bars + n,
-                    halted=guards.halted,
+                    equity_every=each.equity_every,
+                    guards=guards,
+                    signal_key=each.signal_key,
                 ),
                 anchor_time=None,
                 balance=balance[at],
                 equity=equity[at],
                 cash=cash[at],
                 last_close=found.last_close,
-                guards=guards,
-                tripped=guards.halted and not each.halted,
+                guards_before=each.guards,
+                tripped=guards.halted and not each.guards.halted,
                 trades=(),
                 points=tuple((int(bars.time[bar]), float(found.marks[at, bar])) for bar in noted),
                 finished=False,

@@ -17,6 +17,7 @@ from sqlalchemy import Row
 from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.bots import lifecycle, shards
 from gql_trader.bots.booking import Booking, book
+from gql_trader.bots.explaining import Said, explain, note, signal_key
 from gql_trader.bots.running import code_of, standing
 from gql_trader.bots.stepping import Standing, signals_from, take_quiet_steps, take_step
 from gql_trader.bots.types import ENGINE_FAILED, Held, Shard
@@ -72,6 +73,7 @@ class _Ready:
 @dataclass(slots=True)
 class _Outcome:
     bookings: list[Booking] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
     failures: list[tuple[Held, str]] = field(default_factory=list)
 
 
@@ -98,6 +100,7 @@ async def tick(runtime: Runtime, shard: Shard) -> int:
             if not await shards.keep(uow, shard, fence, seconds):
                 return False
             written.update(await book(uow, outcome.bookings))
+            await note(uow, outcome.said)
             await lifecycle.mark_running(uow, [row.id for row in work.ready.rows])
             return True
 
@@ -187,22 +190,36 @@ def _compute(work: _Work) -> _Outcome:
     for (version, parameters, at), members in groups.items():
         bars = work.bars.slice(at, len(work.bars))
         try:
-            signals = ready.codes[version].signals(bars, json_codec.loads(parameters))
+            values = json_codec.loads(parameters)
+            code = ready.codes[version]
+            signals = code.signals(bars, values)
+            key = signal_key(members[0][0], int(bars.time[0]))
+            outcome.said += explain(key, code, values, bars, signals, _first_new(bars, members))
         except Exception as error:
             outcome.failures += [_failure(row, error) for row, _ in members]
         else:
-            _step_group(members, bars, signals, outcome)
+            _step_group(members, bars, signals, key, outcome)
     return outcome
 
 
+def _first_new(bars: Bars, members: Sequence[tuple[Row[Any], int]]) -> int:
+    """Return the index of the first bar that any of some sessions has not traded."""
+    return min(
+        start
+        if row.last_bar_time is None
+        else int(np.searchsorted(bars.time, row.last_bar_time, side="right"))
+        for row, start in members
+    )
+
+
 def _step_group(
-    members: Sequence[tuple[Row[Any], int]], bars: Bars, signals: Signals, outcome: _Outcome
+    members: Sequence[tuple[Row[Any], int]], bars: Bars, signals: Signals, key: UUID, outcome: _Outcome
 ) -> None:
     rows = {row.id: row for row, _ in members}
     starts = {row.id: start for row, start in members}
     alike: dict[int | None, list[Standing]] = {}
     for row in rows.values():
-        alike.setdefault(row.last_bar_time, []).append(standing(row))
+        alike.setdefault(row.last_bar_time, []).append(standing(row, key))
     for last_bar_time, standings in alike.items():
         single = standings
         if last_bar_time is not None:

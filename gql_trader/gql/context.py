@@ -24,6 +24,7 @@ from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.signed_links import SignedLinks
 from gql_trader.infra.tokens import AccessTokens
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -54,6 +55,8 @@ class Services(Protocol):
     def passwords(self) -> PasswordHasher: ...
     @property
     def tokens(self) -> AccessTokens: ...
+    @property
+    def links(self) -> SignedLinks: ...
     @property
     def public_http(self) -> PublicHttp: ...
     @property

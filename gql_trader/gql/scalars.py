@@ -53,7 +53,8 @@ def _decimal_literal(node: ValueNode, _variables: dict[str, Any] | None = None) 
     raise GraphQLError(f'Decimal must be a number such as "10000.00"; got {print_ast(node)}.')
 
 
-def _write_decimal(value: Decimal) -> str:
+def format_decimal(value: Decimal) -> str:
+    """Return all digits of an exact decimal, without an exponent and without zeros at the end."""
     # Canonical: PostgreSQL pads what it stores to the column's scale.
     # (Decimal.normalize would round to the context's 28 digits.)
     text = f"{value:f}"
@@ -107,7 +108,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     Decimal: strawberry.scalar(
         name="Decimal",
         description='An exact decimal number, as a string such as "10000.00": money, prices, quantities.',
-        serialize=_write_decimal,
+        serialize=format_decimal,
         parse_value=_parse_decimal,
         parse_literal=_decimal_literal,
     ),

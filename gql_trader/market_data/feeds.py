@@ -16,8 +16,10 @@ from gql_trader.core.intervals import Interval
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import repository
 from gql_trader.market_data.loading import choose_source
+from gql_trader.market_data.models import MarketRow
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.reading import stored_series
+from gql_trader.market_data.types import DEMO_EXCHANGE
 from gql_trader.market_data.types_feeds import POLL_FEED, QUEUE, WANTED_SECONDS, FeedClaim, FeedState
 
 FEED = MarketFeedRow.__table__.c
@@ -127,6 +129,75 @@ async def rest(uow: UnitOfWork, held: FeedClaim, seconds: float, **values: Any) 
         next_poll_at=_now() + timedelta(seconds=seconds),
         updated_at=_now(),
         **values,
+    )
+
+
+async def claim_watches(uow: UnitOfWork, lease_seconds: float, most: int) -> list[tuple[FeedClaim, UUID]]:
+    """Take live feeds of exchanges whose streams nobody follows; return them with their markets' ids."""
+    free = MarketFeedRow.watch_expires_at.is_(None) | (MarketFeedRow.watch_expires_at < _now())
+    unwatched = (
+        select(FEED.market_id, FEED.interval)
+        .join(MarketRow, MarketRow.id == FEED.market_id)
+        .where(
+            free,
+            MarketFeedRow.wanted_until > _now(),
+            MarketFeedRow.state == FeedState.LIVE.value,
+            MarketRow.exchange != DEMO_EXCHANGE,
+        )
+        .limit(most)
+        .with_for_update(of=MarketFeedRow, skip_locked=True)
+    )
+    found = (await uow.session.execute(unwatched)).all()
+    claims = []
+    for market_id, name in found:
+        statement = (
+            update(MarketFeedRow)
+            .where(MarketFeedRow.market_id == market_id, MarketFeedRow.interval == name)
+            .values(
+                watch_fence=MarketFeedRow.watch_fence + 1,
+                watch_expires_at=_now() + timedelta(seconds=lease_seconds),
+            )
+            .returning(MarketFeedRow.watch_fence)
+        )
+        fence = await uow.session.scalar(statement)
+        assert fence is not None
+        claims.append((FeedClaim(MarketId(market_id), Interval[name], fence), market_id))
+    return claims
+
+
+async def keep_watch(uow: UnitOfWork, held: FeedClaim, seconds: float, *, wanted: bool = True) -> bool:
+    """Keep others from a stream for some seconds; False if it is not this worker's, or not wanted any more.
+
+    Parameters
+    ----------
+    wanted
+        Whether that depends on the feed's being wanted.
+    """
+    statement = (
+        update(MarketFeedRow)
+        .where(
+            MarketFeedRow.market_id == held.market_id,
+            MarketFeedRow.interval == held.interval.name,
+            MarketFeedRow.watch_fence == held.fence,
+            *([MarketFeedRow.wanted_until > _now()] if wanted else []),
+        )
+        .values(watch_expires_at=_now() + timedelta(seconds=seconds))
+        .returning(MarketFeedRow.watch_fence)
+    )
+    return await uow.session.scalar(statement) is not None
+
+
+async def poll_now(uow: UnitOfWork, market_id: UUID, interval: Interval) -> None:
+    """Have a feed asked at once: a candle has closed."""
+    await uow.session.execute(
+        update(MarketFeedRow)
+        .where(
+            MarketFeedRow.market_id == market_id,
+            MarketFeedRow.interval == interval.name,
+            MarketFeedRow.next_poll_at > _now(),
+            MarketFeedRow.state != FeedState.FAILING.value,
+        )
+        .values(next_poll_at=_now())
     )
 
 

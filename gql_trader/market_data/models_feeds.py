@@ -16,7 +16,8 @@ class MarketFeedRow(Base):
 
     ``last_time`` is the opening time of the newest bar that the feed has seen in the store, in Unix
     milliseconds; ``holes`` are those of bars just before it that the exchange has not sent yet. ``fence``
-    rises with each claim: a worker that lost its lease finds another number and changes nothing.
+    rises with each claim: a worker that lost its lease finds another number and changes nothing. Before
+    ``watch_expires_at`` nobody but its holder follows the exchange's stream.
     """
 
     __tablename__ = "market_feeds"
@@ -36,4 +37,6 @@ class MarketFeedRow(Base):
     next_poll_at: Mapped[datetime]
     fence: Mapped[int]
     lease_expires_at: Mapped[datetime | None]
+    watch_expires_at: Mapped[datetime | None]
+    watch_fence: Mapped[int] = mapped_column(default=0)
     updated_at: Mapped[datetime]

@@ -61,6 +61,7 @@ query($first: Int, $state: [BotState!]) {
         id equity profit positions { quantity market { symbol } }
         trades(first: 3) { totalCount nodes { number market { symbol } bot { name } session { id } } }
         orders(last: 2) { totalCount nodes { clientOrderId side type } }
+        decisions(first: 2) { totalCount nodes { time entryLong values guards { kind } } }
         equityCurve(maxPoints: 10) { time equity drawdown }
       }
       sessions(first: 2) { totalCount nodes { id } }

@@ -18,6 +18,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
+from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.service import find_market
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
@@ -328,3 +329,26 @@ async def test_the_bots_of_a_user_who_may_not_trade_any_more_are_stopped(
     await live.bots.close(session_id)
     await sweep(live.bots.runtime)
     assert (await live.bots.bot(bot_id)).state == BotState.STOPPED
+
+
+async def test_the_feeds_of_markets_that_bots_trade_are_wanted_as_long_as_they_do(live: LiveMarket) -> None:
+    async def wanted() -> list[tuple[str, bool]]:
+        async with live.bots.runtime.unit_of_work() as uow:
+            rows = await uow.session.execute(
+                select(MarketFeedRow.interval, MarketFeedRow.wanted_until > func.clock_timestamp())
+            )
+            return [(row[0], row[1]) for row in rows]
+
+    await live.bots.begin()
+    assert await wanted() == [], "a replay needs no feed"
+    bot_id, session_id = await _begin(live)
+    assert await wanted() == [("H1", True)]
+    over = update(MarketFeedRow).values(wanted_until=func.clock_timestamp())
+    for state, still in ((BotState.RUNNING, True), (BotState.STOPPED, False)):
+        if state is BotState.STOPPED:
+            await live.bots.stop(bot_id)
+            await live.bots.close(session_id)
+        async with live.bots.runtime.unit_of_work() as uow:
+            await uow.session.execute(over)
+        await sweep(live.bots.runtime)
+        assert await wanted() == [("H1", still)]

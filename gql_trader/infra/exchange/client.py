@@ -1,6 +1,6 @@
 """One exchange, asked on behalf of nobody or of one key, about what changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import structlog
@@ -10,7 +10,7 @@ from gql_trader.infra.exchange.asking import Asker
 from gql_trader.infra.exchange.candles import CandlePage
 from gql_trader.infra.exchange.errors import AnswerUnreadable, NotOffered, PermissionMissing, UnknownMarket
 from gql_trader.infra.exchange.markets import MarketRules
-from gql_trader.infra.exchange.pacing import Patience
+from gql_trader.infra.exchange.pacing import STREAMING, Patience
 from gql_trader.infra.exchange.permissions import READERS
 from gql_trader.infra.exchange.reading import read_candles
 from gql_trader.infra.exchange.records import Credentials, ExchangePermission, KeyPermissions
@@ -128,6 +128,46 @@ class ExchangeClient:
     def time(self) -> int:
         """Return the exchange's time, Unix ms: ours, less how far it is known to be ahead."""
         return int(self._ccxt.milliseconds()) - self._venue.skew.milliseconds
+
+    async def forming(self, symbol: str, interval: Interval) -> AsyncGenerator[CandlePage, None]:
+        """Yield a market's newest candle each time that the exchange's stream tells of it, over or not.
+
+        Parameters
+        ----------
+        symbol
+            The market's, as ccxt writes it.
+
+        Returns
+        -------
+        AsyncGenerator
+            Pages of one candle; close it to end the stream. What it says of a candle that is over may differ
+            from what `candles` returns, which is what counts.
+
+        Raises
+        ------
+        NotOffered
+            If the exchange, or ccxt for it, does not stream candles.
+        ExchangeUnavailable
+            If the stream cannot be opened, or breaks.
+        """
+        rules = await self.market(symbol)
+        ccxt = await self._venue.streaming()
+        asker = Asker(ccxt, None, self._venue.gate, self._venue.skew, self._venue.waits, STREAMING)
+        try:
+            if not ccxt.has.get("watchOHLCV") or interval.value not in (ccxt.timeframes or {}):
+                raise NotOffered(self.exchange, f"{self.name} does not stream candles of {interval.value}.")
+            await self._venue.give_markets(ccxt, self._asker.patience)
+
+            async def read() -> CandlePage:
+                rows = await ccxt.watch_ohlcv(rules.symbol, interval.value)
+                newest = int(rows[-1][0])
+                # Whether it is over is not said; nothing is left out for that.
+                return read_candles(rows[-1:], interval, newest, newest + interval.milliseconds)
+
+            while True:
+                yield await asker.ask(read)
+        finally:
+            await ccxt.close()
 
     @property
     def skew(self) -> float:

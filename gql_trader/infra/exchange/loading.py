@@ -25,6 +25,7 @@ _lock = threading.Lock()
 
 _PACKAGE = "ccxt"
 _ASYNC = "ccxt.async_support"
+_PRO = "ccxt.pro"
 
 
 def load_exchange(exchange: str) -> type[Any]:
@@ -48,6 +49,24 @@ def exchange_ids() -> frozenset[str]:
     [directory] = (spec and spec.submodule_search_locations) or [""]
     files = Path(directory, _ASYNC.rpartition(".")[2]).glob("[a-z]*.py")
     return frozenset(each.stem for each in files)
+
+
+def load_streaming(exchange: str) -> type[Any] | None:
+    """Return ccxt's class of an exchange that also streams; None if ccxt has none.
+
+    Blocks; call it off the event loop, and after `load_exchange`.
+    """
+    with _lock:
+        if _PRO not in sys.modules:
+            try:
+                _put(_PRO, _of_pro)
+            except (ImportError, AttributeError) as error:
+                _log.warning("ccxt_streams_not_loaded", reason=str(error))
+                return None
+        try:
+            return _imported(exchange, _PRO)
+        except LookupError:
+            return None
 
 
 def load_errors() -> ModuleType:
@@ -98,15 +117,24 @@ def _of_async(name: str) -> Any:
         raise AttributeError(name) from None
 
 
-def _imported(exchange: str) -> type[Any]:
-    module = f"{_ASYNC}.{exchange}"
+def _of_pro(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        return _imported(name, _PRO)
+    except LookupError:
+        raise AttributeError(name) from None
+
+
+def _imported(exchange: str, package_name: str = _ASYNC) -> type[Any]:
+    module = f"{package_name}.{exchange}"
     if not exchange.isidentifier() or importlib.util.find_spec(module) is None:
         raise LookupError(f"ccxt knows no exchange {exchange}")
     found = vars(importlib.import_module(module)).get(exchange)
     if not isinstance(found, type):
         raise LookupError(f"ccxt knows no exchange {exchange}")
     # The package has the classes under the names of their modules; so do those that this one builds on.
-    package = sys.modules[_ASYNC]
+    package = sys.modules[package_name]
     for name, value in list(vars(package).items()):
         if isinstance(value, ModuleType) and isinstance(vars(value).get(name), type):
             setattr(package, name, vars(value)[name])

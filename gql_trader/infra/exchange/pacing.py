@@ -31,6 +31,9 @@ PATIENT = Patience(seconds=60.0, attempts=6)
 IMPATIENT = Patience(seconds=12.0, attempts=3)
 """For somebody who waits for the answer."""
 
+STREAMING = Patience(seconds=90.0, attempts=1)
+"""For the next message of a stream; a market where nobody trades for so long has none."""
+
 
 @dataclass(frozen=True)
 class Waits:

@@ -85,6 +85,11 @@ class Transport:
         """Send a DELETE request."""
         return self._send("DELETE", url, options)
 
+    def ws_connect(self, url: str, **options: Any) -> Any:
+        """Open a WebSocket."""
+        target = self._reroute(yarl.URL(url, encoded=True))
+        return self._connections.session.ws_connect(target, **options)
+
     @asynccontextmanager
     async def _send(
         self, method: str, url: yarl.URL, options: dict[str, Any]

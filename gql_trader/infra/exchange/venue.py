@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gql_trader.infra.exchange.asking import Asker
-from gql_trader.infra.exchange.errors import ExchangeFailure, ExchangeUnavailable
+from gql_trader.infra.exchange.errors import ExchangeFailure, ExchangeUnavailable, NotOffered
+from gql_trader.infra.exchange.loading import load_streaming
 from gql_trader.infra.exchange.markets import MarketRules, read_market
 from gql_trader.infra.exchange.pacing import Gate, Patience, Skew, Spacing, Waits
 from gql_trader.infra.exchange.records import Credentials
@@ -62,11 +63,24 @@ class Venue:
         self._rules: Mapping[str, MarketRules] = {}
         self.public = self.instance(None)
 
-    def instance(self, credentials: Credentials | None) -> Any:
+    async def streaming(self) -> Any:
+        """Return a new instance of ccxt's class that also streams; whoever asks for it closes it.
+
+        Raises
+        ------
+        NotOffered
+            If ccxt has none for this exchange.
+        """
+        kind = await asyncio.to_thread(load_streaming, self._exchange)
+        if kind is None:
+            raise NotOffered(self._exchange, f"{self.public.name} is not followed by a stream.")
+        return self.instance(None, kind)
+
+    def instance(self, credentials: Credentials | None, kind: type[Any] | None = None) -> Any:
         """Return a new instance of ccxt's class; whoever asks for it closes it."""
         from gql_trader.infra.exchange.transport import Transport
 
-        ccxt = self._kind(
+        ccxt = (kind or self._kind)(
             {
                 "asyncio_loop": asyncio.get_running_loop(),
                 "session": Transport(self._connections, self.gate, self._origin),

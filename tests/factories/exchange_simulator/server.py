@@ -1,5 +1,6 @@
 """The simulated exchange's HTTP side: routes, who may call them, and faults."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from tests.factories.exchange_simulator.accounts import Account, Rejection, check_time
 from tests.factories.exchange_simulator.faults import CutOff, Failure, Faults, Hang, Pause, Refusal
 from tests.factories.exchange_simulator.futures import Futures
-from tests.factories.exchange_simulator.markets import BTC_USDT, SimulatedMarket
+from tests.factories.exchange_simulator.markets import BTC_USDT, Candle, SimulatedMarket
 from tests.factories.exchange_simulator.orders import Orders
 from tests.graphql_client import serve
 
@@ -49,6 +50,10 @@ class ExchangeSimulator:
         Milliseconds by which its clock is ahead of the machine's.
     received
         Every request, in order.
+    subscribed
+        Streams that somebody has subscribed to, in order.
+    streams
+        What is to be sent to each socket that has subscribed.
     stop
         Goes out of service.
     """
@@ -61,6 +66,8 @@ class ExchangeSimulator:
     futures: Futures = field(default_factory=Futures)
     faults: Faults = field(default_factory=Faults)
     received: list[Received] = field(default_factory=list)
+    subscribed: list[str] = field(default_factory=list)
+    streams: list["asyncio.Queue[bytes]"] = field(default_factory=list)
     stop: Callable[[], Awaitable[None]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +92,10 @@ class ExchangeSimulator:
         return [each.path for each in self.received]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, or serve a stream."""
+        if scope["type"] == "websocket":
+            await self._stream(receive, send)
+            return
         body = await _body(receive)
         query = scope["query_string"].decode()
         path, method = scope["path"], scope["method"]
@@ -104,6 +114,40 @@ class ExchangeSimulator:
             await _send(send, status, orjson.dumps(answer))
         else:
             await _fail(fault, receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        """Confirm subscriptions, and send what `tell` is given, until the client leaves."""
+        await receive()
+        await send({"type": "websocket.accept"})
+        messages: asyncio.Queue[bytes] = asyncio.Queue()
+        sending = asyncio.create_task(_forward(messages, send))
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                asked = orjson.loads(message.get("text") or message.get("bytes") or b"{}")
+                messages.put_nowait(orjson.dumps({"result": None, "id": asked.get("id")}))
+                if asked.get("method") == "SUBSCRIBE":
+                    self.subscribed.extend(asked["params"])
+                    self.streams.append(messages)
+        finally:
+            sending.cancel()
+            if messages in self.streams:
+                self.streams.remove(messages)
+
+    def tell(self, market: SimulatedMarket, interval: str, candle: Candle, *, closed: bool) -> None:
+        """Send a candle to everybody who has subscribed to anything."""
+        time, opened, high, low, close, volume = candle
+        kline = {
+            **{"t": time, "T": time, "s": market.symbol, "i": interval, "o": opened, "c": close, "h": high},
+            **{"l": low, "v": volume, "n": 1, "x": closed, "q": "0", "V": "0", "Q": "0", "B": "0"},
+        }
+        message = orjson.dumps({"e": "kline", "E": self.now(), "s": market.symbol, "k": kline})
+        for stream in self.streams:
+            stream.put_nowait(message)
+
+    def hang_up(self) -> None:
+        """Close the sockets of all who have subscribed."""
+        for stream in self.streams:
+            stream.put_nowait(b"")
 
     def _answer(
         self, method: str, path: str, signed: str, params: Params, api_key: str | None
@@ -212,6 +256,12 @@ async def exchange_simulator() -> AsyncIterator[ExchangeSimulator]:
         simulator.url = f"http://{served.address}"
         simulator.stop = serving.aclose
         yield simulator
+
+
+async def _forward(messages: "asyncio.Queue[bytes]", send: Send) -> None:
+    while message := await messages.get():
+        await send({"type": "websocket.send", "text": message.decode()})
+    await send({"type": "websocket.close"})
 
 
 async def _body(receive: Receive) -> str:

@@ -1,6 +1,7 @@
 """Markets and candles of a simulated exchange over HTTP, and what is made of their rules."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from gql_trader.infra.exchange.records import Credentials
 from tests.factories.exchange_simulator import BTC_USDT, ExchangeSimulator, Pause, Refusal
 from tests.factories.exchange_simulator.markets import Candle
 from tests.factories.waits import VirtualWaits
+from tests.graphql_client import until
 from tests.infra.exchange.conftest import KEY, SECRET
 
 MINUTE = 60_000
@@ -218,3 +220,29 @@ async def test_an_interval_that_the_exchange_lacks_is_not_asked_for(exchanges: E
     public._ccxt.timeframes = {"1m": "1m"}
     with pytest.raises(NotOffered):
         await public.candles("BTC/USDT", Interval.M3, 0)
+
+
+async def test_candles_are_streamed_as_they_form(exchanges: Exchanges, simulator: ExchangeSimulator) -> None:
+    public = await exchanges.public("binance")
+    market = simulator.markets["BTCUSDT"]
+    start = simulator.now() // MINUTE * MINUTE
+    async with aclosing(public.forming("BTC/USDT", Interval.M1)) as told:
+        first = asyncio.ensure_future(anext(told))
+        await until(lambda: bool(simulator.streams) or first.done())
+        simulator.tell(market, "1m", candle(start, "1.25"), closed=False)
+        page = await first
+        assert (page.time.tolist(), page.close.tolist(), page.volume.tolist()) == ([start], [1.25], [3.0])
+        simulator.tell(market, "1m", candle(start + MINUTE, "1.75"), closed=False)
+        assert (await anext(told)).time.tolist() == [start + MINUTE]
+    assert simulator.subscribed == ["btcusdt@kline_1m"]
+    await until(lambda: not simulator.streams)
+
+
+async def test_a_stream_that_breaks_says_so(exchanges: Exchanges, simulator: ExchangeSimulator) -> None:
+    public = await exchanges.public("binance")
+    async with aclosing(public.forming("BTC/USDT", Interval.M1)) as told:
+        first = asyncio.ensure_future(anext(told))
+        await until(lambda: bool(simulator.streams) or first.done())
+        await simulator.stop()
+        with pytest.raises(ExchangeUnavailable):
+            await first

@@ -1,0 +1,95 @@
+"""Why a session did what it did: what its strategy said at every bar, kept for a while.
+
+Sessions that share their signals share what is kept. Replays are left out: their backtest has a plot.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from math import isfinite
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import Row, delete
+from sqlalchemy.dialects.postgresql import insert
+
+from gql_trader.bots.models import SignalRow
+from gql_trader.engine.bars import Bars
+from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.signals import Signals
+from gql_trader.infra import json_codec
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+MOST_BARS = 1_000
+"""Bars of one step that are kept, the latest."""
+
+ENTRY_LONG, EXIT_LONG, ENTRY_SHORT, EXIT_SHORT = 1, 2, 4, 8
+
+_NAMESPACE = UUID("5d2d6b0e-5f5b-4b43-8a0a-6f2b1f6f9c51")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a strategy said at the close of a bar; ``values`` by the text of the series."""
+
+    key: UUID
+    time: int
+    signals: int
+    values: Mapping[str, float | None]
+
+
+def signal_key(row: Row[Any], anchor_time: int) -> UUID:
+    """Return what stands for the signals of a session whose window begins at a bar."""
+    parameters = json_codec.loads(row.parameters) if isinstance(row.parameters, str) else row.parameters
+    content = [
+        str(row.strategy_id),
+        row.strategy_version,
+        parameters,
+        str(row.market_id),
+        row.interval,
+        anchor_time,
+    ]
+    return uuid5(_NAMESPACE, json_codec.dumps_canonical(content).decode())
+
+
+def explain(
+    key: UUID, code: StrategyCode, parameters: Mapping[str, Any], bars: Bars, signals: Signals, new: int
+) -> list[Said]:
+    """Return what a strategy said at the bars of a window from index ``new`` on."""
+    first = max(new, len(bars) - MOST_BARS)
+    lines = code.lines(bars, parameters)
+    found = []
+    for at in range(first, len(bars)):
+        said = (
+            ENTRY_LONG * signals.entry_long[at]
+            + EXIT_LONG * signals.exit_long[at]
+            + ENTRY_SHORT * signals.entry_short[at]
+            + EXIT_SHORT * signals.exit_short[at]
+        )
+        numbers = {line.text: float(line.values[at]) for line in lines}
+        values = {text: value if isfinite(value) else None for text, value in numbers.items()}
+        found.append(Said(key, int(bars.time[at]), int(said), values))
+    return found
+
+
+async def note(uow: UnitOfWork, said: Sequence[Said]) -> None:
+    """Keep what strategies said; what is kept already stays as it is."""
+    if said:
+        now = uow.clock.now()
+        rows = [
+            {
+                "key": each.key,
+                "time": each.time,
+                "signals": each.signals,
+                "values": dict(each.values),
+                "noted_at": now,
+            }
+            for each in said
+        ]
+        await uow.session.execute(insert(SignalRow).on_conflict_do_nothing(), rows)
+
+
+async def forget(uow: UnitOfWork, age: timedelta) -> int:
+    """Delete what was said longer ago than this; return how many bars."""
+    statement = delete(SignalRow).where(SignalRow.noted_at < uow.clock.now() - age)
+    return len((await uow.session.execute(statement.returning(SignalRow.time))).all())
