@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -14,6 +13,7 @@ from gql_trader.settings.fields import BY_NAME, UNLIMITED
 from gql_trader.settings.freqtrade import to_config
 from gql_trader.settings.rules import check_change
 from gql_trader.settings.types import (
+    Expected,
     Ignored,
     MarginMode,
     Secret,
@@ -50,7 +50,7 @@ class Imported:
 def from_config(
     config: object,
     *,
-    expected_updated_at: datetime | None = None,
+    expected: Expected | None = None,
     preview: bool = False,
     totp_code: str | None = None,
 ) -> Imported:
@@ -61,7 +61,7 @@ def from_config(
 
     Parameters
     ----------
-    expected_updated_at, preview, totp_code
+    expected, preview, totp_code
         Parts of the change. Without a code ``dry_run: false`` is not taken over.
 
     Raises
@@ -105,7 +105,7 @@ def from_config(
                 ignored.append(Ignored(path, message))
         elif path[0] != "$schema" and not (path in own and own[path] == value):
             ignored.append(Ignored(path, _reason(path)))
-    change = SettingsChange(values, secrets, expected_updated_at, preview, totp_code)
+    change = SettingsChange(values, secrets, expected, preview, totp_code)
     return Imported(change, tuple(ignored))
 
 

@@ -14,7 +14,7 @@ from gql_trader.gql.permissions import requires, visible
 from gql_trader.settings import service
 from gql_trader.settings.attempts import names_given
 from gql_trader.settings.schema_attempts import Noted
-from gql_trader.settings.schema_fields import Changes, errors_field, infos, settings_field, shown
+from gql_trader.settings.schema_fields import Changes, errors_field, expected, infos, settings_field, shown
 from gql_trader.settings.schema_inputs import (
     ImportFreqtradeConfigInput,
     ResetSettingsInput,
@@ -124,7 +124,7 @@ class SettingsMutation:
         services, viewer, preview = info.context.services, info.context.viewer, bool(input.preview)
         async with info.context.uow() as uow:
             changed = await service.reset_settings(
-                uow, services.keys, viewer, input.expected_updated_at, preview=preview
+                uow, services.keys, viewer, expected(input.expected_updated_at), preview=preview
             )
         return ResetSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
