@@ -1,9 +1,9 @@
-"""The queue of what users are told."""
+"""The queue of what users are told: notices become notifications, and those become deliveries."""
 
 from gql_trader.config import Settings
-from gql_trader.infra.outbox import QUEUE
+from gql_trader.infra.outbox import Lane
 from gql_trader.infra.worker import Periodic, QueueSpec
-from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
+from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_notices
 
 _CONCURRENCY = 4
 _SWEEP_SECONDS = 5.0
@@ -13,8 +13,8 @@ _FORGET_SECONDS = 3600.0
 def queue(_settings: Settings) -> QueueSpec:
     """Return the queue; every worker sweeps up what is to be tried again, and forgets what has failed."""
     return QueueSpec(
-        name=QUEUE,
+        name=Lane.NOTICES.queue,
         functions=[deliver_outbox],
         concurrency=_CONCURRENCY,
-        periodic=[Periodic(sweep_outbox, _SWEEP_SECONDS), Periodic(forget_failed, _FORGET_SECONDS)],
+        periodic=[Periodic(sweep_notices, _SWEEP_SECONDS), Periodic(forget_failed, _FORGET_SECONDS)],
     )

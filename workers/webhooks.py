@@ -1,7 +1,7 @@
 """The queue of webhooks: apart from what else users are told, since their servers may be slow."""
 
 from gql_trader.config import Settings
-from gql_trader.infra.outbox import WEBHOOK_QUEUE
+from gql_trader.infra.outbox import Lane
 from gql_trader.infra.worker import Periodic, QueueSpec
 from gql_trader.notifications.jobs import deliver_outbox, sweep_webhooks
 
@@ -11,7 +11,7 @@ _SWEEP_SECONDS = 5.0
 def queue(settings: Settings) -> QueueSpec:
     """Return the queue; every worker sweeps up what is to be tried again."""
     return QueueSpec(
-        name=WEBHOOK_QUEUE,
+        name=Lane.WEBHOOKS.queue,
         functions=[deliver_outbox],
         concurrency=settings.webhook_concurrency,
         periodic=[Periodic(sweep_webhooks, _SWEEP_SECONDS)],

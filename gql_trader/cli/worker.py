@@ -78,10 +78,13 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         bots,
         charts,
         feeds,
+        mail,
         maintenance,
         market_data,
         notifications,
         optimizations,
+        push,
+        telegram,
         webhooks,
     )
 
@@ -92,10 +95,13 @@ def _queues(settings: Settings) -> list[QueueSpec]:
         bots,
         charts,
         feeds,
+        mail,
         maintenance,
         market_data,
         notifications,
         optimizations,
+        push,
+        telegram,
         webhooks,
     )
     return [module.queue(settings) for module in modules]

@@ -1,6 +1,8 @@
 """Mail: what one is, and how it leaves the house."""
 
+import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
@@ -16,6 +18,8 @@ from gql_trader.infra.delivery import NotDeliveredError, RefusedError
 _log = structlog.get_logger(__name__)
 
 _SECONDS = 30.0
+_WHOLE_SECONDS = 45.0
+_QUIT_SECONDS = 2.0
 # Replies from here on are final (RFC 5321, section 4.2.1); what is below is worth another attempt.
 _PERMANENT = 500
 # 530 to 538 are about logging in: wrong settings, which the operator will put right.
@@ -77,6 +81,8 @@ class SmtpTransport:
         The address in From, which may have a name: ``gql_trader <trader@example.com>``.
     seconds
         How long the server may take for each answer.
+    whole_seconds
+        How long it may take for a mail, from the connection to the answer that it is taken over.
     """
 
     host: str
@@ -86,12 +92,19 @@ class SmtpTransport:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     seconds: float = _SECONDS
+    whole_seconds: float = _WHOLE_SECONDS
 
     async def send(self, mail: Mail) -> None:
         """Hand a mail over."""
+        client = self._client()
         try:
-            async with self._client() as client:
+            async with asyncio.timeout(self.whole_seconds):
+                await client.connect()
                 await client.send_message(self._message(mail))
+            # It is taken over: whatever comes of taking leave, it is not sent again.
+            with suppress(aiosmtplib.SMTPException, OSError):
+                async with asyncio.timeout(_QUIT_SECONDS):
+                    await client.quit()
         except aiosmtplib.SMTPRecipientsRefused as error:
             worst = max(error.recipients, key=lambda recipient: recipient.code)
             raise _failure(worst) from error
@@ -99,6 +112,8 @@ class SmtpTransport:
             raise _failure(error) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailNotSentError(f"{type(error).__name__}: {error}") from error
+        finally:
+            client.close()
 
     async def check(self) -> None:
         """Connect, and log in if that is configured; raise MailNotSentError if it fails."""

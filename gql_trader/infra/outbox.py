@@ -11,31 +11,38 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, delete, func, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, Select, case, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.core.ids import uuid7
 from gql_trader.infra.database import Base
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 
-QUEUE = "notifications"
-WEBHOOK_QUEUE = "webhooks"
 DELIVER_OUTBOX = "deliver_outbox"
 
 NOTICE = "notice"
 """Kind of a message that becomes a notification; see `tell`."""
 
 _LONGEST_ERROR = 500
+_LAST_ATTEMPT = "the last attempt has not ended"
 
 
 class Lane(StrEnum):
-    """Messages of one lane do not wait for those of another, however slow a server is."""
+    """Messages of one lane do not wait for those of another, however slow a server is.
+
+    Each has a queue of its own, whose slots and periodic work no other lane takes.
+    """
 
     NOTICES = "notices"
     MAIL = "mail"
     PUSH = "push"
     TELEGRAM = "telegram"
     WEBHOOKS = "webhooks"
+
+    @property
+    def queue(self) -> str:
+        """Name of the queue of the jobs that deliver the lane's messages."""
+        return "notifications" if self is Lane.NOTICES else self.value
 
 
 class OutboxRow(Base):
@@ -114,8 +121,7 @@ def send(
 
 
 def _wake(uow: UnitOfWork, key: UUID, lane: Lane) -> None:
-    queue = WEBHOOK_QUEUE if lane is Lane.WEBHOOKS else QUEUE
-    uow.enqueue(Job(DELIVER_OUTBOX, queue, f"{DELIVER_OUTBOX}:{key}", (lane.value,)))
+    uow.enqueue(Job(DELIVER_OUTBOX, lane.queue, f"{DELIVER_OUTBOX}:{key}", (lane.value,)))
 
 
 def tell(
@@ -139,9 +145,18 @@ def tell(
 
 
 async def claim(
-    uow: UnitOfWork, count: int, lease_seconds: float, lanes: Collection[Lane] = tuple(Lane)
+    uow: UnitOfWork,
+    count: int,
+    lease_seconds: float,
+    most_attempts: int,
+    lanes: Collection[Lane] = tuple(Lane),
 ) -> list[OutboxMessage]:
-    """Take messages that are due, the oldest first; nobody else gets them while the lease lasts."""
+    """Take messages that are due, the oldest first; nobody else gets them while the lease lasts.
+
+    The last of the attempts begins with giving up: a message that kills its worker is then kept for the
+    operator to see, and does not kill one worker after another. If the attempt succeeds, it is deleted.
+    """
+    is_last = OutboxRow.attempts + 1 >= most_attempts
     due = (
         select(OutboxRow.id)
         .where(
@@ -156,7 +171,12 @@ async def claim(
     claimed = await uow.session.execute(
         update(OutboxRow)
         .where(OutboxRow.id.in_(due))
-        .values(attempts=OutboxRow.attempts + 1, next_attempt_at=_in(lease_seconds))
+        .values(
+            attempts=OutboxRow.attempts + 1,
+            next_attempt_at=_in(lease_seconds),
+            failed_at=case((is_last, func.clock_timestamp())),
+            last_error=case((is_last, _LAST_ATTEMPT), else_=OutboxRow.last_error),
+        )
         .returning(
             OutboxRow.id,
             OutboxRow.kind,
@@ -172,9 +192,17 @@ async def claim(
     return sorted((OutboxMessage(*row) for row in claimed), key=lambda message: message.id)
 
 
-async def delivered(uow: UnitOfWork, message: OutboxMessage) -> bool:
-    """Delete a message that was delivered; return False if it is no longer this worker's."""
+async def finish(uow: UnitOfWork, message: OutboxMessage) -> bool:
+    """Delete a message that is done with; return False if it is no longer this worker's."""
     deleted = await uow.session.scalar(delete(OutboxRow).where(_held(message)).returning(OutboxRow.id))
+    return deleted is not None
+
+
+async def delivered(uow: UnitOfWork, message: OutboxMessage) -> bool:
+    """Delete a message that a server has taken, whoever holds it now; return False if it is gone already."""
+    deleted = await uow.session.scalar(
+        delete(OutboxRow).where(OutboxRow.id == message.id).returning(OutboxRow.id)
+    )
     return deleted is not None
 
 
@@ -222,15 +250,21 @@ async def revive(uow: UnitOfWork, message_id: UUID) -> bool:
 
 async def postpone(uow: UnitOfWork, lane: Lane, target_id: UUID, seconds: float) -> None:
     """Let everything that waits for one target wait at least this long."""
+    waiting = _waiting_for(lane, target_id).where(OutboxRow.next_attempt_at < _in(seconds))
     await uow.session.execute(
         update(OutboxRow)
-        .where(
-            OutboxRow.lane == lane.value,
-            OutboxRow.target_id == target_id,
-            OutboxRow.failed_at.is_(None),
-            OutboxRow.next_attempt_at < _in(seconds),
-        )
+        .where(OutboxRow.id.in_(waiting))
         .values(next_attempt_at=_in(seconds))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def give_up_waiting(uow: UnitOfWork, lane: Lane, target_id: UUID, reason: str) -> None:
+    """Keep everything that waits for one target for the operator to see, and try it no more."""
+    await uow.session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.id.in_(_waiting_for(lane, target_id)))
+        .values(failed_at=func.clock_timestamp(), last_error=reason[:_LONGEST_ERROR])
         .execution_options(synchronize_session=False)
     )
 
@@ -261,6 +295,20 @@ async def waiting(uow: UnitOfWork, lane: Lane) -> int:
         .where(OutboxRow.failed_at.is_(None), OutboxRow.lane == lane.value)
     )
     return count or 0
+
+
+def _waiting_for(lane: Lane, target_id: UUID) -> Select[UUID]:
+    # Without those that another transaction is just deciding about: workers lock a message before its
+    # target, and waiting for one here, with the target locked, could never end.
+    return (
+        select(OutboxRow.id)
+        .where(
+            OutboxRow.lane == lane.value,
+            OutboxRow.target_id == target_id,
+            OutboxRow.failed_at.is_(None),
+        )
+        .with_for_update(skip_locked=True)
+    )
 
 
 def _held(message: OutboxMessage) -> ColumnElement[bool]:

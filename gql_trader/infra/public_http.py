@@ -23,6 +23,7 @@ LONGEST_ADDRESS = 2048
 MOST_BYTES = 16_384
 """Bytes of an answer's body that are read."""
 
+_LONGEST_NAME, _LONGEST_LABEL = 253, 63
 _MOST_ADDRESSES = 16
 _MOST_CONNECTIONS = 64
 # IANA's special-purpose address registries; what Python calls global has changed between its versions.
@@ -139,7 +140,7 @@ class PublicHttp:
             )
         if url.userinfo:
             raise AddressRefusedError("An address has no user and password in it.")
-        if not _HOST.fullmatch(url.raw_host) or (url.port is not None and not 0 < url.port < 65536):
+        if not _is_host(url.raw_host) or (url.port is not None and not 0 < url.port < 65536):
             raise AddressRefusedError("This is not an address such as https://example.com/hook.")
         try:
             ipaddress.ip_address(url.host)
@@ -201,6 +202,14 @@ class PublicHttp:
     def _check(self, addresses: Iterable[str]) -> None:
         if not self._allow_private and not all(map(is_public, addresses)):
             raise AddressRefusedError("This address is not public: it leads into a private network.")
+
+
+def _is_host(host: bytes) -> bool:
+    if b":" in host or not _HOST.fullmatch(host):
+        return _HOST.fullmatch(host) is not None
+    name = host.removesuffix(b".")
+    # RFC 1035, 2.3.4: what is longer, or empty, the resolver cannot even ask for.
+    return len(name) <= _LONGEST_NAME and all(0 < len(label) <= _LONGEST_LABEL for label in name.split(b"."))
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):

@@ -26,7 +26,8 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTION_LIFETIME = timedelta(hours=1)
 _RENEW_BEFORE = timedelta(minutes=1)
 _LONGEST_TITLE, _LONGEST_BODY = 200, 1000
-_GONE = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH"})
+_UNREGISTERED = "UNREGISTERED"
+_INVALID = "not a valid FCM registration token"
 
 
 class ServiceAccountError(ValueError):
@@ -194,9 +195,11 @@ def _raise_for(answer: httpx.Response, now: datetime) -> None:
     error = _body(answer).get("error")
     error = error if isinstance(error, dict) else {}
     details = [each for each in error.get("details") or () if isinstance(each, dict)]
-    codes = {each.get("errorCode") for each in details} | {error.get("status")}
+    codes = {each.get("errorCode") for each in details}
     reason = f"status {answer.status_code} {error.get('status', '')}: {error.get('message', '')}"
-    if codes & _GONE or (answer.status_code == httpx.codes.NOT_FOUND and error):
+    # Nothing else says that the token is none any more: another project's service account, say, is told
+    # SENDER_ID_MISMATCH or a bare NOT_FOUND for every device.
+    if _UNREGISTERED in codes:
         raise TargetGoneError(reason)
     if answer.status_code == httpx.codes.BAD_REQUEST:
         fields = {
@@ -205,7 +208,7 @@ def _raise_for(answer: httpx.Response, now: datetime) -> None:
             for violation in each.get("fieldViolations") or ()
             if isinstance(violation, dict)
         }
-        if "message.token" in fields or "registration token" in str(error.get("message")):
+        if "message.token" in fields or _INVALID in str(error.get("message")):
             raise TargetGoneError(reason)
         raise RefusedError(reason)
     raise NotDeliveredError(reason, retry_after(answer.headers.get("retry-after"), now))

@@ -16,6 +16,7 @@ from gql_trader.infra import outbox
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.infra.outbox import Lane, OutboxRow
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.notifications import webhooks
 from gql_trader.notifications.types import Channel
 
 _NEWEST_FIRST = [SortKey(OutboxRow.__table__.c.id, descending=True)]
@@ -42,6 +43,8 @@ class DeadLetter:
         Whom it was for; None: it was for an address.
     address
         Of a mail that was for an address.
+    webhook_id
+        Where it was to go, if that is a webhook.
     """
 
     id: UUID
@@ -49,6 +52,7 @@ class DeadLetter:
     channel: Channel | None
     user_id: UUID | None
     address: str | None
+    webhook_id: UUID | None
     attempts: int
     last_error: str
     created_at: datetime
@@ -64,6 +68,7 @@ def dead_letter(row: OutboxRow) -> DeadLetter:
         channel=_CHANNELS.get(row.lane),
         user_id=row.user_id,
         address=row.payload.get("email") if row.user_id is None else None,
+        webhook_id=row.target_id if row.lane == Lane.WEBHOOKS else None,
         attempts=row.attempts,
         last_error=row.last_error or "",
         created_at=row.created_at,
@@ -94,10 +99,14 @@ async def retry_delivery(uow: UnitOfWork, actor: Actor, letter_id: UUID) -> Dead
     ------
     NotFound
         If there is none with this id, or somebody else has it tried already.
+    InvalidState
+        If it is for a webhook that is off, or was deleted: it would not be sent.
     """
     found = (await dead_letters_by_ids(uow, [letter_id])).get(letter_id)
     if found is None or not await outbox.revive(uow, letter_id):
         raise NotFound("There is no such dead letter.", ("id",))
+    if found.webhook_id is not None:
+        await webhooks.require_active(uow, found.webhook_id)
     record_event(
         uow,
         AuditAction.DELIVERY_RETRIED,

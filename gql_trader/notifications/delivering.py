@@ -1,5 +1,6 @@
 """Delivering what is in the outbox: each message once, as far as the protocols let us know."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -13,8 +14,10 @@ from gql_trader.infra.outbox import Lane, OutboxMessage
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.notifications import expanding, mailing, pushing, telegramming, webhook_delivery
 from gql_trader.notifications.types import (
+    HAND_OVER_SECONDS,
     LEASE_SECONDS,
     LONGEST_RETRY_AFTER,
+    MOST_ATTEMPTS,
     RETRY_SECONDS,
     Channel,
     DeliveryKind,
@@ -83,7 +86,7 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
     message is delivered by another one once its lease has ended, under the same id.
     """
     async with runtime.unit_of_work() as uow:
-        claimed = await outbox.claim(uow, 1, LEASE_SECONDS, lanes)
+        claimed = await outbox.claim(uow, 1, LEASE_SECONDS, MOST_ATTEMPTS, lanes)
     if not claimed:
         return False
     [message] = claimed
@@ -97,7 +100,11 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
             return True
         if sender is None:
             raise NotDeliveredError("this worker does not know such messages")
-        sent = await sender.send(runtime, message)
+        try:
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                sent = await sender.send(runtime, message)
+        except TimeoutError as error:
+            raise NotDeliveredError(f"not handed over within {HAND_OVER_SECONDS:g} s") from error
     except RefusedError as error:
         log.error(f"{name}_refused", reason=str(error))
         await _note_failure(runtime, message, sender, str(error), None)
@@ -110,7 +117,8 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
         await _try_later(runtime, message, sender, type(error).__name__)
     else:
         async with runtime.unit_of_work() as uow:
-            if await outbox.delivered(uow, message) and sent:
+            done = await (outbox.delivered if sent else outbox.finish)(uow, message)
+            if done and sent:
                 await sender.delivered(uow, message)
         log.info(f"{name}_sent" if sent else f"{name}_not_needed")
     return True
@@ -119,7 +127,7 @@ async def deliver_next(runtime: Runtime, lanes: Collection[Lane]) -> bool:
 async def _try_later(
     runtime: Runtime, message: OutboxMessage, sender: Sender | None, reason: str, least: float | None = None
 ) -> None:
-    if message.attempt > len(RETRY_SECONDS):
+    if message.attempt >= MOST_ATTEMPTS:
         name = sender.name if sender else "message"
         _log.error(f"{name}_given_up", message_id=str(message.id), kind=message.kind)
         await _note_failure(runtime, message, sender, reason, None)
@@ -135,7 +143,7 @@ async def _note_failure(
 ) -> None:
     async with runtime.unit_of_work() as uow:
         if sender is not None and sender.once(message):
-            held, pause = await outbox.delivered(uow, message), None
+            held, pause = await outbox.finish(uow, message), None
         elif pause is None:
             held = await outbox.give_up(uow, message, reason)
         else:

@@ -31,7 +31,7 @@ async def expand(uow: UnitOfWork, message: OutboxMessage, configured: Collection
     configured
         Where this server can deliver to.
     """
-    if not await outbox.delivered(uow, message):
+    if not await outbox.finish(uow, message):
         return
     if message.kind == AccountNotice.SIGNUP_PENDING:
         await _signup_pending(uow, str(message.payload["username"]))

@@ -38,7 +38,7 @@ async def follow(
     Raises
     ------
     InvalidInput
-        If ``after`` is not a cursor.
+        If ``after`` is not a cursor that the actor can have.
     """
     if after is not None and not _CURSOR.fullmatch(after):
         raise InvalidInput("Not a cursor of a notification; pass one that an event carried.", ("after",))
@@ -56,6 +56,10 @@ async def follow(
             yield each
     else:
         seen = int(after)
+        async with unit_of_work() as uow:
+            last = await repository.last_number(uow.session, actor.user_id)
+        if seen > last:
+            raise InvalidInput("None of your notifications has this cursor yet.", ("after",))
     async with aclosing(events.follow(stream, newest, idle_seconds=RECHECK_SECONDS)) as feed:
         while True:
             async with unit_of_work() as uow:

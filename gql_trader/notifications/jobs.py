@@ -34,15 +34,29 @@ async def forget_failed(runtime: Runtime) -> None:
         _log.info("failed_mails_forgotten", count=forgotten)
 
 
-async def sweep_outbox(runtime: Runtime) -> None:
-    """Deliver what the queue has lost, what has to be tried again and what a dead worker had claimed."""
+async def sweep_notices(runtime: Runtime) -> None:
+    """Do what the queue has lost, what has to be tried again and what a dead worker had claimed."""
+    await deliver_outbox({"runtime": runtime}, Lane.NOTICES)
+
+
+async def sweep_push(runtime: Runtime) -> None:
+    """Do the same for push messages; each lane has its own sweep, which waits for no other."""
+    await deliver_outbox({"runtime": runtime}, Lane.PUSH)
+
+
+async def sweep_telegram(runtime: Runtime) -> None:
+    """Do the same for messages to Telegram."""
+    await deliver_outbox({"runtime": runtime}, Lane.TELEGRAM)
+
+
+async def sweep_mail(runtime: Runtime) -> None:
+    """Do the same for mails, and warn if they wait for a mail server to be set."""
     if runtime.mail is None:
         async with runtime.unit_of_work() as uow:
             waiting = await outbox.waiting(uow, Lane.MAIL)
         if waiting:
             _log.warning("no_mail_server_is_set", waiting=waiting)
-    lanes = [lane for lane in Lane if lane is not Lane.WEBHOOKS]
-    await asyncio.gather(*(deliver_outbox({"runtime": runtime}, lane) for lane in lanes))
+    await deliver_outbox({"runtime": runtime}, Lane.MAIL)
 
 
 async def sweep_webhooks(runtime: Runtime) -> None:

@@ -124,7 +124,8 @@ class DeadLetterMutation:
     @mutation(
         RetryDeliveryPayload,
         Role.ADMIN,
-        "Try to deliver a dead letter once more. It is noted in the audit log.",
+        "Try to deliver a dead letter once more; INVALID_STATE if it is for a webhook that is off or was "
+        "deleted. It is noted in the audit log.",
         TokenScope.ADMIN,
     )
     async def retry_delivery(

@@ -54,7 +54,7 @@ async def _block(runtime: Runtime, message: OutboxMessage, fingerprint: bytes, r
     values = {"fingerprint": fingerprint, "blocked_at": runtime.clock.now()}
     async with runtime.unit_of_work() as uow:
         # Of several messages that fail at once, and workers that do the same, one tells the user.
-        if not await outbox.delivered(uow, message):
+        if not await outbox.finish(uow, message):
             return
         blocked = await uow.session.scalar(
             insert(TelegramBlockRow)

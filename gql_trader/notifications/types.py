@@ -10,8 +10,15 @@ from uuid import UUID
 LEASE_SECONDS = 120.0
 """A worker that has not finished with a message by then is taken for dead."""
 
+HAND_OVER_SECONDS = 60.0
+"""Handing one message over takes no longer, whatever a server does: well below the lease, so that nobody else
+begins while it goes on."""
+
 RETRY_SECONDS = (10.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0, 43_200.0)
 """Longest pauses after each attempt; when there are no more, the delivery has failed."""
+
+MOST_ATTEMPTS = len(RETRY_SECONDS) + 1
+"""Attempts to deliver a message; one that was revived is given one more."""
 
 LONGEST_RETRY_AFTER = 43_200.0
 """Servers that ask for a longer pause are tried again all the same."""

@@ -14,7 +14,7 @@ from gql_trader.infra.outbox import Lane, OutboxMessage
 from gql_trader.infra.public_http import AddressRefusedError, Answer, ExchangeFailedError
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.infra.webhook_signatures import WebhookSignatures
-from gql_trader.notifications import repository, service
+from gql_trader.notifications import repository, service, webhooks
 from gql_trader.notifications.models import WEBHOOK_SECRET, WebhookRow
 from gql_trader.notifications.types import NotificationKind
 from gql_trader.runtime import Runtime
@@ -42,8 +42,10 @@ async def send(runtime: Runtime, message: OutboxMessage) -> bool:
             )
         )
         told = await _content(uow, message)
-    if row is None or told is None or not (row.active or is_test(message)):
+    if row is None or told is None:
         return False
+    if not (row.active or is_test(message)):
+        raise RefusedError(webhooks.TURNED_OFF)
     body = json_codec.dumps(told)
     now = runtime.clock.now()
     secret = runtime.keys.decrypt(WEBHOOK_SECRET, row.id, row.secret).decode()
@@ -80,7 +82,7 @@ async def failed(uow: UnitOfWork, message: OutboxMessage, reason: str, pause: fl
     ----------
     pause
         Seconds until it is tried again, and other messages for the same endpoint not before. None: it
-        is not, so that the endpoint is turned off, and its owner told.
+        is not, so that the endpoint is turned off, what waits for it given up, and its owner told.
     """
     changes: dict[str, Any] = {"last_failed_at": uow.clock.now(), "last_error": reason}
     final = pause is None and not is_test(message)
@@ -96,6 +98,7 @@ async def failed(uow: UnitOfWork, message: OutboxMessage, reason: str, pause: fl
     if pause is not None and message.target_id is not None:
         await outbox.postpone(uow, Lane.WEBHOOKS, message.target_id, pause)
     if final and turned_off is not None:
+        await outbox.give_up_waiting(uow, Lane.WEBHOOKS, turned_off.id, webhooks.TURNED_OFF)
         await service.notify(
             uow,
             turned_off.user_id,

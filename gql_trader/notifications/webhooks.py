@@ -11,7 +11,14 @@ from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.repository_credentials import lock_user
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import DomainError, DomainErrors, InvalidInput, NotFound, QuotaExceeded
+from gql_trader.core.errors import (
+    DomainError,
+    DomainErrors,
+    InvalidInput,
+    InvalidState,
+    NotFound,
+    QuotaExceeded,
+)
 from gql_trader.core.ids import uuid7
 from gql_trader.infra import outbox
 from gql_trader.infra.key_ring import KeyRing
@@ -28,6 +35,9 @@ from gql_trader.notifications.types import (
     NotificationKind,
     WebhookRecord,
 )
+
+TURNED_OFF = "the webhook was turned off"
+"""Why messages for one were given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,8 @@ async def update(
 ) -> tuple[WebhookRecord, str | None]:
     """Change one of the actor's webhooks; return it, and its new secret if it has one now.
 
+    What waits for one that is turned off is given up: it is among the dead letters from then on.
+
     Raises
     ------
     NotFound
@@ -122,6 +134,8 @@ async def update(
     if change.active is not None and change.active != row.active:
         row.active = change.active
         changed.append("active")
+        if not row.active:
+            await outbox.give_up_waiting(uow, Lane.WEBHOOKS, row.id, TURNED_OFF)
     secret = new_secret() if change.rotate_secret else None
     if secret is not None:
         row.secret = keys.encrypt(WEBHOOK_SECRET, row.id, secret.encode())
@@ -163,6 +177,23 @@ async def send_test(uow: UnitOfWork, actor: Actor, webhook_id: UUID) -> WebhookR
     row = await _locked(uow, actor, webhook_id)
     outbox.send(uow, DeliveryKind.WEBHOOK, {}, Lane.WEBHOOKS, user_id=actor.user_id, target_id=webhook_id)
     return webhook_record(row)
+
+
+async def require_active(uow: UnitOfWork, webhook_id: UUID) -> None:
+    """Refuse if a webhook is off or was deleted, and keep it from being turned off in this transaction.
+
+    Raises
+    ------
+    InvalidState
+        If nothing can be sent to it.
+    """
+    active = await uow.session.scalar(
+        select(WebhookRow.active).where(WebhookRow.id == webhook_id).with_for_update(read=True)
+    )
+    if active is None:
+        raise InvalidState("The webhook that this was for was deleted.", ("id",))
+    if not active:
+        raise InvalidState("The webhook that this is for is off; its owner can turn it on.", ("id",))
 
 
 async def _locked(uow: UnitOfWork, actor: Actor, webhook_id: UUID) -> WebhookRow:

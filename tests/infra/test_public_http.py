@@ -191,3 +191,16 @@ async def test_many_requests_at_once_leave_no_connection_behind(receiver: HttpRe
     assert {each.status for each in answers} == {200}
     assert client._pool is not None
     assert client._pool.connections == []
+
+
+@pytest.mark.parametrize(
+    "host", ["a..b.com", ".com", f"{'a' * 64}.com", "example.com..", ".".join(["a" * 50] * 6)]
+)
+async def test_a_name_that_no_resolver_can_be_asked_for_is_refused(host: str) -> None:
+    with pytest.raises(AddressRefusedError, match="This is not an address"):
+        PublicHttp().parse(f"https://{host}/hook")
+
+
+async def test_the_longest_names_are_addresses() -> None:
+    for host in (f"{'a' * 63}.com", "example.com.", "a_b.example"):
+        assert PublicHttp().parse(f"https://{host}/hook").host == host

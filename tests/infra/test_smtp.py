@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from gql_trader.core.smtp import SmtpSecurity
+from gql_trader.infra import mail as mail_module
 from gql_trader.infra.mail import Mail, MailNotSentError, SmtpTransport
 from tests.factories.certificates import server_certificate
 from tests.factories.mail_server import MailServer
@@ -107,3 +109,54 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
             await silent.send(MAIL)
     finally:
         server.close()
+
+
+async def test_a_server_that_answers_every_step_slowly_is_left_in_time() -> None:
+    """Each answer comes soon enough, but the whole would take for ever."""
+    steps: list[bytes] = []
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 slow\r\n")
+        try:
+            while line := await reader.readline():
+                steps.append(line)
+                # Lines of an answer that does not end; each is an answer within the time for one.
+                while not reader.at_eof():
+                    writer.write(b"250-more\r\n")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    slow = replace(transport(port, SmtpSecurity.NONE, None), seconds=60.0, whole_seconds=0.3)
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(MailNotSentError, match="TimeoutError"):
+                await slow.send(MAIL)
+        assert len(steps) == 1
+    finally:
+        server.close()
+
+
+async def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Rude(SMTP):
+        async def smtp_QUIT(self, _argument: str) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(mail_module, "_QUIT_SECONDS", 0.1)
+    kept = MailServer()
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: Rude(kept), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        async with asyncio.timeout(10):
+            await transport(port, SmtpSecurity.NONE, None).send(MAIL)
+        assert [each["To"] for each in kept.mails] == [MAIL.to]
+    finally:
+        listening.close()

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from gql_trader.config import Settings
 from gql_trader.infra.outbox import Lane
 from gql_trader.notifications import choices, service
-from gql_trader.notifications.jobs import deliver_outbox, sweep_outbox, sweep_webhooks
+from gql_trader.notifications.jobs import deliver_outbox, sweep_mail, sweep_webhooks
 from gql_trader.notifications.kinds import KINDS
 from gql_trader.notifications.types import Channel, NotificationKind
 from tests.factories.http_receiver import Reply, http_receiver
@@ -125,7 +125,7 @@ async def test_a_slow_webhook_keeps_no_mail_waiting(scene: Scene, mail: MailServ
         waiting = asyncio.create_task(sweep_webhooks(scene.runtime))
         try:
             await receiver.arrived()
-            await sweep_outbox(scene.runtime)
+            await sweep_mail(scene.runtime)
             assert {each["To"] for each in mail.mails} == {"newcomer@example.com", "root@example.com"}
             assert not waiting.done()
         finally:

@@ -13,7 +13,7 @@ from gql_trader.runtime import Runtime
 from tests.factories.http_receiver import HttpReceiver, Reply, http_receiver
 from tests.factories.mail_server import MailServer
 from tests.factories.statements import counted_statements
-from tests.notifications.notices import Person, Scene, approve, work
+from tests.notifications.notices import Person, Scene, approve, make_due, work
 
 LIST = """query($first: Int) { deadLetters(first: $first) { totalCount nodes {
     id kind channel address attempts lastError createdAt failedAt user { username } } } }"""
@@ -67,9 +67,9 @@ async def test_a_dead_letter_is_tried_once_more_and_that_is_noted(scene: Scene, 
     again = await scene.root.act("retryDelivery", "deadLetter { id }", id=letter["id"])
     assert again == {"deadLetter": None, "errors": [{"code": "NOT_FOUND", "path": ["id"]}]}
     await work(scene.runtime)
-    assert {each.headers["webhook-id"] for each in gone.requests[:2]} == {
-        gone.requests[0].headers["webhook-id"]
-    }
+    ids = [each.headers["webhook-id"] for each in gone.requests]
+    # Besides, the owner is told that the webhook was turned off, here too once it is on again.
+    assert ids.count(ids[0]) == 2
     assert (await listed(scene.root))["totalCount"] == 0
     async with scene.runtime.unit_of_work() as uow:
         events = await uow.session.scalars(
@@ -78,6 +78,82 @@ async def test_a_dead_letter_is_tried_once_more_and_that_is_noted(scene: Scene, 
         [event] = list(events)
     assert (event.actor_id, event.target_id) == (scene.root.actor.user_id, scene.ada.actor.user_id)
     assert event.details["kind"] == "notification.webhook"
+
+
+async def test_a_dead_letter_for_a_webhook_that_is_off_is_kept(scene: Scene, gone: HttpReceiver) -> None:
+    await fail_webhook(scene, gone.url)
+    [letter] = (await listed(scene.root))["nodes"]
+    refused = await scene.root.act("retryDelivery", "deadLetter { id }", id=letter["id"])
+    assert refused == {"deadLetter": None, "errors": [{"code": "INVALID_STATE", "path": ["id"]}]}
+    await work(scene.runtime)
+    assert (await listed(scene.root))["nodes"] == [letter]
+    [webhook] = (await scene.ada.client.execute("{ webhooks { id } }")).data["webhooks"]
+    await scene.ada.act("deleteWebhook", "deletedId", id=webhook["id"])
+    refused = await scene.root.act("retryDelivery", "deadLetter { id }", id=letter["id"])
+    assert refused == {"deadLetter": None, "errors": [{"code": "INVALID_STATE", "path": ["id"]}]}
+    assert len(gone.requests) == 1
+    async with scene.runtime.unit_of_work() as uow:
+        actions = set(await uow.session.scalars(select(AuditEventRow.action)))
+    assert "DELIVERY_RETRIED" not in actions
+
+
+async def test_what_waits_for_a_webhook_that_is_turned_off_becomes_dead_letters(
+    scene: Scene, gone: HttpReceiver
+) -> None:
+    gone.reply = Reply(500)
+    await fail_webhook(scene, gone.url)
+    await approve(scene.runtime, scene.ada.actor, "another")
+    await work(scene.runtime)
+    assert (await listed(scene.root))["totalCount"] == 0
+    # One more attempt of the first says that the endpoint is gone for good.
+    gone.reply = Reply(410)
+    async with scene.runtime.unit_of_work() as uow:
+        first = text("UPDATE outbox_messages SET next_attempt_at = now() WHERE attempts = 1")
+        assert (await uow.session.execute(first)).rowcount >= 1  # type: ignore[attr-defined]
+    await work(scene.runtime)
+    letters = (await listed(scene.root))["nodes"]
+    assert sorted(each["lastError"] for each in letters) == [
+        "the server answered with status 410",
+        "the webhook was turned off",
+    ]
+    gone.reply = Reply(200)
+    [webhook] = (await scene.ada.client.execute("{ webhooks { id } }")).data["webhooks"]
+    await scene.ada.act("updateWebhook", "secret", id=webhook["id"], active=True)
+    for each in letters:
+        await scene.root.act("retryDelivery", "deadLetter { id }", id=each["id"])
+    await work(scene.runtime)
+    assert {each.json["data"]["body"] for each in gone.requests} >= {
+        "Welcome, ada: your account was approved.",
+        "Welcome, another: your account was approved.",
+    }
+    assert (await listed(scene.root))["totalCount"] == 0
+
+
+async def test_what_waits_for_a_webhook_that_its_owner_turns_off_becomes_dead_letters(
+    scene: Scene, gone: HttpReceiver
+) -> None:
+    gone.reply = Reply(500)
+    await fail_webhook(scene, gone.url)
+    [webhook] = (await scene.ada.client.execute("{ webhooks { id } }")).data["webhooks"]
+    await scene.ada.act("updateWebhook", "secret", id=webhook["id"], active=False)
+    [letter] = (await listed(scene.root))["nodes"]
+    assert (letter["lastError"], letter["attempts"]) == ("the webhook was turned off", 1)
+
+
+async def test_what_was_about_to_be_sent_when_a_webhook_was_turned_off_is_a_dead_letter(
+    scene: Scene, gone: HttpReceiver
+) -> None:
+    gone.reply = Reply(500)
+    await fail_webhook(scene, gone.url)
+    async with scene.runtime.unit_of_work() as uow:
+        # As if it was turned off between a message's being written and its being sent.
+        await uow.session.execute(text("UPDATE webhooks SET active = false"))
+    await make_due(scene.runtime)
+    await work(scene.runtime)
+    [letter] = (await listed(scene.root))["nodes"]
+    assert (letter["lastError"], letter["attempts"]) == ("the webhook was turned off", 2)
+    assert len(gone.requests) == 1
+    assert [each["kind"] for each in (await scene.ada.listed())["nodes"]] == ["ACCOUNT_APPROVED"]
 
 
 async def test_one_that_fails_again_after_all_its_attempts_is_dead_again(

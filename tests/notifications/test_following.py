@@ -117,6 +117,16 @@ async def test_a_bad_cursor_is_refused(runtime: Runtime, ada: Actor, cursor: str
         await anext(followed(runtime, ada, cursor))
 
 
+async def test_a_cursor_that_nothing_has_yet_is_refused(runtime: Runtime, ada: Actor) -> None:
+    """Whoever followed from there would not be told of what comes before it."""
+    await approve(runtime, ada, "one")
+    with pytest.raises(InvalidInput, match="has this cursor yet"):
+        await anext(followed(runtime, ada, "2"))
+    async with aclosing(followed(runtime, ada, "1")) as feed:
+        await approve(runtime, ada, "two")
+        assert await told(feed, 1) == ["two"]
+
+
 async def test_following_leaves_nothing_behind(runtime: Runtime, ada: Actor) -> None:
     feed = followed(runtime, ada)
     waiting = asyncio.create_task(told(feed, 1))

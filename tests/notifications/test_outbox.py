@@ -14,12 +14,13 @@ from gql_trader.infra import outbox
 from gql_trader.infra.mail import LoggedMail, Mail, MailTransport
 from gql_trader.infra.outbox import OutboxRow
 from gql_trader.infra.worker import WakeWorker
-from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_outbox
-from gql_trader.notifications.types import RETRY_SECONDS
+from gql_trader.notifications import delivering
+from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_mail
+from gql_trader.notifications.types import HAND_OVER_SECONDS, LEASE_SECONDS, MOST_ATTEMPTS, RETRY_SECONDS
 from gql_trader.runtime import Runtime, mail_transport
 from tests.factories.mail_server import MailServer, text_of
 from tests.notifications.notices import make_due
-from workers import notifications
+from workers import mail as mail_queue
 
 TO = "ada@example.com"
 
@@ -80,7 +81,7 @@ async def test_many_workers_send_each_mail_once(runtime: Runtime, mail: MailServ
 
 
 async def test_a_worker_is_woken_at_once(runtime: Runtime, settings: Settings, mail: MailServer) -> None:
-    spec = notifications.queue(settings)
+    spec = mail_queue.queue(settings)
     worker = WakeWorker(spec, settings.redis_url.get_secret_value(), {"runtime": runtime})
     running = asyncio.create_task(worker.main())
     try:
@@ -107,7 +108,7 @@ async def test_mails_wait_while_the_server_is_away_and_are_not_lost(
     await deliver(runtime)
     assert mail.mails == []
     await make_due(runtime)
-    await sweep_outbox(runtime)
+    await sweep_mail(runtime)
     assert [each["To"] for each in mail.mails] == [TO]
     assert await waiting(runtime) == []
 
@@ -176,7 +177,7 @@ async def test_a_worker_that_dies_before_sending_is_replaced_when_its_lease_is_o
 ) -> None:
     await send(runtime)
     async with runtime.unit_of_work() as uow:
-        [claimed] = await outbox.claim(uow, 1, lease_seconds=60)
+        [claimed] = await outbox.claim(uow, 1, 60, MOST_ATTEMPTS)
     await deliver(runtime)
     assert mail.mails == []
     await make_due(runtime)
@@ -207,6 +208,64 @@ async def test_a_mail_that_may_have_been_sent_by_a_dead_worker_keeps_its_message
     assert first["Message-ID"] == second["Message-ID"]
 
 
+async def test_a_message_that_kills_its_workers_is_given_up(runtime: Runtime, mail: MailServer) -> None:
+    await send(runtime)
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        await make_due(runtime)
+        async with runtime.unit_of_work() as uow:
+            [claimed] = await outbox.claim(uow, 1, 60, MOST_ATTEMPTS)
+        assert claimed.attempt == attempt
+    await make_due(runtime)
+    await deliver(runtime)
+    assert mail.mails == []
+    [row] = await waiting(runtime)
+    assert (row.attempts, row.last_error) == (MOST_ATTEMPTS, "the last attempt has not ended")
+    assert row.failed_at is not None
+
+
+async def test_the_last_attempt_may_succeed(runtime: Runtime, mail: MailServer) -> None:
+    await send(runtime)
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text(f"UPDATE outbox_messages SET attempts = {MOST_ATTEMPTS - 1}"))
+    await deliver(runtime)
+    assert [each["To"] for each in mail.mails] == [TO]
+    assert await waiting(runtime) == []
+
+
+async def test_what_takes_longer_than_any_server_may_is_tried_again_later(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hangs:
+        async def send(self, _mail: Mail) -> None:
+            await asyncio.Event().wait()
+
+    assert HAND_OVER_SECONDS <= LEASE_SECONDS / 2
+    monkeypatch.setattr(delivering, "HAND_OVER_SECONDS", 0.05)
+    await send(runtime)
+    async with asyncio.timeout(10):
+        await deliver(runtime, Hangs())
+    [row] = await waiting(runtime)
+    assert (row.attempts, row.last_error, row.failed_at) == (1, "not handed over within 0.05 s", None)
+
+
+async def test_what_was_sent_is_deleted_also_by_a_worker_whose_lease_has_ended(
+    runtime: Runtime, mail: MailServer
+) -> None:
+    class OutlastsItsLease:
+        async def send(self, mail: Mail) -> None:
+            assert runtime.mail is not None
+            await make_due(runtime)
+            async with runtime.unit_of_work() as uow:
+                [taken] = await outbox.claim(uow, 1, 60, MOST_ATTEMPTS)
+            assert taken.attempt == 2
+            await runtime.mail.send(mail)
+
+    await send(runtime)
+    await deliver(runtime, OutlastsItsLease())
+    assert await waiting(runtime) == []
+    assert len(mail.mails) == 1
+
+
 async def test_a_message_nobody_understands_keeps_no_other_waiting(
     runtime: Runtime, mail: MailServer
 ) -> None:
@@ -228,7 +287,7 @@ async def test_without_a_mail_server_mails_are_shown_locally_and_wait_elsewhere(
     assert isinstance(mail_transport(none), LoggedMail)
     assert mail_transport(elsewhere) is None
     await send(runtime)
-    await sweep_outbox(replace(runtime, mail=None))
+    await sweep_mail(replace(runtime, mail=None))
     assert len(await waiting(runtime)) == 1
     await deliver(runtime, LoggedMail())
     assert await waiting(runtime) == []
