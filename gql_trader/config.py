@@ -184,6 +184,8 @@ class Settings(BaseSettings):
     """Bots that one user may have."""
     max_running_bots_per_user: Annotated[int, Field(ge=1)] = 100
     """Bots of one user that may be at work at a time."""
+    max_trading_sessions_per_user: Annotated[int, Field(ge=1)] = 20
+    """Sessions that one user may trade by hand at a time."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
     bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7

@@ -34,6 +34,7 @@ from gql_trader.bots.schema import (
     resolve_trading_session_nodes,
 )
 from gql_trader.bots.schema_events import BotSubscription
+from gql_trader.bots.schema_hand import HandMutation
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -113,6 +114,7 @@ MUTATIONS = [
     BacktestMutation,
     VerificationMutation,
     BotMutation,
+    HandMutation,
     OptimizationMutation,
     AutomationMutation,
     AlertMutation,

@@ -4,6 +4,7 @@ from gql_trader.bots.jobs import (
     bars_closed,
     close_session,
     forget_signals,
+    match_orders,
     pace,
     run_session,
     sweep,
@@ -20,7 +21,7 @@ def queue(settings: Settings) -> QueueSpec:
     """Return the queue; every worker looks for what is due, and sweeps up what a crash left behind."""
     return QueueSpec(
         name=QUEUE,
-        functions=[bars_closed, tick, run_session, close_session],
+        functions=[bars_closed, tick, run_session, close_session, match_orders],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
         periodic=[

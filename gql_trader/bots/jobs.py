@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import explaining, lifecycle, shards, ticking
+from gql_trader.bots import explaining, lifecycle, matching, shards, ticking
 from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.explaining import Said, explain, note, signal_key
@@ -55,6 +55,15 @@ async def bars_closed(ctx: dict[str, Any], market_id: str, interval: str) -> Non
         for each in await shards.behind(uow, UUID(market_id)):
             if Interval[interval].divides(each.shard.interval):
                 uow.enqueue(each.job)
+        for session_id in await matching.unmatched(uow, [UUID(market_id)]):
+            uow.enqueue(matching.match_job(session_id))
+
+
+async def match_orders(ctx: dict[str, Any], session_id: str) -> None:
+    """Fill orders by hand from the bars that have closed since; calling it again changes nothing."""
+    runtime: Runtime = ctx["runtime"]
+    async with runtime.unit_of_work() as uow:
+        await matching.match_orders(uow, runtime.arrays, UUID(session_id))
 
 
 async def tick(ctx: dict[str, Any], market_id: str, interval: str, shard: int) -> None:
@@ -184,7 +193,9 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(lifecycle.close_job(session_id))
         for each in await shards.behind(uow):
             uow.enqueue(each.job)
-        await feeds.want(uow, await shards.watched(uow))
+        for session_id in await matching.unmatched(uow):
+            uow.enqueue(matching.match_job(session_id))
+        await feeds.want(uow, [*await shards.watched(uow), *await matching.followed(uow)])
     if barred:
         _log.info("bots_of_idle_users_stopped", count=len(barred))
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Numeric,
     SmallInteger,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -68,8 +69,10 @@ class BotRow(Base):
 class TradingSessionRow(Base):
     """A session: what it trades, as it was at its start, and whether it still does.
 
-    What changes with every bar is in `SessionStateRow`. ``trade_from`` is the moment from which bars may
-    trade; ``shard`` says which of the live sessions on one market and interval are advanced together.
+    One that is traded by hand has no market, interval and strategy of its own; ``quote_id`` is the currency
+    that its first order has given it. What changes with every bar is in `SessionStateRow`. ``trade_from`` is
+    the moment from which bars may trade; ``shard`` says which of the live sessions on one market and interval
+    are advanced together.
     """
 
     __tablename__ = "trading_sessions"
@@ -77,6 +80,17 @@ class TradingSessionRow(Base):
         CheckConstraint("status IN ('ACTIVE', 'CLOSING', 'STOPPED')", name="status"),
         CheckConstraint("mode IN ('PAPER', 'LIVE')", name="mode"),
         CheckConstraint("(status = 'STOPPED') = (ended_at IS NOT NULL)", name="stopped_has_end"),
+        CheckConstraint(
+            "(market_id IS NULL) = (interval IS NULL) AND (market_id IS NULL) = (strategy_id IS NULL)"
+            " AND (market_id IS NULL) = (strategy_version IS NULL)"
+            " AND (market_id IS NULL) = (parameters IS NULL)",
+            name="strategy_is_whole",
+        ),
+        Index(
+            "ix_trading_sessions_by_hand",
+            "user_id",
+            postgresql_where="market_id IS NULL AND status = 'ACTIVE'",
+        ),
         Index("ix_trading_sessions_user_id_id", "user_id", "id"),
         Index("ix_trading_sessions_bot_id_id", "bot_id", "id"),
         Index(
@@ -93,11 +107,12 @@ class TradingSessionRow(Base):
     bot_id: Mapped[UUID | None] = mapped_column(ForeignKey("bots.id", ondelete="SET NULL"))
     mode: Mapped[str]
     status: Mapped[str]
-    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"))
-    interval: Mapped[str]
-    strategy_id: Mapped[UUID] = mapped_column(ForeignKey("strategies.id"), index=True)
-    strategy_version: Mapped[int]
-    parameters: Mapped[dict[str, Any]]
+    market_id: Mapped[UUID | None] = mapped_column(ForeignKey("markets.id"))
+    interval: Mapped[str | None]
+    strategy_id: Mapped[UUID | None] = mapped_column(ForeignKey("strategies.id"), index=True)
+    strategy_version: Mapped[int | None]
+    parameters: Mapped[dict[str, Any] | None]
+    quote_id: Mapped[UUID | None] = mapped_column(ForeignKey("assets.id"))
     execution: Mapped[dict[str, Any]]
     capital: Mapped[Decimal]
     replay_start: Mapped[datetime | None]
@@ -195,14 +210,20 @@ class TickLeaseRow(Base):
 
 
 class TradeRow(Base):
-    """A position from its opening to its closing; ``number`` counts a session's from 1."""
+    """A position from its opening to its closing; ``number`` counts a session's from 1.
+
+    By hand a position may grow, and be closed in parts, each of which becomes a trade of its own: ``cost`` is
+    what the held quantity was bought for, exactly, and ``mark_price`` the close of the bar that ended at
+    ``marked_until`` (Unix milliseconds). ``market_id`` is only noted by hand; else it is the session's.
+    """
 
     __tablename__ = "trades"
     __table_args__ = (
         CheckConstraint("side IN ('LONG', 'SHORT')", name="side"),
         CheckConstraint(
             "(exit_time IS NULL) = (exit_price IS NULL) AND (exit_time IS NULL) = (profit IS NULL)"
-            " AND (exit_time IS NULL) = (exit_reason IS NULL)",
+            " AND (exit_reason IS NULL OR exit_time IS NOT NULL)"
+            " AND (exit_time IS NULL OR exit_reason IS NOT NULL OR market_id IS NOT NULL)",
             name="closed_is_whole",
         ),
         UniqueConstraint("session_id", "number", name="uq_trades_session_id_number"),
@@ -230,10 +251,19 @@ class TradeRow(Base):
     max_adverse: Mapped[float | None]
     equity_after: Mapped[Decimal | None]
     changed_at: Mapped[datetime]
+    market_id: Mapped[UUID | None] = mapped_column(ForeignKey("markets.id"))
+    cost: Mapped[Decimal | None] = mapped_column(_EXACT)
+    mark_price: Mapped[Decimal | None] = mapped_column(_EXACT)
+    marked_until: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class OrderRow(Base):
-    """An order; ``number`` counts a session's in the order in which they were placed."""
+    """An order; ``number`` counts a session's in the order in which they were placed.
+
+    The columns from ``market_id`` on are used by hand only. Bars that opened before ``tested_until`` (Unix
+    milliseconds) cannot fill it; ``triggered`` says whether its stop price was reached; ``reason`` is why
+    it was not filled.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -241,6 +271,18 @@ class OrderRow(Base):
         CheckConstraint("type IN ('MARKET', 'LIMIT', 'STOP', 'STOP_LIMIT')", name="type"),
         UniqueConstraint("user_id", "client_order_id", name="uq_orders_user_id_client_order_id"),
         UniqueConstraint("session_id", "number", name="uq_orders_session_id_number"),
+        Index(
+            "uq_orders_user_id_idempotency_key",
+            "user_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where="idempotency_key IS NOT NULL",
+        ),
+        Index(
+            "ix_orders_waiting",
+            "session_id",
+            postgresql_where="status IN ('NEW', 'OPEN', 'PARTIALLY_FILLED', 'UNKNOWN')",
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -261,6 +303,12 @@ class OrderRow(Base):
     exit_reason: Mapped[str | None]
     created_at: Mapped[datetime]
     filled_at: Mapped[datetime | None]
+    market_id: Mapped[UUID | None] = mapped_column(ForeignKey("markets.id"))
+    idempotency_key: Mapped[str | None]
+    request_hash: Mapped[str | None]
+    reason: Mapped[str | None]
+    triggered: Mapped[bool] = mapped_column(server_default=false())
+    tested_until: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class EquityPointRow(Base):

@@ -11,8 +11,9 @@ from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_bot import Bot, BotConnection
 from gql_trader.bots.schema_enums import BotState, SessionMode, SessionStatus
 from gql_trader.bots.schema_inputs import CreateBotInput, UpdateBotInput
+from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession, TradingSessionConnection
-from gql_trader.bots.schema_types import OWNER, Order, Trade
+from gql_trader.bots.schema_types import OWNER, Trade
 from gql_trader.bots.types import Limits
 from gql_trader.core.actor import Role, TokenScope
 from gql_trader.gql.context import Context, Info

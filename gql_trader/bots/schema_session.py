@@ -12,12 +12,11 @@ from gql_trader.backtests.schema_execution import Execution
 from gql_trader.backtests.schema_types import EquityColumns, points_of_curve
 from gql_trader.bots.loaders import BotLoaders, CurveKey, PageKey
 from gql_trader.bots.schema_enums import SessionMode, SessionStatus
+from gql_trader.bots.schema_order import Order, OrderConnection
 from gql_trader.bots.schema_types import (
     OWNER,
     Decision,
     DecisionConnection,
-    Order,
-    OrderConnection,
     Position,
     Trade,
     TradeConnection,
@@ -44,16 +43,22 @@ if TYPE_CHECKING:
 
 
 @visible(OWNER)
-@strawberry.type(description="A time of trading with capital of its own: from a bot's start to its stop.")
+@strawberry.type(
+    description="A time of trading with capital of its own: from a bot's start to its stop, or by hand."
+)
 class TradingSession(Node):
     """A session of the viewer."""
 
     row: strawberry.Private[Row[Any]]
     mode: SessionMode = strawberry.field(description="Whether orders are simulated or sent to an exchange.")
     status: SessionStatus = strawberry.field(description="Whether it still trades.")
-    interval: Interval = strawberry.field(description="Length of a bar.")
-    strategy_version: int = strawberry.field(description="Version of the strategy that it runs.")
-    parameters: JSON = strawberry.field(description="All parameters of the strategy.")
+    interval: Interval | None = strawberry.field(description="Length of a bar; null if traded by hand.")
+    strategy_version: int | None = strawberry.field(
+        description="Version of the strategy that it runs; null if traded by hand."
+    )
+    parameters: JSON | None = strawberry.field(
+        description="All parameters of the strategy; null if traded by hand."
+    )
     capital: Decimal = strawberry.field(description="What it began with, in the quote currency.")
     equity: Decimal = strawberry.field(
         description="Cash and position, valued at the last bar's close, in the quote currency."
@@ -63,7 +68,8 @@ class TradingSession(Node):
     profit_fraction: float = strawberry.field(description="Profit over capital.")
     bars: int = strawberry.field(description="Bars that were traded.")
     last_bar_time: datetime | None = strawberry.field(
-        description="Opening time of the last bar that was traded; null before the first."
+        description="Opening time of the last bar that was traded; null before the first. By hand: when the "
+        "last bar closed at which positions were valued."
     )
     started_at: datetime = strawberry.field(description="When it began.")
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it has not.")
@@ -78,7 +84,7 @@ class TradingSession(Node):
             row=row,
             mode=SessionMode[row.mode],
             status=SessionStatus.STOPPED if row.ended_at is not None else SessionStatus.ACTIVE,
-            interval=Interval[row.interval],
+            interval=None if row.interval is None else Interval[row.interval],
             strategy_version=row.strategy_version,
             parameters=row.parameters,
             capital=row.capital,
@@ -105,12 +111,14 @@ class TradingSession(Node):
         row = await info.context.loaders(BotLoaders).bot.load(self.row.bot_id)
         return Bot.from_row(row) if row else None
 
-    @strawberry.field(description="The market that it trades.")
-    async def market(self, info: Info) -> Market:
-        return await market_of(info, self.row.market_id)
+    @strawberry.field(description="The market that it trades; null if traded by hand, on any of a currency.")
+    async def market(self, info: Info) -> Market | None:
+        return None if self.row.market_id is None else await market_of(info, self.row.market_id)
 
-    @strawberry.field(description="The strategy that it runs.")
-    async def strategy(self, info: Info) -> Strategy:
+    @strawberry.field(description="The strategy that it runs; null if traded by hand.")
+    async def strategy(self, info: Info) -> Strategy | None:
+        if self.row.strategy_id is None:
+            return None
         strategy = await info.context.loaders(StrategyLoaders).strategy.load(self.row.strategy_id)
         assert strategy is not None, "the foreign key keeps it"
         return Strategy.from_record(strategy)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import Row
@@ -11,9 +12,9 @@ from gql_trader.backtests.schema_enums import ExitReason, Side
 from gql_trader.bots import explaining
 from gql_trader.bots.guarding import Guard, guards_then
 from gql_trader.bots.loaders import BotLoaders
-from gql_trader.bots.schema_enums import GuardKind, OrderSide, OrderStatus, OrderType, TradeStatus
+from gql_trader.bots.schema_enums import GuardKind, TradeStatus
 from gql_trader.core.clock import from_milliseconds
-from gql_trader.core.money import to_decimal, to_exact
+from gql_trader.core.money import MONEY_DIGITS, to_decimal, to_exact
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import Connection
 from gql_trader.gql.permissions import visible
@@ -41,6 +42,12 @@ async def session_row(info: Info, session_id: Any) -> Row[Any]:
     row = await info.context.loaders(BotLoaders).session.load(session_id)
     assert row is not None, "the foreign key keeps it"
     return row
+
+
+async def market_id_of(info: Info, row: Row[Any]) -> UUID:
+    """Return the key of the market of an order or trade: its own by hand, else its session's."""
+    found: UUID = row.market_id or (await session_row(info, row.session_id)).market_id
+    return found
 
 
 @visible(OWNER)
@@ -80,7 +87,7 @@ class GuardState:
 class Position:
     """An open position."""
 
-    session: strawberry.Private[Row[Any]]
+    market_id: strawberry.Private[UUID]
     side: Side = strawberry.field(description="Direction of the position.")
     quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
     entry_time: datetime = strawberry.field(description="When it was opened.")
@@ -94,19 +101,25 @@ class Position:
     @classmethod
     def of(cls, session: Row[Any], trade: Row[Any]) -> "Position":
         """Return the position of a trade that is open."""
+        if trade.market_id is not None:
+            mark = trade.mark_price
+            unrealized = round(trade.quantity * mark - trade.cost - trade.fees, MONEY_DIGITS)
+        else:
+            mark = to_exact(session.last_close)
+            unrealized = to_decimal(session.equity - session.balance)
         return cls(
-            session=session,
+            market_id=trade.market_id or session.market_id,
             side=Side[trade.side],
             quantity=trade.quantity,
             entry_time=trade.entry_time,
             entry_price=trade.entry_price,
-            mark_price=to_exact(session.last_close),
-            unrealized_profit=to_decimal(session.equity - session.balance),
+            mark_price=mark,
+            unrealized_profit=unrealized,
         )
 
     @strawberry.field(description="The market that is traded.")
     async def market(self, info: Info) -> Market:
-        return await market_of(info, self.session.market_id)
+        return await market_of(info, self.market_id)
 
 
 @visible(OWNER)
@@ -132,20 +145,26 @@ class Trade(Node):
         description="Fees in the quote currency; those of the entry alone while it is held."
     )
     funding: Decimal | None = strawberry.field(
-        description="Funding and borrow cost in the quote currency; null while it is held."
+        description="Funding and borrow cost in the quote currency; null while it is held, and by hand."
     )
-    bars: int | None = strawberry.field(description="Bars during which it was held; null while it is.")
+    bars: int | None = strawberry.field(
+        description="Bars during which it was held; null while it is, and by hand."
+    )
     max_favorable: float | None = strawberry.field(
-        description="Largest move in favour, as a fraction of the entry price; null while it is held."
+        description="Largest move in favour, as a fraction of the entry price; null by hand and while "
+        "it is held."
     )
     max_adverse: float | None = strawberry.field(
-        description="Largest move against, as a fraction of the entry price; null while it is held."
+        description="Largest move against, as a fraction of the entry price; null by hand and while it "
+        "is held."
     )
     equity_after: Decimal | None = strawberry.field(
         description="Equity after the exit, in the quote currency; null while it is held."
     )
     status: TradeStatus = strawberry.field(description="Whether the position is still held.")
-    exit_reason: ExitReason | None = strawberry.field(description="Why it was closed; null while it is held.")
+    exit_reason: ExitReason | None = strawberry.field(
+        description="Why it was closed; null while it is held, and by hand."
+    )
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> "Trade":
@@ -179,7 +198,7 @@ class Trade(Node):
 
     @strawberry.field(description="The market that was traded.")
     async def market(self, info: Info) -> Market:
-        return await market_of(info, (await session_row(info, self.row.session_id)).market_id)
+        return await market_of(info, await market_id_of(info, self.row))
 
 
 _PLAIN_TRADE = (
@@ -198,54 +217,6 @@ _PLAIN_TRADE = (
     "max_adverse",
     "equity_after",
 )
-
-
-@visible(OWNER)
-@strawberry.type(description="An order of a session. On paper every order fills at once.")
-class Order(Node):
-    """An order."""
-
-    client_order_id: str = strawberry.field(description="Our own id of it, unique among your orders.")
-    side: OrderSide = strawberry.field(description="What it does with the base asset.")
-    type: OrderType = strawberry.field(description="How it fills.")
-    status: OrderStatus = strawberry.field(description="What has become of it.")
-    reduce_only: bool = strawberry.field(description="Whether it may only make a position smaller.")
-    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
-    filled_quantity: Decimal = strawberry.field(description="How much of it has filled.")
-    price: Decimal | None = strawberry.field(description="Its limit; null for an order without one.")
-    stop_price: Decimal | None = strawberry.field(
-        description="Where it becomes active; null for an order that is from the start."
-    )
-    average_price: Decimal | None = strawberry.field(
-        description="Mean price of its fills, slippage included; null while nothing has filled."
-    )
-    fee: Decimal = strawberry.field(description="Fees of its fills, in the quote currency.")
-    exit_reason: ExitReason | None = strawberry.field(
-        description="Why it closes a position; null if it opens one."
-    )
-    created_at: datetime = strawberry.field(description="When it was placed, in the market's time.")
-    filled_at: datetime | None = strawberry.field(description="When it filled, in the market's time.")
-
-    @classmethod
-    def from_row(cls, row: Row[Any]) -> "Order":
-        """Return the GraphQL object of an order."""
-        return cls(
-            id=encode_id("Order", row.id),
-            client_order_id=row.client_order_id,
-            side=OrderSide[row.side],
-            type=OrderType[row.type],
-            status=OrderStatus[row.status],
-            reduce_only=row.reduce_only,
-            quantity=row.quantity,
-            filled_quantity=row.filled_quantity,
-            price=row.price,
-            stop_price=row.stop_price,
-            average_price=row.average_price,
-            fee=row.fee,
-            exit_reason=ExitReason[row.exit_reason] if row.exit_reason else None,
-            created_at=row.created_at,
-            filled_at=row.filled_at,
-        )
 
 
 @visible(OWNER)
@@ -294,9 +265,3 @@ class DecisionConnection(Connection[Decision]):
 @strawberry.type(name="TradeConnection", description="One page of trades.")
 class TradeConnection(Connection[Trade]):
     """Trades of the viewer."""
-
-
-@visible(OWNER)
-@strawberry.type(name="OrderConnection", description="One page of orders, oldest first.")
-class OrderConnection(Connection[Order]):
-    """Orders of the viewer."""

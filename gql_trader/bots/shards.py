@@ -78,7 +78,12 @@ def _live(*columns: Any) -> Any:
         select(*columns)
         .select_from(TradingSessionRow)
         .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
-        .where(_SESSIONS.status == SessionStatus.ACTIVE.value, _SESSIONS.replay_start.is_(None))
+        .where(
+            _SESSIONS.status == SessionStatus.ACTIVE.value,
+            _SESSIONS.replay_start.is_(None),
+            # What is traded by hand has no strategy to run.
+            _SESSIONS.market_id.is_not(None),
+        )
     )
 
 

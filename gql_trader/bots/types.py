@@ -18,6 +18,7 @@ QUEUE: Final = BARS_CLOSED_QUEUE
 RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
 TICK: Final = "tick"
+MATCH_ORDERS: Final = "match_orders"
 
 ENGINE_FAILED: Final = "The engine failed. The server's log tells more under this session's id."
 """What a user is told of a defect; the rest is for the log."""
@@ -81,6 +82,16 @@ class OrderType(StrEnum):
     STOP = "STOP"
     STOP_LIMIT = "STOP_LIMIT"
 
+    @property
+    def has_limit(self) -> bool:
+        """Whether it has a price that it does not go beyond."""
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether it waits for a stop price."""
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
+
 
 class OrderStatus(StrEnum):
     """What has become of an order."""
@@ -93,6 +104,9 @@ class OrderStatus(StrEnum):
     REJECTED = "REJECTED"
     UNKNOWN = "UNKNOWN"
 
+
+WAITING = (OrderStatus.NEW, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN)
+"""What has become of orders that may still fill."""
 
 TYPES_OF_EXITS: Mapping[ExitReason, OrderType] = {
     ExitReason.SIGNAL: OrderType.MARKET,
@@ -243,3 +257,37 @@ def equity_stream(user_id: UUID) -> str:
 def trade_stream(user_id: UUID) -> str:
     """Return the name of the stream of the trades of a user's sessions."""
     return f"bot-trades:{user_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """A session to be traded by hand.
+
+    Attributes
+    ----------
+    mode, capital
+        None: what the user prefers.
+    maker_fee, taker_fee, slippage
+        Fractions, as in `gql_trader.engine.execution.ExecutionSpec`; None: its defaults.
+    """
+
+    mode: SessionMode | None = None
+    capital: Decimal | None = None
+    maker_fee: float | None = None
+    taker_fee: float | None = None
+    slippage: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order as asked for by hand; nothing in it has been looked up yet."""
+
+    session_id: UUID
+    market: str
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal
+    idempotency_key: str
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    reduce_only: bool = False

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from gql_trader.alerts.types import AlertSpec
 from gql_trader.app import create_app
 from gql_trader.automations import service as automations
 from gql_trader.automations.types import AutomationSpec, Limits
+from gql_trader.bots.by_hand import place_order
+from gql_trader.bots.hand_sessions import start_session
+from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionRequest
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.core.intervals import Interval
@@ -69,6 +73,7 @@ CONCERNS_ONLY_ONESELF = {
     "botStatus",
     "equity",
     "createApiToken",
+    "startTradingSession",
     "logout",
     "notifications",
     "registerDevice",
@@ -186,6 +191,11 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         device = await devices.register(uow, runtime.keys, owner, "token", DevicePlatform.WEB)
         kind = NotificationKind.ACCOUNT_APPROVED
         notification = await notifications.notify(uow, owner.user_id, kind, {"username": "x"})
+        by_hand_id = (await start_session(uow, owner, SessionRequest(), 10, 60)).id
+        waiting = OrderRequest(
+            by_hand_id, "test:BTC/USD", OrderSide.BUY, OrderType.LIMIT, Decimal(1), "key", price=Decimal(1)
+        )
+        order_id = (await place_order(uow, runtime.arrays, owner, waiting)).id
     bots = BotDesk(desk)
     bot_id, trading_session_id = await bots.begin()
     owner_session = await make_access_token(runtime, owner)
@@ -239,6 +249,9 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
         "Bot": encode_id("Bot", bot_id),
         "createBot": strategy_id,
         "TradingSession": encode_id("TradingSession", trading_session_id),
+        "stopTradingSession": encode_id("TradingSession", by_hand_id),
+        "placeOrder": encode_id("TradingSession", by_hand_id),
+        "Order": encode_id("Order", order_id),
         "LoginSession": encode_id("LoginSession", owner_session_id),
         "approveUser": encode_id("User", people["pending"].user_id),
         "enableUser": encode_id("User", people["disabled"].user_id),

@@ -1,0 +1,268 @@
+"""Orders by hand on paper: placed once under a key, filled at once or left to wait, cancelled."""
+
+import hashlib
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from gql_trader.accounts.audit import record_event
+from gql_trader.accounts.types_credentials import AuditAction
+from gql_trader.backtests.execution import execution_from_json
+from gql_trader.bots import repository
+from gql_trader.bots.hand_checks import check_key, check_means, check_on_market, check_order
+from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.models import OrderRow
+from gql_trader.bots.quotes import Quote, quotes
+from gql_trader.bots.resting import Resting, at_once
+from gql_trader.bots.service import lock_user
+from gql_trader.bots.types import (
+    OrderRequest,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    SessionStatus,
+    client_order_id,
+    order_id,
+)
+from gql_trader.core.actor import Actor
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.errors import (
+    Conflict,
+    DomainError,
+    DomainErrors,
+    ErrorCode,
+    InvalidInput,
+    InvalidState,
+    NotFound,
+    QuotaExceeded,
+)
+from gql_trader.core.money import to_exact
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.infra import json_codec
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+
+MAXIMUM_WAITING = 100
+"""Orders of one session that may wait at a time."""
+
+
+async def place_order(uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request: OrderRequest) -> Row[Any]:
+    """Place an order in a session that is traded by hand; fill it, if it can be filled at once.
+
+    Under a key that was used before, the order that was placed then is returned, and none is placed.
+
+    Raises
+    ------
+    Conflict
+        IDEMPOTENCY_MISMATCH, if the key was used for another order.
+    DomainErrors, InvalidInput
+        If the order is malformed, breaks the market's steps, or cannot be paid for.
+    NotFound
+        If there is no such session of the user's, or no such market.
+    InvalidState
+        If the session has ended, or a bot trades it.
+    DomainError
+        NO_DATA, if no price of the market is known.
+    QuotaExceeded
+        If too many orders wait.
+    """
+    check_key(request.idempotency_key)
+    await lock_user(uow, actor)
+    hashed = _request_hash(request)
+    before = await uow.session.execute(
+        select(OrderRow.id, OrderRow.request_hash).where(
+            OrderRow.user_id == actor.user_id, OrderRow.idempotency_key == request.idempotency_key
+        )
+    )
+    if (known := before.one_or_none()) is not None:
+        if known.request_hash != hashed:
+            raise Conflict(
+                "This idempotency key was used before with another order.",
+                ("idempotencyKey",),
+                ErrorCode.IDEMPOTENCY_MISMATCH,
+            )
+        return await own_order(uow, actor, known.id)
+    problems = check_order(request)
+    ledger = await lock_own(uow, actor, request.session_id, ("sessionId",))
+    if problems:
+        raise DomainErrors(problems)
+    market = await market_data.find_market(uow, request.market)
+    if not market.active:
+        raise InvalidState(f"{market.name} is not traded any more.", ("market",))
+    quote = (await quotes(uow, arrays, {market.id: None})).get(market.id)
+    if quote is None:
+        raise DomainError(f"No price of {market.name} is known.", ("market",), ErrorCode.NO_DATA)
+    close = to_exact(quote.close)
+    if problems := check_on_market(request, market, close):
+        raise DomainErrors(problems)
+    if ledger.session.quote_id not in (None, market.quote_id):
+        raise InvalidInput(
+            "All orders of a session are in the currency of its first; start another session for this one.",
+            ("market",),
+        )
+    if len(ledger.waiting) >= MAXIMUM_WAITING:
+        raise QuotaExceeded(f"{MAXIMUM_WAITING} orders of this session wait; cancel one first.")
+    costs = execution_from_json(ledger.session.execution)
+    check_means(ledger, request, market, close, costs)
+    ledger.session.quote_id = market.quote_id
+    order = new_order(uow, ledger, request, market.id)
+    order.idempotency_key, order.request_hash = request.idempotency_key, hashed
+    try_at_once(uow, ledger, order, quote, costs)
+    ledger.mark(market.id, quote)
+    await write_ledger(uow, ledger)
+    note(
+        uow,
+        AuditAction.ORDER_PLACED,
+        actor,
+        request.session_id,
+        orderId=str(order.id),
+        market=market.name,
+        side=order.side,
+        type=order.type,
+        quantity=f"{order.quantity:f}",
+    )
+    return await own_order(uow, actor, order.id)
+
+
+async def cancel_order(uow: UnitOfWork, actor: Actor, order_key: UUID) -> Row[Any]:
+    """Cancel an order that waits.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such order.
+    InvalidState
+        If it waits no more.
+    """
+    row = await own_order(uow, actor, order_key)
+    locked = await lock_ledger(uow, row.session_id, actor.user_id)
+    assert locked is not None, "the foreign key keeps it"
+    ledger = locked[1]
+    order = next((each for each in ledger.waiting if each.id == order_key), None) if ledger else None
+    if ledger is None or order is None:
+        row = await own_order(uow, actor, order_key)
+        raise InvalidState(f"This order is {row.status}.", ("id",))
+    take_back(ledger, order, "You have cancelled it.")
+    await uow.session.flush()
+    note(uow, AuditAction.ORDER_CANCELLED, actor, row.session_id, orderId=str(order_key))
+    return await own_order(uow, actor, order_key)
+
+
+async def own_order(uow: UnitOfWork, actor: Actor, key: UUID) -> Row[Any]:
+    """Return one of the user's orders; raise NotFound if there is none."""
+    found = await repository.orders_by_ids(uow.session, actor.user_id, [key])
+    if key not in found:
+        raise NotFound("There is no such order.", ("id",))
+    return found[key]
+
+
+async def lock_own(uow: UnitOfWork, actor: Actor, session_id: UUID, path: tuple[str, ...]) -> HandLedger:
+    """Return the account of a session of the user's, locked until the transaction ends.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such session.
+    InvalidState
+        If it has ended, or a bot trades it.
+    """
+    locked = await lock_ledger(uow, session_id, actor.user_id)
+    if locked is None:
+        raise NotFound("There is no such session.", path)
+    session, ledger = locked
+    if ledger is None:
+        raise InvalidState("A bot trades this session; stop the bot, or trade in one of your own.", path)
+    if session.status != SessionStatus.ACTIVE.value:
+        raise InvalidState("This session has ended.", path)
+    return ledger
+
+
+def new_order(uow: UnitOfWork, ledger: HandLedger, request: OrderRequest, market_id: UUID) -> OrderRow:
+    """Add an order to a session; what becomes of it is still to be said."""
+    ledger.orders += 1
+    session = ledger.session
+    order = OrderRow(
+        id=order_id(session.id, ledger.orders),
+        user_id=session.user_id,
+        session_id=session.id,
+        number=ledger.orders,
+        client_order_id=client_order_id(session.id, ledger.orders),
+        side=request.side.value,
+        type=request.type.value,
+        status=OrderStatus.NEW.value,
+        reduce_only=request.reduce_only,
+        quantity=request.quantity,
+        filled_quantity=Decimal(0),
+        price=request.price,
+        stop_price=request.stop_price,
+        fee=Decimal(0),
+        created_at=uow.clock.now(),
+        market_id=market_id,
+        triggered=False,
+    )
+    uow.session.add(order)
+    return order
+
+
+def try_at_once(
+    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, quote: Quote, costs: ExecutionSpec
+) -> None:
+    """Fill an order at the last close if that fills it; else let it wait."""
+    now = to_milliseconds(uow.clock.now())
+    hit, order.triggered = at_once(resting_of(order), quote.close, now, costs.slippage)
+    if hit is not None:
+        ledger.fill(order, hit, costs.taker_fee, quote)
+    else:
+        # The bar that is under way began before the order: it cannot tell what came after.
+        order.status, order.tested_until = OrderStatus.OPEN.value, max(quote.until, now + 1)
+        ledger.waiting.append(order)
+
+
+def resting_of(order: OrderRow) -> Resting:
+    """Return what decides when an order fills."""
+    return Resting(
+        side=OrderSide(order.side),
+        type=OrderType(order.type),
+        price=order.price,
+        stop_price=order.stop_price,
+        triggered=order.triggered or False,
+        tested_until=order.tested_until or 0,
+    )
+
+
+def take_back(ledger: HandLedger, order: OrderRow, reason: str) -> None:
+    """Cancel an order that waits."""
+    order.status, order.reason = OrderStatus.CANCELLED.value, reason
+    ledger.waiting.remove(order)
+
+
+def _request_hash(request: OrderRequest) -> str:
+    def plain(number: Decimal | None) -> str | None:
+        return None if number is None else f"{number.normalize():f}" if number.is_finite() else str(number)
+
+    content = {
+        "session": str(request.session_id),
+        "market": request.market.strip().upper(),
+        "side": request.side.value,
+        "type": request.type.value,
+        "quantity": plain(request.quantity),
+        "price": plain(request.price),
+        "stopPrice": plain(request.stop_price),
+        "reduceOnly": request.reduce_only,
+    }
+    return hashlib.sha256(json_codec.dumps_canonical(content)).hexdigest()
+
+
+def note(uow: UnitOfWork, action: AuditAction, actor: Actor, session_id: UUID, **metadata: Any) -> None:
+    """Write down in the audit log what a user has done in a session."""
+    record_event(
+        uow,
+        action,
+        actor_id=actor.user_id,
+        target_id=actor.user_id,
+        tradingSessionId=str(session_id),
+        **metadata,
+    )

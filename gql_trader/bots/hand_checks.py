@@ -1,0 +1,140 @@
+"""Checks of sessions and orders by hand."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from gql_trader.backtests.execution import check_execution
+from gql_trader.backtests.history import MAXIMUM_CAPITAL
+from gql_trader.bots.hand_ledger import HandLedger, fee_of
+from gql_trader.bots.types import OrderRequest, OrderSide
+from gql_trader.core.errors import DomainError, InvalidInput
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.rules import is_plain_text
+from gql_trader.market_data.types import MarketRecord
+
+MAXIMUM_KEY = 200
+MAXIMUM_AMOUNT = Decimal(10) ** 15
+_NOTHING = Decimal(0)
+
+
+def check_session(capital: Decimal, costs: ExecutionSpec) -> list[DomainError]:
+    """Return everything that is wrong with a session by itself."""
+    problems: list[DomainError] = []
+    if not (capital.is_finite() and 0 < capital <= MAXIMUM_CAPITAL):
+        problems.append(InvalidInput(f"capital is above 0 and at most {MAXIMUM_CAPITAL}.", ("capital",)))
+    problems += [InvalidInput(each.message, each.path[1:]) for each in check_execution(costs)]
+    return problems
+
+
+def check_key(key: str) -> None:
+    """Raise InvalidInput unless this may be an idempotency key."""
+    if not is_plain_text(key, MAXIMUM_KEY) or not key.strip():
+        raise InvalidInput(f"A key has 1 to {MAXIMUM_KEY} printable characters.", ("idempotencyKey",))
+
+
+def check_order(request: OrderRequest) -> list[DomainError]:
+    """Return everything that is wrong with an order by itself."""
+    return list(_problems(request))
+
+
+def _problems(request: OrderRequest) -> Iterator[DomainError]:
+    if not _is_amount(request.quantity):
+        yield InvalidInput("quantity is above 0.", ("quantity",))
+    for name, price, wanted in (
+        ("price", request.price, request.type.has_limit),
+        ("stopPrice", request.stop_price, request.type.has_stop),
+    ):
+        if wanted and price is None:
+            yield InvalidInput(f"An order of type {request.type.value} needs a {name}.", (name,))
+        elif not wanted and price is not None:
+            yield InvalidInput(f"An order of type {request.type.value} has no {name}.", (name,))
+        elif price is not None and not _is_amount(price):
+            yield InvalidInput(f"{name} is above 0.", (name,))
+    if request.reduce_only and request.side is OrderSide.BUY:
+        yield InvalidInput("Positions on paper are long: buying never makes one smaller.", ("reduceOnly",))
+
+
+def _is_amount(number: Decimal) -> bool:
+    return number.is_finite() and 0 < number <= MAXIMUM_AMOUNT
+
+
+def check_on_market(request: OrderRequest, market: MarketRecord, close: Decimal) -> list[DomainError]:
+    """Return what of an order breaks the steps and minimums of its market."""
+    problems: list[DomainError] = []
+    for name, number, digits in (
+        ("quantity", request.quantity, market.amount_precision),
+        ("price", request.price, market.price_precision),
+        ("stopPrice", request.stop_price, market.price_precision),
+    ):
+        if number is not None and number != round(number, digits):
+            problems.append(
+                InvalidInput(f"{market.name} takes {name} with at most {digits} decimals.", (name,))
+            )
+    if market.min_amount is not None and request.quantity < market.min_amount:
+        problems.append(
+            InvalidInput(f"{market.name} takes at least {market.min_amount.normalize():f}.", ("quantity",))
+        )
+    notional = request.quantity * (request.price or request.stop_price or close)
+    if market.min_notional is not None and notional < market.min_notional:
+        problems.append(
+            InvalidInput(
+                f"{market.name} takes orders of at least {market.min_notional.normalize():f} in all.",
+                ("quantity",),
+            )
+        )
+    return problems
+
+
+def check_means(
+    ledger: HandLedger, request: OrderRequest, market: MarketRecord, close: Decimal, costs: ExecutionSpec
+) -> None:
+    """Raise InvalidInput unless an account can pay for an order, besides those that wait.
+
+    Orders that only reduce a position reserve nothing, so that a stop and a target can wait for the same.
+    """
+    if request.side is OrderSide.SELL:
+        held = ledger.quantity(market.id)
+        if request.reduce_only:
+            if not held:
+                raise InvalidInput("Nothing of it is held.", ("reduceOnly",))
+            return
+        free = held - sum(
+            (
+                each.quantity
+                for each in ledger.waiting
+                if each.side == OrderSide.SELL.value and each.market_id == market.id and not each.reduce_only
+            ),
+            _NOTHING,
+        )
+        if request.quantity > free:
+            raise InvalidInput(
+                f"{free.normalize():f} of it can be sold: what is held and not promised to other orders. "
+                "Nothing is sold short on paper.",
+                ("quantity",),
+            )
+        return
+    free = ledger.cash - sum(
+        (
+            _outlay(each.quantity, each.price, each.stop_price, _NOTHING, costs)
+            for each in ledger.waiting
+            if each.side == OrderSide.BUY.value
+        ),
+        _NOTHING,
+    )
+    outlay = _outlay(request.quantity, request.price, request.stop_price, close, costs)
+    if outlay > free:
+        raise InvalidInput(
+            f"This costs about {outlay:.2f} with its fee; of the session's cash {max(free, _NOTHING):.2f} "
+            "is not promised to other orders.",
+            ("quantity",),
+        )
+
+
+def _outlay(
+    quantity: Decimal, price: Decimal | None, stop: Decimal | None, close: Decimal, costs: ExecutionSpec
+) -> Decimal:
+    if price is None:
+        # At the market: the worst of what is known by now.
+        price = max(stop or close, close) * (1 + Decimal(repr(costs.slippage)))
+    notional = quantity * price
+    return notional + fee_of(notional, max(costs.taker_fee, costs.maker_fee))

@@ -1,0 +1,141 @@
+"""Sessions by hand on paper: started with capital of their own, and ended."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select
+
+from gql_trader.accounts.types_credentials import AuditAction
+from gql_trader.backtests.execution import execution_from_json, execution_to_json
+from gql_trader.bots import repository
+from gql_trader.bots.by_hand import lock_own, new_order, note, take_back, try_at_once
+from gql_trader.bots.hand_checks import check_session
+from gql_trader.bots.hand_ledger import write_ledger
+from gql_trader.bots.models import SessionStateRow, TradingSessionRow
+from gql_trader.bots.quotes import quotes
+from gql_trader.bots.service import check_mode, lock_user
+from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import DomainErrors, QuotaExceeded
+from gql_trader.core.ids import uuid7
+from gql_trader.core.money import to_float
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.settings.service import preferences_of
+from gql_trader.settings.types import SessionMode
+
+
+async def start_session(
+    uow: UnitOfWork, actor: Actor, request: SessionRequest, maximum: int, equity_minutes: int
+) -> Row[Any]:
+    """Open a session that is traded by hand.
+
+    Parameters
+    ----------
+    maximum
+        How many of them a user may have at a time.
+    equity_minutes
+        Its equity is noted at most so often between fills.
+
+    Raises
+    ------
+    DomainErrors
+        Everything that is wrong with the request.
+    Forbidden
+        If it is to trade live.
+    QuotaExceeded
+        If the user has too many.
+    """
+    prefers = await preferences_of(uow, actor.user_id)
+    mode = request.mode or SessionMode.PAPER
+    check_mode(mode)
+    capital = prefers.default_capital if request.capital is None else request.capital
+    given = {name: getattr(request, name) for name in ("maker_fee", "taker_fee", "slippage")}
+    costs = replace(ExecutionSpec(), **{name: value for name, value in given.items() if value is not None})
+    if problems := check_session(capital, costs):
+        raise DomainErrors(problems)
+    await lock_user(uow, actor)
+    active = await uow.session.scalar(
+        select(func.count()).where(
+            TradingSessionRow.user_id == actor.user_id,
+            TradingSessionRow.market_id.is_(None),
+            TradingSessionRow.status == SessionStatus.ACTIVE.value,
+        )
+    )
+    if (active or 0) >= maximum:
+        raise QuotaExceeded(f"You trade {maximum} sessions by hand, the most there may be; stop one first.")
+    session_id, now, figure = uuid7(), uow.clock.now(), to_float(capital)
+    await uow.session.execute(
+        insert(TradingSessionRow).values(
+            id=session_id,
+            user_id=actor.user_id,
+            mode=mode.value,
+            status=SessionStatus.ACTIVE.value,
+            execution=execution_to_json(costs),
+            capital=capital,
+            shard=0,
+            equity_every=equity_minutes,
+            started_at=now,
+            trade_from=now,
+        )
+    )
+    await uow.session.execute(
+        insert(SessionStateRow).values(
+            session_id=session_id,
+            revision=0,
+            fence=0,
+            bars=0,
+            balance=figure,
+            equity=figure,
+            cash=figure,
+            day=-1,
+            day_start_equity=figure,
+            day_entries=0,
+            halted=False,
+            resting_bars=0,
+        )
+    )
+    note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, mode=mode.value)
+    return await _session(uow, actor, session_id)
+
+
+async def stop_session(
+    uow: UnitOfWork, arrays: ArrayCache, actor: Actor, session_id: UUID, *, close_positions: bool
+) -> Row[Any]:
+    """End a session that is traded by hand: cancel what waits and, if asked to, sell what is held.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such session.
+    InvalidState
+        If it has ended, or a bot trades it.
+    """
+    ledger = await lock_own(uow, actor, session_id, ("id",))
+    newest = await quotes(uow, arrays, dict.fromkeys(ledger.held))
+    now = uow.clock.now()
+    for order in list(ledger.waiting):
+        take_back(ledger, order, "The session was stopped.")
+    costs = execution_from_json(ledger.session.execution)
+    for market_id, trade in list(ledger.held.items()):
+        quote = newest.get(market_id)
+        if quote is None:
+            # Its candles are gone: it stays as it was valued last.
+            continue
+        ledger.mark(market_id, quote)
+        if close_positions:
+            request = OrderRequest(
+                session_id, "", OrderSide.SELL, OrderType.MARKET, trade.quantity, "", reduce_only=True
+            )
+            order = new_order(uow, ledger, request, market_id)
+            try_at_once(uow, ledger, order, quote, costs)
+    ledger.session.status, ledger.session.ended_at = SessionStatus.STOPPED.value, now
+    await write_ledger(uow, ledger)
+    note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
+    return await _session(uow, actor, session_id)
+
+
+async def _session(uow: UnitOfWork, actor: Actor, key: UUID) -> Row[Any]:
+    return (await repository.sessions_by_ids(uow.session, actor.user_id, [key]))[key]

@@ -1,0 +1,121 @@
+"""Orders by hand against the bars that have closed since, and positions at their last close."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, union_all
+
+from gql_trader.backtests.execution import execution_from_json
+from gql_trader.bots.by_hand import resting_of
+from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
+from gql_trader.bots.quotes import Quote, newest_series, quotes
+from gql_trader.bots.resting import Hit, within
+from gql_trader.bots.types import MATCH_ORDERS, QUEUE, WAITING, OrderType, SessionStatus
+from gql_trader.core.intervals import Interval
+from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.unit_of_work import Job, UnitOfWork
+
+
+def match_job(session_id: UUID) -> Job:
+    """Return the job that brings a session up to the newest bars."""
+    return Job(MATCH_ORDERS, QUEUE, f"{MATCH_ORDERS}:{session_id}", (str(session_id),))
+
+
+async def match_orders(uow: UnitOfWork, arrays: ArrayCache, session_id: UUID) -> int:
+    """Fill what the bars that have closed since fill; return how many orders were filled or given up.
+
+    Fills come in the order of their times; inside one bar stops come before limits. May be called any number
+    of times, by any number of workers: the session is locked, and a bar is tested once.
+    """
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or locked[1] is None or locked[0].status != SessionStatus.ACTIVE.value:
+        return 0
+    ledger = locked[1]
+    since: dict[UUID, int | None] = dict.fromkeys(ledger.held)
+    for order in ledger.waiting:
+        assert order.market_id is not None
+        assert order.tested_until is not None
+        before = since.get(order.market_id)
+        since[order.market_id] = order.tested_until if before is None else min(before, order.tested_until)
+    newest = await quotes(uow, arrays, since)
+    done = _match(ledger, newest)
+    for market_id, quote in newest.items():
+        ledger.mark(market_id, quote)
+    if done or ledger.valued_at is not None:
+        await write_ledger(uow, ledger)
+    return done
+
+
+def _match(ledger: HandLedger, newest: dict[UUID, Quote]) -> int:
+    costs = execution_from_json(ledger.session.execution)
+    hits: list[tuple[OrderRow, Hit, Quote]] = []
+    for order in ledger.waiting:
+        assert order.market_id is not None
+        assert order.tested_until is not None
+        quote = newest.get(order.market_id)
+        if quote is None or not len(quote.bars):
+            continue
+        hit, order.triggered = within(resting_of(order), quote.bars, costs.slippage)
+        order.tested_until = max(order.tested_until, quote.until)
+        if hit is not None:
+            hits.append((order, hit, quote))
+    for order, hit, quote in sorted(hits, key=lambda each: _precedence(*each[:2])):
+        ledger.fill(order, hit, costs.maker_fee if hit.maker else costs.taker_fee, quote)
+    return len(hits)
+
+
+def _precedence(order: OrderRow, hit: Hit) -> tuple[int, bool, bool, int]:
+    # A bar closes when the next one opens. Of a stop and a target inside one bar the stop is taken: the
+    # pessimistic reading, as in the engine.
+    return hit.time, hit.at_open, not OrderType(order.type).has_stop, order.number
+
+
+async def unmatched(uow: UnitOfWork, market_ids: Iterable[UUID] | None = None) -> list[UUID]:
+    """Return the sessions by hand that stored bars have left behind.
+
+    Parameters
+    ----------
+    market_ids
+        Only what concerns these markets; None: all.
+    """
+    rows = await _concerned(uow, market_ids)
+    newest = await newest_series(uow, {row.market_id for row in rows})
+    behind = {
+        row.session_id: None
+        for row in rows
+        # A bar that opens where the last one closed has not been seen.
+        if (series := newest.get(row.market_id)) is not None and series.last >= row.until
+    }
+    return list(behind)
+
+
+async def followed(uow: UnitOfWork) -> list[tuple[UUID, Interval]]:
+    """Return what sessions by hand wait for or hold: markets, and the bars of their prices."""
+    rows = await _concerned(uow, None)
+    newest = await newest_series(uow, {row.market_id for row in rows})
+    return [(market_id, series.interval) for market_id, series in newest.items()]
+
+
+async def _concerned(uow: UnitOfWork, market_ids: Iterable[UUID] | None) -> Sequence[Row[Any]]:
+    """Return session_id, market_id and until: bars that open from then on (Unix milliseconds) concern it."""
+    waiting: Any = select(OrderRow.session_id, OrderRow.market_id, OrderRow.tested_until.label("until"))
+    waiting = waiting.where(
+        OrderRow.status.in_([each.value for each in WAITING]), OrderRow.market_id.is_not(None)
+    )
+    held: Any = select(TradeRow.session_id, TradeRow.market_id, TradeRow.marked_until.label("until"))
+    held = held.where(TradeRow.exit_time.is_(None), TradeRow.market_id.is_not(None))
+    if market_ids is not None:
+        markets = list(market_ids)
+        waiting = waiting.where(OrderRow.market_id.in_(markets))
+        held = held.where(TradeRow.market_id.in_(markets))
+    open_ = union_all(waiting, held).subquery()
+    statement: Any = (
+        select(open_.c.session_id, open_.c.market_id, func.min(open_.c.until).label("until"))
+        .join(TradingSessionRow, TradingSessionRow.id == open_.c.session_id)
+        .where(TradingSessionRow.status == SessionStatus.ACTIVE.value)
+        .group_by(open_.c.session_id, open_.c.market_id)
+    )
+    found: Sequence[Row[Any]] = (await uow.session.execute(statement)).all()
+    return found

@@ -1,0 +1,232 @@
+"""GraphQL mutations of trading by hand: sessions and their orders."""
+
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from gql_trader.bots import by_hand, hand_sessions
+from gql_trader.bots.schema_enums import OrderSide, OrderType, SessionMode
+from gql_trader.bots.schema_order import Order
+from gql_trader.bots.schema_session import TradingSession
+from gql_trader.bots.schema_types import OWNER
+from gql_trader.bots.types import OrderRequest, SessionRequest
+from gql_trader.core.actor import Role, TokenScope
+from gql_trader.gql.context import Info
+from gql_trader.gql.errors import UserError
+from gql_trader.gql.mutations import mutation
+from gql_trader.gql.permissions import visible
+from gql_trader.gql.relay import decode_id
+
+
+def _errors(description: str) -> list[UserError]:
+    field: list[UserError] = strawberry.field(
+        default_factory=list, description=f"{description}; empty on success."
+    )
+    return field
+
+
+@strawberry.input(description="A session to trade by hand.")
+class StartTradingSessionInput:
+    """Input of startTradingSession."""
+
+    mode: SessionMode | None = strawberry.field(
+        default=SessionMode.PAPER,
+        description="Whether orders are simulated or sent to an exchange. LIVE is refused by this release.",
+    )
+    capital: Decimal | None = strawberry.field(
+        default=None,
+        description="What it begins with, in the quote currency of its first order; left out: what your "
+        "preferences say.",
+    )
+    maker_fee: float | None = strawberry.field(
+        default=None, description="Fee of orders that wait at their price, as a fraction; left out: 0.001."
+    )
+    taker_fee: float | None = strawberry.field(
+        default=None, description="Fee of all other fills, as a fraction; left out: 0.001."
+    )
+    slippage: float | None = strawberry.field(
+        default=None,
+        description="How much worse than the price market orders and stops fill, as a fraction; left out: 0.",
+    )
+
+
+@visible(OWNER)
+@strawberry.type(description="Result of `startTradingSession`.")
+class StartTradingSessionPayload:
+    """Payload of startTradingSession."""
+
+    trading_session: TradingSession | None = strawberry.field(
+        default=None, description="The session; trade in it with `placeOrder`."
+    )
+    errors: list[UserError] = _errors("Why none was started")
+
+
+@strawberry.input(description="A session to end.")
+class StopTradingSessionInput:
+    """Input of stopTradingSession."""
+
+    id: strawberry.ID = strawberry.field(description="The session; it must be active and traded by hand.")
+    close_positions: bool | None = strawberry.field(
+        default=True,
+        description="true: what it holds is sold at the last close, with slippage and fee; false: it ends "
+        "with its positions as they are, valued at the last close.",
+    )
+
+
+@visible(OWNER)
+@strawberry.type(description="Result of `stopTradingSession`.")
+class StopTradingSessionPayload:
+    """Payload of stopTradingSession."""
+
+    trading_session: TradingSession | None = strawberry.field(default=None, description="The session, ended.")
+    errors: list[UserError] = _errors("Why it was not ended")
+
+
+@strawberry.input(description="An order to place in a session that is traded by hand.")
+class PlaceOrderInput:
+    """Input of placeOrder."""
+
+    session_id: strawberry.ID = strawberry.field(description="The session.")
+    market: str = strawberry.field(
+        description='"BTC/USD", or "coinbase:BTC/USD" where several exchanges have the pair.'
+    )
+    side: OrderSide = strawberry.field(description="Whether to buy or sell.")
+    type: OrderType = strawberry.field(description="How it fills.")
+    quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
+    price: Decimal | None = strawberry.field(
+        default=None, description="The limit of a LIMIT or STOP_LIMIT order; else left out."
+    )
+    stop_price: Decimal | None = strawberry.field(
+        default=None, description="Where a STOP or STOP_LIMIT order becomes active; else left out."
+    )
+    reduce_only: bool | None = strawberry.field(
+        default=False,
+        description="true: sell at most what is held when it fills, and reserve nothing until then; so a "
+        "stop and a target can wait for the same position.",
+    )
+    idempotency_key: str = strawberry.field(
+        description="A text of your choice, 1 to 200 characters, new for each order: the same order sent "
+        "again under it is not placed again, another one is IDEMPOTENCY_MISMATCH."
+    )
+
+    def to_request(self) -> OrderRequest:
+        """Return the request, its parts not yet looked up."""
+        return OrderRequest(
+            session_id=decode_id(self.session_id, "TradingSession", ("sessionId",)),
+            market=self.market,
+            side=self.side,
+            type=self.type,
+            quantity=self.quantity,
+            price=self.price,
+            stop_price=self.stop_price,
+            reduce_only=bool(self.reduce_only),
+            idempotency_key=self.idempotency_key,
+        )
+
+
+@visible(OWNER)
+@strawberry.type(description="Result of `placeOrder`.")
+class PlaceOrderPayload:
+    """Payload of placeOrder."""
+
+    order: Order | None = strawberry.field(
+        default=None, description="The order: FILLED, or OPEN if it waits for its price."
+    )
+    errors: list[UserError] = _errors("Why it was not placed")
+
+
+@strawberry.input(description="An order to take back.")
+class CancelOrderInput:
+    """Input of cancelOrder."""
+
+    id: strawberry.ID = strawberry.field(description="The order; it must be waiting.")
+
+
+@visible(OWNER)
+@strawberry.type(description="Result of `cancelOrder`.")
+class CancelOrderPayload:
+    """Payload of cancelOrder."""
+
+    order: Order | None = strawberry.field(default=None, description="The order, cancelled.")
+    errors: list[UserError] = _errors("Why it was not cancelled")
+
+
+@strawberry.type
+class HandMutation:
+    """Mutations of trading by hand."""
+
+    @mutation(
+        StartTradingSessionPayload,
+        Role.TRADER,
+        "Start a session to trade by hand, with capital of its own.",
+        TokenScope.TRADE,
+    )
+    async def start_trading_session(
+        self,
+        info: Info,
+        input: Annotated[StartTradingSessionInput, strawberry.argument(description="The session.")],
+    ) -> StartTradingSessionPayload:
+        settings = info.context.services.settings
+        request = SessionRequest(input.mode, input.capital, input.maker_fee, input.taker_fee, input.slippage)
+        async with info.context.uow() as uow:
+            row = await hand_sessions.start_session(
+                uow,
+                info.context.viewer,
+                request,
+                settings.max_trading_sessions_per_user,
+                settings.bot_equity_minutes,
+            )
+        return StartTradingSessionPayload(trading_session=TradingSession.from_row(row))
+
+    @mutation(
+        StopTradingSessionPayload,
+        Role.TRADER,
+        "End a session that is traded by hand: orders that wait are cancelled, positions are sold unless "
+        "you say otherwise. A session of a bot ends with `stopBot`.",
+        TokenScope.TRADE,
+    )
+    async def stop_trading_session(
+        self,
+        info: Info,
+        input: Annotated[StopTradingSessionInput, strawberry.argument(description="What to end.")],
+    ) -> StopTradingSessionPayload:
+        key = decode_id(input.id, "TradingSession")
+        async with info.context.uow() as uow:
+            row = await hand_sessions.stop_session(
+                uow,
+                info.context.services.arrays,
+                info.context.viewer,
+                key,
+                close_positions=input.close_positions is not False,
+            )
+        return StopTradingSessionPayload(trading_session=TradingSession.from_row(row))
+
+    @mutation(
+        PlaceOrderPayload,
+        Role.TRADER,
+        "Place an order in a session that is traded by hand. On paper a market order fills at the last "
+        "close; others wait for bars that open from now on, unless the last close fills them.",
+        TokenScope.TRADE,
+    )
+    async def place_order(
+        self, info: Info, input: Annotated[PlaceOrderInput, strawberry.argument(description="The order.")]
+    ) -> PlaceOrderPayload:
+        request = input.to_request()
+        async with info.context.uow() as uow:
+            row = await by_hand.place_order(uow, info.context.services.arrays, info.context.viewer, request)
+        return PlaceOrderPayload(order=Order.from_row(row))
+
+    @mutation(
+        CancelOrderPayload,
+        Role.TRADER,
+        "Take back an order that waits. One that has filled meanwhile stays filled: INVALID_STATE.",
+        TokenScope.TRADE,
+    )
+    async def cancel_order(
+        self, info: Info, input: Annotated[CancelOrderInput, strawberry.argument(description="The order.")]
+    ) -> CancelOrderPayload:
+        key = decode_id(input.id, "Order")
+        async with info.context.uow() as uow:
+            row = await by_hand.cancel_order(uow, info.context.viewer, key)
+        return CancelOrderPayload(order=Order.from_row(row))
