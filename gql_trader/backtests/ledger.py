@@ -1,6 +1,6 @@
 """The ledger at rest: compressed columns in segments, so that a page of trades costs one segment."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,10 +62,6 @@ class LedgerRows:
         return LedgerRows(
             self.number[chosen], {name: column[chosen] for name, column in self.columns.items()}
         )
-
-    def tuples(self) -> Iterator[tuple[Any, ...]]:
-        """Yield each trade as plain values: its number, then the values of `COLUMNS`."""
-        return zip(self.number.tolist(), *(self.columns[name].tolist() for name in COLUMNS), strict=True)
 
 
 def encode_ledger(ledger: Ledger) -> list[bytes]:

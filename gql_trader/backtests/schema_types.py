@@ -11,14 +11,13 @@ from sqlalchemy import Row
 
 from gql_trader.backtests.ledger import LedgerRows
 from gql_trader.backtests.schema_enums import ExitReason, Side
-from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import InvalidInput
-from gql_trader.core.money import to_decimal, to_price
 from gql_trader.engine import sampling
 from gql_trader.engine.ledger import EXIT_REASONS
 from gql_trader.engine.monthly import MonthlyReturns
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.scalars import EpochSeries, FloatSeries
+from gql_trader.infra.exact_columns import money_column, price_column, utc_datetimes
 
 MOST_POINTS = 100_000
 
@@ -135,24 +134,25 @@ class LedgerEntry:
 
 def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
     """Return GraphQL objects of ledger rows."""
+    columns = rows.columns
     return [
         LedgerEntry(
             number=number,
             side=Side.LONG if side > 0 else Side.SHORT,
-            quantity=to_price(quantity),
-            entry_time=from_milliseconds(entry_time),
-            entry_price=to_price(entry_price),
-            exit_time=from_milliseconds(exit_time),
-            exit_price=to_price(exit_price),
-            profit=to_decimal(profit),
+            quantity=quantity,
+            entry_time=entry_time,
+            entry_price=entry_price,
+            exit_time=exit_time,
+            exit_price=exit_price,
+            profit=profit,
             profit_fraction=profit_fraction,
-            fees=to_decimal(fees),
+            fees=fees,
             bars=bars,
             exit_reason=EXIT_REASONS[exit_reason],
             max_favorable=max_favorable,
             max_adverse=max_adverse,
-            equity_after=to_decimal(equity_after),
-            funding=to_decimal(funding),
+            equity_after=equity_after,
+            funding=funding,
         )
         for (
             number,
@@ -171,7 +171,25 @@ def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
             max_adverse,
             equity_after,
             funding,
-        ) in rows.tuples()
+        ) in zip(
+            rows.number.tolist(),
+            columns["side"].tolist(),
+            price_column(columns["quantity"]),
+            utc_datetimes(columns["entry_time"]),
+            price_column(columns["entry_price"]),
+            utc_datetimes(columns["exit_time"]),
+            price_column(columns["exit_price"]),
+            money_column(columns["profit"]),
+            columns["profit_fraction"].tolist(),
+            money_column(columns["fees"]),
+            columns["bars"].tolist(),
+            columns["exit_reason"].tolist(),
+            columns["max_favorable"].tolist(),
+            columns["max_adverse"].tolist(),
+            money_column(columns["equity_after"]),
+            money_column(columns["funding"]),
+            strict=True,
+        )
     ]
 
 

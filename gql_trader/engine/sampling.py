@@ -74,7 +74,7 @@ def drawdown_at(equity: Floats, indices: Integers, initial: float) -> Floats:
     equity
         float64[n], account currency.
     indices
-        int64[m], ascending, each in [0, n).
+        int64[m], ascending without repetition, each in [0, n).
     initial
         Starting capital, the first peak; positive.
 
@@ -83,6 +83,12 @@ def drawdown_at(equity: Floats, indices: Integers, initial: float) -> Floats:
     float64[m]
         1 − equity / highest equity so far, in [0, 1].
     """
-    peaks = np.maximum(np.maximum.accumulate(equity), initial)[indices]
+    if not len(indices):
+        return np.empty(0)
+    # The highest value of each stretch that ends at a point, then the highest so far: the long curve is
+    # passed over by a reduction, which is several times faster than a running maximum.
+    starts = np.append(0, indices[:-1] + 1)
+    highest = np.maximum.reduceat(equity[: indices[-1] + 1], starts)
+    peaks = np.maximum(np.maximum.accumulate(highest), initial)
     drawdown: Floats = 1.0 - equity[indices] / peaks
     return drawdown

@@ -57,7 +57,9 @@ def format_decimal(value: Decimal) -> str:
     """Return all digits of an exact decimal, without an exponent and without zeros at the end."""
     # Canonical: PostgreSQL pads what it stores to the column's scale.
     # (Decimal.normalize would round to the context's 28 digits.)
-    text = f"{value:f}"
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

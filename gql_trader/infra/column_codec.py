@@ -4,15 +4,18 @@ Every column of a bundle is encoded by what its values are like:
 
 - integers, and floats that are exact multiples of a power of ten (prices on a tick): differences of
   consecutive integers, divided by their greatest common divisor, in the narrowest width that holds them;
+- other floats that mostly change little from one to the next (equity curves): a bit each for whether the
+  value changed, and the differences of the bit patterns of those that did, zigzag coded;
 - anything else: the values' own bytes.
 
-Either way the bytes are then shuffled (all first bytes, all second bytes, …) and compressed with zstd,
+In all cases the bytes are then shuffled (all first bytes, all second bytes, …) and compressed with zstd,
 which makes long runs of the high bytes. Decoding restores every bit: NaN payloads, infinities, denormals
 and the sign of zero included. A checksum over the whole bundle refuses damaged data before any is used.
 """
 
 import json
 import struct
+import threading
 import zlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,16 +26,29 @@ from numpy.typing import NDArray
 
 Column = NDArray[Any]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Number of the layout written by `encode_columns`."""
+
+READABLE_FORMATS: Final = (1, 2)
+"""Layouts read by `decode_columns`. Format 1 knows no changes of bit patterns; all else is as in format 2."""
 
 MAXIMUM_DECIMALS: Final = 12
 
 _MAGIC: Final = b"GTCC"
 _PREFIX: Final = struct.Struct("<4sBIIQ")  # magic, format, checksum of the rest, header length, body length
+_POWERS: Final = np.array([[float(10**decimals)] for decimals in range(MAXIMUM_DECIMALS + 1)])
 _WIDTHS: Final = (1, 2, 4, 8)
 _EXACT: Final = 2**53
 _LEVEL: Final = 3
+_CURVE_LEVEL: Final = 1
+"""Bit patterns of computed floats are noise in their low bytes: higher levels take longer for nothing."""
+
+_SHORTEST_CURVE: Final = 2048
+_SMALL_CHANGE: Final = 2**48
+"""Changes below leave the two highest bytes empty, which is what makes them worth their own layout."""
+
+_threads = threading.local()
+"""A compressor for each thread and level: making one costs more than compressing a thousand numbers."""
 
 
 class CorruptColumnsError(ValueError):
@@ -100,8 +116,8 @@ def decode_columns(data: bytes | bytearray | memoryview) -> dict[str, Column]:
     magic, version, checksum, header_length, length = _PREFIX.unpack_from(view)
     if magic != _MAGIC:
         raise CorruptColumnsError("these bytes are not a bundle of columns")
-    if version != FORMAT:
-        raise CorruptColumnsError(f"columns of format {version} are unknown; format {FORMAT} was expected")
+    if version not in READABLE_FORMATS:
+        raise CorruptColumnsError(f"columns of format {version} are unknown; expected up to format {FORMAT}")
     rest = view[_PREFIX.size :]
     if len(rest) != length:
         raise CorruptColumnsError(f"the bundle has {len(rest)} bytes of {length}")
@@ -135,20 +151,35 @@ def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
     elif little.dtype.kind in "iu" and little.dtype != np.uint64:
         integers = little.astype("<i8")
     differences = None if integers is None else _differences(integers)
-    if differences is None:
-        header.pop("decimals", None)
-        payload = _shuffle(little.view(f"<u{little.dtype.itemsize}"))
-    else:
+    level = _LEVEL
+    if differences is not None:
         first, divisor, narrow = differences
         header.update(first=first, divisor=divisor, width=narrow.dtype.itemsize)
         payload = _shuffle(narrow.view(f"<u{narrow.dtype.itemsize}"))
-    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(payload)
+    elif little.dtype == np.float64 and _is_curve(little.view("<i8")):
+        header.pop("decimals", None)
+        header["changed"], payload = _changes(little.view("<i8"))
+        level = _CURVE_LEVEL
+    else:
+        header.pop("decimals", None)
+        payload = _shuffle(little.view(f"<u{little.dtype.itemsize}"))
+    packed = _compressor(level).compress(payload)
     header["bytes"] = len(packed)
     return header, packed
 
 
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    # One object must not be used by two threads at once.
+    compressors: dict[int, zstandard.ZstdCompressor] = _threads.__dict__.setdefault("compressors", {})
+    if level not in compressors:
+        compressors[level] = zstandard.ZstdCompressor(level=level)
+    return compressors[level]
+
+
 def _decode(header: dict[str, Any], packed: memoryview) -> Column:
     n, dtype = int(header["n"]), np.dtype(header["type"])
+    if "changed" in header:
+        return _unchanged(header, packed, n).view(dtype)
     width = int(header["width"]) if "first" in header else dtype.itemsize
     if zstandard.frame_content_size(packed) != n * width:
         raise CorruptColumnsError(f"column {header['name']!r} has not {n} values of {width} bytes")
@@ -177,13 +208,19 @@ def _ticks(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], int] | None:
         return np.empty(0, "<i8"), 0
     # A few values rule most candidates out before whole columns are tried.
     sample = values[:: max(1, len(values) // 64)]
-    for decimals in range(MAXIMUM_DECIMALS + 1):
-        if _exact_ticks(sample, decimals) is None:
-            continue
+    for decimals in _possible_decimals(sample):
         integers = _exact_ticks(values, decimals)
         if integers is not None:
             return integers, decimals
     return None
+
+
+def _possible_decimals(sample: NDArray[np.float64]) -> list[int]:
+    # All at once: for a thousand values, the calls cost more than the arithmetic.
+    with np.errstate(invalid="ignore", over="ignore"):
+        rounded = np.rint(sample * _POWERS)
+        exact = (np.abs(rounded) < _EXACT) & ((rounded / _POWERS) == sample)
+    return [int(decimals) for decimals in np.flatnonzero(exact.all(axis=1))]
 
 
 def _exact_ticks(values: NDArray[np.float64], decimals: int) -> NDArray[np.int64] | None:
@@ -206,6 +243,12 @@ def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] |
     if int(integers.max()) - int(integers.min()) >= 2**62:
         return None
     steps = np.diff(integers, prepend=integers[:1])
+    if len(steps) > 1 and bool((steps[1:] == steps[1]).all()):
+        # Times of bars without a gap: what follows would find the same, in several passes.
+        divisor = abs(int(steps[1])) or 1
+        regular = np.full(len(steps), int(steps[1]) // divisor, "<i1")
+        regular[0] = 0
+        return int(integers[0]), divisor, regular
     divisor = int(np.gcd.reduce(steps)) or 1
     if divisor != 1:
         steps //= divisor
@@ -215,12 +258,44 @@ def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] |
     return int(integers[0]), divisor, steps.astype(f"<i{width}")
 
 
+def _is_curve(patterns: NDArray[np.int64]) -> bool:
+    """Return whether, as far as a sample tells, few values differ much from the one before."""
+    if len(patterns) < _SHORTEST_CURVE:
+        return False
+    places = np.arange(1, len(patterns), len(patterns) // 1024)
+    steps = patterns[places] - patterns[places - 1]
+    return int(((steps > -_SMALL_CHANGE) & (steps < _SMALL_CHANGE)).sum()) * 8 >= len(places) * 7
+
+
+def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes]:
+    # Differences wrap around in 64 bits, as their running sum does when it is read.
+    steps = np.diff(patterns, prepend=patterns.dtype.type(0))
+    changed = steps != 0
+    steps = steps[changed]
+    # Zigzag: the sign goes to the lowest bit, so that small falls have empty high bytes as small rises do.
+    zigzag = ((steps << 1) ^ (steps >> 63)).view("<u8")
+    return len(zigzag), np.packbits(changed).tobytes() + _shuffle(zigzag)
+
+
+def _unchanged(header: dict[str, Any], packed: memoryview, n: int) -> NDArray[np.int64]:
+    """Return the bit patterns of a column stored as changes."""
+    count, flags = int(header["changed"]), -(-n // 8)
+    if zstandard.frame_content_size(packed) != flags + 8 * count:
+        raise CorruptColumnsError(f"column {header['name']!r} has not {count} changes of {n} values")
+    data = memoryview(zstandard.ZstdDecompressor().decompress(packed))
+    changed = np.unpackbits(np.frombuffer(data[:flags], np.uint8), count=n).view(np.bool_)
+    zigzag = _unshuffle(data[flags:], count, 8)
+    steps = np.zeros(n, "<i8")
+    steps[changed] = (zigzag >> np.uint64(1)).view("<i8") ^ -(zigzag & np.uint64(1)).view("<i8")
+    return np.cumsum(steps, out=steps)
+
+
 def _shuffle(words: NDArray[Any]) -> bytes:
     width = words.dtype.itemsize
     return words.view(np.uint8).reshape(-1, width).T.tobytes()
 
 
-def _unshuffle(data: bytes, n: int, width: int) -> NDArray[Any]:
+def _unshuffle(data: bytes | memoryview, n: int, width: int) -> NDArray[Any]:
     planes = np.frombuffer(data, np.uint8).reshape(width, n)
     # Whole planes are shifted in, highest first: several times faster than transposing bytes.
     words: NDArray[Any] = planes[width - 1].astype(f"<u{width}")

@@ -46,3 +46,13 @@ def test_drawdown_at_a_point_is_measured_over_the_whole_curve() -> None:
     ]
     everywhere = drawdown_at(equity, np.arange(5), 100.0)
     assert everywhere.tolist() == (1 - equity / np.maximum(np.maximum.accumulate(equity), 100.0)).tolist()
+
+
+@given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=200), st.floats(1.0, 1e5), st.data())
+def test_drawdown_at_any_points_is_that_of_a_running_peak(
+    values: list[float], initial: float, data: st.DataObject
+) -> None:
+    equity = np.array(values)
+    points = np.array(sorted(data.draw(st.sets(st.integers(0, len(values) - 1)))), np.int64)
+    peaks = np.maximum(np.maximum.accumulate(equity), initial)
+    assert drawdown_at(equity, points, initial).tolist() == (1.0 - equity / peaks)[points].tolist()

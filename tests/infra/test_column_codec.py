@@ -1,5 +1,7 @@
 """The column codec is lossless for every bit pattern and refuses bytes that were changed."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -89,6 +91,78 @@ def test_every_flipped_byte_and_every_cut_is_refused() -> None:
             decode_columns(data[:position])
     with pytest.raises(CorruptColumnsError):
         decode_columns(data + b"x")
+
+
+WRITTEN_BY_FORMAT_1 = bytes.fromhex(
+    "4754434301ecc365761f01000061010000000000005b7b226e616d65223a2274696d65222c2274797065223a223c6938"
+    "222c226e223a342c226669727374223a313730343036373230303030302c2264697669736f72223a36303030302c2277"
+    "69647468223a312c226279746573223a31337d2c7b226e616d65223a227072696365222c2274797065223a223c663822"
+    "2c226e223a342c22646563696d616c73223a322c226669727374223a343230303030312c2264697669736f72223a312c"
+    "227769647468223a312c226279746573223a31337d2c7b226e616d65223a22657175697479222c2274797065223a223c"
+    "6638222c226e223a342c226279746573223a32377d2c7b226e616d65223a2273696465222c2274797065223a227c6231"
+    "222c226e223a342c226279746573223a31337d5d28b52ffd20042100000001010128b52ffd20042100000031cd0128b5"
+    "2ffd20209500006000550000f0d5f8003f3f7f800100d38e0828b52ffd200421000001000101"
+)
+
+
+def test_bundles_of_format_1_are_still_read() -> None:
+    decoded = decode_columns(WRITTEN_BY_FORMAT_1)
+    assert list(decoded) == ["time", "price", "equity", "side"]
+    assert decoded["time"].tolist() == [1_704_067_200_000 + 60_000 * bar for bar in range(4)]
+    assert decoded["price"].tolist() == [42000.01, 42000.5, 41999.99, 42000.0]
+    assert bits(decoded["equity"]) == bits(np.array([1.0, 1 / 3, np.nan, -0.0]))
+    assert decoded["side"].tolist() == [True, False, True, True]
+
+
+@given(st.integers(2048, 5000), st.integers(0, 2**32 - 1), st.floats(0.0, 1.0), st.data())
+@settings(max_examples=60, deadline=None)
+def test_curves_that_change_little_come_back_bit_for_bit(
+    n: int, seed: int, flat: float, data: st.DataObject
+) -> None:
+    random = np.random.default_rng(seed)
+    moves = np.where(random.random(n) < flat, 0.0, random.normal(0.0, 1e-4, n))
+    curve = 10_000.0 * np.exp(np.cumsum(moves))
+    # Whatever else there may be here and there.
+    strange = hnp.arrays("<u8", st.integers(0, 40), elements=st.integers(0, 2**64 - 1))
+    patterns = data.draw(strange).view("<f8")
+    curve[random.choice(n, len(patterns), replace=False)] = patterns
+    assert bits(decode_columns(encode_columns({"equity": curve}))["equity"]) == bits(curve)
+
+
+def test_a_curve_costs_a_bit_where_it_is_flat() -> None:
+    random = np.random.default_rng(3)
+    n = 50_000
+    curve = 10_000.0 * np.exp(np.cumsum(np.where(np.arange(n) % 1000 < 500, random.normal(0, 1e-3, n), 0.0)))
+    data = encode_columns({"equity": curve})
+    assert len(data) < n // 2 * 6 + n // 8
+    assert bits(decode_columns(data)["equity"]) == bits(curve)
+
+
+def test_damaged_curves_are_refused() -> None:
+    curve = np.exp(np.cumsum(np.random.default_rng(4).normal(0.0, 1e-4, 3000)))
+    data = encode_columns({"equity": curve})
+    for position in range(0, len(data), 97):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x41
+        with pytest.raises(CorruptColumnsError):
+            decode_columns(damaged)
+
+
+@pytest.mark.parametrize("step", [-7, 0, 60_000, 2**40])
+@pytest.mark.parametrize("kind", ["<i8", "<f8"])
+def test_regular_columns_take_hardly_any_bytes(step: int, kind: str) -> None:
+    column = (1_000 + step * np.arange(3_000)).astype(kind)
+    data = encode_columns({"time": column})
+    assert len(data) < 200
+    assert bits(decode_columns(data)["time"]) == bits(column)
+
+
+def test_threads_encode_at_the_same_time() -> None:
+    curves = [np.exp(np.cumsum(np.random.default_rng(k).normal(0, 1e-4, 20_000))) for k in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        encoded = list(pool.map(lambda curve: encode_columns({"equity": curve}), curves * 3))
+    for curve, data in zip(curves * 3, encoded, strict=True):
+        assert bits(decode_columns(data)["equity"]) == bits(curve)
 
 
 def test_a_column_that_is_not_numbers_is_refused_by_name() -> None:
