@@ -39,7 +39,7 @@ def _problems(
         )
     replay = feed.replay if feed is not None else None
     if replay is not None:
-        if replay.start >= replay.end:
+        if replay.end is not None and replay.start >= replay.end:
             yield InvalidInput("end must be after start.", ("feed", "replay", "end"))
         if not (isfinite(replay.speed) and 0 <= replay.speed <= MAXIMUM_SPEED):
             yield InvalidInput(

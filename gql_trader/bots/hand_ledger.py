@@ -260,7 +260,8 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
     await _note_equity(uow, ledger, moment, equity)
     about = {"sessionId": str(session.id), "botId": None}
     time = to_milliseconds(session.trade_from) if valued_at is None else valued_at
-    uow.publish(equity_stream(session.user_id), {**about, "time": time, "equity": equity})
+    mark = {**about, "time": time, "equity": equity}
+    uow.publish(equity_stream(session.user_id), {"marks": [mark]})
     for key, status in ledger.told:
         told = {**about, "tradeId": str(key), "status": status.value}
         uow.publish(trade_stream(session.user_id), told)

@@ -23,7 +23,10 @@ class ReplayInput:
     """Input of Bot.replay."""
 
     start: datetime = strawberry.field(description="Bars that open at or after this moment.")
-    end: datetime = strawberry.field(description="Bars that open before this moment.")
+    end: datetime | None = strawberry.field(
+        default=None,
+        description="Bars that open before this moment; none: to the last candle at present.",
+    )
     speed: float | None = strawberry.field(
         default=0.0,
         description="Market time over real time: at 60, a bar of an hour takes a minute. 0: as fast as "

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,15 +15,17 @@ from gql_trader.bots.checking import check_bot
 from gql_trader.bots.models import BotRow
 from gql_trader.bots.types import BotChange, BotRequest, BotState, Feed, Limits, SessionStatus
 from gql_trader.core.actor import Actor
+from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import (
     DomainError,
     DomainErrors,
+    ErrorCode,
     Forbidden,
     InvalidState,
     NotFound,
     QuotaExceeded,
 )
-from gql_trader.core.ids import StrategyId, uuid7
+from gql_trader.core.ids import MarketId, StrategyId, uuid7
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.keyset import PageRequest, Slice
@@ -82,7 +85,7 @@ async def create_bot(
         session_id=None,
         created_at=now,
         updated_at=now,
-        **_feed_columns(request.feed),
+        **await _feed_columns(uow, request.feed, market.id, request.interval),
     )
     return (await uow.session.execute(statement.returning(*BotRow.__table__.c))).one()
 
@@ -109,13 +112,21 @@ async def _prepare(
         return {}
 
 
-def _feed_columns(feed: Feed) -> dict[str, Any]:
+async def _feed_columns(uow: UnitOfWork, feed: Feed, market_id: UUID, interval: Interval) -> dict[str, Any]:
     replay = feed.replay
-    return {
-        "replay_start": replay.start if replay else None,
-        "replay_end": replay.end if replay else None,
-        "replay_speed": replay.speed if replay else None,
-    }
+    if replay is None:
+        return {"replay_start": None, "replay_end": None, "replay_speed": None}
+    end = replay.end or await _end_of_candles(uow, replay.start, market_id, interval)
+    return {"replay_start": replay.start, "replay_end": end, "replay_speed": replay.speed}
+
+
+async def _end_of_candles(uow: UnitOfWork, start: datetime, market_id: UUID, interval: Interval) -> datetime:
+    series = await market_data.find_series(uow, MarketId(market_id), interval)
+    if series is not None:
+        end = from_milliseconds(series.source.last + series.source.interval.milliseconds)
+        if end > start:
+            return end
+    raise DomainError("There are no candles to replay.", ("feed", "replay", "start"), ErrorCode.NO_DATA)
 
 
 async def update_bot(
@@ -161,7 +172,8 @@ async def update_bot(
     if change.execution is not None:
         values["execution"] = execution_to_json(change.execution)
     if change.feed is not None:
-        values |= _feed_columns(change.feed)
+        market_id = values.get("market_id", row.market_id)
+        values |= await _feed_columns(uow, change.feed, market_id, interval)
     for name in ("name", "initial_capital", "check_interval_seconds"):
         if getattr(change, name) is not None:
             values[name] = getattr(change, name)

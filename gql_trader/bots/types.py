@@ -128,13 +128,13 @@ class Replay:
     Attributes
     ----------
     start, end
-        Bars that open in [start, end).
+        Bars that open in [start, end); an end of None is that of the candles when the bot is made.
     speed
         Market time over real time: at 60, a bar of an hour takes a minute. 0: as fast as possible.
     """
 
     start: datetime
-    end: datetime
+    end: datetime | None
     speed: float = 0.0
 
 

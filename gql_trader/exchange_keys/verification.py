@@ -1,15 +1,19 @@
 """Present a key to its exchange: between two transactions, never inside one."""
 
+import asyncio
 from uuid import UUID
 
 from gql_trader.exchange_keys import service
 from gql_trader.exchange_keys.types import ExchangeKeyStatus, OpenedKey, Verdict, Verification
-from gql_trader.infra.exchange.errors import CredentialsRefused, ExchangeFailure
+from gql_trader.infra.exchange.errors import CredentialsRefused, ExchangeFailure, PermissionMissing
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.pacing import IMPATIENT
 from gql_trader.infra.exchange.records import ExchangePermission
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWorkFactory
+
+LONGEST = 20.0
+"""Seconds that asking an exchange about a key takes, at most: whoever asked waits for no longer than 30."""
 
 
 async def verify(
@@ -32,11 +36,18 @@ async def verify(
 
 
 async def ask(exchanges: Exchanges, opened: OpenedKey) -> Verdict:
-    """Return what the exchange says of a key."""
+    """Return what the exchange says of a key, within `LONGEST` seconds."""
     try:
-        async with exchanges.client(opened.record.exchange, opened.credentials, IMPATIENT) as client:
+        # It takes several requests, each of which may be asked again.
+        async with (
+            asyncio.timeout(LONGEST),
+            exchanges.client(opened.record.exchange, opened.credentials, IMPATIENT) as client,
+        ):
             told = await client.permissions()
-    except CredentialsRefused as refusal:
+    except TimeoutError:
+        return Verdict(None, problem="The exchange did not answer in time; try again later.")
+    except (CredentialsRefused, PermissionMissing) as refusal:
+        # A key that may not even read the balance is of no use here.
         return Verdict(ExchangeKeyStatus.INVALID, problem=refusal.message)
     except ExchangeFailure as failure:
         return Verdict(None, problem=failure.message)

@@ -42,8 +42,8 @@ class RegisterDeviceInput:
     token: str = strawberry.field(
         description="The registration token that Firebase Cloud Messaging gave the app on this device."
     )
-    platform: DevicePlatform = strawberry.field(
-        default=DevicePlatform.IOS, description="What the device runs."
+    platform: DevicePlatform | None = strawberry.field(
+        default=DevicePlatform.IOS, description="What the device runs; null: iOS."
     )
 
 
@@ -95,7 +95,7 @@ class DeviceMutation:
         context = info.context
         async with context.uow() as uow:
             device = await devices.register(
-                uow, context.services.keys, context.viewer, input.token, input.platform
+                uow, context.services.keys, context.viewer, input.token, input.platform or DevicePlatform.IOS
             )
         return RegisterDevicePayload(device=Device.from_record(device))
 

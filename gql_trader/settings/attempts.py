@@ -22,6 +22,7 @@ class Attempt:
     """What an attempt came to; filled in by whoever makes it. Unless it is, something broke."""
 
     outcome: str = "failed"
+    given: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
 
@@ -37,7 +38,7 @@ class Attempt:
 
 
 @contextmanager
-def attempted(action: str, user_id: UUID | None, given: Iterable[str]) -> Iterator[Attempt]:
+def attempted(action: str, user_id: UUID | None, given: Iterable[str] = ()) -> Iterator[Attempt]:
     """Write an event once the block has ended; put it around the unit of work, so that it knows.
 
     Parameters
@@ -47,9 +48,10 @@ def attempted(action: str, user_id: UUID | None, given: Iterable[str]) -> Iterat
     user_id
         Who tries; None: nobody who is signed in.
     given
-        Names of the fields that are to be changed, in the API's spelling.
+        Names of the fields that are to be changed, in the API's spelling; may be set in the block, where
+        finding them out may fail.
     """
-    attempt = Attempt()
+    attempt = Attempt(given=list(given))
     try:
         yield attempt
     except DomainErrors as errors:
@@ -64,7 +66,7 @@ def attempted(action: str, user_id: UUID | None, given: Iterable[str]) -> Iterat
             EVENT,
             action=action,
             user_id=str(user_id) if user_id else None,
-            given=sorted(given),
+            given=sorted(attempt.given),
             changed=attempt.changed,
             outcome=attempt.outcome,
             **({"codes": attempt.codes} if attempt.codes else {}),

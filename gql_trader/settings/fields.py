@@ -1,6 +1,7 @@
 """Every trading setting: where it stands in the API, how it is kept as JSON, and what it may be."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -8,12 +9,15 @@ from enum import Enum
 from typing import Any
 
 from gql_trader.core.intervals import Interval
+from gql_trader.infra.exchange.loading import exchange_ids
 from gql_trader.settings.types import MarginMode, TradingMode, TradingSettings
 
 UNLIMITED = "unlimited"
 SMALLEST_STAKE = Decimal("0.0001")
 LARGEST_AMOUNT = Decimal(10) ** 15
-MOST_PAIRS = 1000
+MOST_PAIRS = 500
+MOST_PATTERN_CHARACTERS = 5000
+"""Of all regular expressions in one list of pairs: they are compiled to see whether they are any."""
 MOST_ROI_STEPS = 100
 MOST_TRADES = 100_000
 
@@ -29,6 +33,10 @@ _CURRENCY = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 _MINUTES = re.compile(r"[0-9]{1,7}", re.ASCII)
 _CHAT = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _LONGEST_PAIR = 100
+_PATTERN_SIGNS = frozenset(".*+?()[]{}|^$\\")
+# What lists for Freqtrade are written with. Without groups of another kind and without what is not ASCII,
+# a hundred characters compile in less than half a millisecond.
+_PATTERN = re.compile(r"[A-Za-z0-9/:.*+\-_()|\[\]?{},^$]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ def _matching(pattern: re.Pattern[str], text: str) -> Callable[[str], str | None
 
 
 def _shown(value: object) -> str:
-    shown = repr(value)
+    # What a client nested deeply has no text: making one would exhaust the stack.
+    shown = f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
@@ -129,14 +138,37 @@ def _pairs(value: tuple[str, ...]) -> str | None:
         twice = next(pair for pair in value if value.count(pair) > 1)
         return f"No pair stands there twice; {_shown(twice)} does."
     for pair in value:
-        # Freqtrade takes regular expressions too, such as BNB/.*
         if not 1 <= len(pair) <= _LONGEST_PAIR or not pair.isprintable() or " " in pair or "/" not in pair:
             return f"A pair is written as BTC/USDT or BTC/USDT:USDT; got {_shown(pair)}."
-        try:
-            re.compile(pair)
-        except (re.error, OverflowError, RecursionError):
-            return f"This is neither a pair nor a regular expression: {_shown(pair)}."
+    # Freqtrade takes regular expressions too, such as BNB/.*
+    patterns = [pair for pair in value if not _PATTERN_SIGNS.isdisjoint(pair)]
+    if sum(map(len, patterns)) > MOST_PATTERN_CHARACTERS:
+        return (
+            f"The regular expressions of a list have at most {MOST_PATTERN_CHARACTERS:,} characters together."
+        )
+    return next((problem for pattern in patterns if (problem := _pattern(pattern))), None)
+
+
+def _pattern(text: str) -> str | None:
+    if not _PATTERN.fullmatch(text) or "(?" in text:
+        return (
+            "A regular expression for pairs has letters and digits of ASCII, the signs / : - _ , and "
+            f". * + ? ( ) [ ] {{ }} | ^ $, and no (?; got {_shown(text)}."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Of what a later Python may read in another way; Freqtrade's reads it as this one does.
+            warnings.simplefilter("ignore", FutureWarning)
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        return f"This is neither a pair nor a regular expression: {_shown(text)}."
     return None
+
+
+def _exchange(value: str) -> str | None:
+    if _EXCHANGE.fullmatch(value) and value in exchange_ids():
+        return None
+    return f"An exchange is named by its id, such as binance, as ccxt knows it; got {_shown(value)}."
 
 
 def _chat(value: str | None) -> str | None:
@@ -201,7 +233,7 @@ FIELDS: tuple[Field, ...] = (
     _plain(
         "exchange_name",
         "exchange.name",
-        _matching(_EXCHANGE, "An exchange is named by its id, such as binance"),
+        _exchange,
     ),
     _plain("pair_whitelist", "exchange.pairWhitelist", _pairs, json=_TUPLE),
     _plain("pair_blacklist", "exchange.pairBlacklist", _pairs, json=_TUPLE),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -14,6 +13,7 @@ from gql_trader.settings.fields import BY_NAME, UNLIMITED
 from gql_trader.settings.freqtrade import to_config
 from gql_trader.settings.rules import check_change
 from gql_trader.settings.types import (
+    Expected,
     Ignored,
     MarginMode,
     Secret,
@@ -50,7 +50,7 @@ class Imported:
 def from_config(
     config: object,
     *,
-    expected_updated_at: datetime | None = None,
+    expected: Expected | None = None,
     preview: bool = False,
     totp_code: str | None = None,
 ) -> Imported:
@@ -61,7 +61,7 @@ def from_config(
 
     Parameters
     ----------
-    expected_updated_at, preview, totp_code
+    expected, preview, totp_code
         Parts of the change. Without a code ``dry_run: false`` is not taken over.
 
     Raises
@@ -105,7 +105,7 @@ def from_config(
                 ignored.append(Ignored(path, message))
         elif path[0] != "$schema" and not (path in own and own[path] == value):
             ignored.append(Ignored(path, _reason(path)))
-    change = SettingsChange(values, secrets, expected_updated_at, preview, totp_code)
+    change = SettingsChange(values, secrets, expected, preview, totp_code)
     return Imported(change, tuple(ignored))
 
 
@@ -176,7 +176,7 @@ def _stake(value: Any, config: Mapping[str, Any]) -> Decimal | None:
 def _wallet(value: Any, config: Mapping[str, Any]) -> Decimal:
     if isinstance(value, Mapping):
         currency = config.get("stake_currency")
-        if set(value) != {currency}:
+        if not isinstance(currency, str) or set(value) != {currency}:
             raise _Refused("Only a wallet of the stake currency alone is taken over.")
         value = value[currency]
     return _amount(value, config)
@@ -184,7 +184,7 @@ def _wallet(value: Any, config: Mapping[str, Any]) -> Decimal:
 
 def _interval(value: Any, _config: Mapping[str, Any]) -> Interval:
     try:
-        return Interval(value)
+        return Interval(_text(value, _config))
     except ValueError as error:
         known = ", ".join(each.value for each in Interval)
         raise _Refused(f"This timeframe is not known here; known are {known}.") from error
@@ -192,14 +192,14 @@ def _interval(value: Any, _config: Mapping[str, Any]) -> Interval:
 
 def _trading_mode(value: Any, _config: Mapping[str, Any]) -> TradingMode:
     try:
-        return TradingMode(str(value).upper())
+        return TradingMode(_text(value, _config).upper())
     except ValueError as error:
         raise _Refused("This is spot, margin or futures.") from error
 
 
 def _margin_mode(value: Any, _config: Mapping[str, Any]) -> MarginMode | None:
     try:
-        return MarginMode(str(value).upper()) if value else None
+        return MarginMode(_text(value, _config).upper()) if value not in (None, "") else None
     except ValueError as error:
         raise _Refused("This is cross, isolated or empty.") from error
 

@@ -1,24 +1,27 @@
 """Rules of presets: settings kept under a name, without secrets, to come back to."""
 
 from collections.abc import Sequence
+from copy import copy
 from uuid import UUID
 
 from sqlalchemy import delete
 
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import Conflict, InvalidInput, NotFound, QuotaExceeded
+from gql_trader.core.errors import Conflict, DomainError, DomainErrors, InvalidInput, NotFound, QuotaExceeded
 from gql_trader.core.ids import uuid7
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.settings import repository, service
-from gql_trader.settings.fields import decode, encode
+from gql_trader.settings.fields import FIELDS, decode, encode
 from gql_trader.settings.models import SettingsPresetRow
+from gql_trader.settings.rules import SECRET_PATHS
 from gql_trader.settings.types import Changed, PresetRecord, SettingsChange, TradingSettings
 
 MOST_PRESETS = 50
 """Presets of one user."""
 LONGEST_NAME = 100
+_PATHS = frozenset(each.path for each in FIELDS) | frozenset(SECRET_PATHS.values())
 
 
 async def presets_of_users(uow: UnitOfWork, user_ids: Sequence[UUID]) -> dict[UUID, list[PresetRecord]]:
@@ -89,7 +92,10 @@ async def apply_preset(
     preset = (await own_presets(uow, actor, [preset_id])).get(preset_id)
     if preset is None:
         raise _missing()
-    return preset, await service.replace_settings(uow, keys, live, actor, preset.values, change)
+    try:
+        return preset, await service.replace_settings(uow, keys, live, actor, preset.values, change)
+    except DomainErrors as refused:
+        raise DomainErrors(map(_of_preset, refused.errors)) from refused
 
 
 async def delete_preset(uow: UnitOfWork, actor: Actor, preset_id: UUID) -> None:
@@ -107,6 +113,15 @@ async def delete_preset(uow: UnitOfWork, actor: Actor, preset_id: UUID) -> None:
     )
     if deleted is None:
         raise _missing()
+
+
+def _of_preset(error: DomainError) -> DomainError:
+    # The input has no settings, only the preset that has them.
+    if error.path not in _PATHS:
+        return error
+    moved = copy(error)
+    moved.message, moved.path = f"{'.'.join(error.path)}: {error.message}", ("id",)
+    return moved
 
 
 def _missing() -> NotFound:

@@ -1,6 +1,7 @@
 """Reads of the settings domain."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -91,6 +92,11 @@ async def count_presets(session: AsyncSession, user_id: UUID) -> int:
         select(func.count()).select_from(SettingsPresetRow).where(SettingsPresetRow.user_id == user_id)
     )
     return found or 0
+
+
+async def last_change(session: AsyncSession) -> datetime | None:
+    """Return when a user last changed settings; None: nobody ever did."""
+    return await session.scalar(select(func.max(UserSettingsRow.updated_at)))
 
 
 async def users_without_dry_run(session: AsyncSession) -> int:

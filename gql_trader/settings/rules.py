@@ -1,9 +1,10 @@
 """What trading settings may be: the rules of Freqtrade's own schema, and those across fields."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from gql_trader.core.errors import DomainError, InvalidInput
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import DomainError, Forbidden, InvalidInput
 from gql_trader.settings.fields import BY_NAME
 from gql_trader.settings.types import Secret, SettingsChange, TradingMode, TradingSettings
 
@@ -46,6 +47,18 @@ def check_change(change: SettingsChange) -> list[DomainError]:
 def check_together(values: TradingSettings, secrets: frozenset[Secret]) -> list[DomainError]:
     """Return what is wrong with settings whose fields are good each by itself."""
     return [InvalidInput(message, path) for message, path in _together(values, secrets)]
+
+
+def check_login(
+    actor: Actor, before: TradingSettings, after: TradingSettings, secrets: Iterable[Secret]
+) -> list[DomainError]:
+    """Return what takes a login session, where there is none: secrets, and where messages go."""
+    if actor.scopes is None:
+        return []
+    paths = [SECRET_PATHS[each] for each in secrets]
+    if before.telegram_chat_id != after.telegram_chat_id:
+        paths.append(BY_NAME["telegram_chat_id"].path)
+    return [Forbidden("This takes a login session; no API token changes it.", path) for path in paths]
 
 
 def _together(values: TradingSettings, secrets: frozenset[Secret]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -14,7 +14,7 @@ from gql_trader.gql.permissions import requires, visible
 from gql_trader.settings import service
 from gql_trader.settings.attempts import names_given
 from gql_trader.settings.schema_attempts import Noted
-from gql_trader.settings.schema_fields import Changes, errors_field, infos, settings_field, shown
+from gql_trader.settings.schema_fields import Changes, errors_field, expected, infos, settings_field, shown
 from gql_trader.settings.schema_inputs import (
     ImportFreqtradeConfigInput,
     ResetSettingsInput,
@@ -124,7 +124,7 @@ class SettingsMutation:
         services, viewer, preview = info.context.services, info.context.viewer, bool(input.preview)
         async with info.context.uow() as uow:
             changed = await service.reset_settings(
-                uow, services.keys, viewer, input.expected_updated_at, preview=preview
+                uow, services.keys, viewer, expected(input.expected_updated_at), preview=preview
             )
         return ResetSettingsPayload(settings=shown(changed), changes=infos(changed.differences))
 
@@ -159,8 +159,8 @@ class SettingsMutation:
         input: Annotated[ImportFreqtradeConfigInput, strawberry.argument(description="The configuration.")],
     ) -> ImportFreqtradeConfigPayload:
         services, viewer = info.context.services, info.context.viewer
-        imported = input.to_import()
-        change, live = imported.change, LiveTrading.of(services.settings)
+        imported, live = input.imported, LiveTrading.of(services.settings)
+        change = imported.change
         async with info.context.uow() as uow:
             changed = await service.update_settings(uow, services.keys, live, viewer, change)
         return ImportFreqtradeConfigPayload(

@@ -35,7 +35,8 @@ class Noted(FieldExtension):
         context: Context = info.context
         user_id = context.actor.user_id if context.actor else None
         given = kwargs["input"]
-        with attempted(info.field_name, user_id, self._given(given)) as attempt:
+        with attempted(info.field_name, user_id) as attempt:
+            attempt.given = list(self._given(given))
             try:
                 result = await next_(source, info, **kwargs)
             except RateLimited:

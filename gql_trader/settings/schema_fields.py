@@ -1,13 +1,15 @@
 """Fields that inputs and payloads of this domain share."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import strawberry
+from strawberry.types.unset import UnsetType
 
 from gql_trader.gql.errors import UserError
 from gql_trader.settings.schema_types import SettingsChangeInfo, SettingsPreset, TradingSettings
-from gql_trader.settings.types import Changed, Difference
+from gql_trader.settings.types import Changed, Difference, Expected
 
 
 def optional(description: str) -> Any:
@@ -17,11 +19,15 @@ def optional(description: str) -> Any:
 
 def expected_field() -> Any:
     """Return the input field for optimistic concurrency."""
-    return strawberry.field(
-        default=None,
-        description="Refuse if the settings have changed since: the `updatedAt` that was read; null: do not "
-        "look.",
+    return optional(
+        "Refuse if the settings have changed since: the `updatedAt` that was read, null if it was null. Left "
+        "out: do not look."
     )
+
+
+def expected(given: datetime | UnsetType | None) -> Expected | None:
+    """Return what an input expects; None: nothing."""
+    return None if isinstance(given, UnsetType) else Expected(given)
 
 
 def preview_field() -> Any:

@@ -7,6 +7,7 @@ there it takes the value away.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import strawberry
@@ -19,7 +20,7 @@ from gql_trader.settings.attempts import names_given
 from gql_trader.settings.fields import FIELDS
 from gql_trader.settings.freqtrade_import import Imported, from_config
 from gql_trader.settings.schema_enums import MarginMode, TradingMode
-from gql_trader.settings.schema_fields import code_field, expected_field, optional, preview_field
+from gql_trader.settings.schema_fields import code_field, expected, expected_field, optional, preview_field
 from gql_trader.settings.types import Secret, SettingsChange
 
 # In these null is a value: none.
@@ -137,7 +138,7 @@ class UpdateSettingsInput:
                 **_secrets(self.exchange, _EXCHANGE_SECRETS),
                 **_secrets(self.telegram, _TELEGRAM_SECRETS),
             },
-            expected_updated_at=self.expected_updated_at,
+            expected=expected(self.expected_updated_at),
             preview=bool(self.preview),
             totp_code=self.totp_code,
             problems=problems,
@@ -187,7 +188,7 @@ class UpdateDefaultSettingsInput:
         stake, problems = _stake(self.stake_amount)
         return SettingsChange(
             values={**_given(self, _OWN), **stake, **_given(self.exchange, _EXCHANGE)},
-            expected_updated_at=self.expected_updated_at,
+            expected=expected(self.expected_updated_at),
             preview=bool(self.preview),
             problems=problems,
         )
@@ -217,11 +218,18 @@ class ImportFreqtradeConfigInput:
         "without one it is ignored.",
     )
 
-    def to_import(self) -> Imported:
-        """Return what the configuration amounts to."""
+    @cached_property
+    def imported(self) -> Imported:
+        """What the configuration amounts to.
+
+        Raises
+        ------
+        InvalidInput
+            If it is no configuration.
+        """
         return from_config(
             self.config,
-            expected_updated_at=self.expected_updated_at,
+            expected=expected(self.expected_updated_at),
             preview=bool(self.preview),
             totp_code=self.totp_code,
         )
@@ -229,7 +237,7 @@ class ImportFreqtradeConfigInput:
     def names_mentioned(self) -> list[str]:
         """Return which settings the configuration mentions; none if it is no configuration."""
         try:
-            return names_given(self.to_import().change)
+            return names_given(self.imported.change)
         except InvalidInput:
             return []
 

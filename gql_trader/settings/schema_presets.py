@@ -22,6 +22,7 @@ from gql_trader.settings.schema_fields import (
     Changes,
     code_field,
     errors_field,
+    expected,
     expected_field,
     infos,
     preset_field,
@@ -55,7 +56,9 @@ class ApplySettingsPresetInput:
     def to_change(self) -> SettingsChange:
         """Return how to change, without what."""
         return SettingsChange(
-            expected_updated_at=self.expected_updated_at, preview=bool(self.preview), totp_code=self.totp_code
+            expected=expected(self.expected_updated_at),
+            preview=bool(self.preview),
+            totp_code=self.totp_code,
         )
 
 

@@ -7,7 +7,6 @@ make a user's settings contradict themselves.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from uuid import UUID
 
 from gql_trader.accounts.audit import record_event
@@ -22,11 +21,12 @@ from gql_trader.settings.fields import BY_NAME, FIELDS, decode, encode, with_gro
 from gql_trader.settings.models import DefaultSettingsRow, UserSettingsRow
 from gql_trader.settings.preferences import preferences_of as preferences_of
 from gql_trader.settings.preferences import preferences_of_users as preferences_of_users
-from gql_trader.settings.rules import check_change, check_together
+from gql_trader.settings.rules import check_change, check_login, check_together
 from gql_trader.settings.sealing import seal, unseal
 from gql_trader.settings.types import (
     Changed,
     Difference,
+    Expected,
     Secret,
     SettingsChange,
     SettingsRecord,
@@ -110,15 +110,16 @@ async def update_settings(
     DomainErrors
         Everything that is wrong, with its place in the input; nothing is changed then.
     InvalidState
-        If the settings have changed since ``expected_updated_at``.
+        If the settings are in another state than ``expected``.
     """
     defaults, row = await _read(uow, actor.user_id, lock=not change.preview)
     before = states.record(defaults, row)
-    states.check_unchanged(before, change.expected_updated_at)
+    states.check_unchanged(before, change.expected)
     problems = check_change(change)
     values = replace(before.values, **change.values)
     secrets = states.secrets_after(before, change)
     problems += check_together(values, secrets)
+    problems += check_login(actor, before.values, values, change.secrets)
     if change.values.get("dry_run") is False:
         try:
             if change.preview:
@@ -138,7 +139,8 @@ async def update_settings(
     row.settings = {**row.settings, **encode(values, given)}
     for secret, text in change.secrets.items():
         seal(keys, row, secret, text)
-    _touch(uow, row)
+    # Later than what was shown, of which the defaults are a part.
+    row.updated_at = states.later(uow, before.updated_at)
     _audit(uow, actor, differences, values, by_operator=by_operator)
     await uow.session.flush()
     return Changed(states.record(defaults, row), differences)
@@ -158,19 +160,23 @@ async def replace_settings(
 
 
 async def reset_settings(
-    uow: UnitOfWork, keys: KeyRing, actor: Actor, expected_updated_at: datetime | None, *, preview: bool
+    uow: UnitOfWork, keys: KeyRing, actor: Actor, expected: Expected | None, *, preview: bool
 ) -> Changed:
     """Forget whatever the actor has changed, secrets too, or tell what would change.
 
     Raises
     ------
     InvalidState
-        If the settings have changed since ``expected_updated_at``.
+        If the settings are in another state than ``expected``.
+    Forbidden
+        If secrets or a chat would be forgotten without a login session.
     """
     defaults, row = await _read(uow, actor.user_id, lock=not preview)
     before, after = states.record(defaults, row), states.record(defaults, None)
-    states.check_unchanged(before, expected_updated_at)
+    states.check_unchanged(before, expected)
     forgotten = SettingsChange(secrets=dict.fromkeys(sorted(before.secrets)))
+    if check_login(actor, before.values, after.values, forgotten.secrets):
+        raise Forbidden("This forgets secrets or the Telegram chat: it takes a login session, no API token.")
     differences = states.differences(before.values, after.values) + states.secret_differences(
         before, forgotten
     )
@@ -195,11 +201,11 @@ async def update_default_settings(uow: UnitOfWork, actor: Actor, change: Setting
     DomainErrors
         Everything that is wrong; nothing is changed then.
     InvalidState
-        If the defaults have changed since ``expected_updated_at``.
+        If the defaults are in another state than ``expected``.
     """
     row = await (repository.defaults if change.preview else repository.lock_defaults)(uow.session)
     before = states.record(row, None)
-    states.check_unchanged(before, change.expected_updated_at)
+    states.check_unchanged(before, change.expected)
     problems: list[DomainError] = [
         Forbidden("This is everybody's own: it has no default.", BY_NAME[name].path)
         for name in sorted(_PERSONAL & set(change.values))
@@ -211,7 +217,9 @@ async def update_default_settings(uow: UnitOfWork, actor: Actor, change: Setting
     differences = states.differences(before.values, values)
     if change.preview or not differences:
         return Changed(replace(before, values=values), differences)
-    now = states.later(uow, before.updated_at)
+    # Users who have changed something themselves are shown the later of two times: it has to grow for them.
+    seen = [each for each in (before.updated_at, await repository.last_change(uow.session)) if each]
+    now = states.later(uow, max(seen, default=None))
     stored = encode(values, [each.name for each in FIELDS if each.name not in _PERSONAL])
     if row is None:
         row = DefaultSettingsRow(id=repository.ONLY_ROW, settings=stored, updated_at=now)
@@ -255,7 +263,3 @@ def _audit(
     secrets = [".".join(each.path) for each in differences if each.secret]
     if secrets:
         event(AuditAction.TRADING_SECRETS_CHANGED, fields=secrets)
-
-
-def _touch(uow: UnitOfWork, row: UserSettingsRow) -> None:
-    row.updated_at = states.later(uow, row.updated_at)

@@ -10,7 +10,14 @@ from gql_trader.settings.fields import FIELDS, decode
 from gql_trader.settings.models import DefaultSettingsRow, UserSettingsRow
 from gql_trader.settings.rules import SECRET_PATHS
 from gql_trader.settings.sealing import kept
-from gql_trader.settings.types import Difference, Secret, SettingsChange, SettingsRecord, TradingSettings
+from gql_trader.settings.types import (
+    Difference,
+    Expected,
+    Secret,
+    SettingsChange,
+    SettingsRecord,
+    TradingSettings,
+)
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -28,9 +35,9 @@ def record(defaults: DefaultSettingsRow | None, row: UserSettingsRow | None) -> 
     )
 
 
-def check_unchanged(record: SettingsRecord, expected: datetime | None) -> None:
+def check_unchanged(record: SettingsRecord, expected: Expected | None) -> None:
     """Raise InvalidState if settings were not last changed when somebody expects; None expects nothing."""
-    if expected is not None and record.updated_at != expected:
+    if expected is not None and record.updated_at != expected.updated_at:
         last = "never" if record.updated_at is None else f"at {record.updated_at.isoformat()}"
         raise InvalidState(
             f"The settings were last changed {last}, not when was expected; read them again first.",

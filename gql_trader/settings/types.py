@@ -121,6 +121,19 @@ class SettingsRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The state that somebody who changes settings has seen.
+
+    Attributes
+    ----------
+    updated_at
+        When they had been changed last; None: never.
+    """
+
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsChange:
     """What to change: only what is named here.
 
@@ -130,8 +143,8 @@ class SettingsChange:
         New values by the name of their field in `TradingSettings`.
     secrets
         New secrets; None forgets one.
-    expected_updated_at
-        Refuse if the settings have changed since then; None: do not look.
+    expected
+        Refuse if the settings are in another state; None: do not look.
     preview
         Tell the difference, change nothing.
     totp_code
@@ -142,7 +155,7 @@ class SettingsChange:
 
     values: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[Secret, str | None] = field(default_factory=dict)
-    expected_updated_at: datetime | None = None
+    expected: Expected | None = None
     preview: bool = False
     totp_code: str | None = None
     problems: tuple[DomainError, ...] = ()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -231,6 +232,20 @@ async def test_a_stopped_bot_is_changed_and_deleted_and_its_sessions_stay(api: A
     assert (kept["status"], kept["bot"], kept["capital"], kept["bars"]) == ("STOPPED", None, "500", 400)
     assert kept["trades"]["totalCount"] == len(kept["trades"]["nodes"]) > 0
     assert await api.do("query($id: ID!) { bot(id: $id) { id } }", id=bot_id) is None
+
+
+async def test_a_replay_goes_to_the_last_candle_unless_it_is_told_otherwise(api: Api) -> None:
+    bot_id = await api.create(feed={"replay": {"start": _iso(500)}})
+    query = "query($id: ID!) { bot(id: $id) { replay { start end } } }"
+    bot = (await api.client.execute(query, {"id": bot_id})).data["bot"]
+    assert [datetime.fromisoformat(bot["replay"][name]) for name in ("start", "end")] == [
+        bar_time(500),
+        bar_time(BARS),
+    ]
+    payload = await api.do(CREATE, input=api.input(feed={"replay": {"start": _iso(BARS)}}))
+    assert [(error["code"], error["path"]) for error in payload["errors"]] == [
+        ("NO_DATA", ["feed", "replay", "start"])
+    ]
 
 
 async def test_quotas_hold(api: Api, settings: Settings) -> None:

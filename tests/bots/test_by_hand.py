@@ -1,7 +1,7 @@
 """Trading by hand on paper, through GraphQL over HTTP, in-process, on real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -28,7 +28,7 @@ from tests.factories.actors import make_access_token, make_actor
 from tests.factories.bots import BotDesk
 from tests.factories.clock import MovableClock
 from tests.factories.statements import counted_statements
-from tests.graphql_client import GraphQLClient, graphql_client
+from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, graphql_client
 
 MINUTE = Interval.M1.milliseconds
 START = """
@@ -75,6 +75,7 @@ class Hand:
     bots: BotDesk
     clock: MovableClock
     client: GraphQLClient
+    socket: Callable[[], GraphQLSocket]
     minute: int
 
     async def do(self, document: str, client: GraphQLClient | None = None, **variables: Any) -> Any:
@@ -147,7 +148,14 @@ async def hand(bots: BotDesk, settings: Settings, clock: MovableClock) -> AsyncI
     token = await make_access_token(bots.runtime, bots.trader)
     async with graphql_client(app) as client:
         first = Interval.M1.floor(to_milliseconds(clock.now()))
-        made = Hand(bots, clock, client.signed_in(token), first)
+        header = {"authorization": f"Bearer {token}"}
+        made = Hand(
+            bots,
+            clock,
+            client.signed_in(token),
+            lambda: GraphQLSocket(InProcessTransport(app), header),
+            first,
+        )
         await made.bars((100.0, 100.0, 100.0, 100.0))
         yield made
 
@@ -553,3 +561,30 @@ async def test_workers_are_told_of_orders_that_new_bars_may_fill_and_fill_them_o
     await runtime.queue._redis.flushdb()
     await jobs.sweep(runtime)
     assert await runtime.queue.waiting(QUEUE, waiting) == set()
+
+
+async def test_equity_and_trades_by_hand_are_followed_live(hand: Hand) -> None:
+    session = await hand.start(takerFee=0.0)
+    async with hand.socket() as socket, hand.socket() as second:
+        equity = socket.results(f'subscription {{ equity(sessionId: "{session}") {{ time equity }} }}')
+        trades = second.results(
+            f'subscription {{ trades(sessionId: "{session}") {{ trade {{ number status quantity }} }} }}'
+        )
+        assert (await anext(equity))["data"]["equity"]["equity"] == "1000"
+        told, seen = [], []
+        for side, price in (("BUY", 110.0), ("BUY", 120.0), ("SELL", 130.0)):
+            await hand.placed(session, side, "MARKET", "1")
+            told.append((await anext(equity))["data"]["equity"]["equity"])
+            seen.append((await anext(trades))["data"]["trades"]["trade"])
+            await hand.bars((price, price, price, price))
+            await hand.match(session)
+            last = (await anext(equity))["data"]["equity"]
+            told.append(last["equity"])
+            # What is told live is what is found when the database is asked again.
+            assert last["time"] == (await hand.session(session))["lastBarTime"]
+    assert told == ["1000", "1010", "1010", "1030", "1030", "1040"]
+    assert seen == [
+        {"number": 1, "status": "OPEN", "quantity": "1"},
+        {"number": 1, "status": "OPEN", "quantity": "2"},
+        {"number": 1, "status": "OPEN", "quantity": "1"},
+    ]

@@ -1,9 +1,11 @@
 """Verifying keys at a simulated exchange, over HTTP, with what goes wrong on the way."""
 
 import asyncio
+import json
 
 import pytest
 
+from gql_trader.exchange_keys import verification
 from tests.exchange_keys.key_desk import API_KEY, RESTRICTIONS, SECRET, KeyDesk, refusals
 from tests.factories.exchange_simulator import Account, CutOff, Hang, Pause, Refusal
 from tests.factories.exchange_simulator.faults import Fault
@@ -140,6 +142,46 @@ async def test_where_the_exchange_does_not_tell_permissions_the_balance_is_asked
     assert desk.simulator.paths()[-1] == "/api/v3/account"
     desk.account.secret = "revoked"
     assert (await desk.verify(key["id"]))["exchangeKey"]["status"] == "INVALID"
+
+
+@pytest.mark.parametrize(
+    ("body", "word", "asked"),
+    [
+        ('{"code": -1005, "msg": "No such IP has been white listed"}', "refused the key", [RESTRICTIONS]),
+        (
+            '{"code": -3999, "msg": "This function is only for invited users."}',
+            "does not allow this key to do that",
+            [RESTRICTIONS, "/api/v3/account"],
+        ),
+    ],
+    ids=["tied to other addresses", "shown nothing"],
+)
+async def test_a_key_that_opens_nothing_is_invalid_though_the_exchange_knows_it(
+    desk: KeyDesk, body: str, word: str, asked: list[str]
+) -> None:
+    key_id = (await desk.add())["exchangeKey"]["id"]
+    desk.simulator.received.clear()
+    for path in (RESTRICTIONS, "/api/v3/account"):
+        desk.simulator.faults.add(path, Refusal(400, body=body))
+    payload = await desk.verify(key_id)
+    assert (payload["exchangeKey"]["status"], payload["exchangeKey"]["permissions"]) == ("INVALID", [])
+    assert payload["warnings"] == [f"Binance {word}: {json.loads(body)['msg']}"]
+    assert [path for path in desk.simulator.paths() if "exchangeInfo" not in path] == asked
+
+
+async def test_all_that_verifying_asks_has_to_be_answered_within_one_time(
+    desk: KeyDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = Pause()
+    desk.simulator.faults.add(RESTRICTIONS, Refusal(404))
+    desk.simulator.faults.add("/api/v3/exchangeInfo", pause)
+    # Far less than what reading the permissions, the markets and the balance may take one by one.
+    monkeypatch.setattr(verification, "LONGEST", 0.4)
+    payload = await desk.add()
+    assert (payload["exchangeKey"]["status"], payload["errors"]) == ("UNVERIFIED", [])
+    [warning] = payload["warnings"]
+    assert warning.endswith("The exchange did not answer in time; try again later.")
+    pause.released.set()
 
 
 async def test_no_transaction_is_open_while_the_exchange_is_asked(desk: KeyDesk) -> None:

@@ -161,6 +161,7 @@ async def owned(person: Person) -> list[Any]:
 async def test_registering_a_device_again_keeps_it(scene: Scene) -> None:
     first = await register(scene.ada)
     assert first["platform"] == "IOS"
+    assert (await register(scene.ada, platform=None))["platform"] == "IOS"
     second = await register(scene.ada, platform="ANDROID")
     assert second == {"id": first["id"], "platform": "ANDROID"}
     [device] = await owned(scene.ada)

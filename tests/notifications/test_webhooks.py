@@ -15,13 +15,15 @@ from sqlalchemy import select, text
 from gql_trader.accounts.models_credentials import AuditEventRow
 from gql_trader.config import Settings
 from gql_trader.core.ids import global_id
+from gql_trader.infra import outbox
 from gql_trader.infra.delivery import retry_after
-from gql_trader.infra.outbox import OutboxRow
+from gql_trader.infra.outbox import Lane, OutboxRow
 from gql_trader.infra.public_http import PublicHttp
 from gql_trader.infra.webhook_signatures import InvalidSignature, WebhookSignatures
 from gql_trader.infra.worker import WakeWorker
+from gql_trader.notifications import webhook_delivery
 from gql_trader.notifications.models import WEBHOOK_SECRET, WebhookRow
-from gql_trader.notifications.types import MAXIMUM_WEBHOOKS, RETRY_SECONDS
+from gql_trader.notifications.types import MAXIMUM_WEBHOOKS, MOST_ATTEMPTS, RETRY_SECONDS
 from gql_trader.runtime import Runtime
 from tests.factories.http_receiver import HttpReceiver, Received, Reply, http_receiver
 from tests.notifications.notices import Person, Scene, approve, make_due, work
@@ -176,6 +178,35 @@ async def test_an_endpoint_that_stays_away_is_turned_off_and_its_owner_told(
     await approve(scene.runtime, scene.ada.actor, "more")
     await work(scene.runtime)
     assert receiver.requests[-1].json["data"]["body"].startswith("Welcome, more")
+
+
+async def test_workers_that_fail_at_the_same_endpoint_at_once_do_not_wait_for_each_other(
+    scene: Scene, receiver: HttpReceiver
+) -> None:
+    """Each holds its own message and wants the endpoint: waiting for the other's message would never end."""
+    await create(scene.ada, receiver.url)
+    receiver.replies = [Reply(500)]
+    for name in ("one", "two"):
+        await approve(scene.runtime, scene.ada.actor, name)
+    await work(scene.runtime)
+    await make_due(scene.runtime)
+    unit_of_work = scene.runtime.unit_of_work
+    async with unit_of_work() as uow:
+        first, second = await outbox.claim(uow, 2, 60, MOST_ATTEMPTS, [Lane.WEBHOOKS])
+    both = asyncio.Barrier(2)
+
+    async def fail(message: outbox.OutboxMessage, pause: float | None) -> None:
+        async with unit_of_work() as uow:
+            end = (
+                outbox.give_up(uow, message, "x") if pause is None else outbox.retry(uow, message, pause, "x")
+            )
+            assert await end
+            await both.wait()
+            await webhook_delivery.failed(uow, message, "x", pause)
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(fail(first, 60.0), fail(second, None))
+    assert [each["active"] for each in await shown(scene.ada)] == [False]
 
 
 async def test_an_endpoint_that_says_it_is_gone_is_turned_off_at_once(

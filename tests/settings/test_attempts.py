@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gql_trader.core.actor import Role
-from gql_trader.settings import attempts, service
+from gql_trader.settings import attempts, schema_inputs, service
+from gql_trader.settings.freqtrade_import import Imported, from_config
 from tests.accounts.accounts_api import Accounts
 from tests.settings.live_trader import Trader
 from tests.settings.settings_api import CHANGED, Member, make_member
@@ -88,6 +89,33 @@ async def test_an_attempt_that_breaks_is_told_too(
     assert answer.codes == ["INTERNAL"]
     [event] = events(logs)
     assert (event["outcome"], event["given"], event["changed"]) == ("failed", ["botName"], [])
+
+
+async def test_an_import_that_cannot_even_be_read_is_told_too(
+    accounts: Accounts, ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a configuration nobody thought of")
+
+    monkeypatch.setattr(schema_inputs, "from_config", broken)
+    with capture_logs() as logs:
+        query = "mutation { importFreqtradeConfig(input: {config: {}}) { errors { code } } }"
+        answer = await accounts.client.signed_in(ada.token).execute(query)
+    assert answer.codes == ["INTERNAL"]
+    [event] = events(logs)
+    assert (event["action"], event["outcome"], event["given"]) == ("importFreqtradeConfig", "failed", [])
+
+
+async def test_a_configuration_is_read_once(ada: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def counted(config: Any, **given: Any) -> Imported:
+        read.append(config)
+        return from_config(config, **given)
+
+    monkeypatch.setattr(schema_inputs, "from_config", counted)
+    payload = await ada.send("importFreqtradeConfig", CHANGED, config={"stoploss": -0.2})
+    assert (payload["errors"], read) == ([], [{"stoploss": -0.2}])
 
 
 async def test_changes_of_the_defaults_are_told(accounts: Accounts) -> None:

@@ -65,7 +65,7 @@ SETTINGS = st.builds(
     trailing_only_offset_is_reached=st.booleans(),
     fiat_display_currency=st.sampled_from(sorted(FIAT_CURRENCIES)),
     bot_name=TEXTS,
-    exchange_name=st.sampled_from(["binance", "kraken", "okx", "gateio"]),
+    exchange_name=st.sampled_from(["binance", "kraken", "okx", "gate"]),
     pair_whitelist=PAIRS,
     pair_blacklist=PAIRS,
     telegram_enabled=st.booleans(),
@@ -317,3 +317,62 @@ def test_a_value_of_the_wrong_kind_is_ignored_with_a_reason(part: dict[str, Any]
     assert isinstance(ignored, Ignored)
     assert ignored.path[0] == next(iter(part))
     assert ignored.reason
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"stake_currency": [], "dry_run_wallet": {"USDT": 1}},
+        {"stake_currency": {}, "dry_run_wallet": {"USDT": 1}},
+        {"dry_run_wallet": {"USDT": 1}},
+    ],
+    ids=str,
+)
+def test_a_wallet_needs_a_stake_currency_that_is_one(config: dict[str, Any]) -> None:
+    imported = from_config(config)
+    assert dict(imported.change.values) == {}
+    assert [each.path[0] for each in imported.ignored] == list(config)
+
+
+@pytest.mark.parametrize(
+    "path", [("trading_mode",), ("margin_mode",), ("timeframe",), ("minimal_roi", "0"), ("exchange", "name")]
+)
+def test_what_is_nested_too_deeply_for_a_text_is_ignored(path: tuple[str, ...]) -> None:
+    value: Any = []
+    for _ in range(5000):
+        value = [value]
+    for key in reversed(path):
+        value = {key: value}
+    [ignored] = from_config(value).ignored
+    assert ignored.path[0] == path[0]
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("USDT"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+SECTIONS = {name: set(part) for name, part in to_config(TradingSettings()).items() if isinstance(part, dict)}
+
+
+def section(names: set[str]) -> st.SearchStrategy[Any]:
+    """Return anything, or an object of keys that are known, with anything in them."""
+    return ANY_JSON | st.dictionaries(st.sampled_from(sorted(names)), ANY_JSON, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    config=st.fixed_dictionaries(
+        {},
+        optional={
+            name: section(SECTIONS[name] | {"USDT"} if name in SECTIONS else {"USDT", "0"})
+            for name in to_config(TradingSettings())
+        },
+    )
+)
+def test_whatever_a_configuration_has_every_setting_taken_over_is_good(config: dict[str, Any]) -> None:
+    imported = from_config(config, totp_code="123456")
+    assert check_change(imported.change) == []
+    for each in imported.ignored:
+        assert each.path[0] in config
+        assert each.reason

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from sqlalchemy import text
+
 from gql_trader.settings import presets
 from tests.accounts.accounts_api import Accounts, refusals
 from tests.factories.statements import counted_statements
@@ -112,6 +114,20 @@ async def test_a_deleted_preset_is_gone_and_anothers_never_was(accounts: Account
     assert await names(ada) == []
     again = await ada.send("deleteSettingsPreset", "deletedId", id=preset)
     assert refusals(again) == [("NOT_FOUND", ["id"])]
+
+
+async def test_what_is_wrong_with_a_preset_is_told_of_the_preset(accounts: Accounts, ada: Member) -> None:
+    """Such as a preset from before an exchange was gone."""
+    preset = (await ada.send("saveSettingsPreset", PRESET, name="old"))["preset"]["id"]
+    async with accounts.runtime.database.session() as session:
+        await session.execute(
+            text('UPDATE settings_presets SET settings = settings || \'{"exchange_name": "mtgox"}\'')
+        )
+        await session.commit()
+    refused = await ada.send("applySettingsPreset", APPLIED, id=preset)
+    assert refusals(refused) == [("INVALID_INPUT", ["id"])]
+    assert refused["errors"][0]["message"].startswith("exchange.name: An exchange is named by its id")
+    assert (await ada.settings("isDefault"))["isDefault"] is True
 
 
 async def test_a_preset_that_trades_live_takes_the_right_to(accounts: Accounts) -> None:

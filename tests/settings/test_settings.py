@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gql_trader.core.actor import Role
+from gql_trader.accounts import api_tokens
+from gql_trader.accounts.types_credentials import ApiTokenSpec
+from gql_trader.core.actor import Role, TokenScope
 from gql_trader.infra.key_ring import DecryptionError, add_key, key_number
 from gql_trader.infra.reencryption import reencrypt
 from gql_trader.metadata import metadata
@@ -155,6 +157,74 @@ async def test_settings_that_changed_meanwhile_are_not_overwritten(ada: Member) 
     assert refusals(refused) == [("INVALID_STATE", ["expectedUpdatedAt"])]
     settings = await ada.settings()
     assert (settings["maxOpenTrades"], settings["updatedAt"]) == (5, second)
+
+
+async def test_the_first_change_can_be_kept_from_overwriting_another(ada: Member) -> None:
+    assert (await ada.settings("updatedAt"))["updatedAt"] is None
+    payloads = await asyncio.gather(
+        *(ada.change(maxOpenTrades=10 + number, expectedUpdatedAt=None) for number in range(4))
+    )
+    assert sorted(refusals(payload) for payload in payloads) == [
+        [],
+        *[[("INVALID_STATE", ["expectedUpdatedAt"])]] * 3,
+    ]
+    [saved] = [payload["settings"] for payload in payloads if payload["settings"]]
+    assert await ada.settings() == saved
+    refused = await ada.send("resetSettings", CHANGED, expectedUpdatedAt=None)
+    assert refusals(refused) == [("INVALID_STATE", ["expectedUpdatedAt"])]
+    # Left out, nobody looks.
+    assert (await ada.change(maxOpenTrades=3))["errors"] == []
+
+
+async def test_what_was_read_before_a_change_is_never_taken_for_what_is_after_it(accounts: Accounts) -> None:
+    """The clock stands still, or goes back."""
+    ada, root = await make_member(accounts, "ada"), await make_member(accounts, "root", Role.ADMIN)
+    seen = [(await ada.settings("updatedAt"))["updatedAt"] or ""]
+    changes: list[tuple[Member, str, dict[str, Any]]] = [
+        (root, "updateDefaultSettings", {"botName": "house"}),
+        (ada, "updateSettings", {"maxOpenTrades": 4}),
+        (root, "updateDefaultSettings", {"botName": "home"}),
+        (ada, "updateSettings", {"maxOpenTrades": 5}),
+    ]
+    for member, mutation, given in changes:
+        assert (await member.send(mutation, CHANGED, **given))["errors"] == []
+        seen.append((await ada.settings("updatedAt"))["updatedAt"])
+        accounts.clock.move(seconds=-1)
+    assert seen == sorted(set(seen))
+
+
+async def test_secrets_and_the_chat_take_a_login_session(accounts: Accounts, ada: Member) -> None:
+    """Who has got hold of an API token cannot have orders or messages go elsewhere."""
+    given = {"exchange": {"key": "a-key", "secret": "hidden"}, "telegram": {"chatId": "1", "token": "1:A"}}
+    assert (await ada.change(**given))["errors"] == []
+    preset = (await ada.send("saveSettingsPreset", "preset { id }", name="x"))["preset"]["id"]
+    assert (await ada.change(telegram={"chatId": "2"}))["errors"] == []
+    kept = await ada.settings()
+    async with accounts.runtime.unit_of_work() as uow:
+        spec = ApiTokenSpec("bot", frozenset({TokenScope.READ, TokenScope.TRADE}))
+        _, secret = await api_tokens.create_token(uow, ada.actor, spec)
+
+    async def send(mutation: str, **given: Any) -> Any:
+        kind, shown = f"{mutation[0].upper()}{mutation[1:]}Input!", "errors { __typename code path }"
+        query = f"mutation($input: {kind}) {{ {mutation}(input: $input) {{ {shown} }} }}"
+        headers = {"authorization": f"Token {secret}"}
+        answer = await accounts.client.execute(query, {"input": given}, headers=headers)
+        assert all(each["__typename"] == "ForbiddenError" for each in answer.data[mutation]["errors"])
+        return refusals(answer.data[mutation])
+
+    paths = [["exchange", "key"], ["exchange", "secret"], ["telegram", "token"], ["telegram", "chatId"]]
+    forbidden = [("FORBIDDEN", path) for path in paths]
+    other = {"exchange": {"key": "b-key", "secret": None}, "telegram": {"chatId": "3", "token": "3:B"}}
+    for preview in (True, False):
+        assert await send("updateSettings", **other, preview=preview, botName="x") == forbidden
+    config = {"exchange": {"key": "b-key"}, "telegram": {"chat_id": 3}}
+    assert await send("importFreqtradeConfig", config=config) == [forbidden[0], forbidden[3]]
+    assert await send("applySettingsPreset", id=preset) == [("FORBIDDEN", ["id"])]
+    assert await send("resetSettings") == [("FORBIDDEN", [])]
+    assert await ada.settings() == kept
+    # All else is what the scope is for.
+    assert await send("updateSettings", botName="x", telegram={"chatId": "2"}) == []
+    assert (await ada.settings("botName"))["botName"] == "x"
 
 
 async def test_changes_at_once_to_different_settings_all_hold(ada: Member) -> None:

@@ -48,12 +48,14 @@ class ExchangeClient:
         return self._asker.name
 
     async def permissions(self) -> KeyPermissions:
-        """Return what the key may do; where the exchange does not tell, whether it may read the balance.
+        """Return what the key may do; where the exchange does not tell, that it may read the balance.
 
         Raises
         ------
         CredentialsRefused
-            If the key does not open anything.
+            If the exchange does not take the key at all, or not from here.
+        PermissionMissing
+            If the exchange tells nothing of the key, and does not show it the balance.
         """
         reader = READERS.get(self.exchange)
         if reader is not None:
@@ -67,10 +69,7 @@ class ExchangeClient:
                 # A test net without this function, or a key that may not look at itself.
                 _log.info("key_permissions_untold", exchange=self.exchange, reason=type(failure).__name__)
         await self.markets()
-        try:
-            await self._asker.ask(self._ccxt.fetch_balance)
-        except PermissionMissing:
-            return KeyPermissions(frozenset(), complete=False)
+        await self._asker.ask(self._ccxt.fetch_balance)
         return KeyPermissions(frozenset({ExchangePermission.READ}), complete=False)
 
     async def markets(self) -> Mapping[str, MarketRules]:

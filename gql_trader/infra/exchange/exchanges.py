@@ -87,7 +87,7 @@ class Exchanges:
     async def close(self) -> None:
         """Close the connections."""
         for venue in self._venues.values():
-            await venue.public.close()
+            await venue.close()
         if self._connections is not None:
             await self._connections.close()
 

@@ -7,12 +7,14 @@ one exchange then costs 0.2 s and 47 MB, most of it aiohttp, and each further on
 ccxt not stand it, everything is imported as usual.
 """
 
+import functools
 import importlib
 import importlib.util
 import logging
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +40,15 @@ def load_exchange(exchange: str) -> type[Any]:
         if _ASYNC not in sys.modules:
             _prepare()
         return _imported(exchange)
+
+
+@functools.cache
+def exchange_ids() -> frozenset[str]:
+    """Return the ids of ccxt's exchanges, by the names of its files: without loading anything of it."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    [directory] = (spec and spec.submodule_search_locations) or [""]
+    files = Path(directory, _ASYNC.rpartition(".")[2]).glob("[a-z]*.py")
+    return frozenset(each.stem for each in files)
 
 
 def load_streaming(exchange: str) -> type[Any] | None:

@@ -25,6 +25,9 @@ from gql_trader.infra.exchange.records import Credentials
 _LONGEST_REASON = 200
 # Where exchanges put what they have to say.
 _REASONS = ("msg", "message", "retMsg", "error_description", "errorMessage", "error", "errors")
+# ccxt has one error for what a key may not do, and for where it may not be used from.
+_ADDRESS = re.compile(r"\bip\b", re.IGNORECASE)
+_NOT_LISTED = re.compile(r"\bip\b.*\bwhite[ -]?list", re.IGNORECASE)
 _NOT_FOUND = re.compile(r" 404 ")
 # Binance's -1006 and -1007, which ccxt takes for refusals on some of its markets.
 _UNKNOWN = re.compile(r"(execution|send) status unknown", re.IGNORECASE)
@@ -52,6 +55,9 @@ def translate(error: Exception, exchange: str, name: str, credentials: Credentia
     said = reason(error, exchange, credentials)
     more = f": {said}" if said else "."
     # From the special to the general: ccxt's classes inherit from one another.
+    if isinstance(error, ccxt.PermissionDenied) and said and _ADDRESS.search(said):
+        # A key that is tied to other addresses opens nothing from here.
+        return CredentialsRefused(exchange, f"{name} refused the key{more}")
     if isinstance(error, ccxt.PermissionDenied | ccxt.AccountNotEnabled):
         return PermissionMissing(exchange, f"{name} does not allow this key to do that{more}")
     if isinstance(error, ccxt.AuthenticationError):
@@ -79,6 +85,9 @@ def translate(error: Exception, exchange: str, name: str, credentials: Credentia
         return DuplicateOrder(exchange, f"{name} has this order already{more}")
     if isinstance(error, ccxt.InvalidOrder):
         return OrderRejected(exchange, f"{name} does not take this order{more}")
+    if said and _NOT_LISTED.search(said):
+        # Binance's -1005, which ccxt knows on some of its markets only.
+        return CredentialsRefused(exchange, f"{name} refused the key{more}")
     return RequestRefused(exchange, f"{name} refused the request{more}")
 
 

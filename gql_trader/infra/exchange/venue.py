@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from gql_trader.infra.exchange.asking import Asker
-from gql_trader.infra.exchange.errors import ExchangeFailure, NotOffered
+from gql_trader.infra.exchange.errors import ExchangeFailure, ExchangeUnavailable, NotOffered
 from gql_trader.infra.exchange.loading import load_streaming
 from gql_trader.infra.exchange.markets import MarketRules, read_market
 from gql_trader.infra.exchange.pacing import Gate, Patience, Skew, Spacing, Waits
@@ -58,7 +58,7 @@ class Venue:
         self._origin = origin
         self._timeout = timeout
         self._spacing: Spacing | None = None
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self._read_at: float | None = None
         self._rules: Mapping[str, MarketRules] = {}
         self.public = self.instance(None)
@@ -107,17 +107,44 @@ class Venue:
     async def give_markets(self, ccxt: Any, patience: Patience) -> Mapping[str, MarketRules]:
         """Let an instance know the markets, and return them by ccxt's symbols; one for all reads them.
 
+        Who comes while they are being read waits for that, no longer than `patience` has it, and shares its
+        failure.
+
         Raises
         ------
         ExchangeFailure
             If they were never read, and cannot be.
         """
-        async with self._reading:
-            if self._read_at is None or self.waits.now() - self._read_at > MARKETS_FRESH:
-                await self._read_markets(patience)
+        if self._read_at is None or self.waits.now() - self._read_at > MARKETS_FRESH:
+            await self._shared_reading(patience)
         if ccxt is not self.public and ccxt.markets is not self.public.markets:
             ccxt.set_markets_from_exchange(self.public)
         return self._rules
+
+    async def close(self) -> None:
+        """End whatever is under way."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        await self.public.close()
+
+    async def _shared_reading(self, patience: Patience) -> None:
+        if self._reading is None:
+            # A task of its own: whoever was first may leave before it ends.
+            self._reading = asyncio.create_task(self._read_markets(patience))
+            self._reading.add_done_callback(self._reading_ended)
+        try:
+            async with asyncio.timeout(patience.seconds):
+                await asyncio.shield(self._reading)
+        except TimeoutError:
+            message = f"{self.public.name} did not answer in time; try again later."
+            raise ExchangeUnavailable(self._exchange, message) from None
+
+    def _reading_ended(self, reading: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            # Nobody may be waiting for it any more; an exception is not to be reported as forgotten then.
+            reading.exception()
 
     async def _read_markets(self, patience: Patience) -> None:
         asker = Asker(self.public, None, self.gate, self.skew, self.waits, patience)

@@ -1,5 +1,6 @@
 """The adapter to exchanges: what it loads, what it tells, and what it keeps to itself."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gql_trader.infra.exchange.errors import CredentialsRefused, ExchangeUnavailable
+from gql_trader.infra.exchange.errors import CredentialsRefused, ExchangeUnavailable, PermissionMissing
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.loading import load_errors, load_exchange
 from gql_trader.infra.exchange.pacing import Spacing, Waits
@@ -158,6 +159,24 @@ def test_messages_have_the_exchanges_words_and_nothing_that_was_sent() -> None:
     assert message(said) == "Binance refused the key: The key *** is not known."
     assert message(ccxt.BadRequest('binance {"error":["EGeneral:Bad","other"]}')).endswith(": EGeneral:Bad")
     assert len(message(ccxt.BadRequest(f'binance {{"msg":"{"x" * 5000}"}}'))) < 300
+
+
+@pytest.mark.parametrize(
+    ("exchange", "text", "expected"),
+    [
+        ("okx", '{"code":"50110","msg":"Your IP 1.2.3.4 is not linked to this key."}', CredentialsRefused),
+        ("bitget", '{"code":"40018","msg":"Invalid IP"}', CredentialsRefused),
+        ("mexc", '{"code":406,"msg":"IP [1.2.3.4] not in the ip white list"}', CredentialsRefused),
+        ("okx", '{"code":"50120","msg":"This API key has no permission for tips."}', PermissionMissing),
+    ],
+)
+def test_a_key_tied_to_other_addresses_is_told_from_one_that_may_not_do_this(
+    exchange: str, text: str, expected: type[Exception]
+) -> None:
+    load_exchange("binance")
+    failure = translate(load_errors().PermissionDenied(f"{exchange} {text}"), exchange, exchange, None)
+    assert type(failure) is expected
+    assert failure.message.endswith(json.loads(text)["msg"])
 
 
 async def test_a_replaced_address_does_not_change_what_errors_mean(

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from gql_trader.infra.exchange.errors import AnswerUnreadable, ExchangeUnavailab
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.markets import MarketRules, read_market
 from gql_trader.infra.exchange.orders import Side
+from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.exchange.records import Credentials
-from tests.factories.exchange_simulator import BTC_USDT, ExchangeSimulator, Refusal
+from tests.factories.exchange_simulator import BTC_USDT, ExchangeSimulator, Pause, Refusal
 from tests.factories.exchange_simulator.markets import Candle
 from tests.factories.waits import VirtualWaits
 from tests.graphql_client import until
@@ -107,6 +109,42 @@ async def test_markets_are_read_once_for_all_clients(
     await waits.waits.sleep(3601)
     simulator.faults.add(INFORMATION, Refusal(503), times=6)
     assert "BTC/USDT" in await public.markets()
+
+
+async def test_who_waits_for_the_markets_shares_one_reading_and_its_failure(
+    exchanges: Exchanges, simulator: ExchangeSimulator
+) -> None:
+    pause = Pause()
+    simulator.faults.add(INFORMATION, pause)
+    simulator.faults.add(INFORMATION, Refusal(503), times=5)
+    public = await exchanges.public("binance")
+    asking = [asyncio.create_task(public.markets()) for _ in range(5)]
+    await asyncio.wait_for(pause.arrived.wait(), 10)
+    # Who came first may leave: the others still get what was asked for.
+    asking[0].cancel()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    pause.released.set()
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert [type(each) for each in answers[1:]] == [ExchangeUnavailable] * 4
+    assert simulator.paths().count(INFORMATION) == 6
+    assert "BTC/USDT" in await public.markets()
+
+
+async def test_nobody_waits_for_others_longer_than_it_is_worth_to_them(
+    simulator: ExchangeSimulator, exchange_list: Path
+) -> None:
+    pause = Pause()
+    simulator.faults.add(INFORMATION, pause)
+    exchanges = Exchanges({"binance": simulator.url}, None, 30.0, exchange_list, VirtualWaits().waits)
+    patient = asyncio.create_task((await exchanges.public("binance")).markets())
+    await asyncio.wait_for(pause.arrived.wait(), 10)
+    hasty = await exchanges.public("binance", Patience(seconds=0.2, attempts=1))
+    with pytest.raises(ExchangeUnavailable, match="did not answer in time"):
+        await hasty.markets()
+    pause.released.set()
+    assert "BTC/USDT" in await patient
+    assert simulator.paths().count(INFORMATION) == 1
+    await exchanges.close()
 
 
 async def test_one_odd_market_does_not_hide_the_others(
