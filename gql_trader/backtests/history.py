@@ -53,7 +53,7 @@ class History:
     Attributes
     ----------
     start, end
-        As asked for, or those of the first bar and of the last one's close.
+        As asked for, or those of the first bar and of the last one's close; the end lies no later than that.
     bars
         How many open in between.
     """
@@ -105,10 +105,12 @@ async def find_history(
     if bars > most_bars:
         raise InvalidInput(f"At most {most_bars} bars at a time; this would be {bars}.", ("start",))
     first, last = (from_milliseconds(int(loaded.bars.time[i])) for i in (loaded.warmup, -1))
+    closed = last + timedelta(milliseconds=interval.milliseconds)
     return History(
         market=market,
         loaded=loaded,
         start=start or first,
-        end=end or last + timedelta(milliseconds=interval.milliseconds),
+        # Not behind the candles that are there: later ones must not change what was run.
+        end=min(end, closed) if end else closed,
         bars=bars,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -47,6 +47,12 @@ async def test_a_request_is_queued_with_its_defaults_filled_in(desk: Desk) -> No
 async def test_only_bars_that_open_in_the_range_are_run(desk: Desk) -> None:
     row, _ = await desk.submit(start=datetime(2024, 1, 10, tzinfo=UTC), end=datetime(2024, 1, 12, tzinfo=UTC))
     assert row.bars == 48
+
+
+async def test_a_range_ends_with_the_candles_so_that_later_ones_do_not_change_it(desk: Desk) -> None:
+    row, _ = await desk.submit(end=datetime(2100, 1, 1, tzinfo=UTC))
+    assert row.bars == BARS
+    assert row.end_time == datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=BARS)
 
 
 @pytest.mark.parametrize(
