@@ -152,7 +152,8 @@ async def test_a_limit_that_is_not_told_neither_raises_nor_waits(
             return attempt.allowed
 
     async with limits.untold_failures(subject) as first, limits.untold_failures(subject) as second:
-        assert first.allowed and second.allowed
+        assert first.allowed
+        assert second.allowed
         assert not await attempt(good=True)
         first.succeeded()
         second.succeeded()
