@@ -153,7 +153,7 @@ class CompiledRules:
         return Signals(*columns)
 
     def raw_signals(self, bars: Bars, values: ParameterValues, shared: "SharedColumns") -> RawSignals:
-        """Return the four signals of every bar as `signals` does, without copies.
+        """Return the four signals of every bar as `signals` does, a bit a bar and without copies.
 
         Parameters
         ----------
@@ -165,13 +165,14 @@ class CompiledRules:
         RuleIssues
             If a rule is not valid with these values.
         """
-        from gql_trader.engine.rules.evaluator import evaluate
+        from gql_trader.engine.rules.evaluator import evaluate_packed
 
         plan, roots = self._plan(values, self._signals.values(), bars.interval)
         warmup = max(map(plan.lookback, roots), default=0)
-        by_name = dict(zip(self._signals, evaluate(plan, roots, bars, None, shared), strict=True))
-        columns = (shared.flags(by_name.get(name, False), len(bars)) for name in _SIGNALS)
-        return RawSignals(Signals(*columns), min(warmup, len(bars)))
+        by_name = dict(zip(self._signals, evaluate_packed(plan, roots, bars, shared), strict=True))
+        never = shared.constant(False, len(bars))
+        entry_long, exit_long, entry_short, exit_short = (by_name.get(name, never) for name in _SIGNALS)
+        return RawSignals(entry_long, exit_long, entry_short, exit_short, len(bars), min(warmup, len(bars)))
 
     def plots(self, bars: Bars, values: ParameterValues | None = None) -> tuple[PlotLine, ...]:
         """Return the lines to draw, each NaN until its own indicators are warm."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from gql_trader.engine.rules.plan import (
     slots_of,
 )
 from gql_trader.engine.rules.sharing import SharedColumns
+from gql_trader.engine.signals import Words, packed
+
+C = TypeVar("C", Flags, Words)
 
 Progress = Callable[[float], None]
 
@@ -75,39 +79,86 @@ def evaluate(
     return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
 
 
+def evaluate_packed(plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns) -> list[Words]:
+    """Return the value of each root, all of them conditions, a bit a bar; nobody may change them."""
+    run = _SharedRun(plan, bars, shared)
+    with np.errstate(all="ignore"):
+        return [
+            run.packed(root.number) if isinstance(root, Slot) else shared.constant(bool(root), len(bars))
+            for root in roots
+        ]
+
+
 def _evaluate_shared(
     plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns
 ) -> list[Column | Constant]:
-    numbers: list[int] = []
-    for step, interval in zip(plan.steps, plan.intervals, strict=True):
-        numbers.append(shared.number(step, numbers, interval))
-    runner = _Runner(bars, shared.higher)
-    twins = _twins(plan)
-    found: dict[int, Result] = {}
-
-    def result(place: int) -> Result:
-        if place not in found:
-            known = shared.get(numbers[place])
-            if known is None:
-                step = plan.steps[place]
-                for read in slots_of(step):
-                    result(read)
-                twin = twins.get(place)
-                if twin is None:
-                    known = runner.run(step, plan.intervals[place], found)
-                else:
-                    # Columns of many bars come from far away: one pass over both serves both crossings.
-                    known, found[twin] = _both_crosses(step, found)
-                    shared.put(numbers[twin], found[twin])
-                shared.put(numbers[place], known)
-            found[place] = known
-        return found[place]
-
+    run = _SharedRun(plan, bars, shared)
     with np.errstate(all="ignore"):
-        return [_single(result(root.number)) if isinstance(root, Slot) else root for root in roots]
+        return [_single(run.result(root.number)) if isinstance(root, Slot) else root for root in roots]
 
 
 _OPPOSITE = {"crossover": "crossunder", "crossunder": "crossover"}
+
+
+class _SharedRun:
+    """A plan's steps, of which only those are run whose results are not among the shared."""
+
+    def __init__(self, plan: Plan, bars: Bars, shared: SharedColumns) -> None:
+        self._plan = plan
+        self._shared = shared
+        self._numbers: list[int] = []
+        for step, interval in zip(plan.steps, plan.intervals, strict=True):
+            self._numbers.append(shared.number(step, self._numbers, interval))
+        self._runner = _Runner(bars, shared.higher)
+        self._twins = _twins(plan)
+        self._found: dict[int, Result] = {}
+
+    def result(self, place: int) -> Result:
+        """Return the result of a step."""
+        known = self._found.get(place)
+        if known is not None:
+            return known
+        known = self._shared.get(self._numbers[place])
+        if known is None:
+            step = self._plan.steps[place]
+            twin = self._twins.get(place)
+            for read in slots_of(step):
+                self.result(read)
+            if twin is None:
+                known = self._runner.run(step, self._plan.intervals[place], self._found)
+            else:
+                # Columns of many bars come from far away: one pass over both serves both crossings.
+                above, below = kernels.both_crosses(*self._crossing(step))
+                known, self._found[twin] = _as_asked(step, above, below)
+                self._shared.put(self._numbers[twin], self._found[twin])
+            self._shared.put(self._numbers[place], known)
+        self._found[place] = known
+        return known
+
+    def packed(self, place: int) -> Words:
+        """Return the result of a step that is a condition, a bit a bar."""
+        known = self._shared.get_packed(self._numbers[place])
+        if known is None:
+            step = self._plan.steps[place]
+            if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2:
+                above, below = kernels.packed_crosses(*self._crossing(step))
+                known, other = _as_asked(step, above, below)
+                twin = self._twins.get(place)
+                if twin is not None:
+                    self._shared.put_packed(self._numbers[twin], other)
+            else:
+                known = packed(_single(self.result(place)).astype(np.bool_, copy=False))
+            self._shared.put_packed(self._numbers[place], known)
+        return known
+
+    def _crossing(self, step: Step) -> tuple[Floats, Floats]:
+        x, y = (series(_single(self.result(number))) for number in slots_of(step))
+        return x, y
+
+
+def _as_asked(step: Step, above: C, below: C) -> tuple[C, C]:
+    assert isinstance(step, Compute)
+    return (above, below) if step.name == "crossover" else (below, above)
 
 
 def _twins(plan: Plan) -> dict[int, int]:
@@ -122,13 +173,6 @@ def _twins(plan: Plan) -> dict[int, int]:
         for (name, operands, interval), place in places.items()
         if (_OPPOSITE[name], operands, interval) in places
     }
-
-
-def _both_crosses(step: Step, found: Mapping[int, Result]) -> tuple[Flags, Flags]:
-    assert isinstance(step, Compute)
-    x, y = (_single(found[number]) for number in slots_of(step))
-    above, below = kernels.both_crosses(series(x), series(y))
-    return (above, below) if step.name == "crossover" else (below, above)
 
 
 @dataclass(frozen=True, slots=True)

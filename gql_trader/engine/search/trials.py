@@ -95,7 +95,7 @@ def _signals(setting: Setting, parameters: ParameterValues, shared: SharedColumn
     try:
         if isinstance(rules, CompiledRules):
             return rules.raw_signals(setting.bars, parameters, shared)
-        return RawSignals(rules.signals(setting.bars, parameters, shared=shared), 0)
+        return RawSignals.of(rules.signals(setting.bars, parameters, shared=shared))
     except RuleIssues:
         return None
 
