@@ -59,7 +59,7 @@ def evaluate(
         among them and must not be changed. No progress is reported then.
     """
     if shared is not None:
-        return _evaluate_shared(plan, roots, bars, shared)
+        return SharedRun(plan, bars, shared).columns(roots)
     wanted = [root.number for root in roots if isinstance(root, Slot)]
     steps = fuse(plan.steps, wanted)
     readers = _count_readers(steps, wanted)
@@ -79,51 +79,53 @@ def evaluate(
     return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
 
 
-def evaluate_packed(plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns) -> list[Words]:
-    """Return the value of each root, all of them conditions, a bit a bar; nobody may change them."""
-    run = _SharedRun(plan, bars, shared)
-    with np.errstate(all="ignore"):
-        return [
-            run.packed(root.number) if isinstance(root, Slot) else shared.constant(bool(root), len(bars))
-            for root in roots
-        ]
-
-
-def _evaluate_shared(
-    plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns
-) -> list[Column | Constant]:
-    run = _SharedRun(plan, bars, shared)
-    with np.errstate(all="ignore"):
-        return [_single(run.result(root.number)) if isinstance(root, Slot) else root for root in roots]
-
-
-_OPPOSITE = {"crossover": "crossunder", "crossunder": "crossover"}
-
-
-class _SharedRun:
-    """A plan's steps, of which only those are run whose results are not among the shared."""
+class SharedRun:
+    """Runs those steps of a plan whose results are not among the shared; the plan may grow meanwhile."""
 
     def __init__(self, plan: Plan, bars: Bars, shared: SharedColumns) -> None:
         self._plan = plan
+        self._bars = bars
         self._shared = shared
         self._numbers: list[int] = []
-        for step, interval in zip(plan.steps, plan.intervals, strict=True):
-            self._numbers.append(shared.number(step, self._numbers, interval))
+        self._crossings: dict[tuple[str, tuple[Operand, ...], Interval | None], int] = {}
         self._runner = _Runner(bars, shared.higher)
-        self._twins = _twins(plan)
         self._found: dict[int, Result] = {}
 
-    def result(self, place: int) -> Result:
-        """Return the result of a step."""
+    def columns(self, roots: Sequence[Operand]) -> list[Column | Constant]:
+        """Return the value of each root as `evaluate` does; nobody may change it."""
+        self._begin()
+        with np.errstate(all="ignore"):
+            return [_single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
+
+    def packed(self, roots: Sequence[Operand]) -> list[Words]:
+        """Return the value of each root, all of them conditions, a bit a bar; nobody may change it."""
+        self._begin()
+        return [
+            self._packed(root.number)
+            if isinstance(root, Slot)
+            else self._shared.constant(bool(root), len(self._bars))
+            for root in roots
+        ]
+
+    def _begin(self) -> None:
+        self._found = {}
+        plan = self._plan
+        for place in range(len(self._numbers), len(plan.steps)):
+            step, interval = plan.steps[place], plan.intervals[place]
+            self._numbers.append(self._shared.number(step, self._numbers, interval))
+            if isinstance(step, Compute) and step.name in _OPPOSITE:
+                self._crossings[step.name, step.operands, interval] = place
+
+    def _result(self, place: int) -> Result:
         known = self._found.get(place)
         if known is not None:
             return known
         known = self._shared.get(self._numbers[place])
         if known is None:
             step = self._plan.steps[place]
-            twin = self._twins.get(place)
+            twin = self._twin(place)
             for read in slots_of(step):
-                self.result(read)
+                self._result(read)
             if twin is None:
                 known = self._runner.run(step, self._plan.intervals[place], self._found)
             else:
@@ -135,44 +137,41 @@ class _SharedRun:
         self._found[place] = known
         return known
 
-    def packed(self, place: int) -> Words:
-        """Return the result of a step that is a condition, a bit a bar."""
+    def _packed(self, place: int) -> Words:
         known = self._shared.get_packed(self._numbers[place])
         if known is None:
             step = self._plan.steps[place]
             if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2:
                 above, below = kernels.packed_crosses(*self._crossing(step))
                 known, other = _as_asked(step, above, below)
-                twin = self._twins.get(place)
+                twin = self._twin(place)
                 if twin is not None:
                     self._shared.put_packed(self._numbers[twin], other)
             else:
-                known = packed(_single(self.result(place)).astype(np.bool_, copy=False))
+                with np.errstate(all="ignore"):
+                    known = packed(_single(self._result(place)).astype(np.bool_, copy=False))
             self._shared.put_packed(self._numbers[place], known)
         return known
 
+    def _twin(self, place: int) -> int | None:
+        """Return the step that asks for the opposite of a crossing of two columns, if there is one."""
+        step = self._plan.steps[place]
+        if not isinstance(step, Compute) or step.name not in _OPPOSITE or len(slots_of(step)) != 2:
+            return None
+        return self._crossings.get((_OPPOSITE[step.name], step.operands, self._plan.intervals[place]))
+
     def _crossing(self, step: Step) -> tuple[Floats, Floats]:
-        x, y = (series(_single(self.result(number))) for number in slots_of(step))
+        with np.errstate(all="ignore"):
+            x, y = (series(_single(self._result(number))) for number in slots_of(step))
         return x, y
+
+
+_OPPOSITE = {"crossover": "crossunder", "crossunder": "crossover"}
 
 
 def _as_asked(step: Step, above: C, below: C) -> tuple[C, C]:
     assert isinstance(step, Compute)
     return (above, below) if step.name == "crossover" else (below, above)
-
-
-def _twins(plan: Plan) -> dict[int, int]:
-    """Return the steps that ask where one column crosses another, with those that ask for the opposite."""
-    places = {
-        (step.name, step.operands, interval): place
-        for place, (step, interval) in enumerate(zip(plan.steps, plan.intervals, strict=True))
-        if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2
-    }
-    return {
-        place: places[_OPPOSITE[name], operands, interval]
-        for (name, operands, interval), place in places.items()
-        if (_OPPOSITE[name], operands, interval) in places
-    }
 
 
 @dataclass(frozen=True, slots=True)

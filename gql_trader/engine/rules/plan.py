@@ -149,10 +149,11 @@ class Plan:
             operand = self._bind(node, report)
         except _Refused:
             return None
-        if self._total > MAXIMUM_WARMUP:
+        total = self._looks_back(operand, MAXIMUM_WARMUP)
+        if total > MAXIMUM_WARMUP:
             report.type(
                 node.offset,
-                f"The indicators look back {self._total} bars in all; at most {MAXIMUM_WARMUP}.",
+                f"The indicators look back {total} bars in all; at most {MAXIMUM_WARMUP}.",
             )
             return None
         if self.lookback(operand) > MAXIMUM_HISTORY:
@@ -167,6 +168,10 @@ class Plan:
     def lookback(self, operand: Operand) -> int:
         """Return the number of bars before the first value."""
         return self.lookbacks[operand.number] if isinstance(operand, Slot) else 0
+
+    def _looks_back(self, operand: Operand, limit: int) -> int:
+        """Return what all indicators so far look back; where that is within the limit, no more than it."""
+        return self._total
 
     def _step(self, step: Step, extra: int = 0) -> Slot:
         # True, 1 and 1.0 are equal in Python but not here.
