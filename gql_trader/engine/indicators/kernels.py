@@ -11,7 +11,7 @@ from numba import types
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS_IN, compiled
 from gql_trader.engine.signals import Words
-from gql_trader.engine.vectors import above, below, not_above, not_below
+from gql_trader.engine.vectors import above, below, not_above, not_below, prefetch
 
 _INT = types.int64
 _FLOAT = types.float64
@@ -567,6 +567,9 @@ def packed_crosses(x: Floats, y: Floats) -> tuple[Words, Words]:
     was_not_above, was_not_below = np.uint64(0), np.uint64(0)
     for word in range(n // 64):
         begin = 64 * word
+        for line in range(8):
+            prefetch(x, begin + 512 + 8 * line)
+            prefetch(y, begin + 512 + 8 * line)
         lower, higher = not_above(x, y, begin), not_below(x, y, begin)
         over[word] = above(x, y, begin) & ((lower << one) | was_not_above)
         under[word] = below(x, y, begin) & ((higher << one) | was_not_below)

@@ -177,9 +177,8 @@ class Plan:
         # True, 1 and 1.0 are equal in Python but not here.
         types = tuple(map(type, step.operands)) if isinstance(step, Apply | Compute) else ()
         key = (step, types, self._higher)
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self.steps)
+        number = self._numbers.setdefault(key, len(self.steps))
+        if number == len(self.steps):
             before = max((self.lookbacks[each] for each in slots_of(step)), default=0)
             if isinstance(step, Spread):
                 bars = base_bars(step.interval, self.interval or step.interval.milliseconds)

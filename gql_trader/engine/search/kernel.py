@@ -472,10 +472,11 @@ def run(
             # Bar by bar to the end of the block.
             ahead = min((block + 1) * BLOCK, until)
             met = False
+            next_day = day_ends[day] if day < len(day_ends) else n
             while i < ahead:
-                worst = low[i] if side > 0.0 else high[i]
-                best = high[i] if side > 0.0 else low[i]
-                if side * worst <= side * stop or side * best >= side * target_level:
+                worst = side * (low[i] if side > 0.0 else high[i])
+                best = side * (high[i] if side > 0.0 else low[i])
+                if (worst <= side * stop) | (best >= side * target_level):
                     met = True
                     break
                 value = paid + signed * (close[i] - price)
@@ -484,18 +485,16 @@ def run(
                         deepest = max(deepest, 1.0 - trough / peak)
                     peak = value
                     trough = value
-                elif value < trough:
-                    trough = value
-                if day < len(day_ends) and day_ends[day] <= i:
+                trough = min(trough, value)
+                if next_day <= i:
                     while day < len(day_ends) and day_ends[day] <= i:
                         daily[day] = value
                         day += 1
-                if side * best > side * extreme:
-                    extreme = best
-                    if trailing > 0.0:
-                        moved = extreme * (1.0 - side * trailing)
-                        if side * moved > side * stop:
-                            stop = moved
+                    next_day = day_ends[day] if day < len(day_ends) else n
+                # Without branches, as nobody can tell which way they would go.
+                extreme = side * max(side * extreme, best)
+                moved = extreme * (1.0 - side * trailing) if trailing > 0.0 else stop
+                stop = side * max(side * stop, side * moved)
                 i += 1
             if met:
                 break
