@@ -113,10 +113,16 @@ def test_a_link_in_a_mail_begins_with_the_address_that_was_found(server: Launche
 @pytest.mark.skipif(reason_not_to() is not None, reason=str(reason_not_to()))
 def test_the_page_and_graphiql_in_a_browser_that_reaches_no_other_host(server: Launched) -> None:
     assert browse(server) == [
-        "ok: signing in",
+        "ok: signing in, not with a wrong password",
         "ok: a mistake is told beside its field",
         "ok: a backtest runs",
         "ok: its chart is drawn",
+        "ok: two backtests are compared",
+        "ok: the editor shows a mistake at its place",
+        "ok: a search has a heat map",
+        "ok: a bot starts on a replay, and a trade arrives live",
+        "ok: every view fits a phone",
+        "ok: an administrator signs in with a second factor and lets somebody in",
         "ok: GraphiQL runs a query, a mutation and a subscription",
     ]
 

@@ -175,8 +175,9 @@ class SharedSocket {
     this.#watchdog = setTimeout(() => this.#socket?.close(4000, 'silent'), 60_000);
   }
 
+  // What cannot be sent any more is sent again with the next connection, if it is still wanted.
   #send(message) {
-    this.#socket.send(JSON.stringify(message));
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   #subscribe(id, { document, variables }) {

@@ -4,6 +4,10 @@ export const VIEWER = /* GraphQL */ `
   query Viewer { me { id username role preferences { timezone } } }
 `;
 
+export const SIGN_UP = /* GraphQL */ `
+  mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }
+`;
+
 // ---- what there is to choose from ----
 
 const STRATEGY = /* GraphQL */ `
@@ -266,6 +270,10 @@ export const BOT_DETAIL = /* GraphQL */ `
     }
   }
   ${BOT} ${TRADE}
+`;
+
+export const GUARDS = /* GraphQL */ `
+  query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }
 `;
 
 export const CREATE_BOT = /* GraphQL */ `

@@ -6,15 +6,15 @@ import { choice, complain, day, field, h, input, interval, words } from './dom.j
 
 const SOURCES = ['open', 'high', 'low', 'close', 'volume', 'hl2', 'hlc3', 'ohlc4'];
 const SIZINGS = { equityFraction: '% of equity', cash: 'quote currency', quantity: 'units', riskFraction: '% of equity at risk' };
-// Fractions of the API, percent for people: name, label, percent or plain number.
+// Fractions of the API, percent for people: name, label, percent or plain number, what it is if left empty.
 const EXECUTION = [
-  ['takerFee', 'Taker fee, %', true],
-  ['makerFee', 'Maker fee, %', true],
-  ['slippage', 'Slippage, %', true],
+  ['takerFee', 'Taker fee, %', true, '0.1'],
+  ['makerFee', 'Maker fee, %', true, '0.1'],
+  ['slippage', 'Slippage, %', true, '0'],
   ['stopLoss', 'Stop loss, %', true],
   ['takeProfit', 'Take profit, %', true],
   ['trailingStop', 'Trailing stop, %', true],
-  ['leverage', 'Leverage', false],
+  ['leverage', 'Leverage', false, '1'],
   ['maxDailyLoss', 'Daily loss limit, %', true],
   ['dailyTarget', 'Daily target, %', true],
   ['maxDailyTrades', 'Trades a day', false],
@@ -140,9 +140,9 @@ function executionFields(given = {}) {
   const isFraction = (kind) => kind.endsWith('Fraction');
   const size = choice(Object.entries(SIZINGS), sizing);
   const sizeAmount = input({ inputmode: 'decimal', value: isFraction(sizing) ? toPercent(amount) : amount });
-  const controls = EXECUTION.map(([name, label, isPercent]) => {
+  const controls = EXECUTION.map(([name, label, isPercent, usual]) => {
     const value = given[name];
-    const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, value: isPercent ? toPercent(value) : value });
+    const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, placeholder: usual, value: isPercent ? toPercent(value) : value });
     return { name, label, isPercent, control };
   });
   const element = h(
