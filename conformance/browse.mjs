@@ -63,6 +63,11 @@ function drawn(page, frame, names) {
   );
 }
 
+async function choose(page, strategy) {
+  await page.getByLabel('Strategy').selectOption({ label: strategy });
+  await page.getByLabel('Market').selectOption('demo:BTC/USD');
+}
+
 async function signIn(page, { username, password }) {
   await page.getByLabel('Username or e-mail').fill(username);
   await page.getByLabel('Password', { exact: true }).fill(password);
@@ -78,7 +83,7 @@ step('signing in, not with a wrong password', async (page) => {
 });
 
 step('a mistake is told beside its field', async (page) => {
-  await page.getByLabel('Strategy').selectOption({ label: 'EMA cross' });
+  await choose(page, 'EMA cross');
   await page.getByLabel('fast', { exact: true }).fill('-1');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.locator('[data-path="parameters.fast"][aria-invalid]').waitFor();
@@ -133,7 +138,7 @@ step('the editor shows a mistake at its place', async (page) => {
 
 step('a search has a heat map', async (page) => {
   await page.getByRole('link', { name: 'Searches' }).click();
-  await page.getByLabel('Strategy').selectOption({ label: 'EMA cross' });
+  await choose(page, 'EMA cross');
   await page.getByRole('button', { name: 'Search', exact: true }).click();
   await page.locator('#heatmap td .heat').nth(20).waitFor({ timeout: 60_000 });
   await picture(page, 'heatmap');
@@ -141,7 +146,7 @@ step('a search has a heat map', async (page) => {
 
 step('a bot starts on a replay, and a trade arrives live', async (page) => {
   await page.getByRole('link', { name: 'Bots' }).click();
-  await page.getByLabel('Strategy').selectOption({ label: 'EMA cross' });
+  await choose(page, 'EMA cross');
   await page.getByLabel('fast', { exact: true }).fill('2');
   await page.getByLabel('slow', { exact: true }).fill('5');
   await page.getByText('Execution: fills').click();
