@@ -13,17 +13,14 @@ from gql_trader.backtests.execution import execution_from_json
 from gql_trader.bots import live_orders, repository
 from gql_trader.bots.brokers import broker_of
 from gql_trader.bots.hand_checks import check_key, check_means, check_on_market, check_order
-from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.live_checks import check_live
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import lock_user
 from gql_trader.bots.types import (
     OrderRequest,
-    OrderStatus,
     SessionStatus,
-    client_order_id,
-    order_id,
 )
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import (
@@ -124,7 +121,7 @@ async def place_order(
     costs = execution_from_json(ledger.session.execution)
     check_means(ledger, request, market, close, costs, references)
     ledger.session.quote_id = market.quote_id
-    order = new_order(uow, ledger, request, market.id)
+    order = add_order(uow, ledger, request, market.id)
     order.idempotency_key, order.request_hash = request.idempotency_key, hashed
     await broker_of(ledger.session).place(uow, ledger, order, quote, costs)
     ledger.mark(market.id, quote)
@@ -194,40 +191,6 @@ async def lock_own(uow: UnitOfWork, actor: Actor, session_id: UUID, path: tuple[
     if session.status != SessionStatus.ACTIVE.value:
         raise InvalidState("This session has ended.", path)
     return ledger
-
-
-def new_order(
-    uow: UnitOfWork,
-    ledger: HandLedger,
-    request: OrderRequest,
-    market_id: UUID,
-    exit_reason: str | None = None,
-) -> OrderRow:
-    """Add an order to a session; what becomes of it is still to be said."""
-    ledger.orders += 1
-    session = ledger.session
-    order = OrderRow(
-        id=order_id(session.id, ledger.orders),
-        user_id=session.user_id,
-        session_id=session.id,
-        number=ledger.orders,
-        client_order_id=client_order_id(session.id, ledger.orders),
-        side=request.side.value,
-        type=request.type.value,
-        status=OrderStatus.NEW.value,
-        reduce_only=request.reduce_only,
-        quantity=request.quantity,
-        filled_quantity=Decimal(0),
-        price=request.price,
-        stop_price=request.stop_price,
-        fee=Decimal(0),
-        created_at=uow.clock.now(),
-        market_id=market_id,
-        triggered=False,
-        exit_reason=exit_reason,
-    )
-    uow.session.add(order)
-    return order
 
 
 def _request_hash(request: OrderRequest) -> str:

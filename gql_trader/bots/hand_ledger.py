@@ -18,10 +18,13 @@ from gql_trader.bots.quotes import Quote
 from gql_trader.bots.resting import Hit
 from gql_trader.bots.types import (
     WAITING,
+    OrderRequest,
     OrderSide,
     OrderStatus,
     TradeStatus,
+    client_order_id,
     equity_stream,
+    order_id,
     trade_id,
     trade_stream,
 )
@@ -285,6 +288,38 @@ async def lock_ledger(
         orders=orders,
         trades=trades or 0,
     )
+
+
+def add_order(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    request: OrderRequest,
+    market_id: UUID,
+) -> OrderRow:
+    """Add an order to a session; what becomes of it is its broker's to say."""
+    ledger.orders += 1
+    session = ledger.session
+    order = OrderRow(
+        id=order_id(session.id, ledger.orders),
+        user_id=session.user_id,
+        session_id=session.id,
+        number=ledger.orders,
+        client_order_id=client_order_id(session.id, ledger.orders),
+        side=request.side.value,
+        type=request.type.value,
+        status=OrderStatus.NEW.value,
+        reduce_only=request.reduce_only,
+        quantity=request.quantity,
+        filled_quantity=Decimal(0),
+        price=request.price,
+        stop_price=request.stop_price,
+        fee=Decimal(0),
+        created_at=uow.clock.now(),
+        market_id=market_id,
+        triggered=False,
+    )
+    uow.session.add(order)
+    return order
 
 
 async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:

@@ -10,9 +10,9 @@ from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.backtests.execution import execution_from_json, execution_to_json
 from gql_trader.bots import live_sessions, repository
 from gql_trader.bots.brokers import broker_of
-from gql_trader.bots.by_hand import lock_own, new_order, note
+from gql_trader.bots.by_hand import lock_own, note
 from gql_trader.bots.hand_checks import check_session
-from gql_trader.bots.hand_ledger import write_ledger
+from gql_trader.bots.hand_ledger import add_order, write_ledger
 from gql_trader.bots.live_sessions import LivePermit
 from gql_trader.bots.models import SessionStateRow, TradingSessionRow
 from gql_trader.bots.quotes import quotes
@@ -150,7 +150,7 @@ async def stop_session(
             request = OrderRequest(
                 session_id, "", OrderSide.SELL, OrderType.MARKET, trade.quantity, "", reduce_only=True
             )
-            order = new_order(uow, ledger, request, market_id)
+            order = add_order(uow, ledger, request, market_id)
             await broker.place(uow, ledger, order, quote, costs)
     ledger.session.status, ledger.session.ended_at = SessionStatus.STOPPED.value, now
     await write_ledger(uow, ledger)

@@ -26,10 +26,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.bots import live_rights
-from gql_trader.bots.hand_ledger import Filled, HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.models import OrderRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow, OrderFillRow
-from gql_trader.bots.types import WAITING, OrderSide, OrderStatus, OrderType
+from gql_trader.bots.types import WAITING, OrderRequest, OrderSide, OrderStatus, OrderType, SessionStatus
 from gql_trader.bots.types_live import (
     FRESH,
     LATE_LOOK,
@@ -38,15 +38,18 @@ from gql_trader.bots.types_live import (
     LIVE_SESSION,
     ORDERS_QUEUE,
     Answer,
+    LiveOrderSpec,
     Outcome,
     Task,
 )
 from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.errors import InvalidState
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.infra.exchange.orders import Fill, OrderState
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import service as market_data
+from gql_trader.settings.types import SessionMode
 
 _log = structlog.get_logger(__name__)
 
@@ -88,6 +91,60 @@ def stage(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, reference_price:
     )
     ledger.waiting.append(order)
     uow.enqueue(order_job(order.id))
+
+
+async def submit(
+    uow: UnitOfWork, session_id: UUID, spec: LiveOrderSpec, idempotency_key: str
+) -> tuple[OrderRow, HandLedger]:
+    """Place an order of a program's in a live session, once under a key; return it, and the locked account.
+
+    It is stored with this transaction, as NEW, and sent by a worker after the commit, at most once; whether
+    its user may still trade is asked then. The job of `session_job` is handed out each time that something of
+    it was filled, and when it has come to its end. Under a key that was used before, the order of then is
+    returned, whatever is asked for now, and none is placed: a job that is killed and run again places
+    nothing twice. So the key follows from what the order is for: the session, the bar, the purpose.
+
+    Whether the session can pay for it is the caller's to know: `HandLedger.cash`, less what
+    `HandLedger.waiting` has promised. What the exchange's rules do not allow is REJECTED, with a reason.
+
+    Raises
+    ------
+    InvalidState
+        If the session is not live, or has ended.
+    """
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or (ledger := locked[1]) is None or locked[0].mode != SessionMode.LIVE.value:
+        raise InvalidState("This session is not live.")
+    session = locked[0]
+    known = await uow.session.scalar(
+        select(OrderRow).where(
+            OrderRow.user_id == session.user_id, OrderRow.idempotency_key == idempotency_key
+        )
+    )
+    if known is not None:
+        return known, ledger
+    if session.status == SessionStatus.STOPPED.value:
+        raise InvalidState("This session has ended.")
+    order = add_order(
+        uow,
+        ledger,
+        OrderRequest(
+            session_id=session_id,
+            market="",
+            side=spec.side,
+            type=spec.type,
+            quantity=spec.quantity,
+            idempotency_key=idempotency_key,
+            price=spec.price,
+            stop_price=spec.stop_price,
+            reduce_only=spec.exit_reason is not None,
+        ),
+        spec.market_id,
+    )
+    order.idempotency_key, order.exit_reason = idempotency_key, spec.exit_reason
+    stage(uow, ledger, order, spec.reference_price)
+    await uow.session.flush()
+    return order, ledger
 
 
 async def request_cancel(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, reason: str) -> None:

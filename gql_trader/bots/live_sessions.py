@@ -10,8 +10,7 @@ from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, req
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.types import UserStatus
 from gql_trader.bots import live_orders, live_rights
-from gql_trader.bots.by_hand import new_order
-from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.live_checks import key_to_trade_with
 from gql_trader.bots.models import TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
@@ -71,6 +70,11 @@ async def attach(uow: UnitOfWork, session_id: UUID, key: ExchangeKeyRecord) -> N
     )
 
 
+async def detach(uow: UnitOfWork, session_id: UUID) -> None:
+    """Let go of a session's key, once the session has ended and nothing of it is with the exchange."""
+    await uow.session.execute(delete(LiveSessionRow).where(LiveSessionRow.session_id == session_id))
+
+
 async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close_positions: bool) -> None:
     """Have what waits in a live session cancelled, and the session end after that.
 
@@ -110,7 +114,7 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
             return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
-    await uow.session.execute(delete(LiveSessionRow).where(LiveSessionRow.session_id == session_id))
+    await detach(uow, session_id)
 
 
 async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
@@ -123,7 +127,7 @@ async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
     request = OrderRequest(
         ledger.session.id, "", OrderSide.SELL, OrderType.MARKET, quantity, "", reduce_only=True
     )
-    live_orders.stage(uow, ledger, new_order(uow, ledger, request, market.id), price)
+    live_orders.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
     return True
 
 

@@ -17,7 +17,8 @@ from gql_trader.bots import jobs_orders, live_orders, live_sending
 from gql_trader.bots.types_live import LEASE
 from gql_trader.config import Settings
 from gql_trader.core.actor import TokenScope
-from gql_trader.gql.relay import parse_id
+from gql_trader.core.ids import uuid7
+from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.worker import run_queues
 from gql_trader.runtime import open_runtime
@@ -43,7 +44,6 @@ from tests.factories.exchange_simulator import (
     SimulatedMarket,
     exchange_simulator,
 )
-from tests.factories.exchange_simulator.faults import Fault
 from tests.factories.waits import VirtualWaits
 from tests.graphql_client import graphql_client
 from tests.settings.live_trader import Trader
@@ -108,32 +108,32 @@ async def test_a_market_order_is_stored_then_sent_then_booked_with_the_exchange_
     assert await desk.due() == []
 
 
-@pytest.mark.parametrize(
-    ("key", "given", "refusal"),
-    [
-        ({}, {"totpCode": None}, ("TOTP_REQUIRED", ["totpCode"])),
-        ({}, {"totpCode": "000000x"}, ("INVALID_CREDENTIALS", ["totpCode"])),
-        ({}, {"exchangeKeyId": None}, ("INVALID_INPUT", ["exchangeKeyId"])),
-        (
-            {},
-            {"exchangeKeyId": "RXhjaGFuZ2VLZXk6MDFhMjAxYzctOGY1Yy03YzRiLWE0NjQtOTIyMDVmZDhhNjQw"},
-            ("NOT_FOUND", ["exchangeKeyId"]),
-        ),
-        ({"status": "UNVERIFIED"}, {}, ("INVALID_STATE", ["exchangeKeyId"])),
-        ({"permissions": ["READ"]}, {}, ("INVALID_STATE", ["exchangeKeyId"])),
-        ({"permissions": ["READ", "TRADE", "WITHDRAW"]}, {}, ("INVALID_STATE", ["exchangeKeyId"])),
-    ],
-)
 async def test_a_live_session_needs_a_second_factor_and_a_verified_key_that_only_trades(
-    desk: LiveDesk, key: dict[str, Any], given: dict[str, Any], refusal: tuple[str, list[str]]
+    desk: LiveDesk,
 ) -> None:
-    if key:
-        await desk.set_key(**key)
-    payload = await desk.begin(**given)
-    assert payload["tradingSession"] is None
-    assert refusals(payload) == [refusal]
+    nobody_s = encode_id("ExchangeKey", uuid7())
+    for given, refusal in (
+        ({"totpCode": None}, ("TOTP_REQUIRED", ["totpCode"])),
+        ({"totpCode": "000000x"}, ("INVALID_CREDENTIALS", ["totpCode"])),
+        ({"exchangeKeyId": None}, ("INVALID_INPUT", ["exchangeKeyId"])),
+        ({"exchangeKeyId": nobody_s}, ("NOT_FOUND", ["exchangeKeyId"])),
+    ):
+        payload = await desk.begin(**given)
+        assert (payload["tradingSession"], refusals(payload)) == (None, [refusal])
+    trades = {"status": "VALID", "permissions": ["READ", "TRADE"]}
+    for key in (
+        {"status": "UNVERIFIED"},
+        {"permissions": ["READ"]},
+        {"permissions": ["READ", "TRADE", "WITHDRAW"]},
+    ):
+        await desk.set_key(**trades | key)
+        assert refusals(await desk.begin()) == [("INVALID_STATE", ["exchangeKeyId"])], key
     async with desk.runtime.unit_of_work() as uow:
         assert await uow.session.scalar(text("SELECT count(*) FROM trading_sessions")) == 0
+    # What was refused has used no code up.
+    await desk.set_key(**trades)
+    await desk.start()
+    assert refusals(await desk.begin()) == [("INVALID_CREDENTIALS", ["totpCode"])]
 
 
 async def test_no_api_token_starts_live_trading_but_one_may_trade_what_was_started(desk: LiveDesk) -> None:
@@ -146,21 +146,15 @@ async def test_no_api_token_starts_live_trading_but_one_may_trade_what_was_start
     assert (await by_token.placed(session, "BUY", "MARKET", "0.1"))["status"] == "NEW"
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Hang(done=True), CutOff(done=True), Refusal(503, done=True), Refusal(504, done=True)],
-    ids=["time-out", "disconnect", "503", "504"],
-)
-async def test_an_order_that_was_taken_without_an_answer_is_found_and_booked_once(
-    desk: LiveDesk, fault: Fault
-) -> None:
+async def test_an_order_that_was_taken_without_an_answer_is_found_and_booked_once(desk: LiveDesk) -> None:
     session = await desk.start()
-    desk.simulator.faults.add(ORDER, fault)
-    order = await desk.done(session, "BUY", "MARKET", "0.1")
-    assert (order["status"], order["filledQuantity"]) == ("FILLED", "0.1")
+    for fault in (Hang(done=True), CutOff(done=True), Refusal(503, done=True), Refusal(504, done=True)):
+        desk.simulator.faults.add(ORDER, fault)
+        order = await desk.done(session, "BUY", "MARKET", "0.01")
+        assert (order["status"], order["filledQuantity"]) == ("FILLED", "0.01"), fault
     await desk.follow(LEASE_SECONDS)
-    assert (desk.sent(), len(desk.simulator.orders.orders)) == (1, 1)
-    assert (await desk.session(session))["cash"] == "5000"
+    assert (desk.sent(), len(desk.simulator.orders.orders)) == (4, 4)
+    assert (await desk.session(session))["cash"] == "8000"
 
 
 async def test_an_outcome_that_stays_unknown_is_asked_for_and_nothing_is_sent_again(desk: LiveDesk) -> None:
@@ -252,21 +246,17 @@ async def test_fills_are_booked_as_they_come_each_once(desk: LiveDesk) -> None:
     assert await desk.due() == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "prices", "average"),
-    [("STOP", {}, "44000"), ("STOP_LIMIT", {"price": "43000"}, "44000")],
-)
-async def test_a_stop_waits_at_the_exchange(
-    desk: LiveDesk, kind: str, prices: dict[str, str], average: str
-) -> None:
+async def test_stops_wait_at_the_exchange(desk: LiveDesk) -> None:
     session = await desk.start()
     await desk.done(session, "BUY", "MARKET", "0.1")
-    order = await desk.done(session, "SELL", kind, "0.0999", stopPrice="45000", **prices)
-    assert order["status"] == "OPEN"
+    stop = await desk.done(session, "SELL", "STOP", "0.05", stopPrice="45000")
+    limited = await desk.done(session, "SELL", "STOP_LIMIT", "0.0499", stopPrice="45000", price="43000")
+    assert (stop["status"], limited["status"]) == ("OPEN", "OPEN")
     desk.simulator.orders.trade(desk.simulator.markets["BTCUSDT"], Decimal(44_000))
     await desk.follow()
-    found = await desk.order(session, order)
-    assert (found["status"], found["averagePrice"]) == ("FILLED", average)
+    for order in (stop, limited):
+        found = await desk.order(session, order)
+        assert (found["status"], found["averagePrice"]) == ("FILLED", "44000")
     assert (await desk.session(session))["positions"] == []
 
 
@@ -351,33 +341,38 @@ async def test_a_worker_that_slept_past_its_lease_writes_nothing(desk: LiveDesk)
     assert desk.sent() == 1
 
 
-@pytest.mark.parametrize(
-    ("user", "key", "server", "reason"),
-    [
-        ({"status": "DISABLED"}, {}, {}, "The account is not active."),
-        ({"role": "VIEWER"}, {}, {}, "Live trading needs the role TRADER."),
-        ({"totp_enabled": False}, {}, {}, "Live trading needs a second factor."),
-        ({}, {"status": "INVALID"}, {}, "This exchange key is not verified; verify it first."),
-        ({}, {"permissions": ["READ", "TRADE", "WITHDRAW"]}, {}, "This exchange key can withdraw funds;"),
-        ({}, {}, {"live_trading_enabled": False}, "This server does not trade live:"),
-    ],
-    ids=["disabled", "viewer", "no factor", "key", "withdraw", "server"],
-)
-async def test_what_may_not_be_traded_any_more_when_it_is_to_be_sent_is_not_sent(
-    desk: LiveDesk, user: dict[str, Any], key: dict[str, Any], server: dict[str, Any], reason: str
-) -> None:
+async def test_what_may_not_be_traded_any_more_when_it_is_to_be_sent_is_not_sent(desk: LiveDesk) -> None:
     session = await desk.start()
-    order = await desk.placed(session, "BUY", "MARKET", "0.1")
-    if user:
+    user = {"status": "ACTIVE", "role": "TRADER", "totp_enabled": True}
+    key = {"status": "VALID", "permissions": ["READ", "TRADE"]}
+    reasons = []
+    for of_user, of_key, of_server in (
+        ({"status": "DISABLED"}, {}, {}),
+        ({"role": "VIEWER"}, {}, {}),
+        ({"totp_enabled": False}, {}, {}),
+        ({}, {"status": "INVALID"}, {}),
+        ({}, {"permissions": ["READ"]}, {}),
+        ({}, {"permissions": ["READ", "TRADE", "WITHDRAW"]}, {}),
+        ({}, {}, {"live_trading_enabled": False}),
+    ):
+        order = await desk.placed(session, "BUY", "MARKET", "0.1")
+        await desk.set_user(**user | of_user)
+        await desk.set_key(**key | of_key)
+        await desk.other_server(**of_server).work(order)
         await desk.set_user(**user)
-    if key:
         await desk.set_key(**key)
-    await desk.other_server(**server).work(order)
-    async with desk.runtime.unit_of_work() as uow:
-        row = (await uow.session.execute(text("SELECT status, reason FROM orders"))).one()
-    assert row.status == "REJECTED"
-    assert row.reason.startswith(reason)
-    assert row.reason.endswith("Nothing was sent.")
+        found = await desk.order(session, order)
+        assert found["status"] == "REJECTED"
+        reasons.append(found["reason"].removesuffix(" Nothing was sent."))
+    assert reasons == [
+        "The account is not active.",
+        "Live trading needs the role TRADER.",
+        "Live trading needs a second factor.",
+        "This exchange key is not verified; verify it first.",
+        "Nothing says that this exchange key may trade; give it that permission, and verify it again.",
+        "This exchange key can withdraw funds; take that permission away, and verify it again.",
+        "This server does not trade live: LIVE_TRADING_ENABLED is off.",
+    ]
     assert desk.sent() == 0
 
 
@@ -526,5 +521,5 @@ async def test_the_queue_s_worker_sends_follows_and_ends(desk: LiveDesk) -> None
 
 async def until(desk: LiveDesk, session: str, condition: Callable[[Any], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition(await desk.session(session)):
+        while not condition(await desk.session(session)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
