@@ -14,6 +14,7 @@ from gql_trader.engine import execution as engine
 from gql_trader.engine.execution import ExecutionSpec, SizingKind
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.scalars import JSON
+from gql_trader.settings.types import Preferences
 
 
 def default_object(value: dict[str, Any], description: str) -> Any:
@@ -81,7 +82,9 @@ class ExecutionInput:
         default=Direction.LONG, description="Which positions may be opened."
     )
     sizing: SizingInput | None = default_object(
-        {"equityFraction": 1.0}, "Size of a new position; all of the equity unless given."
+        {"equityFraction": 1.0},
+        "Size of a new position. Where it is left out and there is a stopLoss, the `riskPerTrade` that you "
+        "have said in your preferences, as a riskFraction, goes before this default.",
     )
     leverage: float | None = strawberry.field(
         default=1.0,
@@ -137,8 +140,14 @@ class ExecutionInput:
         "notional a day, up to 0.1.",
     )
 
-    def to_spec(self) -> ExecutionSpec:
-        """Return the engine's spec, not yet checked."""
+    def to_spec(self, preferred: Preferences | None = None) -> ExecutionSpec:
+        """Return the engine's spec, not yet checked.
+
+        Parameters
+        ----------
+        preferred
+            What to take from where the client has said nothing.
+        """
         usual = ExecutionSpec()
         return ExecutionSpec(
             fill=self.fill or usual.fill,
@@ -147,7 +156,9 @@ class ExecutionInput:
             slippage=usual.slippage if self.slippage is None else self.slippage,
             direction=self.direction or usual.direction,
             # Left out, it is the plain object that the schema publishes as its default.
-            sizing=self.sizing.to_spec() if isinstance(self.sizing, SizingInput) else usual.sizing,
+            sizing=self.sizing.to_spec()
+            if isinstance(self.sizing, SizingInput)
+            else _preferred_sizing(preferred, self.stop_loss) or usual.sizing,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
             trailing_stop=self.trailing_stop,
@@ -163,6 +174,27 @@ class ExecutionInput:
             max_daily_trades=self.max_daily_trades,
             cooldown_bars=self.cooldown_bars or usual.cooldown_bars,
         )
+
+
+def execution_of(
+    given: ExecutionInput | object | None, preferred: Preferences | None = None
+) -> ExecutionSpec:
+    """Return the engine's spec of an input's field, which may have been left out.
+
+    Parameters
+    ----------
+    given
+        What is no `ExecutionInput` is the published default, `{}`, or null.
+    preferred
+        What to take from where the client has said nothing.
+    """
+    return (given if isinstance(given, ExecutionInput) else ExecutionInput()).to_spec(preferred)
+
+
+def _preferred_sizing(preferred: Preferences | None, stop_loss: float | None) -> engine.Sizing | None:
+    if preferred is None or preferred.risk_per_trade is None or stop_loss is None:
+        return None
+    return engine.Sizing(SizingKind.RISK_FRACTION, preferred.risk_per_trade)
 
 
 @visible(OWNER)
