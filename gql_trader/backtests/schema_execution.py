@@ -119,20 +119,25 @@ class ExecutionInput:
     )
     max_daily_loss: float | None = strawberry.field(
         default=None,
-        description="Loss of equity since the beginning of the UTC day, such as 0.05, that closes the "
+        description="Loss of equity since the beginning of the day, such as 0.05, that closes the "
         "position and lets none be opened until the next day.",
     )
     daily_target: float | None = strawberry.field(
         default=None,
-        description="Gain of equity since the beginning of the UTC day, such as 0.05, that closes the "
+        description="Gain of equity since the beginning of the day, such as 0.05, that closes the "
         "position and lets none be opened until the next day.",
     )
     max_daily_trades: int | None = strawberry.field(
-        default=None, description="Positions opened on one UTC day at most; none: any number."
+        default=None, description="Positions opened on one day at most; none: any number."
     )
     cooldown_bars: int | None = strawberry.field(
         default=None,
         description="Bars after the bar of an exit on which no position is opened, a reversal included.",
+    )
+    timezone: str | None = strawberry.field(
+        default=None,
+        description="Time zone whose days maxDailyLoss, dailyTarget and maxDailyTrades count, such as "
+        "Europe/Berlin; none: UTC in backtests, and in bots that of your preferences when they are started.",
     )
     funding_rate_per_day: float | None = strawberry.field(
         default=0.0,
@@ -173,6 +178,7 @@ class ExecutionInput:
             daily_target=self.daily_target,
             max_daily_trades=self.max_daily_trades,
             cooldown_bars=self.cooldown_bars or usual.cooldown_bars,
+            timezone=self.timezone,
         )
 
 
@@ -251,16 +257,20 @@ class Execution:
         description="Cost of holding a position of either side, as a fraction of its notional a day."
     )
     max_daily_loss: float | None = strawberry.field(
-        description="Loss of equity since the beginning of the UTC day that ends its trading."
+        description="Loss of equity since the beginning of the day that ends its trading."
     )
     daily_target: float | None = strawberry.field(
-        description="Gain of equity since the beginning of the UTC day that ends its trading."
+        description="Gain of equity since the beginning of the day that ends its trading."
     )
     max_daily_trades: int | None = strawberry.field(
-        description="Positions opened on one UTC day at most; null: any number."
+        description="Positions opened on one day at most; null: any number."
     )
     cooldown_bars: int = strawberry.field(
         description="Bars after the bar of an exit on which no position is opened."
+    )
+    timezone: str | None = strawberry.field(
+        description="Time zone whose days the daily guards count; null: UTC in backtests, and in bots that "
+        "of their owner's preferences when they are started."
     )
     amount_precision: int | None = strawberry.field(
         description="Decimals that quantities were rounded down to: the market's when the run was requested; "
@@ -302,6 +312,7 @@ class Execution:
             daily_target=spec.daily_target,
             max_daily_trades=spec.max_daily_trades,
             cooldown_bars=spec.cooldown_bars,
+            timezone=spec.timezone,
             amount_precision=spec.amount_precision,
             min_amount=to_exact(spec.min_amount) if spec.min_amount else None,
             min_notional=to_exact(spec.min_notional) if spec.min_notional else None,

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.intervals import DAY, Interval
+from gql_trader.core.zones import UTC_ZONE, day_begins
 from gql_trader.engine.execution import ExecutionSpec
 
 
@@ -33,7 +34,7 @@ class Guard:
         Fractions for the daily loss and target, trades for their number, bars for the cooldown, of which
         ``used`` are those still to wait.
     resets_at
-        When it begins anew, the next UTC day, or when the cooldown is over; None: it has not begun.
+        When it begins anew, the next day, or when the cooldown is over; None: it has not begun.
     tripped_by
         Why it keeps positions from being opened; None: it does not.
     """
@@ -58,7 +59,7 @@ def guards_of(execution: dict[str, Any], session: Row[Any] | None, now: datetime
         return list(_unused(spec))
     found = []
     if session.day >= 0:
-        resets_at = from_milliseconds((session.day + 1) * DAY)
+        resets_at = _day_after(spec, session.day)
         is_over = session.replay_start is None and now >= resets_at
         found = list(_unused(spec, daily=True) if is_over else _daily(spec, session, resets_at))
     if spec.cooldown_bars:
@@ -80,12 +81,16 @@ def guards_then(row: Row[Any]) -> list[Guard]:
     spec = execution_from_json(row.execution)
     if row.since is None:
         return list(_unused(spec))
-    found = list(_daily(spec, row, from_milliseconds((row.day + 1) * DAY))) if row.day >= 0 else []
+    found = list(_daily(spec, row, _day_after(spec, row.day))) if row.day >= 0 else []
     if spec.cooldown_bars:
         length = Interval[row.interval].milliseconds
         rest = max(0, row.resting_bars - (row.time - row.since) // length)
         found.append(_cooldown(spec, rest, row.time + (rest + 1) * length))
     return found
+
+
+def _day_after(spec: ExecutionSpec, day: int) -> datetime:
+    return from_milliseconds(day_begins(spec.timezone or UTC_ZONE, day + 1))
 
 
 def _unused(spec: ExecutionSpec, *, daily: bool = False) -> Iterator[Guard]:

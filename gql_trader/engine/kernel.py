@@ -68,7 +68,7 @@ FINISHED: Final = 9
 FUNDED_UNTIL: Final = 10
 """Unix milliseconds."""
 DAY: Final = 11
-"""Days since 1970, UTC."""
+"""Days since 1970 in the time zone of the spec."""
 DAY_ENTRIES: Final = 12
 HALTED: Final = 13
 """A daily guard has tripped: no entries for the rest of the day."""
@@ -97,7 +97,8 @@ AMOUNT_SCALE: Final = 13
 MIN_AMOUNT: Final = 14
 MIN_NOTIONAL: Final = 15
 SPEC_FLOATS: Final = 16
-"""The table of returns follows: age in milliseconds and distance of each step, by age."""
+"""The table of returns follows: age in milliseconds and distance of each step, by age. Then the time zone:
+the moments, Unix milliseconds, from which its clocks are ahead of UTC, and by how many milliseconds each."""
 
 # Spec, int64.
 FILL_AT_CLOSE: Final = 0
@@ -111,6 +112,8 @@ GUARDED: Final = 7
 """Days are counted."""
 EVERY_BAR: Final = 8
 """Something about an open position may change on any bar, so that none can be passed over."""
+ZONE_STEPS: Final = 9
+"""How often the time zone's clocks are set; none: days are UTC's."""
 SPEC_INTEGERS: Final = 16
 
 SIZE_EQUITY_FRACTION: Final = 0
@@ -138,6 +141,9 @@ SMALLEST_AMOUNT: Final = 1e-8
 """Quantities and notionals below this are not traded: the ledger's eight decimals could not show them."""
 
 MILLISECONDS_A_DAY: Final = 86_400_000
+
+NO_DAY: Final = -(2**31)
+"""Before the first day, of any history."""
 
 MOST_WHOLE: Final = 2.0**53
 """Above it a float has no fractions left to round."""
@@ -377,10 +383,50 @@ def _act(
 
 
 @compiled(allocates=False)
-def _begin_day(state: Floats, counts: Integers, time: int) -> None:
-    """Begin the day of a moment, unless it has begun: the account counts from its last mark."""
-    day = time // MILLISECONDS_A_DAY
-    if day != counts[DAY]:
+def _zone_step(spec: Floats, choice: Integers, time: int) -> int:
+    """Return where the spec says how far clocks are ahead at a moment: the last step not after it."""
+    first = SPEC_FLOATS + 2 * choice[ROI_STEPS]
+    low, high = int(np.int64(1)), choice[ZONE_STEPS]
+    while low < high:
+        middle = (low + high) // 2
+        if spec[first + 2 * middle] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    step: int = first + 2 * (low - 1)
+    return step
+
+
+@compiled(allocates=False)
+def _day_of(spec: Floats, choice: Integers, time: int) -> int:
+    """Return the day that clocks show at a moment."""
+    if choice[ZONE_STEPS] == 0:
+        return time // MILLISECONDS_A_DAY
+    ahead = int(spec[_zone_step(spec, choice, time) + 1])
+    return (time + ahead) // MILLISECONDS_A_DAY
+
+
+@compiled(allocates=False)
+def _end_of_day(spec: Floats, choice: Integers, time: int) -> int:
+    """Return a moment up to which clocks show the day that they show at another: midnight, or a change."""
+    if choice[ZONE_STEPS] == 0:
+        return (time // MILLISECONDS_A_DAY + 1) * MILLISECONDS_A_DAY
+    step = _zone_step(spec, choice, time)
+    ahead = int(spec[step + 1])
+    end = ((time + ahead) // MILLISECONDS_A_DAY + 1) * MILLISECONDS_A_DAY - ahead
+    if step + 2 < SPEC_FLOATS + 2 * (choice[ROI_STEPS] + choice[ZONE_STEPS]):
+        end = min(end, int(spec[step + 2]))
+    return end
+
+
+@compiled(allocates=False)
+def _begin_day(state: Floats, counts: Integers, spec: Floats, choice: Integers, time: int) -> None:
+    """Begin the day of a moment, unless it has begun: the account counts from its last mark.
+
+    A day does not begin again when clocks are set back over midnight.
+    """
+    day = _day_of(spec, choice, time)
+    if day > counts[DAY]:
         counts[DAY] = day
         counts[DAY_ENTRIES] = 0
         counts[HALTED] = 0
@@ -420,7 +466,7 @@ def _bar(
     """Do one bar in the order of the document. Return the next free row."""
     # At the open: protective levels that the price has jumped over, otherwise the last bar's signals.
     if choice[GUARDED] != 0:
-        _begin_day(state, counts, opening)
+        _begin_day(state, counts, spec, choice, opening)
     reason = NOTHING
     if counts[SIDE] != 0:
         _fund(state, counts, spec, open_, opening)
@@ -479,7 +525,7 @@ def _bar(
 
     # At the close: the trailing level learns of this bar only now, and holds from the next.
     if choice[GUARDED] != 0:
-        _begin_day(state, counts, closing - 1)
+        _begin_day(state, counts, spec, choice, closing - 1)
     if counts[SIDE] != 0:
         side = float(counts[SIDE])
         state[HIGHEST] = max(state[HIGHEST], high)
@@ -679,6 +725,7 @@ def _unguarded(
     state: Floats,
     counts: Integers,
     spec: Floats,
+    choice: Integers,
     time: Integers,
     close: Floats,
     interval: int,
@@ -686,11 +733,10 @@ def _unguarded(
     stop: int,
 ) -> int:
     """Return for how many bars from start no day begins or ends its trading, while a position is open."""
-    day = counts[DAY] * MILLISECONDS_A_DAY
-    if counts[CLOSING] != 0 or time[start] < day:
+    if counts[CLOSING] != 0 or _day_of(spec, choice, time[start]) != counts[DAY]:
         return 0
     # A bar that closes at midnight is the old day's.
-    n = _opening_before(time, start, stop, day + MILLISECONDS_A_DAY - interval + 1)
+    n = _opening_before(time, start, stop, _end_of_day(spec, choice, time[start]) - interval + 1)
     begun = state[DAY_START_EQUITY]
     least = begun * (1.0 - spec[MAX_DAILY_LOSS]) if spec[MAX_DAILY_LOSS] > 0.0 else -np.inf
     most = begun * (1.0 + spec[DAILY_TARGET]) if spec[DAILY_TARGET] > 0.0 else np.inf
@@ -794,7 +840,8 @@ def simulate(
     state, counts
         float64[STATE_FLOATS] and int64[STATE_INTEGERS]; changed in place.
     spec, choice
-        float64[SPEC_FLOATS + 2 × steps of the table of returns] and int64[SPEC_INTEGERS].
+        float64[SPEC_FLOATS + 2 × (steps of the table of returns + steps of the time zone)] and
+        int64[SPEC_INTEGERS].
     time, open_, high, low, close, entry_long, exit_long, entry_short, exit_short
         Columns of the same n bars; element 0 is bar `offset` of the series.
     interval
@@ -862,7 +909,7 @@ def simulate(
                 roi = _roi_level(state, counts, spec, choice, time[i])
                 target = min(target, roi) if long else max(target, roi)
             if choice[GUARDED] != 0 and ahead > 0:
-                ahead = _unguarded(state, counts, spec, time, close, interval, i, i + ahead)
+                ahead = _unguarded(state, counts, spec, choice, time, close, interval, i, i + ahead)
             if long:
                 quiet = _quiet_long(state, spec, high[i:end], low[i:end], target, ahead)
             else:

@@ -69,6 +69,7 @@ class Simulation:
         self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
         self._state[[kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY]] = initial_capital
         self._counts[kernel.NEXT_BAR] = start
+        self._counts[kernel.DAY] = kernel.NO_DAY
         self._initial_capital = initial_capital
         self._first_bar = start
         self._begun = start == 0

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, Decimal, localcontext
+from zoneinfo import ZoneInfo
 
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Side, SizingKind
@@ -18,9 +19,10 @@ DAY = 86_400_000
 MINUTE = 60_000
 
 
-def utc_day(milliseconds: int) -> date:
+def day_of(milliseconds: int, zone: str | None) -> date:
     """The calendar day of a moment."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
+    clocks = UTC if zone is None else ZoneInfo(zone)
+    return datetime.fromtimestamp(milliseconds / 1000, clocks).date()
 
 
 def rounded_down(quantity: float, decimals: int) -> float:
@@ -115,6 +117,7 @@ class ReferenceSimulator:
     entry_days: list[date] = field(default_factory=list)
     halted_on: date | None = None
     must_close: bool = False
+    latest_day: date = date.min
 
     def run(self, bars: Bars, signals: Signals, start: int = 0) -> "ReferenceSimulator":
         """Simulate every bar from `start` and close what is open at the end."""
@@ -133,7 +136,7 @@ class ReferenceSimulator:
             if reason is not None:
                 self.exit(open_, reason, i, opening)
             elif self.spec.fill is FillModel.NEXT_OPEN and i > 0:
-                self.fill(self.flags(signals, i - 1), open_, i, opening, utc_day(opening))
+                self.fill(self.flags(signals, i - 1), open_, i, opening, self.day_of(opening))
 
             # 3. Inside the bar.
             if self.position is not None:
@@ -151,7 +154,7 @@ class ReferenceSimulator:
                 self.charge(close, closing)
                 if self.beyond(self.position.ruin, close, against=True):
                     self.exit(close, ExitReason.LIQUIDATION, i, closing)
-            today = utc_day(closing - 1)
+            today = self.day_of(closing - 1)
             if self.spec.fill is FillModel.CLOSE:
                 self.fill(self.flags(signals, i), close, i, closing, today)
             self.equity.append(self.marked(close))
@@ -169,6 +172,11 @@ class ReferenceSimulator:
             )
             self.equity[-1] = self.cash
         return self
+
+    def day_of(self, time: int) -> date:
+        """The day of the account; one that has begun does not begin again when clocks are set back."""
+        self.latest_day = max(self.latest_day, day_of(time, self.spec.timezone))
+        return self.latest_day
 
     def flags(self, signals: Signals, i: int) -> Flags:
         """Exit beats entry of the same side; entries of both sides cancel; forbidden sides say nothing."""

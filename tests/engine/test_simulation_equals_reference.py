@@ -1,5 +1,7 @@
 """The kernel equals the reference simulator exactly, however the bars are fed to it."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -155,6 +157,29 @@ def test_long_positions_under_tables_and_guards(
     simulation = Simulation(spec, case.capital, case.start)
     for stop in (40, 1_000, 1_001, len(bars)):
         simulation.advance(case.bars, case.signals, stop)
+    simulation.finish()
+    assert_equals_reference(simulation, expected)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "America/St_Johns", "Asia/Kolkata"])
+@pytest.mark.parametrize("fill", FillModel)
+def test_days_of_a_time_zone_with_clocks_that_are_set_back(zone: str, fill: FillModel) -> None:
+    # In St John's that happened a minute past midnight: the old day was shown once more.
+    random = np.random.default_rng(5)
+    spec = ExecutionSpec(
+        fill, max_daily_loss=0.02, daily_target=0.03, max_daily_trades=3, taker_fee=0.0001, timezone=zone
+    )
+    bars = random_bars(random, 2_000, volatility=0.004, missing=0.05, interval=900_000)
+    shift = int(datetime(2009, 10, 24, 0, 15, tzinfo=UTC).timestamp() * 1000) - int(bars.time[0])
+    case = Case(
+        replace(bars, time=bars.time + shift), random_signals(random, len(bars), 0.05), spec, 10_000.0, 3
+    )
+    expected = reference(case)
+    assert ExitReason.DAILY_LIMIT in {trade.exit_reason for trade in expected.trades}
+    in_utc = ReferenceSimulator(replace(spec, timezone=None), 10_000.0).run(case.bars, case.signals, 3)
+    assert in_utc.trades != expected.trades
+    simulation = Simulation(spec, case.capital, case.start)
+    simulation.advance(case.bars, case.signals)
     simulation.finish()
     assert_equals_reference(simulation, expected)
 
