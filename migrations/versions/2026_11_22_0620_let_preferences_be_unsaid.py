@@ -24,7 +24,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Undo."""
     for name, usual in _USUAL.items():
         column = sa.column(name, sa.Float())
         table = sa.table("user_preferences", column)
