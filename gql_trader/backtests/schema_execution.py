@@ -165,9 +165,7 @@ class ExecutionInput:
             What to take from where the client has said nothing.
         """
         usual = ExecutionSpec()
-        stated = (
-            self.sizing.to_spec() if isinstance(self.sizing, SizingInput) and self.sizing.is_stated else None
-        )
+        given = self.sizing if isinstance(self.sizing, SizingInput) and self.sizing.is_stated else None
         return ExecutionSpec(
             fill=self.fill or usual.fill,
             maker_fee=usual.maker_fee if self.maker_fee is None else self.maker_fee,

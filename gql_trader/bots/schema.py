@@ -10,6 +10,7 @@ from gql_trader.bots import service, starting
 from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_bot import Bot, BotConnection
 from gql_trader.bots.schema_enums import BotState, SessionMode, SessionStatus
+from gql_trader.bots.schema_exports import TradesOwner, trades_link
 from gql_trader.bots.schema_inputs import CreateBotInput, UpdateBotInput
 from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession, TradingSessionConnection
@@ -165,6 +166,15 @@ class BotQuery:
     ) -> Bot | None:
         row = await info.context.loaders(BotLoaders).bot.load(decode_id(id, "Bot"))
         return Bot.from_row(row) if row else None
+
+    @strawberry.field(
+        description="Link to all of your trades, of bots and by hand, as a CSV file, by session; good for "
+        "some minutes and for whoever has it.",
+        extensions=requires(Role.VIEWER),
+    )
+    def trades_csv_url(self, info: Info) -> str | None:
+        viewer = info.context.viewer
+        return trades_link(info.context.services, viewer.user_id, TradesOwner.USER, viewer.user_id)
 
     @strawberry.field(description="Your trading sessions, newest first.", extensions=requires(Role.VIEWER))
     async def trading_sessions(
