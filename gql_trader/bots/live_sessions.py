@@ -4,18 +4,17 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete, insert, select
 
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
-from gql_trader.accounts.models import UserRow
-from gql_trader.accounts.types import UserStatus
 from gql_trader.bots import live_orders, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.lifecycle import idle_users
 from gql_trader.bots.live_checks import key_to_trade_with
 from gql_trader.bots.models import TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import CLOSING, OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
-from gql_trader.core.actor import Actor, Role
+from gql_trader.core.actor import Actor
 from gql_trader.core.errors import Forbidden, InvalidState
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.key_ring import KeyRing
@@ -158,19 +157,13 @@ async def stop_barred(uow: UnitOfWork, *, enabled: bool) -> list[UUID]:
     enabled
         Whether this server trades live.
     """
-    statement = (
-        select(TradingSessionRow.id)
-        .join(UserRow, UserRow.id == TradingSessionRow.user_id)
-        .where(
-            TradingSessionRow.mode == SessionMode.LIVE.value,
-            TradingSessionRow.market_id.is_(None),
-            TradingSessionRow.status == SessionStatus.ACTIVE.value,
-        )
+    statement = select(TradingSessionRow.id).where(
+        TradingSessionRow.mode == SessionMode.LIVE.value,
+        TradingSessionRow.market_id.is_(None),
+        TradingSessionRow.status == SessionStatus.ACTIVE.value,
     )
     if enabled:
-        statement = statement.where(
-            or_(UserRow.status != UserStatus.ACTIVE.value, UserRow.role == Role.VIEWER.value)
-        )
+        statement = statement.where(TradingSessionRow.user_id.in_(idle_users()))
     barred = list(await uow.session.scalars(statement))
     for session_id in barred:
         locked = await lock_ledger(uow, session_id)

@@ -162,6 +162,8 @@ class SessionStateRow(Base):
     day_entries: Mapped[int]
     halted: Mapped[bool]
     resting_bars: Mapped[int]
+    peak_equity: Mapped[float]
+    drawn_down: Mapped[bool]
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -195,6 +197,8 @@ class GuardRow(Base):
     day_entries: Mapped[int]
     halted: Mapped[bool]
     resting_bars: Mapped[int]
+    peak_equity: Mapped[float]
+    drawn_down: Mapped[bool]
     equity: Mapped[float]
 
 

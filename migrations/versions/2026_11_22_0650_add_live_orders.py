@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "add_live_orders"
-down_revision: str | Sequence[str] | None = "add_orders_by_hand"
+down_revision: str | Sequence[str] | None = "guard_the_drawdown"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
