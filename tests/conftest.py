@@ -65,6 +65,19 @@ def _directory_in_memory() -> str | None:
     return str(shared) if roomy else None
 
 
+@pytest.fixture
+def own_valkey() -> Iterator[EmbeddedServers]:
+    """A running Valkey with an append-only file, of this test's own."""
+    with tempfile.TemporaryDirectory(prefix="gql-trader-valkey-") as directory:
+        data = DataDirectory(Path(directory))
+        server = EmbeddedServers(data, ChildRegister(data.register), postgres=False)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """Start PostgreSQL and Valkey for the session, neither of them ever waiting for the disk."""

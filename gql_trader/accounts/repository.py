@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.accounts.models import LoginSessionRow, UserRow
@@ -37,6 +37,13 @@ async def user_by_login(session: AsyncSession, login: str) -> UserRow | None:
     key = login.strip().lower()
     column = UserRow.email_key if "@" in key else UserRow.username_key
     return await session.scalar(select(UserRow).where(column == key))
+
+
+async def password_hash_of_each_cost(session: AsyncSession) -> list[str]:
+    """Return a password's hash for each of the costs that hashes are stored with."""
+    # $argon2id$v=19$m=65536,t=3,p=4$salt$hash
+    costs = func.split_part(UserRow.password_hash, "$", 4)
+    return list(await session.scalars(select(func.min(UserRow.password_hash)).group_by(costs)))
 
 
 async def active_administrators(session: AsyncSession) -> list[UserId]:

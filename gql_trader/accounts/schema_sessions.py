@@ -7,8 +7,9 @@ from uuid import UUID
 
 import strawberry
 
-from gql_trader.accounts import limits, service, sessions
+from gql_trader.accounts import limits, sessions
 from gql_trader.accounts.loaders import AccountLoaders
+from gql_trader.accounts.login import log_in
 from gql_trader.accounts.schema_types import LoginSession, User
 from gql_trader.accounts.types import Device, SignedIn
 from gql_trader.core.actor import Role
@@ -149,11 +150,12 @@ class SessionMutation:
         settings = services.settings
         days = settings.remember_me_days if input.remember_me else settings.refresh_token_days
         async with info.context.uow() as uow:
-            signed_in = await service.log_in(
+            signed_in = await log_in(
                 uow,
                 services.passwords,
                 services.tokens,
                 services.keys,
+                services.rate_limits,
                 input.login,
                 input.password,
                 totp_code=input.totp_code,

@@ -1,26 +1,22 @@
-"""Rules of the account domain: sign-up, login, and who an Authorization header stands for."""
+"""Rules of the account domain: sign-up, and who an Authorization header stands for."""
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.accounts import api_tokens, notices, repository, sessions, totp
+from gql_trader.accounts import api_tokens, notices, repository, sessions
 from gql_trader.accounts.models import ReservedUsernameRow, UserRow
 from gql_trader.accounts.password_strength import is_hard_to_guess
 from gql_trader.accounts.repository import record as record
 from gql_trader.accounts.types import (
     PASSWORD_LENGTHS,
-    UNKNOWN_DEVICE,
     AccountMail,
     Authenticated,
-    Device,
     Grant,
-    SignedIn,
     SignupSpec,
     UserRecord,
     UserStatus,
@@ -37,14 +33,12 @@ from gql_trader.core.errors import (
 )
 from gql_trader.core.ids import UserId, uuid7
 from gql_trader.infra import outbox
-from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.passwords import PasswordHasher
 from gql_trader.infra.tokens import AccessTokens, InvalidAccessToken
 from gql_trader.infra.unit_of_work import UnitOfWork
 
 DEMO_USERNAME = "demo"
 DEMO_EMAIL = "demo@example.com"
-SESSION_LIFETIME = timedelta(days=7)
 
 _USERNAME = re.compile(r"[A-Za-z0-9_]{3,32}", re.ASCII)
 
@@ -189,79 +183,6 @@ async def ensure_demo_user(uow: UnitOfWork, passwords: PasswordHasher, password:
         row.updated_at = uow.clock.now()
         await uow.session.flush()
     return record(row)
-
-
-async def log_in(
-    uow: UnitOfWork,
-    passwords: PasswordHasher,
-    tokens: AccessTokens,
-    keys: KeyRing,
-    login: str,
-    password: str,
-    *,
-    totp_code: str | None = None,
-    device: Device = UNKNOWN_DEVICE,
-    lifetime: timedelta = SESSION_LIFETIME,
-) -> SignedIn:
-    """Open a login session and return the user and its first tokens.
-
-    An unknown login, a wrong password and an account that is not active get one and the same error
-    after the same work.
-
-    Parameters
-    ----------
-    totp_code
-        A one-time password or recovery code; needed if the user has turned the second factor on, which
-        nobody learns without the password.
-    lifetime
-        How long the session lasts without being refreshed.
-
-    Raises
-    ------
-    DomainError
-        INVALID_CREDENTIALS, or TOTP_REQUIRED if a code is needed and none was given.
-    """
-    refused = DomainError(
-        "Login or password is wrong, or the account is not active.", (), ErrorCode.INVALID_CREDENTIALS
-    )
-    if "\0" in login or len(password) > PASSWORD_LENGTHS[1]:
-        raise refused
-    row = await _with_password(uow, passwords, login, password)
-    if row is None or row.status != UserStatus.ACTIVE:
-        raise refused
-    await totp.require(uow, keys, row, totp_code)
-    return await sessions.start(uow, tokens, row, device, lifetime)
-
-
-async def _with_password(
-    uow: UnitOfWork, passwords: PasswordHasher, login: str, password: str
-) -> UserRow | None:
-    """Return the user with a login and a password, whose hash gets the present costs if it has others."""
-    row = await repository.user_by_login(uow.session, login)
-    # The second time, because another login at the same time may have renewed the hash.
-    for _ in range(2):
-        held = row.password_hash if row else None
-        # Logins wait here for one another: they must not keep everybody else from the database meanwhile.
-        await uow.release()
-        matches = await passwords.verify(held, password)
-        renewed = await passwords.hash(password) if matches and held and passwords.is_outdated(held) else None
-        row = await repository.user_by_login(uow.session, login)
-        if row is None or not matches:
-            return None
-        if row.password_hash == held:
-            if renewed is not None:
-                await _renew_hash(uow, row, renewed)
-            return row
-    return None
-
-
-async def _renew_hash(uow: UnitOfWork, row: UserRow, renewed: str) -> None:
-    await uow.session.execute(
-        update(UserRow)
-        .where(UserRow.id == row.id, UserRow.password_hash == row.password_hash)
-        .values(password_hash=renewed)
-        .execution_options(synchronize_session=False)
-    )
 
 
 async def authenticate(uow: UnitOfWork, tokens: AccessTokens, header: str | None) -> Authenticated:

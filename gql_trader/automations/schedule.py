@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from gql_trader.core.errors import DomainError, InvalidInput
-from gql_trader.settings.preferences import time_zones
+from gql_trader.core.zones import time_zones
 
 _FIELDS = 5
 _LOOKED_AT = 300

@@ -8,6 +8,7 @@ from typing import Any
 
 from gql_trader.core.errors import DomainError, InvalidInput
 from gql_trader.core.money import to_float
+from gql_trader.core.zones import UTC_ZONE, time_zones
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, Sizing, SizingKind
 from gql_trader.market_data.types import MarketRecord
 
@@ -28,7 +29,9 @@ _LATER = {
     "maxDailyLoss": "max_daily_loss",
     "dailyTarget": "daily_target",
     "maxDailyTrades": "max_daily_trades",
+    "maxDrawdown": "max_drawdown",
     "cooldownBars": "cooldown_bars",
+    "timezone": "timezone",
     "amountPrecision": "amount_precision",
     "minAmount": "min_amount",
     "minNotional": "min_notional",
@@ -64,6 +67,7 @@ def _problems(spec: ExecutionSpec) -> Iterator[tuple[tuple[str, ...], str]]:
         ("stopLoss", spec.stop_loss),
         ("trailingStop", spec.trailing_stop),
         ("maxDailyLoss", spec.max_daily_loss),
+        ("maxDrawdown", spec.max_drawdown),
     ):
         if distance is not None and not 0 < distance < 1:
             yield (name,), f"{name} is a fraction between 0 and 1, such as 0.02 for 2 %; got {distance:g}."
@@ -92,6 +96,8 @@ def _problems(spec: ExecutionSpec) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("maxDailyTrades",), f"maxDailyTrades is at least 1; got {spec.max_daily_trades}."
     if not 0 <= spec.cooldown_bars <= MAXIMUM_BARS:
         yield ("cooldownBars",), f"cooldownBars is between 0 and {MAXIMUM_BARS}; got {spec.cooldown_bars}."
+    if spec.timezone is not None and spec.timezone not in time_zones():
+        yield ("timezone",), "This is no time zone of the IANA database, such as Europe/Berlin."
     yield from _sizing_problems(spec)
 
 
@@ -148,9 +154,11 @@ def roi_table(table: object) -> tuple[tuple[int, float], ...]:
 
 
 def on_market(spec: ExecutionSpec, market: MarketRecord) -> ExecutionSpec:
-    """Return a spec with the market's steps and minimum of quantities."""
+    """Return a spec with the market's steps and minimum of quantities, as it is kept and hashed."""
     return replace(
         spec,
+        # Not said, it means the same.
+        timezone=None if spec.timezone == UTC_ZONE else spec.timezone,
         amount_precision=market.amount_precision,
         min_amount=to_float(market.min_amount) if market.min_amount is not None else 0.0,
         min_notional=to_float(market.min_notional) if market.min_notional is not None else 0.0,

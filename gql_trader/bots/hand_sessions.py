@@ -6,12 +6,14 @@ from uuid import UUID
 
 from sqlalchemy import Row, func, insert, select
 
+from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.backtests.execution import execution_from_json, execution_to_json
 from gql_trader.bots import repository
 from gql_trader.bots.by_hand import lock_own, new_order, note, take_back, try_at_once
 from gql_trader.bots.hand_checks import check_session
-from gql_trader.bots.hand_ledger import write_ledger
+from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.lifecycle import SWEEP_ROWS, idle_users
 from gql_trader.bots.models import SessionStateRow, TradingSessionRow
 from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import check_mode, lock_user
@@ -95,6 +97,8 @@ async def start_session(
             day_entries=0,
             halted=False,
             resting_bars=0,
+            peak_equity=0.0,
+            drawn_down=False,
         )
     )
     note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, mode=mode.value)
@@ -114,10 +118,51 @@ async def stop_session(
         If it has ended, or a bot trades it.
     """
     ledger = await lock_own(uow, actor, session_id, ("id",))
+    await _end(uow, arrays, ledger, "The session was stopped.", close_positions=close_positions)
+    note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
+    return await _session(uow, actor, session_id)
+
+
+async def of_idle_users(uow: UnitOfWork) -> list[UUID]:
+    """Return the sessions by hand on paper of users who may not trade any more."""
+    statement = (
+        select(TradingSessionRow.id)
+        .where(
+            TradingSessionRow.user_id.in_(idle_users()),
+            TradingSessionRow.market_id.is_(None),
+            TradingSessionRow.mode == SessionMode.PAPER.value,
+            TradingSessionRow.status == SessionStatus.ACTIVE.value,
+        )
+        .limit(SWEEP_ROWS)
+    )
+    return list(await uow.session.scalars(statement))
+
+
+async def end_of_idle_user(uow: UnitOfWork, arrays: ArrayCache, session_id: UUID) -> None:
+    """End a session as a bot's is ended whose user may not trade any more; one that has ended is left."""
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or locked[1] is None or locked[0].status != SessionStatus.ACTIVE.value:
+        return
+    ledger = locked[1]
+    await _end(uow, arrays, ledger, "You may not trade any more.", close_positions=True)
+    record_event(
+        uow,
+        AuditAction.TRADING_SESSION_STOPPED,
+        actor_id=None,
+        target_id=ledger.session.user_id,
+        tradingSessionId=str(session_id),
+        closed=True,
+    )
+
+
+async def _end(
+    uow: UnitOfWork, arrays: ArrayCache, ledger: HandLedger, reason: str, *, close_positions: bool
+) -> None:
+    session_id = ledger.session.id
     newest = await quotes(uow, arrays, dict.fromkeys(ledger.held))
     now = uow.clock.now()
     for order in list(ledger.waiting):
-        take_back(ledger, order, "The session was stopped.")
+        take_back(ledger, order, reason)
     costs = execution_from_json(ledger.session.execution)
     for market_id, trade in list(ledger.held.items()):
         quote = newest.get(market_id)
@@ -133,8 +178,6 @@ async def stop_session(
             try_at_once(uow, ledger, order, quote, costs)
     ledger.session.status, ledger.session.ended_at = SessionStatus.STOPPED.value, now
     await write_ledger(uow, ledger)
-    note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
-    return await _session(uow, actor, session_id)
 
 
 async def _session(uow: UnitOfWork, actor: Actor, key: UUID) -> Row[Any]:

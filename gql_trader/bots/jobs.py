@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import explaining, lifecycle, matching, shards, ticking
+from gql_trader.bots import explaining, hand_sessions, lifecycle, matching, shards, ticking
 from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.explaining import Said, explain, note, signal_key
@@ -196,8 +196,14 @@ async def sweep(runtime: Runtime) -> None:
         for session_id in await matching.unmatched(uow):
             uow.enqueue(matching.match_job(session_id))
         await feeds.want(uow, [*await shards.watched(uow), *await matching.followed(uow)])
+        by_hand = await hand_sessions.of_idle_users(uow)
     if barred:
         _log.info("bots_of_idle_users_stopped", count=len(barred))
+    for session_id in by_hand:
+        async with runtime.unit_of_work() as uow:
+            await hand_sessions.end_of_idle_user(uow, runtime.arrays, session_id)
+    if by_hand:
+        _log.info("sessions_of_idle_users_stopped", count=len(by_hand))
 
 
 async def forget_signals(runtime: Runtime) -> None:

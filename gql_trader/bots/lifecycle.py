@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, or_, select, update
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.types import UserStatus
@@ -69,6 +69,8 @@ async def open_session(uow: UnitOfWork, values: dict[str, Any]) -> None:
             day_entries=0,
             halted=False,
             resting_bars=0,
+            peak_equity=0.0,
+            drawn_down=False,
         )
     )
     uow.enqueue(run_job(values["id"]))
@@ -124,10 +126,14 @@ async def stop_bots(uow: UnitOfWork, condition: ColumnElement[bool], error: str 
 
 async def stop_bots_of_idle_users(uow: UnitOfWork) -> list[UUID]:
     """Have bots stopped whose users may not trade any more; return which."""
-    barred = select(UserRow.id).where(
+    return await stop_bots(uow, BotRow.user_id.in_(idle_users()))
+
+
+def idle_users() -> Select[UUID]:
+    """Return the statement that finds the users who may not trade."""
+    return select(UserRow.id).where(
         or_(UserRow.status != UserStatus.ACTIVE.value, UserRow.role == Role.VIEWER.value)
     )
-    return await stop_bots(uow, BotRow.user_id.in_(barred))
 
 
 async def claim(

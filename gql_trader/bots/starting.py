@@ -1,5 +1,6 @@
 """Starting and stopping bots: the rules of both."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import feeds
 from gql_trader.market_data import service as market_data
+from gql_trader.settings.service import preferences_of
 from gql_trader.settings.types import SessionMode
 
 REPLAY_POINTS = 5_000
@@ -81,7 +83,12 @@ async def start_bot(
         await feeds.want(uow, [(row.market_id, interval)])
     now = uow.clock.now()
     session_id = uuid7()
-    execution = on_market(execution_from_json(row.execution), market)
+    execution = execution_from_json(row.execution)
+    if execution.timezone is None:
+        # The session keeps it: another day would begin in its midst if it were looked up again.
+        zone = (await preferences_of(uow, actor.user_id)).timezone
+        execution = replace(execution, timezone=zone)
+    execution = on_market(execution, market)
     copied = (
         "user_id",
         "mode",

@@ -46,6 +46,8 @@ class ExitReason(StrEnum):
     LIQUIDATION = "LIQUIDATION"
     DAILY_LIMIT = "DAILY_LIMIT"
     END_OF_DATA = "END_OF_DATA"
+    # Ledgers hold the number of the reason: new ones come last.
+    MAX_DRAWDOWN = "MAX_DRAWDOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,17 @@ class ExecutionSpec:
     funding_rate_per_day
         Cost of holding a position of either side, as a fraction of its notional a day, in [0, 0.1].
     max_daily_loss, daily_target
-        Change of equity since the beginning of the UTC day, down in (0, 1) or up > 0, on which the position
+        Change of equity since the beginning of the day, down in (0, 1) or up > 0, on which the position
         is closed and no other opened on that day; None: off.
     max_daily_trades
-        Positions opened on a UTC day at most, ≥ 1; None: any number.
+        Positions opened on a day at most, ≥ 1; None: any number.
+    max_drawdown
+        Fall of equity from its highest close so far, in (0, 1), on which the position is closed and no
+        other is opened again; None: off.
     cooldown_bars
         Bars after the bar of an exit on which none is opened, ≥ 0; 0 also lets a position be reversed.
+    timezone
+        Name in the IANA database of the time zone whose days these guards count; None: UTC.
     amount_precision
         Decimals of a quantity, which is rounded down; None: not rounded.
     min_amount, min_notional
@@ -120,7 +127,9 @@ class ExecutionSpec:
     max_daily_loss: float | None = None
     daily_target: float | None = None
     max_daily_trades: int | None = None
+    max_drawdown: float | None = None
     cooldown_bars: int = 0
+    timezone: str | None = None
     amount_precision: int | None = None
     min_amount: float = 0.0
     min_notional: float = 0.0

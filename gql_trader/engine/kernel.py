@@ -49,6 +49,8 @@ FUNDING: Final = 16
 FUNDING_PAID: Final = 17
 DAY_START_EQUITY: Final = 18
 """Marked at the last close of the day before."""
+PEAK_EQUITY: Final = 19
+"""Highest equity so far, marked at closes; kept where a drawdown is limited."""
 STATE_FLOATS: Final = 32
 
 # State, int64.
@@ -68,12 +70,12 @@ FINISHED: Final = 9
 FUNDED_UNTIL: Final = 10
 """Unix milliseconds."""
 DAY: Final = 11
-"""Days since 1970, UTC."""
+"""Days since 1970 in the time zone of the spec."""
 DAY_ENTRIES: Final = 12
 HALTED: Final = 13
-"""A daily guard has tripped: no entries for the rest of the day."""
+"""`FOR_THE_DAY`: a daily guard has tripped; `FOR_GOOD`: the drawdown has reached its limit. No entries."""
 CLOSING: Final = 14
-"""A daily guard closes the position at the next fill."""
+"""A guard closes the position at the next fill."""
 NO_ENTRY_BEFORE: Final = 15
 """Bar."""
 STATE_INTEGERS: Final = 16
@@ -96,8 +98,10 @@ AMOUNT_SCALE: Final = 13
 """Smallest steps of a quantity in one unit."""
 MIN_AMOUNT: Final = 14
 MIN_NOTIONAL: Final = 15
-SPEC_FLOATS: Final = 16
-"""The table of returns follows: age in milliseconds and distance of each step, by age."""
+MAX_DRAWDOWN: Final = 16
+SPEC_FLOATS: Final = 17
+"""The table of returns follows: age in milliseconds and distance of each step, by age. Then the time zone:
+the moments, Unix milliseconds, from which its clocks are ahead of UTC, and by how many milliseconds each."""
 
 # Spec, int64.
 FILL_AT_CLOSE: Final = 0
@@ -108,9 +112,11 @@ ROI_STEPS: Final = 4
 MAX_DAILY_TRADES: Final = 5
 COOLDOWN_BARS: Final = 6
 GUARDED: Final = 7
-"""Days are counted."""
+"""Days are counted, and equity is looked at."""
 EVERY_BAR: Final = 8
 """Something about an open position may change on any bar, so that none can be passed over."""
+ZONE_STEPS: Final = 9
+"""How often the time zone's clocks are set; none: days are UTC's."""
 SPEC_INTEGERS: Final = 16
 
 SIZE_EQUITY_FRACTION: Final = 0
@@ -132,12 +138,19 @@ BY_ROI: Final = 4
 BY_LIQUIDATION: Final = 5
 BY_DAILY_LIMIT: Final = 6
 AT_END_OF_DATA: Final = 7
+BY_MAX_DRAWDOWN: Final = 8
 NOTHING: Final = -1
+
+FOR_THE_DAY: Final = 1
+FOR_GOOD: Final = 2
 
 SMALLEST_AMOUNT: Final = 1e-8
 """Quantities and notionals below this are not traded: the ledger's eight decimals could not show them."""
 
 MILLISECONDS_A_DAY: Final = 86_400_000
+
+NO_DAY: Final = -(2**31)
+"""Before the first day, of any history."""
 
 MOST_WHOLE: Final = 2.0**53
 """Above it a float has no fractions left to round."""
@@ -355,9 +368,8 @@ def _act(
         short = False
     side = counts[SIDE]
     if counts[CLOSING] != 0:
-        _exit(
-            state, counts, spec, choice, market, int(np.int64(BY_DAILY_LIMIT)), index, time, rows, values, row
-        )
+        limit = int(np.int64(BY_MAX_DRAWDOWN if counts[HALTED] == FOR_GOOD else BY_DAILY_LIMIT))
+        _exit(state, counts, spec, choice, market, limit, index, time, rows, values, row)
         row += 1
     elif (side > 0 and ((signals & EXIT_LONG) != 0 or short)) or (
         side < 0 and ((signals & EXIT_SHORT) != 0 or long)
@@ -377,13 +389,54 @@ def _act(
 
 
 @compiled(allocates=False)
-def _begin_day(state: Floats, counts: Integers, time: int) -> None:
-    """Begin the day of a moment, unless it has begun: the account counts from its last mark."""
-    day = time // MILLISECONDS_A_DAY
-    if day != counts[DAY]:
+def _zone_step(spec: Floats, choice: Integers, time: int) -> int:
+    """Return where the spec says how far clocks are ahead at a moment: the last step not after it."""
+    first = SPEC_FLOATS + 2 * choice[ROI_STEPS]
+    low, high = int(np.int64(1)), choice[ZONE_STEPS]
+    while low < high:
+        middle = (low + high) // 2
+        if spec[first + 2 * middle] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    step: int = first + 2 * (low - 1)
+    return step
+
+
+@compiled(allocates=False)
+def _day_of(spec: Floats, choice: Integers, time: int) -> int:
+    """Return the day that clocks show at a moment."""
+    if choice[ZONE_STEPS] == 0:
+        return time // MILLISECONDS_A_DAY
+    ahead = int(spec[_zone_step(spec, choice, time) + 1])
+    return (time + ahead) // MILLISECONDS_A_DAY
+
+
+@compiled(allocates=False)
+def _end_of_day(spec: Floats, choice: Integers, time: int) -> int:
+    """Return a moment up to which clocks show the day that they show at another: midnight, or a change."""
+    if choice[ZONE_STEPS] == 0:
+        return (time // MILLISECONDS_A_DAY + 1) * MILLISECONDS_A_DAY
+    step = _zone_step(spec, choice, time)
+    ahead = int(spec[step + 1])
+    end = ((time + ahead) // MILLISECONDS_A_DAY + 1) * MILLISECONDS_A_DAY - ahead
+    if step + 2 < SPEC_FLOATS + 2 * (choice[ROI_STEPS] + choice[ZONE_STEPS]):
+        end = min(end, int(spec[step + 2]))
+    return end
+
+
+@compiled(allocates=False)
+def _begin_day(state: Floats, counts: Integers, spec: Floats, choice: Integers, time: int) -> None:
+    """Begin the day of a moment, unless it has begun: the account counts from its last mark.
+
+    A day does not begin again when clocks are set back over midnight.
+    """
+    day = _day_of(spec, choice, time)
+    if day > counts[DAY]:
         counts[DAY] = day
         counts[DAY_ENTRIES] = 0
-        counts[HALTED] = 0
+        if counts[HALTED] == FOR_THE_DAY:
+            counts[HALTED] = 0
         state[DAY_START_EQUITY] = state[EQUITY]
 
 
@@ -420,7 +473,7 @@ def _bar(
     """Do one bar in the order of the document. Return the next free row."""
     # At the open: protective levels that the price has jumped over, otherwise the last bar's signals.
     if choice[GUARDED] != 0:
-        _begin_day(state, counts, opening)
+        _begin_day(state, counts, spec, choice, opening)
     reason = NOTHING
     if counts[SIDE] != 0:
         _fund(state, counts, spec, open_, opening)
@@ -479,7 +532,7 @@ def _bar(
 
     # At the close: the trailing level learns of this bar only now, and holds from the next.
     if choice[GUARDED] != 0:
-        _begin_day(state, counts, closing - 1)
+        _begin_day(state, counts, spec, choice, closing - 1)
     if counts[SIDE] != 0:
         side = float(counts[SIDE])
         state[HIGHEST] = max(state[HIGHEST], high)
@@ -506,14 +559,26 @@ def _bar(
             signed = counts[SIDE] * state[QUANTITY]
             paid = state[BALANCE] - state[ENTRY_FEE] - state[FUNDING]
             state[EQUITY] = paid + signed * (close - state[ENTRY_PRICE])
-    if choice[GUARDED] != 0 and counts[HALTED] == 0:
+    if choice[GUARDED] != 0:
+        _guard(state, counts, spec)
+    return row
+
+
+@compiled(allocates=False)
+def _guard(state: Floats, counts: Integers, spec: Floats) -> None:
+    """Let the guards look at the equity marked at a close."""
+    if spec[MAX_DRAWDOWN] > 0.0:
+        state[PEAK_EQUITY] = max(state[PEAK_EQUITY], state[EQUITY])
+        if counts[HALTED] != FOR_GOOD and state[EQUITY] <= state[PEAK_EQUITY] * (1.0 - spec[MAX_DRAWDOWN]):
+            counts[HALTED] = FOR_GOOD
+            counts[CLOSING] = abs(counts[SIDE])
+    if counts[HALTED] == 0:
         start = state[DAY_START_EQUITY]
         lost = spec[MAX_DAILY_LOSS] > 0.0 and state[EQUITY] <= start * (1.0 - spec[MAX_DAILY_LOSS])
         won = spec[DAILY_TARGET] > 0.0 and state[EQUITY] >= start * (1.0 + spec[DAILY_TARGET])
         if lost or won:
-            counts[HALTED] = 1
+            counts[HALTED] = FOR_THE_DAY
             counts[CLOSING] = abs(counts[SIDE])
-    return row
 
 
 @compiled(allocates=False)
@@ -679,26 +744,29 @@ def _unguarded(
     state: Floats,
     counts: Integers,
     spec: Floats,
+    choice: Integers,
     time: Integers,
     close: Floats,
     interval: int,
     start: int,
     stop: int,
 ) -> int:
-    """Return for how many bars from start no day begins or ends its trading, while a position is open."""
-    day = counts[DAY] * MILLISECONDS_A_DAY
-    if counts[CLOSING] != 0 or time[start] < day:
+    """Return for how many bars from start no day begins and no guard trips, while a position is open."""
+    if counts[CLOSING] != 0 or _day_of(spec, choice, time[start]) != counts[DAY]:
         return 0
     # A bar that closes at midnight is the old day's.
-    n = _opening_before(time, start, stop, day + MILLISECONDS_A_DAY - interval + 1)
+    n = _opening_before(time, start, stop, _end_of_day(spec, choice, time[start]) - interval + 1)
     begun = state[DAY_START_EQUITY]
     least = begun * (1.0 - spec[MAX_DAILY_LOSS]) if spec[MAX_DAILY_LOSS] > 0.0 else -np.inf
     most = begun * (1.0 + spec[DAILY_TARGET]) if spec[DAILY_TARGET] > 0.0 else np.inf
+    peak = state[PEAK_EQUITY]
+    kept = 1.0 - spec[MAX_DRAWDOWN] if spec[MAX_DRAWDOWN] > 0.0 else -np.inf
     paid = state[BALANCE] - state[ENTRY_FEE]
     signed = counts[SIDE] * state[QUANTITY]
     for k in range(n):
         mark = paid + signed * (close[start + k] - state[ENTRY_PRICE])
-        if mark <= least or mark >= most:
+        peak = max(peak, mark)
+        if mark <= least or mark >= most or mark <= peak * kept:
             return k
     return n
 
@@ -794,7 +862,8 @@ def simulate(
     state, counts
         float64[STATE_FLOATS] and int64[STATE_INTEGERS]; changed in place.
     spec, choice
-        float64[SPEC_FLOATS + 2 × steps of the table of returns] and int64[SPEC_INTEGERS].
+        float64[SPEC_FLOATS + 2 × (steps of the table of returns + steps of the time zone)] and
+        int64[SPEC_INTEGERS].
     time, open_, high, low, close, entry_long, exit_long, entry_short, exit_short
         Columns of the same n bars; element 0 is bar `offset` of the series.
     interval
@@ -862,7 +931,7 @@ def simulate(
                 roi = _roi_level(state, counts, spec, choice, time[i])
                 target = min(target, roi) if long else max(target, roi)
             if choice[GUARDED] != 0 and ahead > 0:
-                ahead = _unguarded(state, counts, spec, time, close, interval, i, i + ahead)
+                ahead = _unguarded(state, counts, spec, choice, time, close, interval, i, i + ahead)
             if long:
                 quiet = _quiet_long(state, spec, high[i:end], low[i:end], target, ahead)
             else:
@@ -879,6 +948,9 @@ def simulate(
                 )
                 counts[HELD_BARS] += quiet
                 counts[BARS_IN_POSITION] += quiet
+                if spec[MAX_DRAWDOWN] > 0.0:
+                    for k in range(i - start, i - start + quiet):
+                        state[PEAK_EQUITY] = max(state[PEAK_EQUITY], equity[k])
             i += quiet
             counts[PENDING] = _flags(entry_long, exit_long, entry_short, exit_short, i - 1)
             state[EQUITY] = equity[i - 1 - start]

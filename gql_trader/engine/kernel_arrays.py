@@ -5,6 +5,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gql_trader.core.zones import offsets
 from gql_trader.engine import kernel
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
@@ -24,8 +25,12 @@ _ANY_NUMBER = 2**62
 
 
 def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
-    """Return a spec as float64[SPEC_FLOATS + 2 × steps of its table] and int64[SPEC_INTEGERS]."""
-    numbers = np.zeros(kernel.SPEC_FLOATS + 2 * len(spec.minimal_roi))
+    """Return a spec as float64[SPEC_FLOATS + 2 × steps of its tables] and int64[SPEC_INTEGERS]."""
+    limited_by_day = spec.max_daily_loss is not None or spec.daily_target is not None
+    counts_days = limited_by_day or spec.max_daily_trades is not None
+    guarded = counts_days or spec.max_drawdown is not None
+    clocks = offsets(spec.timezone) if counts_days and spec.timezone is not None else ()
+    numbers = np.zeros(kernel.SPEC_FLOATS + 2 * (len(spec.minimal_roi) + len(clocks)))
     numbers[kernel.MAKER_FEE] = spec.maker_fee
     numbers[kernel.TAKER_FEE] = spec.taker_fee
     numbers[kernel.SLIPPAGE] = spec.slippage
@@ -39,13 +44,15 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     numbers[kernel.FUNDING_RATE] = spec.funding_rate_per_day
     numbers[kernel.MAX_DAILY_LOSS] = spec.max_daily_loss or 0.0
     numbers[kernel.DAILY_TARGET] = spec.daily_target or 0.0
+    numbers[kernel.MAX_DRAWDOWN] = spec.max_drawdown or 0.0
     numbers[kernel.AMOUNT_SCALE] = 0.0 if spec.amount_precision is None else 10.0**spec.amount_precision
     numbers[kernel.MIN_AMOUNT] = spec.min_amount
     numbers[kernel.MIN_NOTIONAL] = spec.min_notional
     for at, (minutes, distance) in enumerate(spec.minimal_roi):
         numbers[kernel.SPEC_FLOATS + 2 * at] = minutes * _MINUTE
         numbers[kernel.SPEC_FLOATS + 2 * at + 1] = distance
-    limited_by_day = spec.max_daily_loss is not None or spec.daily_target is not None
+    if clocks:
+        numbers[-2 * len(clocks) :] = np.array(clocks, dtype=np.float64).ravel()
     choice = np.zeros(kernel.SPEC_INTEGERS, dtype=np.int64)
     choice[kernel.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
     choice[kernel.LONG_ALLOWED] = spec.direction is not Direction.SHORT
@@ -54,8 +61,9 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     choice[kernel.ROI_STEPS] = len(spec.minimal_roi)
     choice[kernel.MAX_DAILY_TRADES] = _ANY_NUMBER if spec.max_daily_trades is None else spec.max_daily_trades
     choice[kernel.COOLDOWN_BARS] = spec.cooldown_bars
-    choice[kernel.GUARDED] = limited_by_day or spec.max_daily_trades is not None
+    choice[kernel.GUARDED] = guarded
     choice[kernel.EVERY_BAR] = spec.funding_rate_per_day > 0.0
+    choice[kernel.ZONE_STEPS] = len(clocks)
     return numbers, choice
 
 

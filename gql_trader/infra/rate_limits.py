@@ -67,9 +67,16 @@ class Subject:
 
 
 class Attempt:
-    """One attempt under a limit on failures."""
+    """One attempt under a limit on failures.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    allowed
+        False only for one under a limit that is not told (`RateLimits.untold_failures`).
+    """
+
+    def __init__(self, *, allowed: bool = True) -> None:
+        self.allowed = allowed
         self.failed = True
 
     def succeeded(self) -> None:
@@ -200,6 +207,24 @@ class RateLimits:
                 await self._failed(subjects, number)
             else:
                 await self._released(subjects, number)
+
+    @asynccontextmanager
+    async def untold_failures(self, subject: Subject) -> AsyncIterator[Attempt]:
+        """Enter an attempt as `failures` does, but say in it whether it is allowed instead of raising.
+
+        For limits that nobody may learn of: it neither waits for other attempts, which one could measure,
+        but does not allow what exceeds the limit together with them, nor asks Redis more or less often.
+        """
+        number = secrets.token_hex(8)
+        verdict, _, _ = await self._verdict([subject], number, "p")
+        attempt = Attempt(allowed=verdict == _ALLOWED)
+        try:
+            yield attempt
+        finally:
+            if attempt.allowed and attempt.failed:
+                await self._failed([subject], number)
+            else:
+                await self._released([subject], number)
 
     async def close(self) -> None:
         """Close the connections."""

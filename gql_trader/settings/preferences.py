@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from functools import cache
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import DomainError, DomainErrors, Forbidden, InvalidInput
+from gql_trader.core.zones import time_zones
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.settings import repository
 from gql_trader.settings.models import PreferencesRow
@@ -20,9 +19,6 @@ from gql_trader.settings.types import Preferences, SessionMode, Theme
 
 LARGEST_CAPITAL = Decimal(10) ** 15
 """As much as a backtest takes."""
-
-# They name no zone, but the machine's own and a place for one.
-_NO_ZONES = frozenset({"localtime", "Factory"})
 
 
 async def preferences_of(uow: UnitOfWork, user_id: UUID) -> Preferences:
@@ -94,12 +90,6 @@ def _problems(live: LiveTrading, actor: Actor, given: Mapping[str, Any]) -> list
         elif not actor.role.includes(Role.TRADER):
             problems.append(Forbidden("Live trading needs the role TRADER.", ("defaultMode",)))
     return problems
-
-
-@cache
-def time_zones() -> frozenset[str]:
-    """Return the names of all time zones."""
-    return frozenset(available_timezones()) - _NO_ZONES
 
 
 def _preferences(row: PreferencesRow) -> Preferences:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gql_trader.accounts import password_changes, service, totp
+from gql_trader.accounts import login, password_changes, service, totp
 from gql_trader.accounts.types import SignupSpec
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import DomainError, ErrorCode
@@ -45,7 +45,7 @@ class WatchedHasher(PasswordHasher):
 
 async def log_in(accounts: Accounts, uow: UnitOfWork, hasher: PasswordHasher, _: Actor) -> None:
     runtime = accounts.runtime
-    await service.log_in(uow, hasher, runtime.tokens, runtime.keys, "ada", PASSWORD)
+    await login.log_in(uow, hasher, runtime.tokens, runtime.keys, runtime.rate_limits, "ada", PASSWORD)
 
 
 async def sign_up(_: Accounts, uow: UnitOfWork, hasher: PasswordHasher, __: Actor) -> None:

@@ -103,6 +103,26 @@ async def test_the_limit_does_not_tell_which_addresses_are_registered(client: Gr
     assert told[0] == told[1] == ([], {"login": REFUSED})
 
 
+async def test_an_account_is_guessed_at_five_times_whatever_it_is_called(client: GraphQLClient) -> None:
+    async def let_in(login: str, number: int) -> bool:
+        answer = await _log_in(client, login, PASSWORD, f"198.51.100.{number}")
+        assert answer.codes == []
+        if answer.data["login"]["accessToken"] is None:
+            assert answer.data["login"] == REFUSED
+            return False
+        return True
+
+    for number, login in enumerate(["ada", "ada@example.com", "ada", "ADA@example.com"]):
+        assert (await _log_in(client, login, "wrong", f"203.0.113.{number}")).data["login"] == REFUSED
+    assert await let_in("ada", 1)
+    assert (await _log_in(client, "ada", "wrong", "203.0.113.9")).data["login"] == REFUSED
+    # Either name has failed at most three times, and is not told to wait: the right password is refused.
+    assert not await let_in("ada", 2)
+    assert not await let_in("ada@example.com", 3)
+    # Another account is not concerned, and what an unknown name fails with counts for no account.
+    assert (await _log_in(client, "nobody", "wrong", "203.0.113.9")).data["login"] == REFUSED
+
+
 async def test_an_account_that_does_not_exist_is_limited_like_one_that_does(client: GraphQLClient) -> None:
     for number in range(5):
         assert (await _log_in(client, "nobody", "wrong", f"203.0.113.{number}")).data["login"] == REFUSED

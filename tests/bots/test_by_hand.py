@@ -10,8 +10,9 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import AuditEventRow
 from gql_trader.app import create_app
 from gql_trader.bots import jobs, matching
@@ -534,6 +535,32 @@ async def test_what_is_done_by_hand_is_audited(hand: Hand) -> None:
         "TRADING_SESSION_STOPPED",
     ]
     assert {row.details["tradingSessionId"] for row in rows} == {str(parse_id(session)[1])}
+
+
+async def test_the_sessions_of_a_user_who_may_not_trade_any_more_are_ended(hand: Hand) -> None:
+    session = await hand.start(takerFee=0.0)
+    await hand.placed(session, "BUY", "MARKET", "2")
+    waiting = await hand.placed(session, "BUY", "LIMIT", "1", price="50")
+    await hand.bars((110.0, 110.0, 110.0, 110.0))
+    runtime = hand.bots.runtime
+    await jobs.sweep(runtime)
+    assert (await hand.session(session))["status"] == "ACTIVE"
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(update(UserRow).values(role="VIEWER"))
+    for _ in range(2):
+        await jobs.sweep(runtime)
+    found = await hand.session(session)
+    assert (found["status"], found["positions"], found["cash"]) == ("STOPPED", [], "1020")
+    assert len(found["trades"]["nodes"]) == 1
+    [bought, cancelled, sold] = found["orders"]["nodes"]
+    assert (bought["status"], sold["status"], sold["averagePrice"]) == ("FILLED", "FILLED", "110")
+    assert (cancelled["id"], cancelled["status"]) == (waiting["id"], "CANCELLED")
+    assert cancelled["reason"] == "You may not trade any more."
+    async with runtime.unit_of_work() as uow:
+        ends = await uow.session.scalars(
+            select(AuditEventRow).where(AuditEventRow.action == "TRADING_SESSION_STOPPED")
+        )
+        assert [row.actor_id for row in ends] == [None]
 
 
 async def test_workers_are_told_of_orders_that_new_bars_may_fill_and_fill_them_once(hand: Hand) -> None:

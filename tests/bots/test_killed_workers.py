@@ -15,6 +15,7 @@ from gql_trader.bots import shards
 from gql_trader.bots.models import SessionStateRow, TickLeaseRow, TradingSessionRow
 from gql_trader.bots.types import Feed, Replay
 from gql_trader.config import Settings
+from gql_trader.infra.embedded.servers import EmbeddedServers
 from tests.factories.backtests import BARS
 from tests.factories.bots import BotDesk, LiveMarket, as_booked, bar_time, booked
 
@@ -23,11 +24,13 @@ _WAIT_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def _worker(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _worker(
+    settings: Settings, redis_url: str | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {
         **os.environ,
         "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
+        "REDIS_URL": redis_url or settings.redis_url.get_secret_value(),
         "GQL_TRADER_DATA_DIR": str(settings.data_dir),
         "JOB_LEASE_SECONDS": "1",
         "SWEEP_SECONDS": "0.2",
@@ -73,8 +76,8 @@ async def _started_long_ago(live: LiveMarket, number: int) -> list[UUID]:
     return found
 
 
-async def test_a_worker_killed_in_the_middle_of_a_tick_loses_nothing_and_repeats_nothing(
-    live: LiveMarket, settings: Settings
+async def test_neither_a_worker_killed_in_a_tick_nor_a_lost_redis_loses_or_repeats_anything(
+    live: LiveMarket, settings: Settings, own_valkey: EmbeddedServers
 ) -> None:
     bots = live.bots
     sessions = await _started_long_ago(live, 4)
@@ -93,8 +96,16 @@ async def test_a_worker_killed_in_the_middle_of_a_tick_loses_nothing_and_repeats
         # Its lease outlives it, and of what it had begun to write nothing is there.
         assert await uow.session.scalar(select(TickLeaseRow.lease_expires_at)) is not None
         assert set(await uow.session.scalars(select(SessionStateRow.revision))) == {0}
-    async with _worker(settings):
+    async with _worker(settings, own_valkey.redis_url) as second:
         await _until(bots, "SELECT min(bars) FROM session_states", bool)
+        assert own_valkey.valkey_child is not None
+        own_valkey.valkey_child.process.kill()
+        own_valkey.valkey_child.process.wait()
+        # What comes up while Redis is away is found once it is back, by the same worker.
+        sessions += await _started_long_ago(live, 2)
+        own_valkey.restart_dead()
+        await _until(bots, "SELECT min(bars) FROM session_states", bool)
+        assert second.returncode is None
     expected, _ = await bots.backtest(market="LIVE/USD", start=live.opening(100))
     kept = [each for each in as_booked(expected) if each[12] != "END_OF_DATA"]
     assert kept

@@ -34,6 +34,7 @@ _SPECS = st.builds(
     max_daily_loss=st.sampled_from([None, 0.01]),
     max_daily_trades=st.sampled_from([None, 1]),
     cooldown_bars=st.sampled_from([0, 5]),
+    timezone=st.sampled_from([None, "America/New_York"]),
 )
 
 

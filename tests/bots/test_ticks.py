@@ -1,16 +1,19 @@
 """Bots on a live market: every bar that is stored is traded once, in order, by whoever comes first."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select, update
 
+from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.accounts.models import UserRow
 from gql_trader.bots import jobs, lifecycle, repository, shards, ticking, types
-from gql_trader.bots.guarding import waits_for
+from gql_trader.bots.guarding import guards_of, waits_for
 from gql_trader.bots.jobs import sweep
 from gql_trader.bots.models import BotRow, SessionStateRow, TickLeaseRow, TradingSessionRow
 from gql_trader.bots.types import QUEUE, BotState, Feed, Shard
@@ -20,6 +23,7 @@ from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.service import find_market
+from gql_trader.settings.preferences import update_preferences
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.factories.bots import HOUR, LiveMarket, as_booked, booked
@@ -69,6 +73,46 @@ async def test_a_live_bot_trades_like_the_backtest_over_its_time(live: LiveMarke
     assert len(expected) >= 5
     assert (session.bars, to_decimal(session.equity)) == (backtest.bars, backtest.final_equity)
     assert backtest.bars == 153
+
+
+async def test_guards_count_the_days_of_the_users_time_zone(live: LiveMarket) -> None:
+    async def prefer(timezone: str) -> None:
+        async with live.bots.runtime.unit_of_work() as uow:
+            await update_preferences(
+                uow, LiveTrading(False, timedelta()), live.bots.trader, {"timezone": timezone}
+            )
+
+    async def closed(session_id: UUID) -> list[tuple[Any, ...]]:
+        trades = await live.bots.trades(session_id)
+        return booked([trade for trade in trades if trade.exit_time is not None])
+
+    await prefer("Asia/Kolkata")
+    async with live.bots.runtime.unit_of_work() as uow:
+        rules = Rules(entry_long="hour % 2 == 0", exit_long="hour % 2 == 1")
+        made = await strategies.create_strategy(uow, live.bots.trader, NewStrategy("Often", "", rules))
+    often = {"strategy_id": made.id}
+    once = ExecutionSpec(max_daily_trades=1, daily_target=0.5)
+    _, session_id = await _begin(live, execution=once, **often)
+    _, in_utc = await _begin(live, execution=replace(once, timezone="UTC"), **often)
+    # What a session began with holds, also after its owner has moved.
+    await prefer("America/New_York")
+    for count in (30, 1, 90):
+        await live.close_bars(count)
+        await _tick(live)
+    session = await live.bots.session(session_id)
+    for guard in guards_of(session.execution, session, live.clock.now()):
+        assert guard.resets_at is not None
+        local = guard.resets_at.astimezone(ZoneInfo("Asia/Kolkata"))
+        assert (local.hour, local.minute) == (0, 0)
+        assert timedelta(0) < guard.resets_at - live.clock.now() <= timedelta(days=1)
+    found = []
+    for traded, timezone in ((session_id, "Asia/Kolkata"), (in_utc, None)):
+        expected, _ = await _backtest(live, traded, execution=replace(once, timezone=timezone), **often)
+        found.append(await closed(traded))
+        assert found[-1] == as_booked(expected)[: len(found[-1])]
+    # The first signal of each day is traded, and no other.
+    assert {trade[3].hour for trade in found[0][1:]} == {19}
+    assert {trade[3].hour for trade in found[1][1:]} == {1}
 
 
 async def test_stopping_trades_what_has_closed_until_then_and_closes_the_position(live: LiveMarket) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from gql_trader.core.errors import DomainErrors
 from gql_trader.core.ids import uuid7
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal, to_exact, to_float, to_price
+from gql_trader.core.zones import day_begins, offsets
 
 
 def test_uuid7_has_version_and_variant_and_begins_with_the_time() -> None:
@@ -129,3 +131,36 @@ def test_roles_include_lower_ones() -> None:
 def test_domain_errors_are_never_empty() -> None:
     with pytest.raises(ValueError, match="at least one"):
         DomainErrors([])
+
+
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Africa/Casablanca", "Asia/Kathmandu"]),
+    st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2100, 12, 30)),
+)
+def test_clocks_are_ahead_of_utc_by_what_the_zone_says(zone: str, moment: datetime) -> None:
+    aware = moment.replace(tzinfo=UTC)
+    table = offsets(zone)
+    ahead = [offset for since, offset in table if since <= to_milliseconds(aware)][-1:] or [0]
+    assert timedelta(milliseconds=ahead[0]) == aware.astimezone(ZoneInfo(zone)).utcoffset()
+
+
+@pytest.mark.parametrize(
+    ("zone", "date", "begins"),
+    [
+        ("UTC", "2024-03-10", "2024-03-10T00:00"),
+        # The day before the clocks are set forward, that day, and the one after.
+        ("America/New_York", "2024-03-09", "2024-03-09T05:00"),
+        ("America/New_York", "2024-03-10", "2024-03-10T05:00"),
+        ("America/New_York", "2024-03-11", "2024-03-11T04:00"),
+        # Midnight was skipped: the day began at one o'clock.
+        ("America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00"),
+        # Clocks were set back a minute after midnight: the day had begun.
+        ("America/St_Johns", "2009-11-01", "2009-11-01T02:30"),
+        # A day that was left out begins with the next one.
+        ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00"),
+        ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00"),
+    ],
+)
+def test_a_day_begins_when_clocks_first_show_it(zone: str, date: str, begins: str) -> None:
+    day = (datetime.fromisoformat(date) - datetime(1970, 1, 1)).days
+    assert from_milliseconds(day_begins(zone, day)) == datetime.fromisoformat(begins).replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, Decimal, localcontext
+from zoneinfo import ZoneInfo
 
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Side, SizingKind
@@ -18,9 +19,10 @@ DAY = 86_400_000
 MINUTE = 60_000
 
 
-def utc_day(milliseconds: int) -> date:
+def day_of(milliseconds: int, zone: str | None) -> date:
     """The calendar day of a moment."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
+    clocks = UTC if zone is None else ZoneInfo(zone)
+    return datetime.fromtimestamp(milliseconds / 1000, clocks).date()
 
 
 def rounded_down(quantity: float, decimals: int) -> float:
@@ -114,7 +116,9 @@ class ReferenceSimulator:
     marks: list[tuple[date, float]] = field(default_factory=list)
     entry_days: list[date] = field(default_factory=list)
     halted_on: date | None = None
+    drawn_down: bool = False
     must_close: bool = False
+    latest_day: date = date.min
 
     def run(self, bars: Bars, signals: Signals, start: int = 0) -> "ReferenceSimulator":
         """Simulate every bar from `start` and close what is open at the end."""
@@ -133,7 +137,7 @@ class ReferenceSimulator:
             if reason is not None:
                 self.exit(open_, reason, i, opening)
             elif self.spec.fill is FillModel.NEXT_OPEN and i > 0:
-                self.fill(self.flags(signals, i - 1), open_, i, opening, utc_day(opening))
+                self.fill(self.flags(signals, i - 1), open_, i, opening, self.day_of(opening))
 
             # 3. Inside the bar.
             if self.position is not None:
@@ -151,12 +155,15 @@ class ReferenceSimulator:
                 self.charge(close, closing)
                 if self.beyond(self.position.ruin, close, against=True):
                     self.exit(close, ExitReason.LIQUIDATION, i, closing)
-            today = utc_day(closing - 1)
+            today = self.day_of(closing - 1)
             if self.spec.fill is FillModel.CLOSE:
                 self.fill(self.flags(signals, i), close, i, closing, today)
             self.equity.append(self.marked(close))
             self.marks.append((today, self.equity[-1]))
-            if self.halted_on != today and self.limit_is_reached(today):
+            if not self.drawn_down and self.drawdown_is_reached():
+                self.drawn_down = True
+                self.must_close = self.position is not None
+            elif not self.drawn_down and self.halted_on != today and self.limit_is_reached(today):
                 self.halted_on = today
                 self.must_close = self.position is not None
             self.free_cash.append(self.cash - (self.position.stake if self.position else 0.0))
@@ -169,6 +176,11 @@ class ReferenceSimulator:
             )
             self.equity[-1] = self.cash
         return self
+
+    def day_of(self, time: int) -> date:
+        """The day of the account; one that has begun does not begin again when clocks are set back."""
+        self.latest_day = max(self.latest_day, day_of(time, self.spec.timezone))
+        return self.latest_day
 
     def flags(self, signals: Signals, i: int) -> Flags:
         """Exit beats entry of the same side; entries of both sides cancel; forbidden sides say nothing."""
@@ -186,7 +198,9 @@ class ReferenceSimulator:
     def fill(self, flags: Flags, price: float, index: int, time: int, today: date) -> None:
         """What a daily guard closes, or a signal exit; then a signal entry. An opposite entry is an exit."""
         if self.position is not None and self.must_close:
-            self.exit(price, ExitReason.DAILY_LIMIT, index, time)
+            self.exit(
+                price, ExitReason.MAX_DRAWDOWN if self.drawn_down else ExitReason.DAILY_LIMIT, index, time
+            )
         if self.position is not None:
             if self.position.side is Side.LONG:
                 leave = flags.exit_long or flags.enter_short
@@ -203,7 +217,7 @@ class ReferenceSimulator:
     def refused(self, index: int, today: date) -> bool:
         """Whether a guard forbids an entry."""
         spec = self.spec
-        if self.halted_on == today:
+        if self.halted_on == today or self.drawn_down:
             return True
         if spec.max_daily_trades is not None and self.entry_days.count(today) >= spec.max_daily_trades:
             return True
@@ -219,6 +233,13 @@ class ReferenceSimulator:
         if spec.max_daily_loss is not None and now <= begun * (1.0 - spec.max_daily_loss):
             return True
         return spec.daily_target is not None and now >= begun * (1.0 + spec.daily_target)
+
+    def drawdown_is_reached(self) -> bool:
+        """Whether equity has fallen from its highest close as far as it may."""
+        if self.spec.max_drawdown is None:
+            return False
+        peak = max(self.initial_capital, *self.equity)
+        return self.equity[-1] <= peak * (1.0 - self.spec.max_drawdown)
 
     def charge(self, price: float, time: int) -> None:
         """Take the cost of holding the position out of its margin."""

@@ -140,6 +140,32 @@ async def test_good_attempts_at_the_same_moment_wait_for_their_turn(limits: Rate
     await asyncio.gather(*(_succeed(limits, subject) for _ in range(20)))
 
 
+async def test_a_limit_that_is_not_told_neither_raises_nor_waits(
+    limits: RateLimits, clock: ManualClock
+) -> None:
+    subject = Subject(Policy("untold", 2, 60), "ada")
+
+    async def attempt(*, good: bool = False) -> bool:
+        async with limits.untold_failures(subject) as attempt:
+            if good:
+                attempt.succeeded()
+            return attempt.allowed
+
+    async with limits.untold_failures(subject) as first, limits.untold_failures(subject) as second:
+        assert first.allowed
+        assert second.allowed
+        assert not await attempt(good=True)
+        first.succeeded()
+        second.succeeded()
+    assert [await attempt(good=True), await attempt(), await attempt(good=True), await attempt()] == [
+        True
+    ] * 4
+    # What is not allowed counts no further: a minute after the two it is over.
+    assert [await attempt(), await attempt(good=True)] == [False, False]
+    clock.advance(60.001)
+    assert await attempt(good=True)
+
+
 async def test_an_attempt_that_ends_in_an_exception_counts(limits: RateLimits) -> None:
     subject = Subject(LOGIN, "ada")
     for _ in range(5):
