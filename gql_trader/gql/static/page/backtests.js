@@ -3,14 +3,14 @@
 import { mutate, query, subscribe } from './client.js';
 import { drawComparison, drawEquity, drawPrices, lineColour } from './charts.js';
 import {
-  BACKTEST_PLOT, BACKTEST_PROGRESS, BACKTEST_RESULT, BACKTESTS, CANCEL_BACKTEST, CATALOGUE, COMPARISON, DELETE_BACKTEST,
+  BACKTEST_PLOT, BACKTEST_PROGRESS, BACKTEST_RESULT, BACKTESTS, CANCEL_BACKTEST, COMPARISON, DELETE_BACKTEST,
   LEDGER_PAGE, RUN_BACKTEST,
 } from './documents.js';
 import {
   button, choice, complain, day, figures, form, h, input, interval, link, money, number, percent, price, progressBar, quantity, signed,
   table, time, words,
 } from './dom.js';
-import { specFields } from './specform.js';
+import { fetchCatalogue, specFields } from './specform.js';
 
 const ORDERS = [['CREATED_AT', 'newest'], ['SHARPE_RATIO', 'Sharpe ratio'], ['TOTAL_RETURN', 'return'], ['PROFIT_FACTOR', 'profit factor'], ['TRADES', 'trades']];
 
@@ -50,7 +50,7 @@ export const runWith = (given) => (draft = given);
 // ---- the list, and the form for another one ----
 
 export async function showBacktests(main, { viewer, signal, go }) {
-  const catalogue = await query(CATALOGUE, {}, signal);
+  const catalogue = await fetchCatalogue(signal);
   const chosen = new Set();
   const compare = h('button', { type: 'button', disabled: true }, 'Compare');
   compare.addEventListener('click', () => go('compare', [...chosen].join(',')));

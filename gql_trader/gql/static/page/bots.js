@@ -1,15 +1,15 @@
 // Bots: making, starting and stopping them, their guards, and their equity and trades as they happen.
 
-import { mutate, query, subscribe } from './client.js';
+import { mutate, query, queryAll, subscribe } from './client.js';
 import { drawEquity } from './charts.js';
 import {
-  BOT_DETAIL, BOT_EQUITY, BOT_STATUS, BOT_TRADES, BOTS, CATALOGUE, CREATE_BOT, DELETE_BOT, GUARDS, START_BOT, STOP_ALL_BOTS, STOP_BOT,
+  BOT_DETAIL, BOT_EQUITY, BOT_STATUS, BOT_TRADES, BOTS, CREATE_BOT, DELETE_BOT, GUARDS, START_BOT, STOP_ALL_BOTS, STOP_BOT,
 } from './documents.js';
 import {
   button, choice, complain, day, field, figures, form, h, input, interval, link, money, number, percent, price, quantity, signed,
   table, time, words,
 } from './dom.js';
-import { specFields } from './specform.js';
+import { fetchCatalogue, moment, specFields } from './specform.js';
 
 const stateOf = (bot) => h('span', { class: `state ${bot.state.toLowerCase()}` }, words(bot.state));
 const isStarted = (bot) => ['PENDING', 'RUNNING', 'STOPPING'].includes(bot.state);
@@ -22,7 +22,7 @@ const startOrStop = (bot) =>
 // ---- the list, and the form for another one ----
 
 export async function showBots(main, { viewer, signal, go }) {
-  const [catalogue, { bots: { nodes } }] = await Promise.all([query(CATALOGUE, {}, signal), query(BOTS, {}, signal)]);
+  const [catalogue, nodes] = await Promise.all([fetchCatalogue(signal), queryAll(BOTS, signal)]);
   const bots = new Map(nodes.map((bot) => [bot.id, bot]));
   const list = h('div');
   const mayTrade = viewer.role !== 'VIEWER';
@@ -67,7 +67,6 @@ function botForm(catalogue, go) {
   const spec = specFields(catalogue, {}, { range: false });
 
   async function submit() {
-    const moment = (control) => (control.value ? `${control.value}T00:00:00Z` : undefined);
     const history = () => ({ start: moment(start) ?? spec.element.dataset.start, end: moment(end), speed: Number(speed.value) });
     const chosen = feed.value === 'live' ? { live: true } : { replay: history() };
     const { bot } = await mutate(CREATE_BOT, { input: { ...spec.read(), name: name.value, mode: 'PAPER', feed: chosen } });

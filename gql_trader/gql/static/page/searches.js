@@ -1,9 +1,9 @@
 // Searches over parameters: what to try, how it goes, and the objective as a heat map.
 
 import { mutate, query, subscribe } from './client.js';
-import { CANCEL_SEARCH, CATALOGUE, HEAT_MAP, PROMOTE_TRIAL, RUN_SEARCH, SEARCH_PROGRESS, SEARCH_RESULT, SEARCHES } from './documents.js';
+import { CANCEL_SEARCH, HEAT_MAP, PROMOTE_TRIAL, RUN_SEARCH, SEARCH_PROGRESS, SEARCH_RESULT, SEARCHES } from './documents.js';
 import { button, choice, complain, day, field, form, h, input, interval, link, number, percent, progressBar, signed, table, words } from './dom.js';
-import { specFields } from './specform.js';
+import { fetchCatalogue, specFields } from './specform.js';
 
 const OBJECTIVES = [
   ['SHARPE_RATIO', 'Sharpe ratio'], ['SORTINO_RATIO', 'Sortino ratio'], ['CALMAR_RATIO', 'Calmar ratio'], ['TOTAL_RETURN', 'return'],
@@ -16,7 +16,8 @@ const isGoing = ({ status }) => status === 'QUEUED' || status === 'RUNNING';
 // ---- the list, and the form for another one ----
 
 export async function showSearches(main, { viewer, signal, go }) {
-  const [catalogue, { optimizations }] = await Promise.all([query(CATALOGUE, {}, signal), query(SEARCHES, {}, signal)]);
+  const catalogue = await fetchCatalogue(signal);
+  const list = h('div');
   const columns = [
     ['Search', (search) => [link(`#/searches/${encodeURIComponent(search.id)}`, search.strategy.name), h('small', {}, `${words(search.method)}, ${objectiveOf(search)}`)]],
     ['Market', (search) => `${search.market.symbol} · ${interval(search.interval)}`],
@@ -24,10 +25,19 @@ export async function showSearches(main, { viewer, signal, go }) {
     ['State', (search) => words(search.status)],
     ['Made', (search) => day(search.createdAt)],
   ];
+  async function load(shown = [], after = undefined) {
+    const { nodes, pageInfo } = (await query(SEARCHES, { after }, signal)).optimizations;
+    const rows = [...shown, ...nodes];
+    list.replaceChildren(
+      table('Searches', columns, rows, 'No search yet: start one.'),
+      pageInfo.hasNextPage ? button('More', () => load(rows, pageInfo.endCursor)) : '',
+    );
+  }
+  await load();
   main.replaceChildren(
     h('div', { class: 'columns' },
       viewer.role !== 'VIEWER' && searchForm(catalogue, go),
-      h('section', {}, h('div', { class: 'bar' }, h('h1', { tabindex: -1 }, 'Searches')), table('Searches', columns, optimizations.nodes, 'No search yet: start one.'))),
+      h('section', {}, h('div', { class: 'bar' }, h('h1', { tabindex: -1 }, 'Searches')), list)),
   );
 }
 

@@ -1,7 +1,7 @@
 // Strategies: looking at them, and an editor that shows the mistakes of a rule where they are.
 
-import { mutate, query } from './client.js';
-import { CATALOGUE, CHECK_STRATEGY, CREATE_STRATEGY, DELETE_STRATEGY, INDICATORS, UPDATE_STRATEGY } from './documents.js';
+import { mutate, query, queryAll } from './client.js';
+import { CHECK_STRATEGY, CREATE_STRATEGY, DELETE_STRATEGY, INDICATORS, STRATEGIES, UPDATE_STRATEGY } from './documents.js';
 import { button, choice, clearErrors, complain, field, form, h, input, link, say, showErrors, table, words } from './dom.js';
 import { runWith } from './backtests.js';
 
@@ -14,8 +14,7 @@ const EXAMPLE = {
 };
 
 export async function showStrategies(main, { id, viewer, signal, go, reload }) {
-  const { strategies } = await query(CATALOGUE, {}, signal);
-  const all = strategies.nodes;
+  const all = await queryAll(STRATEGIES, signal);
   const chosen = id === 'new' ? EXAMPLE : (all.find((strategy) => strategy.id === id) ?? all.find(({ builtin }) => !builtin) ?? EXAMPLE);
   const entry = (strategy) => h('li', {}, h('a', { href: `#/strategies/${encodeURIComponent(strategy.id)}`, 'aria-current': strategy === chosen ? 'true' : null }, strategy.name));
   const group = (title, members) => [h('h2', {}, title), members.length > 0 ? h('ul', { class: 'menu' }, members.map(entry)) : h('p', { class: 'quiet' }, 'None yet.')];
