@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "add_balances"
-down_revision = "add_orders_by_hand"
+down_revision = "guard_the_drawdown"
 branch_labels = None
 depends_on = None
 
