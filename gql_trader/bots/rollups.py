@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Numeric, Text, and_, cast, func, select
+from sqlalchemy import Numeric, Text, and_, cast, func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from gql_trader.bots.models import SessionStateRow, TradeRow
@@ -63,9 +63,17 @@ async def keep_left(uow: UnitOfWork, steps: Sequence[Step], fences: Sequence[int
     ]
     if not leaving:
         return
-    given, totals = rows_of(names, leaving), SessionTotalsRow.__table__.c
+    given, totals, kept = rows_of(names, leaving), SessionTotalsRow.__table__.c, SessionRollupRow.__table__.c
+    last = (
+        select(kept.equity, kept.trades)
+        .where(kept.session_id == _STATES.session_id)
+        .order_by(kept.time.desc())
+        .limit(1)
+        .lateral("last")
+    )
     # The shortest text of a float is its exact figure; a plain cast keeps fifteen digits.
     equity = func.round(cast(cast(_STATES.equity, Text), Numeric), MONEY_DIGITS)
+    trades = func.coalesce(totals.trades, 0)
     statement = upsert(SessionRollupRow).from_select(
         _ROLLUPS,
         select(
@@ -74,13 +82,18 @@ async def keep_left(uow: UnitOfWork, steps: Sequence[Step], fences: Sequence[int
             equity,
             func.coalesce(totals.profit, 0),
             func.coalesce(totals.fees, 0),
-            func.coalesce(totals.trades, 0),
+            trades,
             func.coalesce(totals.wins, 0),
         )
         .select_from(SessionStateRow)
         .join(given, and_(*(column == given.c[column.name] for column in names)))
         .outerjoin(SessionTotalsRow, totals.session_id == _STATES.session_id)
-        .where(_STATES.last_bar_time.is_not(None)),
+        .outerjoin(last, true())
+        .where(
+            _STATES.last_bar_time.is_not(None),
+            # Many hold nothing for days.
+            or_(last.c.equity.is_distinct_from(equity), last.c.trades.is_distinct_from(trades)),
+        ),
     )
     await uow.session.execute(_replacing(statement))
 

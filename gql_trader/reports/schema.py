@@ -113,9 +113,9 @@ class ReportQuery:
 
     @strawberry.field(
         description="Your equity over time, summed over your sessions: it begins at the `baseline` of "
-        "`profit` and has what was gained until each moment, so that capital put to work is no gain. Looked at in up "
-        "to 1,500 regular moments, quarters of an hour or longer apart, and at its end. Null if there is no "
-        "such bot or session of yours.",
+        "`profit` and has what was gained until each moment, so that capital put to work is no gain. Looked "
+        "at in up to 1,500 regular moments, quarters of an hour or longer apart, and at its end. Null if "
+        "there is no such bot or session of yours.",
         extensions=requires(Role.VIEWER),
         metadata=costs(COLUMNS_COST),
     )

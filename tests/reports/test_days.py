@@ -152,6 +152,24 @@ async def test_a_bar_within_a_quarter_of_an_hour_writes_no_row(bots: BotDesk, li
     assert row.time == int(live.bars.time[live.stored - 2])
 
 
+async def test_a_quarter_in_which_nothing_changes_has_no_row(bots: BotDesk, live: LiveMarket) -> None:
+    _, session_id = await bots.begin(market="LIVE/USD", feed=Feed())
+    await bots.run(session_id)
+    for _ in range(20):
+        await live.close_bars(1)
+        await live.advance()
+    rows = await _rows(bots, session_id)
+    assert 1 <= len(rows) < 15
+    assert all(before.equity != after.equity for before, after in pairwise(rows))
+    # Neither has one that a step of many bars passes through.
+    await live.close_bars(120)
+    await live.advance()
+    more = await _rows(bots, session_id)
+    assert len(rows) < len(more) < len(rows) + 115
+    changes = [(row.equity, row.trades) for row in more[len(rows) + 1 :]]
+    assert all(before != after for before, after in pairwise(changes))
+
+
 async def _rows(bots: BotDesk, session_id: UUID) -> list[SessionRollupRow]:
     async with bots.runtime.unit_of_work() as uow:
         statement = select(SessionRollupRow).where(SessionRollupRow.session_id == session_id)
