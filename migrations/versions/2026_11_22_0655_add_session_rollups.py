@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "add_session_rollups"
-down_revision: str | Sequence[str] | None = "add_orders_by_hand"
+down_revision: str | Sequence[str] | None = "add_live_orders"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
