@@ -20,6 +20,7 @@ from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.market_data.models import AssetRow, MarketRow
 from gql_trader.market_data.names import split_name
 from gql_trader.reports.types import Account, Level, Scope, TradeFilter
+from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
@@ -50,6 +51,7 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
         select(
             _SESSIONS.id,
             AssetRow.symbol,
+            _SESSIONS.mode,
             _SESSIONS.capital,
             _STATES.equity,
             _SESSIONS.started_at,
@@ -74,10 +76,10 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
 
 def _account(row: Row[Any]) -> Account:
     since = Interval.M15.floor(to_milliseconds(row.trade_from))
-    if row.market_id is not None:
+    if row.market_id is not None and row.mode == SessionMode.PAPER.value:
         until = since - 1 if row.last_bar_time is None else row.last_bar_time
     else:
-        # By hand something may happen at any moment.
+        # By hand, and on an exchange, something may happen at any moment.
         until = None if row.ended_at is None else to_milliseconds(row.ended_at)
     closed = Level() if row.trades is None else Level(_NOTHING, row.profit, row.fees, row.trades, row.wins)
     return Account(
