@@ -72,6 +72,7 @@ from gql_trader.optimizations.schema import (
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
+from gql_trader.reports.schema import ReportQuery
 from gql_trader.settings.schema import SettingsMutation, SettingsQuery
 from gql_trader.settings.schema_preferences import PreferencesMutation
 from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
@@ -94,6 +95,7 @@ QUERIES = [
     RateLimitQuery,
     AutomationQuery,
     AlertQuery,
+    ReportQuery,
 ]
 MUTATIONS = [
     AccountMutation,
