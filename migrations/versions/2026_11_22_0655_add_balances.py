@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "add_balances"
-down_revision = "add_live_orders"
+down_revision = "add_session_rollups"
 branch_labels = None
 depends_on = None
 
