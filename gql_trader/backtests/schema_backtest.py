@@ -199,7 +199,7 @@ class Backtest(Node):
         )
 
     @strawberry.field(
-        description="Every closed trade as columns, oldest first: much less to send and to read than objects. "
+        description="Every closed trade as columns, oldest first: much less to send and read than objects. "
         "Null until the run has completed. All columns of one operation have at most 4,000,000 "
         "numbers together; of more than 250,000 trades there are pages and a file.",
         metadata=costs(COLUMNS_COST),
