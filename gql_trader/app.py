@@ -37,6 +37,7 @@ from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HtmlPage, HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.page import PAGE_FILES, live_page, page_files
 from gql_trader.gql.reset_password import reset_password_page
 from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.webhook import webhook_endpoint
@@ -109,7 +110,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/", _to_graphql),
+            Route("/", _page(live_page()) if settings.page else _to_graphql),
             Route(
                 "/graphql",
                 HttpEndpoint(
@@ -150,6 +151,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             *_webhooks(settings, process.services),
             Route("/session", _browser_sessions(api, process.services, cookie), methods=["POST", "DELETE"]),
             Route("/readyz", ready),
+            *([Mount(PAGE_FILES, page_files())] if settings.page else []),
             *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
         middleware=[

@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
+    page: bool = True
+    """Serve the page at /; without it, / leads to /graphql."""
     graphiql: bool | None = None
     """Serve GraphiQL; by default only where env is local."""
     introspection: bool | None = None

@@ -97,6 +97,8 @@ async def start_session(
             day_entries=0,
             halted=False,
             resting_bars=0,
+            peak_equity=0.0,
+            drawn_down=False,
         )
     )
     note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, mode=mode.value)

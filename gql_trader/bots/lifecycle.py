@@ -69,6 +69,8 @@ async def open_session(uow: UnitOfWork, values: dict[str, Any]) -> None:
             day_entries=0,
             halted=False,
             resting_bars=0,
+            peak_equity=0.0,
+            drawn_down=False,
         )
     )
     uow.enqueue(run_job(values["id"]))

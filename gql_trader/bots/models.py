@@ -161,6 +161,8 @@ class SessionStateRow(Base):
     day_entries: Mapped[int]
     halted: Mapped[bool]
     resting_bars: Mapped[int]
+    peak_equity: Mapped[float]
+    drawn_down: Mapped[bool]
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -194,6 +196,8 @@ class GuardRow(Base):
     day_entries: Mapped[int]
     halted: Mapped[bool]
     resting_bars: Mapped[int]
+    peak_equity: Mapped[float]
+    drawn_down: Mapped[bool]
     equity: Mapped[float]
 
 

@@ -24,6 +24,7 @@ from gql_trader.gql.pagination import After, Before, First, Last, connection
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.keyset import page_request
+from gql_trader.settings.service import preferences_of
 
 
 def _errors(description: str) -> list[UserError]:
@@ -220,8 +221,8 @@ class BotMutation:
     async def create_bot(
         self, info: Info, input: Annotated[CreateBotInput, strawberry.argument(description="The bot.")]
     ) -> CreateBotPayload:
-        request = input.to_request()
         async with info.context.uow() as uow:
+            request = input.to_request(await preferences_of(uow, info.context.viewer.user_id))
             row = await service.create_bot(
                 uow, info.context.services.plugins, info.context.viewer, request, _limits(info.context)
             )

@@ -116,6 +116,7 @@ TYPES_OF_EXITS: Mapping[ExitReason, OrderType] = {
     ExitReason.ROI: OrderType.LIMIT,
     ExitReason.LIQUIDATION: OrderType.MARKET,
     ExitReason.DAILY_LIMIT: OrderType.MARKET,
+    ExitReason.MAX_DRAWDOWN: OrderType.MARKET,
     ExitReason.END_OF_DATA: OrderType.MARKET,
 }
 """The order by which the engine closes a position for each reason."""

@@ -34,6 +34,7 @@ def takes(spec: ExecutionSpec) -> bool:
         and not spec.minimal_roi
         and spec.max_daily_loss is None
         and spec.daily_target is None
+        and spec.max_drawdown is None
         and spec.max_daily_trades is None
         and spec.cooldown_bars == 0
     )
