@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from gql_trader.bots import models_live as models_live
 from gql_trader.infra.database import Base
 
 _EXACT = Numeric()
@@ -266,7 +267,7 @@ class OrderRow(Base):
 
     The columns from ``market_id`` on are used by hand only. Bars that opened before ``tested_until`` (Unix
     milliseconds) cannot fill it; ``triggered`` says whether its stop price was reached; ``reason`` is why
-    it was not filled.
+    it was not filled. ``exchange_order_id`` and ``cancel_requested_at`` are of live orders only.
     """
 
     __tablename__ = "orders"
@@ -313,6 +314,8 @@ class OrderRow(Base):
     reason: Mapped[str | None]
     triggered: Mapped[bool] = mapped_column(server_default=false())
     tested_until: Mapped[int | None] = mapped_column(BigInteger)
+    exchange_order_id: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
 
 
 class EquityPointRow(Base):
