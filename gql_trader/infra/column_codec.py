@@ -3,13 +3,15 @@
 Every column of a bundle is encoded by what its values are like:
 
 - integers, and floats that are exact multiples of a power of ten (prices on a tick): differences of
-  consecutive integers, divided by their greatest common divisor, in the narrowest width that holds them;
+  consecutive integers, divided by their greatest common divisor, in the narrowest width that holds them; if
+  all are the same (times of bars without a gap), only that one;
 - other floats that mostly change little from one to the next (equity curves): a bit each for whether the
   value changed, and the differences of the bit patterns of those that did, zigzag coded;
 - anything else: the values' own bytes.
 
-In all cases the bytes are then shuffled (all first bytes, all second bytes, …) and compressed with zstd,
-which makes long runs of the high bytes. Decoding restores every bit: NaN payloads, infinities, denormals
+The bytes are then shuffled (all first bytes, all second bytes, …; of a curve, whose lower half is noise, all
+lower halves, then two bytes and two bytes) and compressed with zstd, which makes long runs of the high bytes.
+Decoding restores every bit: NaN payloads, infinities, denormals
 and the sign of zero included. A checksum over the whole bundle refuses damaged data before any is used.
 """
 
@@ -26,11 +28,14 @@ from numpy.typing import NDArray
 
 Column = NDArray[Any]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Number of the layout written by `encode_columns`."""
 
-READABLE_FORMATS: Final = (1, 2)
-"""Layouts read by `decode_columns`. Format 1 knows no changes of bit patterns; all else is as in format 2."""
+READABLE_FORMATS: Final = (1, 2, 3)
+"""Layouts read by `decode_columns`, each with what those before it have.
+
+Format 2 has changes of bit patterns, byte by byte; format 3 has them in three parts, and steps.
+"""
 
 MAXIMUM_DECIMALS: Final = 12
 
@@ -48,7 +53,7 @@ _SMALL_CHANGE: Final = 2**48
 """Changes below leave the two highest bytes empty, which is what makes them worth their own layout."""
 
 _threads = threading.local()
-"""A compressor for each thread and level: making one costs more than compressing a thousand numbers."""
+"""What each thread compresses and decompresses with: making it costs more than a thousand numbers do."""
 
 
 class CorruptColumnsError(ValueError):
@@ -93,12 +98,24 @@ def encode_columns(columns: Mapping[str, Column]) -> bytes:
         headers.append(header)
         payloads.append(payload)
     header_bytes = json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode()
-    rest = b"".join((header_bytes, *payloads))
-    return _PREFIX.pack(_MAGIC, FORMAT, zlib.crc32(rest), len(header_bytes), len(rest)) + rest
+    checksum, length = 0, 0
+    for part in (header_bytes, *payloads):
+        checksum = zlib.crc32(part, checksum)
+        length += len(part)
+    prefix = _PREFIX.pack(_MAGIC, FORMAT, checksum, len(header_bytes), length)
+    return b"".join((prefix, header_bytes, *payloads))
 
 
-def decode_columns(data: bytes | bytearray | memoryview) -> dict[str, Column]:
+def decode_columns(
+    data: bytes | bytearray | memoryview, into: Mapping[str, Column] | None = None
+) -> dict[str, Column]:
     """Return the columns of a bundle, bit for bit as they were encoded.
+
+    Parameters
+    ----------
+    into
+        Arrays for some of the columns, of their length and type. They are filled and returned; what is in
+        them if the bytes turn out to be damaged, nobody knows.
 
     Returns
     -------
@@ -128,7 +145,8 @@ def decode_columns(data: bytes | bytearray | memoryview) -> dict[str, Column]:
         position = header_length
         for header in json.loads(bytes(rest[:header_length])):
             stop = position + header["bytes"]
-            columns[header["name"]] = _decode(header, rest[position:stop])
+            name = header["name"]
+            columns[name] = _decode(header, rest[position:stop], into.get(name) if into else None)
             position = stop
         return columns
     except (ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
@@ -150,8 +168,12 @@ def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
             integers, header["decimals"] = found
     elif little.dtype.kind in "iu" and little.dtype != np.uint64:
         integers = little.astype("<i8")
-    differences = None if integers is None else _differences(integers)
+    step = None if integers is None else _step(integers)
+    differences = None if integers is None or step is not None else _differences(integers)
     level = _LEVEL
+    if integers is not None and step is not None:
+        header.update(first=int(integers[0]), step=step, bytes=0)
+        return header, b""
     if differences is not None:
         first, divisor, narrow = differences
         header.update(first=first, divisor=divisor, width=narrow.dtype.itemsize)
@@ -159,6 +181,7 @@ def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
     elif little.dtype == np.float64 and _is_curve(little.view("<i8")):
         header.pop("decimals", None)
         header["changed"], payload = _changes(little.view("<i8"))
+        header["parts"] = 3
         level = _CURVE_LEVEL
     else:
         header.pop("decimals", None)
@@ -176,26 +199,54 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
     return compressors[level]
 
 
-def _decode(header: dict[str, Any], packed: memoryview) -> Column:
+def _decompressor() -> zstandard.ZstdDecompressor:
+    if not hasattr(_threads, "decompressor"):
+        _threads.decompressor = zstandard.ZstdDecompressor()
+    found: zstandard.ZstdDecompressor = _threads.decompressor
+    return found
+
+
+def _decode(header: dict[str, Any], packed: memoryview, into: Column | None = None) -> Column:
     n, dtype = int(header["n"]), np.dtype(header["type"])
+    if into is not None and (len(into) != n or into.dtype != dtype):
+        raise CorruptColumnsError(f"column {header['name']!r} has {n} values of {dtype}")
+    found = _restored(header, packed, n, dtype, into)
+    if into is not None and found is not into:
+        into[...] = found
+        return into
+    return found
+
+
+def _restored(
+    header: dict[str, Any], packed: memoryview, n: int, dtype: np.dtype[Any], into: Column | None
+) -> Column:
     if "changed" in header:
         return _unchanged(header, packed, n).view(dtype)
+    if "step" in header:
+        first, step = int(header["first"]), int(header["step"])
+        integers = np.arange(first, first + n * step, step) if step else np.full(n, first)
+        return _as_numbers(header, integers, dtype, into)
     width = int(header["width"]) if "first" in header else dtype.itemsize
     if zstandard.frame_content_size(packed) != n * width:
         raise CorruptColumnsError(f"column {header['name']!r} has not {n} values of {width} bytes")
-    words = _unshuffle(zstandard.ZstdDecompressor().decompress(packed), n, width)
+    words = _unshuffle(_decompressor().decompress(packed), n, width)
     if "first" not in header:
         return words.view(dtype)
-    integers = np.empty(n, "<i8")
-    integers[...] = words.view(f"<i{width}")
+    integers = words.view(f"<i{width}").astype("<i8")
     if n:
         # The first difference is stored as zero: the running sum starts at the first value itself.
         if header["divisor"] != 1:
             integers *= header["divisor"]
         integers[0] = header["first"]
         np.cumsum(integers, out=integers)
+    return _as_numbers(header, integers, dtype, into)
+
+
+def _as_numbers(
+    header: dict[str, Any], integers: NDArray[np.int64], dtype: np.dtype[Any], into: Column | None
+) -> Column:
     if "decimals" in header:
-        return integers / _power_of_ten(header["decimals"])
+        return np.divide(integers, _power_of_ten(header["decimals"]), out=into)
     return integers.astype(dtype, copy=False)
 
 
@@ -236,6 +287,19 @@ def _exact_ticks(values: NDArray[np.float64], decimals: int) -> NDArray[np.int64
     return integers
 
 
+def _step(integers: NDArray[np.int64]) -> int | None:
+    """Return the difference that all integers have to the one before, None if there is no such thing."""
+    if len(integers) < 2:
+        return None
+    first, last = int(integers[0]), int(integers[-1])
+    step, rest = divmod(last - first, len(integers) - 1)
+    # Most columns are ruled out by three of their values.
+    middle = len(integers) // 2
+    if rest or int(integers[middle]) != first + middle * step or max(abs(first), abs(last)) >= 2**62:
+        return None
+    return step if bool((integers[1:] - integers[:-1] == step).all()) else None
+
+
 def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] | None:
     if not len(integers):
         return 0, 1, np.empty(0, "<i1")
@@ -243,12 +307,6 @@ def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] |
     if int(integers.max()) - int(integers.min()) >= 2**62:
         return None
     steps = np.diff(integers, prepend=integers[:1])
-    if len(steps) > 1 and bool((steps[1:] == steps[1]).all()):
-        # Times of bars without a gap: what follows would find the same, in several passes.
-        divisor = abs(int(steps[1])) or 1
-        regular = np.full(len(steps), int(steps[1]) // divisor, "<i1")
-        regular[0] = 0
-        return int(integers[0]), divisor, regular
     divisor = int(np.gcd.reduce(steps)) or 1
     if divisor != 1:
         steps //= divisor
@@ -269,12 +327,15 @@ def _is_curve(patterns: NDArray[np.int64]) -> bool:
 
 def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes]:
     # Differences wrap around in 64 bits, as their running sum does when it is read.
-    steps = np.diff(patterns, prepend=patterns.dtype.type(0))
+    steps = np.empty_like(patterns)
+    steps[:1] = patterns[:1]
+    np.subtract(patterns[1:], patterns[:-1], out=steps[1:])
     changed = steps != 0
     steps = steps[changed]
     # Zigzag: the sign goes to the lowest bit, so that small falls have empty high bytes as small rises do.
-    zigzag = ((steps << 1) ^ (steps >> 63)).view("<u8")
-    return len(zigzag), np.packbits(changed).tobytes() + _shuffle(zigzag)
+    zigzag = (steps << 1) ^ (steps >> 63)
+    parts = (zigzag.astype("<u4"), (zigzag >> 32).astype("<u2"), (zigzag >> 48).astype("<u2"))
+    return len(zigzag), b"".join((np.packbits(changed).data, *(part.data for part in parts)))
 
 
 def _unchanged(header: dict[str, Any], packed: memoryview, n: int) -> NDArray[np.int64]:
@@ -282,9 +343,17 @@ def _unchanged(header: dict[str, Any], packed: memoryview, n: int) -> NDArray[np
     count, flags = int(header["changed"]), -(-n // 8)
     if zstandard.frame_content_size(packed) != flags + 8 * count:
         raise CorruptColumnsError(f"column {header['name']!r} has not {count} changes of {n} values")
-    data = memoryview(zstandard.ZstdDecompressor().decompress(packed))
+    data = memoryview(_decompressor().decompress(packed))
     changed = np.unpackbits(np.frombuffer(data[:flags], np.uint8), count=n).view(np.bool_)
-    zigzag = _unshuffle(data[flags:], count, 8)
+    if header.get("parts"):
+        zigzag = np.empty(count, "<u8")
+        words = zigzag.view("<u2").reshape(-1, 4)
+        at = flags + 4 * count
+        zigzag.view("<u4")[::2] = np.frombuffer(data[flags:at], "<u4")
+        words[:, 2] = np.frombuffer(data[at : at + 2 * count], "<u2")
+        words[:, 3] = np.frombuffer(data[at + 2 * count :], "<u2")
+    else:
+        zigzag = _unshuffle(data[flags:], count, 8)
     steps = np.zeros(n, "<i8")
     steps[changed] = (zigzag >> np.uint64(1)).view("<i8") ^ -(zigzag & np.uint64(1)).view("<i8")
     return np.cumsum(steps, out=steps)
