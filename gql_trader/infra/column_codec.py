@@ -9,10 +9,10 @@ Every column of a bundle is encoded by what its values are like:
   value changed, and the differences of the bit patterns of those that did, zigzag coded;
 - anything else: the values' own bytes.
 
-The bytes are then shuffled (all first bytes, all second bytes, …; of a curve, whose lower half is noise, all
-lower halves, then two bytes and two bytes) and compressed with zstd, which makes long runs of the high bytes.
-Decoding restores every bit: NaN payloads, infinities, denormals
-and the sign of zero included. A checksum over the whole bundle refuses damaged data before any is used.
+The bytes are then shuffled (all first bytes, all second bytes, …) and compressed with zstd, which makes long
+runs of the high bytes. The six lower bytes of a curve's changes, which are noise, are left as they are.
+Decoding restores every bit: NaN payloads, infinities, denormals and the sign of zero included. A checksum
+over the whole bundle refuses damaged data before any is used.
 """
 
 import json
@@ -34,7 +34,8 @@ FORMAT: Final = 3
 READABLE_FORMATS: Final = (1, 2, 3)
 """Layouts read by `decode_columns`, each with what those before it have.
 
-Format 2 has changes of bit patterns, byte by byte; format 3 has them in three parts, and steps.
+Format 2 has changes of bit patterns, shuffled and compressed with all their bytes; format 3 has them with
+their noise apart, and steps.
 """
 
 MAXIMUM_DECIMALS: Final = 12
@@ -46,11 +47,13 @@ _WIDTHS: Final = (1, 2, 4, 8)
 _EXACT: Final = 2**53
 _LEVEL: Final = 3
 _CURVE_LEVEL: Final = 1
-"""Bit patterns of computed floats are noise in their low bytes: higher levels take longer for nothing."""
+"""What is left of a curve are flags and high bytes, which higher levels make hardly smaller."""
 
 _SHORTEST_CURVE: Final = 2048
 _SMALL_CHANGE: Final = 2**48
 """Changes below leave the two highest bytes empty, which is what makes them worth their own layout."""
+
+_NOISE_BYTES: Final = 6
 
 _threads = threading.local()
 """What each thread compresses and decompresses with: making it costs more than a thousand numbers do."""
@@ -92,11 +95,11 @@ def encode_columns(columns: Mapping[str, Column]) -> bytes:
         If a column is not one-dimensional or not of numbers.
     """
     headers: list[dict[str, Any]] = []
-    payloads: list[bytes] = []
+    payloads: list[bytes | memoryview] = []
     for name, column in columns.items():
-        header, payload = _encode(name, np.asarray(column))
+        header, parts = _encode(name, np.asarray(column))
         headers.append(header)
-        payloads.append(payload)
+        payloads.extend(parts)
     header_bytes = json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode()
     checksum, length = 0, 0
     for part in (header_bytes, *payloads):
@@ -153,7 +156,7 @@ def decode_columns(
         raise CorruptColumnsError(f"the columns cannot be read: {error}") from error
 
 
-def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
+def _encode(name: str, column: Column) -> tuple[dict[str, Any], list[bytes | memoryview]]:
     if column.ndim != 1 or column.dtype.kind not in "biuf" or column.dtype.itemsize > 8:
         raise TypeError(
             f"column {name!r} must be one-dimensional bool, integer or float; "
@@ -170,25 +173,25 @@ def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
         integers = little.astype("<i8")
     step = None if integers is None else _step(integers)
     differences = None if integers is None or step is not None else _differences(integers)
-    level = _LEVEL
     if integers is not None and step is not None:
         header.update(first=int(integers[0]), step=step, bytes=0)
-        return header, b""
+        return header, []
     if differences is not None:
         first, divisor, narrow = differences
         header.update(first=first, divisor=divisor, width=narrow.dtype.itemsize)
         payload = _shuffle(narrow.view(f"<u{narrow.dtype.itemsize}"))
     elif little.dtype == np.float64 and _is_curve(little.view("<i8")):
         header.pop("decimals", None)
-        header["changed"], payload = _changes(little.view("<i8"))
-        header["parts"] = 3
-        level = _CURVE_LEVEL
+        count, payload, noise = _changes(little.view("<i8"))
+        packed = _compressor(_CURVE_LEVEL).compress(payload)
+        header.update(changed=count, packed=len(packed), bytes=len(packed) + _NOISE_BYTES * count)
+        return header, [packed, *noise]
     else:
         header.pop("decimals", None)
         payload = _shuffle(little.view(f"<u{little.dtype.itemsize}"))
-    packed = _compressor(level).compress(payload)
+    packed = _compressor(_LEVEL).compress(payload)
     header["bytes"] = len(packed)
-    return header, packed
+    return header, [packed]
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
@@ -325,7 +328,7 @@ def _is_curve(patterns: NDArray[np.int64]) -> bool:
     return int(((steps > -_SMALL_CHANGE) & (steps < _SMALL_CHANGE)).sum()) * 8 >= len(places) * 7
 
 
-def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes]:
+def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes, list[memoryview]]:
     # Differences wrap around in 64 bits, as their running sum does when it is read.
     steps = np.empty_like(patterns)
     steps[:1] = patterns[:1]
@@ -334,26 +337,33 @@ def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes]:
     steps = steps[changed]
     # Zigzag: the sign goes to the lowest bit, so that small falls have empty high bytes as small rises do.
     zigzag = (steps << 1) ^ (steps >> 63)
-    parts = (zigzag.astype("<u4"), (zigzag >> 32).astype("<u2"), (zigzag >> 48).astype("<u2"))
-    return len(zigzag), b"".join((np.packbits(changed).data, *(part.data for part in parts)))
+    high = (zigzag >> 48).astype("<u2")
+    noise = [zigzag.astype("<u4").view(np.uint8).data, (zigzag >> 32).astype("<u2").view(np.uint8).data]
+    return len(zigzag), b"".join((np.packbits(changed).data, high.data)), noise
 
 
-def _unchanged(header: dict[str, Any], packed: memoryview, n: int) -> NDArray[np.int64]:
+def _unchanged(header: dict[str, Any], data: memoryview, n: int) -> NDArray[np.int64]:
     """Return the bit patterns of a column stored as changes."""
     count, flags = int(header["changed"]), -(-n // 8)
-    if zstandard.frame_content_size(packed) != flags + 8 * count:
+    noisy = "packed" in header
+    packed = data[: header["packed"]] if noisy else data
+    size = flags + (2 if noisy else 8) * count
+    if (
+        zstandard.frame_content_size(packed) != size
+        or len(data) - len(packed) != noisy * _NOISE_BYTES * count
+    ):
         raise CorruptColumnsError(f"column {header['name']!r} has not {count} changes of {n} values")
-    data = memoryview(_decompressor().decompress(packed))
-    changed = np.unpackbits(np.frombuffer(data[:flags], np.uint8), count=n).view(np.bool_)
-    if header.get("parts"):
-        zigzag = np.empty(count, "<u8")
-        words = zigzag.view("<u2").reshape(-1, 4)
-        at = flags + 4 * count
-        zigzag.view("<u4")[::2] = np.frombuffer(data[flags:at], "<u4")
-        words[:, 2] = np.frombuffer(data[at : at + 2 * count], "<u2")
-        words[:, 3] = np.frombuffer(data[at + 2 * count :], "<u2")
+    unpacked = memoryview(_decompressor().decompress(packed))
+    changed = np.unpackbits(np.frombuffer(unpacked[:flags], np.uint8), count=n).view(np.bool_)
+    if noisy:
+        noise = data[len(packed) :]
+        zigzag = np.frombuffer(unpacked[flags:], "<u2").astype("<u8")
+        zigzag <<= 16
+        zigzag |= np.frombuffer(noise[4 * count :], "<u2")
+        zigzag <<= 32
+        zigzag |= np.frombuffer(noise[: 4 * count], "<u4")
     else:
-        zigzag = _unshuffle(data[flags:], count, 8)
+        zigzag = _unshuffle(unpacked[flags:], count, 8)
     steps = np.zeros(n, "<i8")
     steps[changed] = (zigzag >> np.uint64(1)).view("<i8") ^ -(zigzag & np.uint64(1)).view("<i8")
     return np.cumsum(steps, out=steps)
