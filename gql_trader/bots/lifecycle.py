@@ -242,6 +242,8 @@ async def unattended(uow: UnitOfWork) -> tuple[list[UUID], list[UUID]]:
         .outerjoin(BotRow, BotRow.id == TradingSessionRow.bot_id)
         .where(
             TradingSessionRow.status != SessionStatus.STOPPED.value,
+            # What is traded by hand has closings of its own.
+            TradingSessionRow.market_id.is_not(None),
             free,
             or_(TradingSessionRow.status == CLOSING, waits, pending),
         )

@@ -18,6 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from gql_trader.bots import models_live as models_live
+from gql_trader.bots import models_rollups as models_rollups
 from gql_trader.infra.database import Base
 
 _EXACT = Numeric()
@@ -232,6 +234,7 @@ class TradeRow(Base):
         ),
         UniqueConstraint("session_id", "number", name="uq_trades_session_id_number"),
         Index("ix_trades_user_id_changed_at", "user_id", "changed_at"),
+        Index("ix_trades_user_id_entry_time_id", "user_id", "entry_time", "id"),
         Index("ix_trades_open", "session_id", postgresql_where="exit_time IS NULL"),
     )
 
@@ -266,7 +269,7 @@ class OrderRow(Base):
 
     The columns from ``market_id`` on are used by hand only. Bars that opened before ``tested_until`` (Unix
     milliseconds) cannot fill it; ``triggered`` says whether its stop price was reached; ``reason`` is why
-    it was not filled.
+    it was not filled. ``exchange_order_id`` and ``cancel_requested_at`` are of live orders only.
     """
 
     __tablename__ = "orders"
@@ -313,6 +316,8 @@ class OrderRow(Base):
     reason: Mapped[str | None]
     triggered: Mapped[bool] = mapped_column(server_default=false())
     tested_until: Mapped[int | None] = mapped_column(BigInteger)
+    exchange_order_id: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
 
 
 class EquityPointRow(Base):

@@ -270,6 +270,8 @@ class SessionRequest:
         None: what the user prefers.
     maker_fee, taker_fee, slippage
         Fractions, as in `gql_trader.engine.execution.ExecutionSpec`; None: its defaults.
+    exchange_key_id
+        What a live session trades with.
     """
 
     mode: SessionMode | None = None
@@ -277,6 +279,7 @@ class SessionRequest:
     maker_fee: float | None = None
     taker_fee: float | None = None
     slippage: float | None = None
+    exchange_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
