@@ -25,6 +25,7 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.balances.schema import BalanceSubscription
 from gql_trader.bots.schema import (
     BotMutation,
     BotQuery,
@@ -125,6 +126,7 @@ MUTATIONS = [
 ]
 SUBSCRIPTIONS = [
     BacktestSubscription,
+    BalanceSubscription,
     BotSubscription,
     CandleSubscription,
     CandleSyncSubscription,
