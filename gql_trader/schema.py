@@ -25,7 +25,7 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
-from gql_trader.balances.schema import BalanceSubscription
+from gql_trader.balances.schema import BalanceQuery, BalanceSubscription
 from gql_trader.bots.schema import (
     BotMutation,
     BotQuery,
@@ -90,6 +90,7 @@ QUERIES = [
     CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
+    BalanceQuery,
     BotQuery,
     OptimizationQuery,
     RateLimitQuery,
