@@ -27,6 +27,7 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.balances.schema import BalanceSubscription
 from gql_trader.bots.schema import (
     BotMutation,
     BotQuery,
@@ -73,6 +74,7 @@ from gql_trader.optimizations.schema import (
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
+from gql_trader.reports.schema import ReportQuery
 from gql_trader.settings.schema import SettingsMutation, SettingsQuery
 from gql_trader.settings.schema_preferences import PreferencesMutation
 from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
@@ -95,6 +97,7 @@ QUERIES = [
     RateLimitQuery,
     AutomationQuery,
     AlertQuery,
+    ReportQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -123,6 +126,7 @@ MUTATIONS = [
 ]
 SUBSCRIPTIONS = [
     BacktestSubscription,
+    BalanceSubscription,
     BotSubscription,
     CandleSubscription,
     CandleSyncSubscription,
