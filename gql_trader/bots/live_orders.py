@@ -241,6 +241,7 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         cancels=order.cancel_requested_at is not None,
         key=key,
         symbol=market.symbol,
+        contracts=held.leverage is not None,
         client_order_id=order.client_order_id,
         side=OrderSide(order.side),
         type=OrderType(order.type),

@@ -21,7 +21,7 @@ from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
-from gql_trader.settings.types import SessionMode
+from gql_trader.settings.types import MarginMode, SessionMode
 
 MOST_CLOSINGS = 3
 """How often it is tried to sell what a session holds, each time after it is known what came of the last."""
@@ -60,11 +60,29 @@ async def permitted_key(
     return key
 
 
-async def attach(uow: UnitOfWork, session_id: UUID, key: ExchangeKeyRecord) -> None:
-    """Let a live session trade with a key, which cannot be deleted until it ends."""
+async def attach(
+    uow: UnitOfWork,
+    session_id: UUID,
+    key: ExchangeKeyRecord,
+    leverage: int | None = None,
+    margin_mode: MarginMode | None = None,
+) -> None:
+    """Let a live session trade with a key, which cannot be deleted until it ends.
+
+    Parameters
+    ----------
+    leverage, margin_mode
+        For contracts, set at the exchange before the first order on a market; None: it trades the currencies
+        themselves.
+    """
     await uow.session.execute(
         insert(LiveSessionRow).values(
-            session_id=session_id, exchange_key_id=key.id, exchange=key.exchange, closings=0
+            session_id=session_id,
+            exchange_key_id=key.id,
+            exchange=key.exchange,
+            closings=0,
+            leverage=leverage,
+            margin_mode=margin_mode.value if margin_mode else None,
         )
     )
 
