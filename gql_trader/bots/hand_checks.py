@@ -38,6 +38,12 @@ def check_contracts(request: SessionRequest, mode: SessionMode) -> list[DomainEr
         problems.append(InvalidInput(f"leverage is from 1 to {MAXIMUM_LEVERAGE}.", ("leverage",)))
     if request.margin_mode is not None and request.leverage is None:
         problems.append(InvalidInput("A margin mode needs a leverage.", ("marginMode",)))
+    if request.auto_transfer_funds and request.leverage is None:
+        problems.append(
+            InvalidInput("Only contracts need funds in a wallet of theirs.", ("autoTransferFunds",))
+        )
+    if request.transfer_amount is not None and not _is_amount(request.transfer_amount):
+        problems.append(InvalidInput("transferAmount is above 0.", ("transferAmount",)))
     return problems
 
 

@@ -114,7 +114,8 @@ async def start_session(
     )
     about = {"mode": mode.value}
     if key is not None:
-        await live_sessions.attach(uow, session_id, key, request.leverage, request.margin_mode)
+        funds = (request.transfer_amount or capital) if request.auto_transfer_funds else None
+        await live_sessions.attach(uow, session_id, key, request.leverage, request.margin_mode, funds)
         about |= {"exchangeKeyId": str(key.id), "exchange": key.exchange}
     note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, **about)
     return await _session(uow, actor, session_id)

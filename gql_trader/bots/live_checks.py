@@ -1,6 +1,6 @@
 """Checks of live orders and sessions before anything is stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import select
 
 from gql_trader.bots import live_markets
-from gql_trader.bots.live_markets import Believed
+from gql_trader.bots.live_markets import Believed, Comparison
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import OrderRequest, SessionStatus
@@ -52,15 +52,15 @@ class LiveAnswers:
     ----------
     rules
         What it says of the market; None: it did not answer.
-    mismatch
-        What of the account is not as it is believed to be; None: nothing.
+    found
+        What came of comparing the account, if it had to be.
     acknowledged
         Whether the user takes that for right.
     """
 
     rules: MarketRules | None = None
     belief: Believed | None = None
-    mismatch: str | None = None
+    found: Comparison = field(default_factory=Comparison)
     acknowledged: bool = False
 
 
@@ -85,7 +85,7 @@ async def check_live(
         )
     rules = answers.rules
     if answers.belief is not None:
-        await live_markets.note(uow, answers.belief, answers.mismatch, acknowledged=answers.acknowledged)
+        await live_markets.note(uow, answers.belief, answers.found, acknowledged=answers.acknowledged)
     if not await live_markets.is_compared(uow, request.session_id, market.id):
         raise InvalidState("The account at the exchange was not compared.", ("market",))
     if rules is None:
@@ -141,9 +141,9 @@ async def ask_exchange(exchanges: Exchanges, plan: LivePlan, *, acknowledged: bo
     DomainError
         EXCHANGE_ERROR, if the account has to be compared and the exchange does not answer.
     """
-    mismatch = None
+    found = Comparison()
     if plan.belief is not None:
-        mismatch = await live_markets.compare(exchanges, plan.belief, acknowledged=acknowledged)
+        found = await live_markets.compare(exchanges, plan.belief, acknowledged=acknowledged)
     try:
         client = await exchanges.public(plan.market.exchange, IMPATIENT)
         rules = await live_markets.rules_of(client, plan.market.symbol, contracts=plan.contracts)
@@ -151,7 +151,7 @@ async def ask_exchange(exchanges: Exchanges, plan: LivePlan, *, acknowledged: bo
         # Whoever sends it asks again.
         _log.info("market_rules_unknown", exchange=plan.market.exchange, failure=type(failure).__name__)
         rules = None
-    return LiveAnswers(rules, plan.belief, mismatch, acknowledged)
+    return LiveAnswers(rules, plan.belief, found, acknowledged)
 
 
 async def key_to_trade_with(uow: UnitOfWork, actor: Actor, key_id: UUID | None) -> ExchangeKeyRecord:

@@ -22,10 +22,10 @@ from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.exchange_keys.types import OpenedKey
 from gql_trader.infra.exchange.client import ExchangeClient
-from gql_trader.infra.exchange.errors import ExchangeFailure, UnknownMarket
+from gql_trader.infra.exchange.errors import ExchangeFailure, OutcomeUnknown, UnknownMarket
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.markets import MarketRules
-from gql_trader.infra.exchange.orders import ExchangeOrder, MarginMode
+from gql_trader.infra.exchange.orders import ExchangeOrder, MarginMode, Wallet
 from gql_trader.infra.exchange.pacing import IMPATIENT, Patience
 from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.key_ring import KeyRing
@@ -49,6 +49,8 @@ class Believed:
         Client order ids of their orders that may be open.
     leverage, margin_mode
         What to set for a contract; None: the currency itself is traded.
+    funds
+        What the contracts' wallet has to have of the quote currency; None: as much as there is.
     """
 
     session_id: UUID
@@ -58,6 +60,23 @@ class Believed:
     waiting: frozenset[str]
     leverage: int | None
     margin_mode: str | None
+    funds: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found when an account was compared.
+
+    Attributes
+    ----------
+    mismatch
+        What differs from what is believed, in sentences; None: nothing.
+    moved
+        How much of the quote currency was moved from the wallet of the currencies to that of the contracts.
+    """
+
+    mismatch: str | None = None
+    moved: Decimal = _NOTHING
 
 
 async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: MarketRecord) -> Believed | None:
@@ -94,23 +113,25 @@ async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: Mar
         waiting=frozenset(waiting),
         leverage=own.leverage,
         margin_mode=own.margin_mode,
+        funds=own.funds,
     )
 
 
 async def compare(
     exchanges: Exchanges, belief: Believed, *, acknowledged: bool, patience: Patience = IMPATIENT
-) -> str | None:
-    """Return what of an account differs from what is believed, in sentences; None if nothing does.
+) -> Comparison:
+    """Return what of an account differs from what is believed.
 
-    For a contract, leverage and margin mode are set besides, unless something differs and that was not
-    acknowledged. No transaction may be open.
+    For a contract, leverage and margin mode are set besides, and funds moved that are missing there, unless
+    something differs and that was not acknowledged. No transaction may be open. Doing it again after it was
+    interrupted moves nothing twice: what has arrived is not missing any more.
 
     Raises
     ------
     DomainError
-        EXCHANGE_ERROR, if the exchange does not answer, or will not set them.
+        EXCHANGE_ERROR, if the exchange does not answer, or will not set or move them.
     """
-    record = belief.key.record
+    record, moved = belief.key.record, _NOTHING
     try:
         async with exchanges.client(record.exchange, belief.key.credentials, patience) as client:
             rules = await rules_of(client, belief.market.symbol, contracts=belief.leverage is not None)
@@ -122,12 +143,13 @@ async def compare(
                 if belief.margin_mode is not None:
                     await client.set_margin_mode(rules.symbol, MarginMode(belief.margin_mode.lower()))
                 await client.set_leverage(rules.symbol, belief.leverage)
+                moved = await _fund(client, rules.quote, belief.funds)
     except ExchangeFailure as failure:
         raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
-    return " ".join(found) or None
+    return Comparison(" ".join(found) or None, moved)
 
 
-async def note(uow: UnitOfWork, belief: Believed, mismatch: str | None, *, acknowledged: bool) -> None:
+async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowledged: bool) -> None:
     """Let a session trade on a market after the comparison, if nothing differs or that is acknowledged.
 
     Raises
@@ -135,6 +157,7 @@ async def note(uow: UnitOfWork, belief: Believed, mismatch: str | None, *, ackno
     InvalidState
         If something differs and was not acknowledged; the message tells what.
     """
+    mismatch = found.mismatch
     if mismatch is not None and not acknowledged:
         raise InvalidState(
             f"{mismatch} Nothing was placed. Look at your account at the exchange; if this is as it should "
@@ -152,16 +175,26 @@ async def note(uow: UnitOfWork, belief: Believed, mismatch: str | None, *, ackno
         .on_conflict_do_nothing()
     )
     if mismatch is not None:
-        user_id = belief.key.record.user_id
-        record_event(
-            uow,
-            AuditAction.LIVE_MISMATCH_ACKNOWLEDGED,
-            actor_id=user_id,
-            target_id=user_id,
-            tradingSessionId=str(belief.session_id),
-            market=belief.market.name,
-            mismatch=mismatch,
-        )
+        _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)
+
+
+def record_moved(uow: UnitOfWork, belief: Believed | None, found: Comparison) -> None:
+    """Write down in the audit log what a comparison has moved, whatever becomes of the order after it."""
+    if belief is not None and found.moved:
+        _record(uow, AuditAction.FUNDS_MOVED, belief, amount=f"{found.moved:f}")
+
+
+def _record(uow: UnitOfWork, action: AuditAction, belief: Believed, **metadata: str) -> None:
+    user_id = belief.key.record.user_id
+    record_event(
+        uow,
+        action,
+        actor_id=user_id,
+        target_id=user_id,
+        tradingSessionId=str(belief.session_id),
+        market=belief.market.name,
+        **metadata,
+    )
 
 
 async def is_compared(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> bool:
@@ -193,6 +226,25 @@ async def rules_of(client: ExchangeClient, symbol: str, *, contracts: bool) -> M
     raise UnknownMarket(client.exchange, f"{client.name} has no contract on {symbol}.")
 
 
+async def _fund(client: TradingClient, currency: str, wanted: Decimal | None) -> Decimal:
+    """Move what is missing of a currency to the contracts' wallet, once; return how much that was."""
+    if wanted is None:
+        return _NOTHING
+    balance = (await client.balances(Wallet.FUTURES)).get(currency)
+    missing = wanted - (balance.free if balance else _NOTHING)
+    if missing <= 0:
+        return _NOTHING
+    try:
+        await client.transfer(currency, missing, Wallet.SPOT, Wallet.FUTURES)
+    except OutcomeUnknown as failure:
+        raise ExchangeFailure(
+            client.exchange,
+            f"It is not known whether {missing:f} {currency} was moved to the wallet of contracts. "
+            "Look at your account at the exchange, and try again.",
+        ) from failure
+    return missing
+
+
 def _of_orders(found: Sequence[ExchangeOrder], belief: Believed, rules: MarketRules) -> list[str]:
     strange = [each for each in found if each.client_order_id not in belief.waiting]
     if not strange:
@@ -200,7 +252,7 @@ def _of_orders(found: Sequence[ExchangeOrder], belief: Believed, rules: MarketRu
     listed = ", ".join(f"{each.side.value} {each.amount:f}" for each in strange[:5])
     return [
         f"{len(strange)} open {'order' if len(strange) == 1 else 'orders'} on {rules.symbol} at the exchange "
-        f"({listed}) were not placed by a session that trades now."
+        f"({listed}) {'was' if len(strange) == 1 else 'were'} not placed by a session that trades now."
     ]
 
 

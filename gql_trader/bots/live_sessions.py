@@ -66,6 +66,7 @@ async def attach(
     key: ExchangeKeyRecord,
     leverage: int | None = None,
     margin_mode: MarginMode | None = None,
+    funds: Decimal | None = None,
 ) -> None:
     """Let a live session trade with a key, which cannot be deleted until it ends.
 
@@ -74,6 +75,8 @@ async def attach(
     leverage, margin_mode
         For contracts, set at the exchange before the first order on a market; None: it trades the currencies
         themselves.
+    funds
+        What the contracts' wallet has to have then; what is missing is moved there. None: nothing is.
     """
     await uow.session.execute(
         insert(LiveSessionRow).values(
@@ -83,6 +86,7 @@ async def attach(
             closings=0,
             leverage=leverage,
             margin_mode=margin_mode.value if margin_mode else None,
+            funds=funds,
         )
     )
 

@@ -18,7 +18,8 @@ class LiveSessionRow(Base):
     The key cannot be deleted while there is such a row. ``close_positions`` is what was asked for when the
     session was told to stop, null before; ``closings`` counts how often its positions were tried to be
     closed since. With a ``leverage`` it trades contracts that are settled in the quote currency, under
-    ``margin_mode``; without one, the currencies themselves.
+    ``margin_mode``; without one, the currencies themselves. ``funds`` is what the contracts' wallet has to
+    have before the first order; what is missing is moved there.
     """
 
     __tablename__ = "live_sessions"
@@ -32,6 +33,7 @@ class LiveSessionRow(Base):
     closings: Mapped[int]
     leverage: Mapped[int | None]
     margin_mode: Mapped[str | None]
+    funds: Mapped[Decimal | None] = mapped_column(_EXACT)
 
 
 class LiveMarketRow(Base):

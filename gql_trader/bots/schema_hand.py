@@ -7,7 +7,7 @@ import strawberry
 
 from gql_trader.accounts import limits
 from gql_trader.accounts.live_trading import LiveTrading
-from gql_trader.bots import by_hand, hand_sessions, live_checks
+from gql_trader.bots import by_hand, hand_sessions, live_checks, live_markets
 from gql_trader.bots.live_sessions import LivePermit
 from gql_trader.bots.schema_enums import MarginMode, OrderSide, OrderType, SessionMode
 from gql_trader.bots.schema_order import Order
@@ -50,6 +50,15 @@ class StartTradingSessionInput:
     margin_mode: MarginMode | None = strawberry.field(
         default=None,
         description="With `leverage`: what backs a position, set with it; left out: as the exchange has it.",
+    )
+    auto_transfer_funds: bool | None = strawberry.field(
+        default=False,
+        description="With `leverage`: before the first order, move from the account's spot wallet to that of "
+        "contracts what is missing there. The key needs the permission to transfer.",
+    )
+    transfer_amount: Decimal | None = strawberry.field(
+        default=None,
+        description="With `autoTransferFunds`: what the wallet of contracts shall have; left out: `capital`.",
     )
     totp_code: str | None = strawberry.field(
         default=None,
@@ -218,6 +227,8 @@ class HandMutation:
             decode_id(key, "ExchangeKey", ("exchangeKeyId",)) if key else None,
             input.leverage,
             input.margin_mode,
+            bool(input.auto_transfer_funds),
+            input.transfer_amount,
         )
         permit = LivePermit(services.keys, LiveTrading.of(settings), input.totp_code)
         async with info.context.uow() as uow:
@@ -274,6 +285,8 @@ class HandMutation:
             answers = await live_checks.ask_exchange(
                 services.exchanges, plan, acknowledged=bool(input.acknowledge_mismatch)
             )
+            async with info.context.uow() as uow:
+                live_markets.record_moved(uow, answers.belief, answers.found)
         async with info.context.uow() as uow:
             row = await by_hand.place_order(uow, services.arrays, viewer, request, answers)
         return PlaceOrderPayload(order=Order.from_row(row))

@@ -274,6 +274,9 @@ class SessionRequest:
         What a live session trades with.
     leverage, margin_mode
         For a live session that trades contracts; None: it does not.
+    auto_transfer_funds
+        Whether what its contracts' wallet lacks of ``transfer_amount`` (None: of the capital) is moved there
+        before the first order.
     """
 
     mode: SessionMode | None = None
@@ -284,6 +287,8 @@ class SessionRequest:
     exchange_key_id: UUID | None = None
     leverage: int | None = None
     margin_mode: MarginMode | None = None
+    auto_transfer_funds: bool = False
+    transfer_amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

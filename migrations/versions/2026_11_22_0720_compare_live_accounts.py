@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Apply."""
     op.add_column("live_sessions", sa.Column("leverage", sa.Integer(), nullable=True))
     op.add_column("live_sessions", sa.Column("margin_mode", sa.String(), nullable=True))
+    op.add_column("live_sessions", sa.Column("funds", sa.Numeric(), nullable=True))
     op.create_table(
         "live_markets",
         sa.Column("session_id", sa.UUID(), nullable=False),
@@ -37,5 +38,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Undo."""
     op.drop_table("live_markets")
+    op.drop_column("live_sessions", "funds")
     op.drop_column("live_sessions", "margin_mode")
     op.drop_column("live_sessions", "leverage")

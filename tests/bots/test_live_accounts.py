@@ -1,12 +1,20 @@
 """Accounts of live sessions: compared before the first order on a market, contracts, leverage."""
 
+import asyncio
+from dataclasses import replace
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import text
 
+from gql_trader.bots.live_orders import submit
+from gql_trader.bots.live_protection import Protection, protect
+from gql_trader.bots.types import OrderSide, OrderType
+from gql_trader.bots.types_live import LiveOrderSpec
+from gql_trader.gql.relay import parse_id
 from tests.accounts.accounts_api import refusals
-from tests.bots.live_desk import KEY, STOP, LiveDesk
-from tests.factories.exchange_simulator import Refusal
+from tests.bots.live_desk import KEY, ORDER, STOP, LiveDesk
+from tests.factories.exchange_simulator import Hang, Refusal
 
 FOREIGN = {
     "newClientOrderId": "by another program",
@@ -33,7 +41,7 @@ async def test_a_foreign_order_keeps_a_session_from_trading_until_it_is_acknowle
     assert (payload["order"], refusals(payload)) == (None, [("INVALID_STATE", ["acknowledgeMismatch"])])
     [error] = payload["errors"]
     assert error["__typename"] == "StateError"
-    assert error["message"].startswith("1 open order on BTC/USDT at the exchange (buy 0.01) were not placed")
+    assert error["message"].startswith("1 open order on BTC/USDT at the exchange (buy 0.01) was not placed")
     assert (await desk.session(session))["orders"]["nodes"] == []
     order = await desk.done(session, "BUY", "MARKET", "0.1", acknowledgeMismatch=True)
     assert order["status"] == "FILLED"
@@ -113,11 +121,102 @@ async def test_a_position_in_contracts_that_is_not_a_session_s_is_a_mismatch(des
     desk.simulator.futures.positions[KEY] = Decimal("-0.3")
     payload = await desk.place(session, "BUY", "MARKET", "0.1")
     assert payload["errors"][0]["message"].startswith(
-        "The position in BTC/USDT:USDT at the exchange is -0.3; the sessions that trade now believe that they hold 0."
+        "The position in BTC/USDT:USDT at the exchange is -0.3; the sessions that trade now believe"
     )
     assert (contracts_sent(desk), desk.simulator.futures.leverage) == ([], {})
     order = await desk.done(session, "BUY", "MARKET", "0.1", acknowledgeMismatch=True)
     assert (order["status"], desk.simulator.futures.leverage[KEY]) == ("FILLED", 2)
+
+
+async def test_funds_that_contracts_lack_are_moved_once_whatever_happens(desk: LiveDesk) -> None:
+    given = {"leverage": 2, "autoTransferFunds": True, "transferAmount": "5000"}
+    session, futures = await desk.start(**given), desk.simulator.futures
+    futures.wallets[KEY] = Decimal(1000)
+    # They arrive, and nothing says so.
+    desk.simulator.faults.add("/sapi/v1/asset/transfer", Hang(done=True))
+    payload = await desk.place(session, "BUY", "MARKET", "0.1")
+    assert (payload["order"], refusals(payload)) == (None, [("EXCHANGE_ERROR", ["market"])])
+    assert "It is not known whether 4000 USDT was moved" in payload["errors"][0]["message"]
+    for _ in range(2):
+        assert (await desk.done(session, "BUY", "MARKET", "0.1"))["status"] == "FILLED"
+    assert futures.transfers == [("MAIN_UMFUTURE", Decimal(4000))]
+    desk.trader.accounts.clock.move(seconds=30)
+    await desk.do(STOP, input={"id": session, "closePositions": False})
+    await desk.advance(session)
+    futures.positions[KEY] = Decimal(0)
+    richer = await desk.start(**given | {"transferAmount": "6000"})
+    assert refusals(await desk.place(richer, "SELL", "MARKET", "0.1")) == [("INVALID_INPUT", ["quantity"])]
+    assert futures.transfers[1:] == [("MAIN_UMFUTURE", Decimal(1000))]
+    async with desk.runtime.unit_of_work() as uow:
+        noted = "SELECT metadata->>'amount' FROM audit_events WHERE action = 'FUNDS_MOVED'"
+        assert list(await uow.session.scalars(text(noted))) == ["1000"]
+
+
+async def test_a_stop_is_held_at_the_exchange_moved_and_taken_back_with_the_position(desk: LiveDesk) -> None:
+    session, orders = await desk.start(), desk.simulator.orders.orders
+    key, market = parse_id(session)[1], await desk.market()
+
+    async def protected(price: str | None) -> Protection:
+        async with desk.runtime.unit_of_work() as uow:
+            return await protect(uow, key, market.id, None if price is None else Decimal(price))
+
+    assert await protected("45000") is Protection.NONE
+    await desk.done(session, "BUY", "MARKET", "0.1")
+    # Twice is once.
+    assert [await protected("45000"), await protected("45000")] == [Protection.PENDING] * 2
+    await desk.follow()
+    assert await protected("45000") is Protection.HELD
+    assert [(each.kind, each.stop_price, each.quantity) for each in orders[1:]] == [
+        ("STOP_LOSS", Decimal(45_000), Decimal("0.0999"))
+    ]
+    # Moved: the old one is taken back before the new one is placed.
+    assert await protected("46000.004") is Protection.PENDING
+    assert await protected("46000.004") is Protection.PENDING
+    await desk.follow()
+    assert [each.status for each in orders[1:]] == ["CANCELED"]
+    assert await protected("46000.004") is Protection.PENDING
+    await desk.follow()
+    assert await protected("46000.004") is Protection.HELD
+    assert (orders[2].stop_price, orders[2].status) == (Decimal("46000.01"), "NEW")
+    # Sold by it: nothing is left to protect.
+    desk.simulator.orders.trade(desk.simulator.markets["BTCUSDT"], Decimal(45_500))
+    await desk.follow()
+    assert await protected("46000.004") is Protection.NONE
+    found = await desk.session(session)
+    assert (found["positions"], [each["exitReason"] for each in found["trades"]["nodes"]]) == (
+        [],
+        ["STOP_LOSS"],
+    )
+    assert len(orders) == 3
+
+
+async def test_a_stop_that_the_exchange_does_not_take_is_told_and_not_tried_again(desk: LiveDesk) -> None:
+    session = await desk.start()
+    key, market = parse_id(session)[1], await desk.market()
+    await desk.done(session, "BUY", "MARKET", "0.1")
+    desk.simulator.faults.add(ORDER, Refusal(400, body='{"code": -2010, "msg": "Stops are not taken."}'))
+    before = desk.sent()
+    for expected in (Protection.PENDING, Protection.REFUSED, Protection.REFUSED):
+        async with desk.runtime.unit_of_work() as uow:
+            assert await protect(uow, key, market.id, Decimal(45_000)) is expected
+        await desk.follow()
+    assert desk.sent() == before + 1
+
+
+async def test_a_program_s_order_is_placed_once_under_a_key(desk: LiveDesk) -> None:
+    session = await desk.start()
+    key, market = parse_id(session)[1], await desk.market()
+    spec = LiveOrderSpec(market.id, OrderSide.BUY, OrderType.MARKET, Decimal("0.1"), Decimal(50_000))
+
+    async def submitted(quantity: str) -> UUID:
+        async with desk.runtime.unit_of_work() as uow:
+            order, _ = await submit(uow, key, replace(spec, quantity=Decimal(quantity)), "bar 7: entry")
+            return order.id
+
+    first = await asyncio.gather(*(submitted("0.1") for _ in range(4)))
+    assert {await submitted("0.2"), *first} == {first[0]}
+    await desk.follow()
+    assert [each.quantity for each in desk.simulator.orders.orders] == [Decimal("0.1")]
 
 
 async def test_leverage_is_for_live_sessions(desk: LiveDesk) -> None:
@@ -126,5 +225,6 @@ async def test_leverage_is_for_live_sessions(desk: LiveDesk) -> None:
         ({"leverage": 0}, ["leverage"]),
         ({"leverage": 126}, ["leverage"]),
         ({"marginMode": "CROSS"}, ["marginMode"]),
+        ({"autoTransferFunds": True}, ["autoTransferFunds"]),
     ):
         assert refusals(await desk.begin(**given)) == [("INVALID_INPUT", path)]
