@@ -21,7 +21,7 @@ from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import lock_user
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import DomainErrors, QuotaExceeded
+from gql_trader.core.errors import DomainErrors, InvalidState, NotFound, QuotaExceeded
 from gql_trader.core.ids import uuid7
 from gql_trader.core.money import to_float
 from gql_trader.engine.execution import ExecutionSpec
@@ -142,6 +142,26 @@ async def stop_session(
     else:
         await _end(uow, arrays, ledger, reason, close_positions=close_positions)
     note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
+    return await _session(uow, actor, session_id)
+
+
+async def abandon_session(uow: UnitOfWork, actor: Actor, session_id: UUID) -> Row[Any]:
+    """End a live session that was told to stop although the exchange has not told of all its orders.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such session.
+    InvalidState
+        If it is not live, or was not told to stop before.
+    """
+    locked = await lock_ledger(uow, session_id, actor.user_id)
+    if locked is None:
+        raise NotFound("There is no such session.", ("id",))
+    if locked[1] is None or locked[0].market_id is not None:
+        raise InvalidState("A bot trades this session.", ("id",))
+    await live_sessions.abandon(uow, locked[1])
+    note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=False, abandoned=True)
     return await _session(uow, actor, session_id)
 
 

@@ -138,6 +138,25 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
     await detach(uow, session_id)
 
 
+async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
+    """End a live session that is being ended although it is not known what became of its orders.
+
+    Raises
+    ------
+    InvalidState
+        If it is not live, or was not told to stop before.
+    """
+    session = ledger.session
+    if session.mode != SessionMode.LIVE.value or session.status != CLOSING:
+        raise InvalidState("Only a live session that was told to stop can be abandoned.", ("abandon",))
+    for order in ledger.waiting:
+        order.reason = "It was given up; your account at the exchange tells what became of it."
+        await live_orders.give_up(uow, order.id)
+    session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
+    await write_ledger(uow, ledger)
+    await detach(uow, session.id)
+
+
 async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
     """Sell what is held of a market, as far as it takes orders of that size; return whether it does."""
     assert trade.market_id is not None

@@ -102,6 +102,11 @@ class StopTradingSessionInput:
         description="true: what it holds is sold at the last close, with slippage and fee, or live at the "
         "market; false: it ends with its positions as they are, valued at the last close.",
     )
+    abandon: bool | None = strawberry.field(
+        default=False,
+        description="true: end a live session that was told to stop and does not end, since the exchange does "
+        "not say what became of an order. Look at your account there first: nothing is cancelled or sold.",
+    )
 
 
 @visible(OWNER)
@@ -256,6 +261,9 @@ class HandMutation:
     ) -> StopTradingSessionPayload:
         key = decode_id(input.id, "TradingSession")
         async with info.context.uow() as uow:
+            if input.abandon:
+                row = await hand_sessions.abandon_session(uow, info.context.viewer, key)
+                return StopTradingSessionPayload(trading_session=TradingSession.from_row(row))
             row = await hand_sessions.stop_session(
                 uow,
                 info.context.services.arrays,

@@ -20,6 +20,7 @@ from gql_trader.infra.worker import run_queues
 from tests.accounts.accounts_api import refusals
 from tests.bots.live_desk import (
     CANCEL,
+    KEY,
     ORDER,
     STOP,
     KilledError,
@@ -417,6 +418,24 @@ async def test_stopping_cancels_and_sells_and_then_lets_go_of_the_key(desk: Live
     assert [each.side for each in desk.simulator.orders.orders] == ["BUY", "BUY", "SELL"]
     assert desk.account.free["BTC"] == 1
     assert (await desk.do(delete, id=desk.key_id))["errors"] == []
+
+
+async def test_a_session_whose_exchange_tells_nothing_can_be_abandoned(desk: LiveDesk) -> None:
+    session = await desk.start()
+    order = await desk.done(session, "BUY", "LIMIT", "0.1", price="49000")
+    assert refusals(await desk.do(STOP, input={"id": session, "abandon": True})) == [
+        ("INVALID_STATE", ["abandon"])
+    ]
+    await desk.do(STOP, input={"id": session})
+    del desk.simulator.accounts[KEY]
+    await desk.follow()
+    await desk.advance(session)
+    assert (await desk.session(session))["status"] == "ACTIVE"
+    payload = await desk.do(STOP, input={"id": session, "abandon": True})
+    assert payload["tradingSession"]["status"] == "STOPPED"
+    found = await desk.order(session, order)
+    assert (found["status"], "given up" in found["reason"]) == ("OPEN", True)
+    assert await desk.due() == []
 
 
 async def test_the_same_order_under_the_same_key_is_sent_once(desk: LiveDesk) -> None:
