@@ -104,7 +104,7 @@ class StopTradingSessionInput:
     )
     abandon: bool | None = strawberry.field(
         default=False,
-        description="true: end a live session that was told to stop and does not end, since the exchange does "
+        description="true: end a live session that was told to stop and does not end, as the exchange does "
         "not say what became of an order. Look at your account there first: nothing is cancelled or sold.",
     )
 
