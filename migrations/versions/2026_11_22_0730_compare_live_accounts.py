@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "compare_live_accounts"
-down_revision: str | Sequence[str] | None = "add_balances"
+down_revision: str | Sequence[str] | None = "add_daily_profits"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
