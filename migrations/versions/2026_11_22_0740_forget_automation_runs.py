@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "forget_automation_runs"
-down_revision = "add_daily_profits"
+down_revision = "compare_live_accounts"
 branch_labels = None
 depends_on = None
 
