@@ -28,7 +28,7 @@ from tests.factories.statements import counted_statements
 
 __all__ = ["api"]
 
-_SPEC = ExecutionSpec(stop_loss=0.01, take_profit=0.015, slippage=0.001)
+_SPEC = ExecutionSpec(stop_loss=0.006, take_profit=0.004, slippage=0.001)
 
 
 async def _market(live: LiveMarket) -> UUID:
@@ -75,11 +75,11 @@ ALWAYS = Rules(entry_long="close > 0")
 
 
 async def test_what_a_bar_shows_before_its_close_is_what_is_booked_at_its_close(live: LiveMarket) -> None:
-    _, session_id = await _begin(live, Rules(entry_long="hour % 3 > 0", exit_long="hour % 7 == 5"))
+    _, session_id = await _begin(live, Rules(entry_long="close > open", exit_long="close < open"))
     await live.bots.run(session_id)
     await _close_and_tick(live, 2)
     seen: dict[str, int] = {}
-    for _ in range(120):
+    for _ in range(60):
         live.clock.move(minutes=10)
         await _tell(live)
         marked = await _check(live)
@@ -230,7 +230,7 @@ async def test_a_bar_under_way_is_made_of_what_is_stored_and_of_what_was_told(li
 
 
 async def test_a_stop_that_is_reached_is_told_at_once(live: LiveMarket, api: Api) -> None:
-    _, session_id = await _begin(live, ALWAYS)
+    _, session_id = await _begin(live, ALWAYS, execution=ExecutionSpec(stop_loss=0.01, slippage=0.001))
     await live.bots.run(session_id)
     await _close_and_tick(live, 2)
     query = """{ tradingSessions(status: ACTIVE) { nodes {
