@@ -75,7 +75,7 @@ ALWAYS = Rules(entry_long="close > 0")
 
 
 async def test_what_a_bar_shows_before_its_close_is_what_is_booked_at_its_close(live: LiveMarket) -> None:
-    _, session_id = await _begin(live, Rules(entry_long="close > open", exit_long="close < open"))
+    _, session_id = await _begin(live, Rules(entry_long="close > open", exit_long="close < open * 0.998"))
     await live.bots.run(session_id)
     await _close_and_tick(live, 2)
     seen: dict[str, int] = {}
