@@ -25,6 +25,7 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.balances.schema import BalanceSubscription
 from gql_trader.bots.schema import (
     BotMutation,
     BotQuery,
@@ -71,6 +72,7 @@ from gql_trader.optimizations.schema import (
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
+from gql_trader.reports.schema import ReportQuery
 from gql_trader.settings.schema import SettingsMutation, SettingsQuery
 from gql_trader.settings.schema_preferences import PreferencesMutation
 from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
@@ -93,6 +95,7 @@ QUERIES = [
     RateLimitQuery,
     AutomationQuery,
     AlertQuery,
+    ReportQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -121,6 +124,7 @@ MUTATIONS = [
 ]
 SUBSCRIPTIONS = [
     BacktestSubscription,
+    BalanceSubscription,
     BotSubscription,
     CandleSubscription,
     CandleSyncSubscription,

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.bots import models_live as models_live
+from gql_trader.bots import models_rollups as models_rollups
 from gql_trader.infra.database import Base
 
 _EXACT = Numeric()
@@ -269,6 +270,7 @@ class TradeRow(Base):
         ),
         UniqueConstraint("session_id", "number", name="uq_trades_session_id_number"),
         Index("ix_trades_user_id_changed_at", "user_id", "changed_at"),
+        Index("ix_trades_user_id_entry_time_id", "user_id", "entry_time", "id"),
         Index("ix_trades_open", "session_id", postgresql_where="exit_time IS NULL"),
     )
 

@@ -70,6 +70,7 @@ OPEN_TO_EVERYBODY = {
     "rateLimit",
 }
 CONCERNS_ONLY_ONESELF = {
+    "balance",
     "botStatus",
     "equity",
     "createApiToken",

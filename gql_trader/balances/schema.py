@@ -1,0 +1,86 @@
+"""GraphQL subscription of the balances domain."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from gql_trader.balances.following import follow
+from gql_trader.balances.types import BalanceEventKind
+from gql_trader.core.actor import Role
+from gql_trader.gql.context import Info
+from gql_trader.gql.enums import register_enum
+from gql_trader.gql.permissions import requires, visible
+
+register_enum(
+    BalanceEventKind,
+    "Why a balance is told.",
+    {
+        "PRESENT": "It is what it was when the subscription began.",
+        "SNAPSHOT": "It was noted, as it is every few minutes while anything trades "
+        "(BALANCE_SNAPSHOT_MINUTES).",
+        "HEARTBEAT": "It is one of the hours of the day at which you are told, in your time zone "
+        "(HEARTBEAT_HOURS). The same is a notification of the kind HEARTBEAT.",
+    },
+)
+
+
+@visible("the user whose balance it is")
+@strawberry.type(description="What has become of your capital: all of your sessions in one currency.")
+class BalanceEvent:
+    """Event of balance."""
+
+    cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
+    time: datetime = strawberry.field(description="When it was so.")
+    kind: BalanceEventKind = strawberry.field(description="Why it is told.")
+    currency: str | None = strawberry.field(
+        description="Symbol of the currency of the amounts: your stake currency if a session is in it, else "
+        "that of your newest session; null without a session."
+    )
+    balance: Decimal = strawberry.field(
+        description="The most capital that was at work at a time, and profit."
+    )
+    profit: Decimal = strawberry.field(
+        description="Equity less capital of every session, summed; open positions at their last value."
+    )
+    profit_fraction: float = strawberry.field(
+        description="Profit over the most capital that was at work at a time; 0 while there was none."
+    )
+
+
+@strawberry.type
+class BalanceSubscription:
+    """Subscriptions of the balances domain."""
+
+    @strawberry.subscription(
+        description="Follow your balance: what it is now, then what it is every few minutes while "
+        "anything of yours trades, and at the hours of the day at which you are told.",
+        extensions=requires(Role.VIEWER),
+    )
+    async def balance(
+        self,
+        info: Info,
+        after: Annotated[
+            str | None,
+            strawberry.argument(
+                description="Cursor of the last event seen: what was noted since comes first. It lasts as "
+                "long as balances are kept (BALANCE_RETENTION_DAYS)."
+            ),
+        ] = None,
+    ) -> AsyncGenerator[BalanceEvent, None]:
+        context = info.context
+        feed = follow(context.uow, context.services.events, context.viewer, after)
+        async with aclosing(feed):
+            async for cursor, record in feed:
+                yield BalanceEvent(
+                    cursor=cursor,
+                    time=record.time,
+                    kind=record.kind,
+                    currency=record.currency,
+                    balance=record.balance,
+                    profit=record.profit,
+                    profit_fraction=record.profit_fraction,
+                )
