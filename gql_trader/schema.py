@@ -1,5 +1,7 @@
 """The whole schema: what each domain contributes, side by side."""
 
+from functools import cache
+
 import strawberry
 
 from gql_trader.accounts.schema import AccountMutation, AccountQuery, resolve_user_nodes
@@ -158,6 +160,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
 }
 
 
+@cache
 def create_schema() -> strawberry.Schema:
-    """Return the schema of all domains."""
+    """Return the schema of all domains, which takes a third of a second to make and never changes."""
     return build_schema(QUERIES, MUTATIONS, SUBSCRIPTIONS, NODE_RESOLVERS)

@@ -3,14 +3,14 @@
 import { mutate, query, subscribe } from './client.js';
 import { drawComparison, drawEquity, drawPrices, lineColour } from './charts.js';
 import {
-  BACKTEST_PLOT, BACKTEST_PROGRESS, BACKTEST_RESULT, BACKTESTS, CANCEL_BACKTEST, CATALOGUE, COMPARISON, DELETE_BACKTEST,
+  BACKTEST_PLOT, BACKTEST_PROGRESS, BACKTEST_RESULT, BACKTESTS, CANCEL_BACKTEST, COMPARISON, DELETE_BACKTEST,
   LEDGER_PAGE, RUN_BACKTEST,
 } from './documents.js';
 import {
-  button, choice, complain, day, form, h, input, interval, link, money, number, percent, price, progressBar, quantity, signed,
+  button, choice, complain, day, figures, form, h, input, interval, link, money, number, percent, price, progressBar, quantity, signed,
   table, time, words,
 } from './dom.js';
-import { specFields } from './specform.js';
+import { fetchCatalogue, specFields } from './specform.js';
 
 const ORDERS = [['CREATED_AT', 'newest'], ['SHARPE_RATIO', 'Sharpe ratio'], ['TOTAL_RETURN', 'return'], ['PROFIT_FACTOR', 'profit factor'], ['TRADES', 'trades']];
 
@@ -35,17 +35,22 @@ const METRICS = [
   ['alpha', 'Alpha', percent, 1], ['beta', 'Beta', number, 0],
 ];
 
+const FIGURES = ['totalReturn', 'buyAndHoldReturn', 'finalEquity', 'sharpeRatio', 'maxDrawdown', 'trades', 'winRate', 'profitFactor'];
+
 const titleOf = (run) => run.label ?? run.strategy.name;
 const marketOf = (run) => `${run.market.symbol} · ${interval(run.interval)}`;
 const parametersOf = (run) => Object.entries(run.parameters).map(([name, value]) => `${name} ${value}`).join(', ');
 
-/** What the next form begins with: set by "Run again". */
+// What the next form begins with.
 let draft;
+
+/** Begin the next form for a backtest with this. */
+export const runWith = (given) => (draft = given);
 
 // ---- the list, and the form for another one ----
 
 export async function showBacktests(main, { viewer, signal, go }) {
-  const catalogue = await query(CATALOGUE, {}, signal);
+  const catalogue = await fetchCatalogue(signal);
   const chosen = new Set();
   const compare = h('button', { type: 'button', disabled: true }, 'Compare');
   compare.addEventListener('click', () => go('compare', [...chosen].join(',')));
@@ -111,7 +116,7 @@ export async function showBacktest(main, { id, signal, go, reload }) {
     go('backtests');
   };
   const again = () => {
-    draft = { ...run, strategyId: run.strategy.id, market: `${run.market.exchange}:${run.market.symbol}` };
+    runWith({ ...run, strategyId: run.strategy.id, market: `${run.market.exchange}:${run.market.symbol}` });
     go('backtests');
   };
   const head = h(
@@ -130,9 +135,9 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   const equity = h('figure', { class: 'chart' });
   main.replaceChildren(
     head, facts,
-    h('dl', { class: 'figures' }, METRICS.slice(0, 1).concat(METRICS.filter(([name]) => ['sharpeRatio', 'maxDrawdown', 'trades', 'winRate', 'profitFactor', 'finalEquity'].includes(name)))
-      .map(([name, title, write]) => h('div', {}, h('dt', {}, name === 'finalEquity' ? `${title}, ${quote.symbol}` : title), h('dd', { class: name }, write(metrics[name]))))),
-    h('section', { class: 'card' }, h('h2', {}, 'Prices, indicators, trades'), charts),
+    figures(METRICS.filter(([name]) => FIGURES.includes(name)).map(([name, title, write]) =>
+      [name === 'finalEquity' ? `${title}, ${quote.symbol}` : title, write(metrics[name]), name])),
+    h('section', { class: 'card' }, h('h2', {}, 'Prices and trades'), charts),
     h('section', { class: 'card' }, h('h2', {}, 'Equity and drawdown'), equity),
     h('div', { class: 'halves' },
       h('section', { class: 'card' }, h('h2', {}, 'Metrics'), metricsTable([run])),

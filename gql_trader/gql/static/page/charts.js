@@ -20,7 +20,12 @@ const points = (times, values) =>
 
 /** A chart that fills its frame, follows light and dark, listens to the keyboard and goes with the signal. */
 function makeChart(frame, label, signal) {
-  const chart = createChart(frame, { autoSize: true, layout: { attributionLogo: false } });
+  const canvas = h('div', {
+    class: 'canvas', tabindex: 0, role: 'application', 'aria-roledescription': 'chart',
+    'aria-label': `${label}. Arrow keys move, plus and minus zoom, 0 shows everything.`,
+  });
+  frame.append(canvas);
+  const chart = createChart(canvas, { autoSize: true, layout: { attributionLogo: false } });
   const painters = [
     () => chart.applyOptions({
       layout: {
@@ -35,10 +40,7 @@ function makeChart(frame, label, signal) {
   const paint = () => painters.forEach((painter) => painter());
   paint();
   dark.addEventListener('change', paint, { signal });
-  frame.tabIndex = 0;
-  frame.setAttribute('role', 'img');
-  frame.setAttribute('aria-label', `${label}. Arrow keys move, plus and minus zoom, 0 shows everything.`);
-  frame.addEventListener('keydown', (event) => moveByKey(chart, event), { signal });
+  canvas.addEventListener('keydown', (event) => moveByKey(chart, event), { signal });
   signal.addEventListener('abort', () => chart.remove());
   return {
     chart,
@@ -68,7 +70,7 @@ function moveByKey(chart, event) {
 }
 
 /** Candles with indicator lines and trades; indicators of another size than prices have a pane of their own. */
-export function drawPrices(frame, { candles, lines, entries, exits }, label, signal) {
+export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exits }, label, signal) {
   const times = candles.time;
   const { chart, add, onPaint } = makeChart(frame, label, signal);
   const bars = add(CandlestickSeries, () => ({
@@ -81,12 +83,12 @@ export function drawPrices(frame, { candles, lines, entries, exits }, label, sig
 
   const low = candles.low.reduce((a, b) => Math.min(a, b), Infinity);
   const high = candles.high.reduce((a, b) => Math.max(a, b), -Infinity);
-  const drawn = lines.map(({ label: title, values }, index) => {
+  const drawn = lines.map(({ label: title, plot, values }, index) => {
     const known = values.filter((value) => value !== null);
     const middle = known.sort((a, b) => a - b)[Math.floor(known.length / 2)];
     const series = add(
       LineSeries,
-      () => ({ color: colour(LINES[index % LINES.length]), lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }),
+      () => ({ color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }),
       middle > low / 3 && middle < high * 3 ? 0 : 1,
     );
     series.setData(points(times, values));
@@ -100,7 +102,7 @@ export function drawPrices(frame, { candles, lines, entries, exits }, label, sig
   onPaint(mark);
   const latest = () => chart.timeScale().setVisibleLogicalRange({ from: times.length - 250, to: times.length + 5 });
   frame.append(
-    legend(chart, bars, drawn),
+    legend(chart, bars, drawn, barsPerCandle),
     h('span', { class: 'zoom' }, button('Latest', latest), button('Everything', () => chart.timeScale().fitContent())),
   );
   latest();
@@ -133,15 +135,16 @@ const exitMarkers = ({ time, side }, times) =>
   }));
 
 /** What the lines are, and the numbers under the crosshair. */
-function legend(chart, bars, drawn) {
-  const quote = h('span');
+function legend(chart, bars, drawn, barsPerCandle) {
+  const scale = barsPerCandle > 1 ? `${barsPerCandle} bars a candle` : '';
+  const quote = h('span', {}, scale);
   const values = drawn.map(({ title, index }) => {
     const value = h('span');
     return { value, row: h('span', { style: { color: lineColour(index) } }, `${title} `, value) };
   });
   chart.subscribeCrosshairMove(({ seriesData }) => {
     const bar = seriesData.get(bars);
-    quote.textContent = bar ? `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}` : '';
+    quote.textContent = bar ? `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}` : scale;
     drawn.forEach(({ series }, i) => (values[i].value.textContent = price(seriesData.get(series)?.value ?? null)));
   });
   return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row));

@@ -4,6 +4,10 @@ export const VIEWER = /* GraphQL */ `
   query Viewer { me { id username role preferences { timezone } } }
 `;
 
+export const SIGN_UP = /* GraphQL */ `
+  mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }
+`;
+
 // ---- what there is to choose from ----
 
 const STRATEGY = /* GraphQL */ `
@@ -15,12 +19,17 @@ const STRATEGY = /* GraphQL */ `
   }
 `;
 
-export const CATALOGUE = /* GraphQL */ `
-  query Catalogue {
-    strategies(first: 100) { nodes { ...StrategyParts } }
-    markets(first: 100) { nodes { symbol exchange intervals } }
+export const STRATEGIES = /* GraphQL */ `
+  query Strategies($after: String) {
+    strategies(first: 100, after: $after) { nodes { ...StrategyParts } pageInfo { hasNextPage endCursor } }
   }
   ${STRATEGY}
+`;
+
+export const MARKETS = /* GraphQL */ `
+  query Markets($after: String) {
+    markets(first: 100, after: $after) { nodes { symbol exchange intervals } pageInfo { hasNextPage endCursor } }
+  }
 `;
 
 export const SERIES = /* GraphQL */ `
@@ -174,9 +183,10 @@ export const INDICATORS = /* GraphQL */ `
 // ---- searches ----
 
 export const SEARCHES = /* GraphQL */ `
-  query Searches {
-    optimizations(first: 20) {
+  query Searches($after: String) {
+    optimizations(first: 20, after: $after) {
       nodes { id status method objective trialsTotal trialsDone interval createdAt strategy { name } market { symbol } }
+      pageInfo { hasNextPage endCursor }
     }
   }
 `;
@@ -249,7 +259,12 @@ const TRADE = /* GraphQL */ `
 `;
 
 export const BOTS = /* GraphQL */ `
-  query Bots { bots(first: 50) { nodes { ...BotParts session { id equity profitFraction } } } }
+  query Bots($after: String) {
+    bots(first: 100, after: $after) {
+      nodes { ...BotParts session { id equity profitFraction } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
   ${BOT}
 `;
 
@@ -266,6 +281,10 @@ export const BOT_DETAIL = /* GraphQL */ `
     }
   }
   ${BOT} ${TRADE}
+`;
+
+export const GUARDS = /* GraphQL */ `
+  query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }
 `;
 
 export const CREATE_BOT = /* GraphQL */ `

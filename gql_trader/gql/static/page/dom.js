@@ -34,6 +34,10 @@ export function table(caption, columns, rows, empty = 'Nothing yet.') {
   );
 }
 
+/** Some numbers that matter most, large: [what, how much, a name for the style]. */
+export const figures = (given) =>
+  h('dl', { class: 'figures' }, given.map(([title, value, name]) => h('div', {}, h('dt', {}, title), h('dd', { class: name }, value))));
+
 // ---- numbers and times ----
 
 const NONE = '–';
@@ -97,7 +101,7 @@ async function busily(element, action) {
 
 let fields = 0;
 
-/** A labelled control; `path` is where the server's errors call it, such as "execution.stopLoss". */
+/** A labelled control; `path` is what the server's errors call it, such as "execution.stopLoss"; several with spaces. */
 export function field(label, control, { path, hint } = {}) {
   const id = `field-${++fields}`;
   control.id = id;
@@ -129,7 +133,7 @@ export function form(properties, submit, ...children) {
   return element;
 }
 
-function clearErrors(element) {
+export function clearErrors(element) {
   for (const control of element.querySelectorAll('[aria-invalid]')) {
     control.removeAttribute('aria-invalid');
     const notes = document.getElementById(`${control.id}-notes`);
@@ -138,25 +142,25 @@ function clearErrors(element) {
   }
 }
 
-/** Put each error beside its field; return the messages of those that have none. */
-export function showErrors(element, errors) {
+/** Put each error beside the field that its path begins with; return the messages of those that have none. */
+export function showErrors(element, errors, focus = true) {
   const homeless = [];
   for (const { path, message } of errors) {
     let control = null;
     for (let length = path.length; length > 0 && !control; length--) {
-      control = element.querySelector(`[data-path="${CSS.escape(path.slice(0, length).join('.'))}"]`);
+      control = element.querySelector(`[data-path~="${CSS.escape(path.slice(0, length).join('.'))}"]`);
     }
     if (!control) {
       homeless.push(message);
       continue;
     }
+    const notes = document.getElementById(`${control.id}-notes`);
+    notes.textContent = control.hasAttribute('aria-invalid') ? `${notes.textContent}\n${message}` : message;
+    notes.classList.add('problem');
     control.setAttribute('aria-invalid', 'true');
     control.closest('details')?.setAttribute('open', '');
-    const notes = document.getElementById(`${control.id}-notes`);
-    notes.classList.add('problem');
-    notes.textContent = message;
   }
-  element.querySelector('[aria-invalid]')?.focus();
+  if (focus) element.querySelector('[aria-invalid]')?.focus();
   return homeless;
 }
 
