@@ -27,7 +27,7 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
-from gql_trader.balances.schema import BalanceSubscription
+from gql_trader.balances.schema import BalanceQuery, BalanceSubscription
 from gql_trader.bots.schema import (
     BotMutation,
     BotQuery,
@@ -75,6 +75,7 @@ from gql_trader.optimizations.schema import (
     resolve_optimization_nodes,
 )
 from gql_trader.reports.schema import ReportQuery
+from gql_trader.reports.schema_system import SystemQuery, SystemSubscription
 from gql_trader.settings.schema import SettingsMutation, SettingsQuery
 from gql_trader.settings.schema_preferences import PreferencesMutation
 from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
@@ -92,12 +93,14 @@ QUERIES = [
     CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
+    BalanceQuery,
     BotQuery,
     OptimizationQuery,
     RateLimitQuery,
     AutomationQuery,
     AlertQuery,
     ReportQuery,
+    SystemQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -132,6 +135,7 @@ SUBSCRIPTIONS = [
     CandleSyncSubscription,
     NotificationSubscription,
     OptimizationSubscription,
+    SystemSubscription,
 ]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Alert": resolve_alert_nodes,
