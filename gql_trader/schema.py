@@ -75,6 +75,7 @@ from gql_trader.optimizations.schema import (
     resolve_optimization_nodes,
 )
 from gql_trader.reports.schema import ReportQuery
+from gql_trader.reports.schema_system import SystemQuery, SystemSubscription
 from gql_trader.settings.schema import SettingsMutation, SettingsQuery
 from gql_trader.settings.schema_preferences import PreferencesMutation
 from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
@@ -99,6 +100,7 @@ QUERIES = [
     AutomationQuery,
     AlertQuery,
     ReportQuery,
+    SystemQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -133,6 +135,7 @@ SUBSCRIPTIONS = [
     CandleSyncSubscription,
     NotificationSubscription,
     OptimizationSubscription,
+    SystemSubscription,
 ]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Alert": resolve_alert_nodes,
