@@ -2,7 +2,8 @@
 # make test      the tests
 # make check     style, types, imports, migrations, schema: what a change must pass besides the tests
 # make peers     the engine's results against those of its peers
-# make bench     the engine's speed against theirs
+# make bench     the engine's speed against theirs, that of searches and of stored runs: some minutes, on a machine
+#                that does nothing else
 #
 # The environment is made by uv where there is uv, else by venv and pip.
 
@@ -32,7 +33,15 @@ peers: $(VENV)/.benchmark
 	$(BIN)/pytest tests/engine/test_agreement_with_peers.py tests/engine/test_metrics_against_empyrical.py
 
 bench: $(VENV)/.benchmark
+	@$(BIN)/python -c "import backtesting, vectorbt" 2>/dev/null || \
+		{ rm -f $(VENV)/.benchmark && $(MAKE) $(VENV)/.benchmark; }
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.engine --scaling --fresh --rounds 9
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.search --memory 20000
+	$(BIN)/python -m benchmarks.queued_search
+	$(BIN)/python -m benchmarks.stored_runs
+	$(BIN)/python -m benchmarks.candles
 
 $(VENV)/.runtime: pyproject.toml
 	@if command -v uv >/dev/null; then UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact --no-dev; \
