@@ -43,7 +43,9 @@ const steps = [];
 const step = (name, run) => steps.push([name, run]);
 
 async function picture(page, name, options) {
-  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), ...options });
+  if (!pictures) return;
+  for (const message of await page.getByRole('button', { name: 'Dismiss' }).all()) await message.click();
+  await page.screenshot({ path: join(pictures, `${name}.png`), ...options });
 }
 
 /** Wait until the canvases of a frame have pixels of each of these colours of the stylesheet. */
@@ -164,9 +166,14 @@ step('a bot starts on a replay, and a trade arrives live', async (page) => {
   await page.getByRole('button', { name: 'Start' }).waitFor();
 });
 
+step('its days are a calendar of colours', async (page) => {
+  await page.getByRole('link', { name: 'Days' }).click();
+  await page.locator('#calendar').locator('.gain, .loss').first().waitFor();
+});
+
 step('every view fits a phone', async (page) => {
   await page.setViewportSize({ width: 360, height: 740 });
-  for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot']]) {
+  for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot'], ['Profit', '.figures']]) {
     await page.getByRole('link', { name, exact: true }).click();
     await page.locator(content).first().waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);

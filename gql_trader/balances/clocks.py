@@ -5,15 +5,32 @@ from datetime import UTC, date, datetime, timedelta
 from gql_trader.automations.schedule import next_moment
 from gql_trader.balances.types import Timing
 from gql_trader.core.clock import from_milliseconds
-from gql_trader.core.zones import day_begins
+from gql_trader.core.zones import UTC_ZONE, day_begins, time_zones
+
+AFTER_MIDNIGHT = timedelta(minutes=5)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 1)
 
 
 def end_of(day: date, zone: str) -> datetime:
-    """Return the moment at which a day of a zone is over: daylight saving makes some of 23 or 25 hours."""
-    return from_milliseconds(day_begins(zone, (day - _FIRST_DAY).days + 1))
+    """Return the moment at which a day of a zone is over: daylight saving makes some of 23 or 25 hours.
+
+    The first look at a zone takes a tenth of a second.
+    """
+    return from_milliseconds(day_begins(_known(zone), (day - _FIRST_DAY).days + 1))
+
+
+def sum_up_at(day: date, zone: str) -> datetime:
+    """Return when a day is summed up: shortly after it, when its last bars have been traded."""
+    return end_of(day, zone) + AFTER_MIDNIGHT
+
+
+def next_unsummed(day: date, zone: str, now: datetime) -> tuple[date, datetime]:
+    """Return the first day from ``day`` on that it is not yet time to sum up, and when it will be."""
+    while (at := sum_up_at(day, zone)) <= now:
+        day += timedelta(days=1)
+    return day, at
 
 
 def day_of(moment: datetime, zone: str) -> date:
@@ -37,4 +54,9 @@ def next_heartbeat(timing: Timing, zone: str, after: datetime) -> datetime | Non
     """
     if not timing.hours:
         return None
-    return next_moment(f"0 {','.join(map(str, timing.hours))} * * *", zone, after)
+    return next_moment(f"0 {','.join(map(str, timing.hours))} * * *", _known(zone), after)
+
+
+def _known(zone: str) -> str:
+    # One that a later release of the IANA database has dropped must not keep its users from being told.
+    return zone if zone in time_zones() else UTC_ZONE

@@ -16,7 +16,7 @@ class BalanceClockRow(Base):
     ``timezone`` is the one that the moments were computed in. ``snapshot_at`` and ``heartbeat_at`` are null
     once nothing of the user's trades any more, and ``heartbeat_at`` also where no hours are set.
 
-    ``day`` is the next day of the user's to be summed up, ``day_at`` its end.
+    ``day`` is the next day of the user's to be summed up, ``day_at`` when it will be.
     """
 
     __tablename__ = "balance_clocks"
@@ -31,6 +31,28 @@ class BalanceClockRow(Base):
     due_at: Mapped[datetime] = mapped_column(
         Computed("LEAST(snapshot_at, heartbeat_at, day_at)", persisted=True)
     )
+
+
+class DailyProfitRow(Base):
+    """What a user's sessions gained on a day of the user's, as it was summed up last.
+
+    ``before`` is what the capital had become by its beginning, ``change`` what equity changed by;
+    ``realized`` and ``fees`` are of the trades that were closed.
+    """
+
+    __tablename__ = "daily_profits"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    timezone: Mapped[str]
+    currency: Mapped[str | None]
+    before: Mapped[Decimal]
+    change: Mapped[Decimal]
+    realized: Mapped[Decimal]
+    fees: Mapped[Decimal]
+    trades: Mapped[int]
+    wins: Mapped[int]
+    summed_at: Mapped[datetime]
 
 
 class BalanceSnapshotRow(Base):

@@ -8,15 +8,17 @@ from uuid import UUID
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow
+from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow, DailyProfitRow
 from gql_trader.balances.types import BalanceEventKind, BalanceRecord
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.bots.types import SessionStatus
 from gql_trader.core.zones import UTC_ZONE
+from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.settings.models import PreferencesRow
 
 _CLOCKS = BalanceClockRow.__table__.c
 _SNAPSHOTS = BalanceSnapshotRow.__table__.c
+_DAYS = DailyProfitRow.__table__.c
 _SESSIONS = TradingSessionRow.__table__.c
 
 _UNFINISHED = _SESSIONS.status != SessionStatus.STOPPED.value
@@ -95,6 +97,17 @@ async def snapshots_after(
         .limit(limit)
     )
     return [_record(row) for row in await session.execute(statement)]
+
+
+async def page_of_days(session: AsyncSession, user_id: UUID, page: PageRequest) -> Slice[Row[Any]]:
+    """Return one page of a user's days, newest first."""
+    statement = select(*_DAYS).where(_DAYS.user_id == user_id)
+    return await fetch_page(session, statement, [SortKey(_DAYS.day, descending=True)], page)
+
+
+async def count_days(session: AsyncSession, user_id: UUID) -> int:
+    """Return how many days of a user were summed up."""
+    return await session.scalar(select(func.count()).where(_DAYS.user_id == user_id)) or 0
 
 
 def _record(row: Row[Any]) -> BalanceRecord:

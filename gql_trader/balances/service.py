@@ -5,6 +5,7 @@ the end of the transaction and moves it on: so everything happens once, whatever
 what was missed while there was none happens as soon as there is one.
 """
 
+import asyncio
 from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +16,8 @@ from sqlalchemy import Row, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.balances import repository
-from gql_trader.balances.clocks import day_of, end_of, next_heartbeat, next_snapshot
+from gql_trader.balances.clocks import day_of, next_heartbeat, next_snapshot, next_unsummed, sum_up_at
+from gql_trader.balances.days import sum_up
 from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow
 from gql_trader.balances.repository import UnplannedUser
 from gql_trader.balances.types import BalanceEventKind, BalanceRecord, Timing, stream_of
@@ -28,6 +30,7 @@ from gql_trader.notifications.types import NotificationKind
 from gql_trader.reports import service as reports
 
 _MILLISECOND = timedelta(milliseconds=1)
+_DAY = timedelta(days=1)
 _SHOWN_DIGITS = 2
 
 
@@ -50,14 +53,16 @@ async def _plan(uow: UnitOfWork, timing: Timing, user: UnplannedUser) -> None:
     now, zone = uow.clock.now(), user.timezone
     # Who already has one is not left without a day, nor told of one twice, wherever they have gone.
     row = await repository.clock(uow.session, user.user_id)
-    day = day_of(min(user.since, now), zone) if row is None else row.day
+    # What is known of the zone is looked up first.
+    day = row.day if row is not None else await asyncio.to_thread(day_of, min(user.since, now), zone)
+    day_at = await asyncio.to_thread(sum_up_at, day, zone)
     goes = row is not None and row.snapshot_at is not None
     values: dict[str, Any] = {
         "timezone": zone,
         "snapshot_at": row.snapshot_at if row is not None and goes else next_snapshot(timing, now),
         "heartbeat_at": next_heartbeat(timing, zone, now),
         "day": day,
-        "day_at": end_of(day, zone),
+        "day_at": day_at,
     }
     await uow.session.execute(
         insert(BalanceClockRow)
@@ -108,9 +113,9 @@ async def _settle(uow: UnitOfWork, timing: Timing, row: Row[Any]) -> None:
     elif row.snapshot_at is not None and row.snapshot_at <= now:
         told = await _note(uow, row.user_id, BalanceEventKind.SNAPSHOT)
     day, day_at = row.day, row.day_at
-    while day_at <= now:
-        day += timedelta(days=1)
-        day_at = end_of(day, row.timezone)
+    if day_at <= now:
+        day, day_at = await asyncio.to_thread(next_unsummed, day, row.timezone, now)
+    summed = None if day == row.day else await sum_up(uow, row.user_id, row.timezone, row.day, day - _DAY)
     if not trades and day != row.day:
         # Nothing will change any more; whoever begins again is given another clock.
         await uow.session.execute(delete(BalanceClockRow).where(BalanceClockRow.user_id == row.user_id))
@@ -125,8 +130,19 @@ async def _settle(uow: UnitOfWork, timing: Timing, row: Row[Any]) -> None:
                 day_at=day_at,
             )
         )
+    # Last, since it waits for others who tell the same user something.
+    if summed is not None and (summed.day.level.change or summed.day.level.trades):
+        await notify(
+            uow,
+            row.user_id,
+            NotificationKind.DAILY_PROFIT,
+            {
+                "day": summed.day.date.isoformat(),
+                "profit": shown_profit(summed.day.level.change, summed.day.profit_fraction, summed.currency),
+                "trades": str(summed.day.level.trades),
+            },
+        )
     if beats and told is not None:
-        # Last, since it waits for others who tell the same user something.
         await notify(
             uow,
             row.user_id,

@@ -94,6 +94,12 @@ KINDS: Mapping[NotificationKind, Kind] = {
         body="Balance: {balance}, P/L: {profit}",
         channels=_EVERYWHERE - {Channel.EMAIL},
     ),
+    NotificationKind.DAILY_PROFIT: Kind(
+        description="What your sessions gained on a day, if anything changed; shortly after your midnight.",
+        title="Your day",
+        body="{day}: {profit}; trades closed: {trades}",
+        channels=frozenset(),
+    ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "
         "gone.",

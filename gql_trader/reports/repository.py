@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.bots.models import BotRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
-from gql_trader.bots.types import TradeStatus
+from gql_trader.bots.types import BotState, TradeStatus
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import Interval
@@ -18,8 +18,9 @@ from gql_trader.core.money import to_decimal
 from gql_trader.infra.bulk import rows_of
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.market_data.models import AssetRow, MarketRow
+from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.names import split_name
-from gql_trader.reports.types import Account, Level, Scope, TradeFilter
+from gql_trader.reports.types import Account, Level, Scope, SystemCounts, TradeFilter
 from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
@@ -194,3 +195,15 @@ async def page_of_trades(
 async def count_trades(session: AsyncSession, user_id: UserId, wanted: TradeFilter) -> int:
     """Return how many trades a user has."""
     return await session.scalar(_trades(user_id, wanted, func.count())) or 0
+
+
+async def system_counts(session: AsyncSession) -> SystemCounts:
+    """Return what is at work for all users."""
+    idle = [state.value for state in BotState if state.is_idle]
+    bots = await session.scalar(select(func.count()).where(BotRow.state.not_in(idle)))
+    feeds = await session.execute(
+        select(MarketFeedRow.state, func.count())
+        .where(MarketFeedRow.wanted_until > func.now())
+        .group_by(MarketFeedRow.state)
+    )
+    return SystemCounts(running_bots=bots or 0, **{state.lower(): count for state, count in feeds})

@@ -227,3 +227,22 @@ class TradeFilter:
     def scope(self) -> Scope:
         """The bot and session that are named."""
         return Scope(self.bot_id, self.session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCounts:
+    """What the database knows of the server's work.
+
+    Attributes
+    ----------
+    running_bots
+        Bots that are not idle, of all users.
+    live, catching_up, late, failing
+        Feeds that somebody wants, by how they are doing.
+    """
+
+    running_bots: int = 0
+    live: int = 0
+    catching_up: int = 0
+    late: int = 0
+    failing: int = 0

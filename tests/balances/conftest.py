@@ -1,6 +1,6 @@
 """What tests of balances begin with: a clock that stands still, and people who trade by hand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,16 +8,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.balances import jobs
-from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow
+from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow, DailyProfitRow
 from gql_trader.bots import hand_sessions
 from gql_trader.bots.models import SessionStateRow
+from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.bots.types import SessionRequest
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
+from gql_trader.core.clock import to_milliseconds
 from gql_trader.notifications.models import NotificationRow
 from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.settings.preferences import update_preferences
@@ -68,6 +70,23 @@ class Office:
             state = update(SessionStateRow).where(SessionStateRow.session_id == session_id)
             await uow.session.execute(state.values(equity=equity))
 
+    async def stand(self, session_id: UUID, equity: Mapping[datetime, int]) -> None:
+        """Note where a session stood at the ends of the quarters of an hour that begin at these moments."""
+        rows = [
+            {"session_id": session_id, "time": to_milliseconds(moment), "equity": Decimal(value)}
+            | dict.fromkeys(("profit", "fees", "trades", "wins"), 0)
+            for moment, value in equity.items()
+        ]
+        async with self.runtime.unit_of_work() as uow:
+            await uow.session.execute(insert(SessionRollupRow), rows)
+
+    async def days(self, actor: Actor) -> list[tuple[str, str, Decimal, Decimal]]:
+        """Return somebody's days that were summed up: date, zone, what there was before, what was gained."""
+        rows = DailyProfitRow.__table__.c
+        statement = select(rows.day, rows.timezone, rows.before, rows.change)
+        found = await self._rows(statement.where(rows.user_id == actor.user_id).order_by(rows.day))
+        return [(str(row.day), row.timezone, row.before, row.change) for row in found]
+
     async def tick(self, **by: float) -> None:
         """Let time pass, then do what a worker does every few seconds."""
         self.clock.move(**by)
@@ -79,10 +98,10 @@ class Office:
         statement = select(rows.time, rows.kind, rows.profit).where(rows.user_id == actor.user_id)
         return [tuple(row) for row in await self._rows(statement.order_by(rows.time))]
 
-    async def told(self, actor: Actor) -> list[str]:
+    async def told(self, actor: Actor, kind: str = "HEARTBEAT") -> list[str]:
         """Return what somebody was told, oldest first."""
         rows = NotificationRow.__table__.c
-        statement = select(rows.body).where(rows.user_id == actor.user_id, rows.kind == "HEARTBEAT")
+        statement = select(rows.body).where(rows.user_id == actor.user_id, rows.kind == kind)
         return [row.body for row in await self._rows(statement.order_by(rows.number))]
 
     async def clock_of(self, actor: Actor) -> Any:

@@ -87,7 +87,7 @@ async def test_after_a_time_without_workers_the_present_is_told_once(office: Off
     assert len(await office.told(ada)) == 1
     row = await office.clock_of(ada)
     assert row.heartbeat_at == datetime(2026, 11, 25, 14, tzinfo=UTC)
-    assert (str(row.day), row.day_at) == ("2026-11-25", datetime(2026, 11, 26, tzinfo=UTC))
+    assert (str(row.day), row.day_at) == ("2026-11-25", datetime(2026, 11, 26, 0, 5, tzinfo=UTC))
 
 
 async def test_heartbeats_follow_the_clocks_of_the_zone(office: Office) -> None:
@@ -113,7 +113,7 @@ async def test_who_moves_to_another_zone_is_told_at_the_hours_there(office: Offi
     after = await office.clock_of(ada)
     # 21:03 in Tokyo; the day that was begun is the next to be summed up, as it is there.
     assert after.heartbeat_at == datetime(2026, 11, 22, 17, tzinfo=UTC)
-    assert (str(after.day), after.day_at) == ("2026-11-22", datetime(2026, 11, 22, 15, tzinfo=UTC))
+    assert (str(after.day), after.day_at) == ("2026-11-22", datetime(2026, 11, 22, 15, 5, tzinfo=UTC))
     assert after.snapshot_at == before.snapshot_at
 
 
@@ -129,7 +129,7 @@ async def test_who_trades_no_more_is_noted_once_more_and_then_left_alone(office:
     await office.tick(hours=8)
     assert len(await office.noted(ada)) == 1
     assert await office.told(ada) == []
-    # The last day is over, and with it the clock.
+    # The last day is over and summed up, and with it the clock.
     await office.tick(hours=8)
     assert await office.clock_of(ada) is None
 

@@ -1,13 +1,14 @@
 // Bots: making, starting and stopping them, their guards, and their equity and trades as they happen.
 
 import { mutate, query, queryAll, subscribe } from './client.js';
+import { tradeTable } from './backtests.js';
 import { drawEquity } from './charts.js';
 import {
   BOT_DETAIL, BOT_EQUITY, BOT_STATUS, BOT_TRADES, BOTS, CREATE_BOT, DELETE_BOT, GUARDS, START_BOT, STOP_ALL_BOTS, STOP_BOT,
 } from './documents.js';
 import {
-  button, choice, complain, day, field, figures, form, h, input, interval, link, money, number, percent, price, quantity, signed,
-  table, time, words,
+  address, bar, button, card, choice, complain, day, field, figures, form, h, heading, input, interval, link, money, noted, number,
+  percent, quiet, row, signed, submitButton, table, time, words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
 
@@ -16,8 +17,15 @@ const isStarted = (bot) => ['PENDING', 'RUNNING', 'STOPPING'].includes(bot.state
 const profitOf = ({ session }) => (session ? signed(session.profitFraction, percent(session.profitFraction)) : '–');
 
 /** The button that fits the state. */
-const startOrStop = (bot) =>
-  isStarted(bot) ? button('Stop', () => mutate(STOP_BOT, { id: bot.id }), { disabled: bot.state === 'STOPPING' }) : button('Start', () => mutate(START_BOT, { id: bot.id }));
+function startOrStop({ id, state }) {
+  if (!isStarted({ state })) return button('Start', () => mutate(START_BOT, { id }));
+  return button('Stop', () => mutate(STOP_BOT, { id }), { disabled: state === 'STOPPING' });
+}
+
+function feedOf({ replay }) {
+  if (!replay) return 'live market';
+  return `replay from ${day(replay.start)}${replay.end ? ` to ${day(replay.end)}` : ''}, speed ${replay.speed}`;
+}
 
 // ---- the list, and the form for another one ----
 
@@ -29,8 +37,8 @@ export async function showBots(main, { viewer, signal, go }) {
 
   function show() {
     const columns = [
-      ['Bot', (bot) => [link(`#/bots/${encodeURIComponent(bot.id)}`, bot.name), h('small', {}, bot.strategy.name)]],
-      ['Market', (bot) => [`${bot.market.symbol} · ${interval(bot.interval)}`, h('small', {}, bot.replay ? `replay from ${day(bot.replay.start)}` : `${words(bot.mode)}, live market`)]],
+      ['Bot', (bot) => noted(link(address('bots', bot.id), bot.name), bot.strategy.name)],
+      ['Market', (bot) => noted(`${bot.market.symbol} · ${interval(bot.interval)}`, `${words(bot.mode)}, ${feedOf(bot)}`)],
       ['State', stateOf],
       ['Equity', (bot) => (bot.session ? money(bot.session.equity) : '–'), { number: true }],
       ['Profit', profitOf, { number: true }],
@@ -46,7 +54,7 @@ export async function showBots(main, { viewer, signal, go }) {
   main.replaceChildren(
     h('div', { class: 'columns' },
       mayTrade && botForm(catalogue, go),
-      h('section', {}, h('div', { class: 'bar' }, h('h1', { tabindex: -1 }, 'Bots'), mayTrade && stopAll), list)),
+      h('section', {}, bar(heading('Bots'), mayTrade && stopAll), list)),
   );
   follow(signal, BOT_STATUS, {}, ({ bot }) => {
     bots.set(bot.id, bot);
@@ -60,9 +68,10 @@ function botForm(catalogue, go) {
   const start = input({ type: 'date', name: 'replayStart' });
   const end = input({ type: 'date', name: 'replayEnd' });
   const speed = input({ type: 'number', min: 0, name: 'speed', value: 36000 });
-  const replay = h('div', { class: 'fields', hidden: true },
+  const replay = row(
     field('From', start, { path: 'feed.replay.start' }), field('To', end, { path: 'feed.replay.end' }),
     field('Speed', speed, { path: 'feed.replay.speed', hint: 'Market time over real time: at 36,000, ten hours a second. 0: at once.' }));
+  replay.hidden = true;
   feed.addEventListener('change', () => (replay.hidden = feed.value === 'live'));
   const spec = specFields(catalogue, {}, { range: false });
 
@@ -74,7 +83,7 @@ function botForm(catalogue, go) {
   }
   return form({ class: 'card', id: 'bot' }, submit, h('h2', {}, 'Make a bot'), field('Name', name, { path: 'name' }), spec.element,
     h('fieldset', {}, h('legend', {}, 'Bars from'), field('Feed', feed, { path: 'feed' }), replay),
-    h('button', { type: 'submit', class: 'primary' }, 'Make'));
+    submitButton('Make'));
 }
 
 /** Call back with every event, until the page goes elsewhere. */
@@ -100,14 +109,15 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   };
 
   function show(now) {
-    const feed = now.replay ? `replay from ${day(now.replay.start)}${now.replay.end ? ` to ${day(now.replay.end)}` : ''}, speed ${now.replay.speed}` : 'live market';
+    const about = [now.strategy.name, now.market.symbol, interval(now.interval), words(now.mode), feedOf(now)].join(' · ');
     top.replaceChildren(
-      h('div', { class: 'bar' },
-        h('h1', { tabindex: -1 }, now.name, h('small', {}, `${now.strategy.name} · ${now.market.symbol} · ${interval(now.interval)} · ${words(now.mode)} · ${feed}`)),
+      bar(
+        heading(now.name, about),
         stateOf(now),
-        viewer.role !== 'VIEWER' && [startOrStop(now), !isStarted(now) && button('Delete', remove)]),
+        viewer.role !== 'VIEWER' && [startOrStop(now), !isStarted(now) && button('Delete', remove)],
+        h('a', { class: 'button', href: address('profit', id) }, 'Days')),
       h('p', { class: 'problem' }, now.error ?? ''),
-      now.waitingFor ? h('p', { class: 'quiet' }, `Waiting for the candle of ${time(now.waitingFor)}.`) : '',
+      now.waitingFor ? quiet(`Waiting for the candle of ${time(now.waitingFor)}.`) : '',
     );
     guards.replaceChildren(...guardList(now.guards));
   }
@@ -119,12 +129,13 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   const ledger = h('div', { id: 'trades' });
   main.replaceChildren(
     top, numbers,
-    h('section', { class: 'card' }, h('h2', {}, 'Equity and drawdown'), frame),
-    h('div', { class: 'halves' }, h('section', { class: 'card' }, h('h2', {}, 'Guards'), guards), h('section', { class: 'card' }, h('h2', {}, 'Trades, newest first'), ledger)),
+    card('Equity and drawdown', frame),
+    h('div', { class: 'halves' }, card('Guards', guards), card('Trades, newest first', ledger)),
   );
 
   let latest = session && { equity: Number(session.equity), time: session.lastBarTime };
-  const extend = drawEquity(frame, session?.equityCurve ?? { time: [], equity: [], drawdown: [] }, `Equity and drawdown of ${bot.name}`, signal);
+  const curve = session?.equityCurve ?? { time: [], equity: [], drawdown: [] };
+  const extend = drawEquity(frame, curve, `Equity and drawdown of ${bot.name}`, signal);
   // A replay may tell of more bars in a second than anybody can see: draw what is there once a frame.
   let asked = false;
   const showNumbers = () => {
@@ -132,7 +143,7 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     asked = true;
     requestAnimationFrame(() => {
       asked = false;
-      ledger.replaceChildren(tradeTable([...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50)));
+      ledger.replaceChildren(tradeTable('Trades', [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50)));
       if (!latest) return;
       const { equity } = latest;
       const profit = equity - session.capital;
@@ -175,26 +186,15 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   });
 }
 
-function tradeTable(trades) {
-  const columns = [
-    ['#', (trade) => h('span', { class: trade.live ? 'fresh' : null }, trade.number), { number: true }],
-    ['Side', (trade) => words(trade.side)],
-    ['Entry', (trade) => [price(trade.entryPrice), h('small', {}, time(trade.entryTime))], { number: true }],
-    ['Exit', (trade) => [price(trade.exitPrice), h('small', {}, time(trade.exitTime))], { number: true }],
-    ['Quantity', (trade) => quantity(trade.quantity), { number: true }],
-    ['Profit', (trade) => (trade.profit === null ? 'open' : [signed(trade.profit, money(trade.profit)), h('small', {}, percent(trade.profitFraction))]), { number: true }],
-    ['Left by', (trade) => (trade.exitReason ? words(trade.exitReason) : '–')],
-  ];
-  return table('Trades', columns, trades, 'No trade yet.');
-}
-
 function guardList(guards) {
-  if (guards.length === 0) return [h('p', { class: 'quiet' }, 'None. Set them under Execution when you make a bot.')];
+  if (guards.length === 0) return [quiet('None. Set them under Execution when you make a bot.')];
   return guards.map(({ kind, limit, used, resetsAt, tripped, trippedBy }) => {
     const write = ['MAX_DAILY_LOSS', 'DAILY_TARGET'].includes(kind) ? percent : (value) => number(value, 0);
     const label = words(kind);
     return h('div', { class: 'guard' },
-      h('span', {}, label), h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }), h('span', {}, `${write(used)} of ${write(limit)}`),
+      h('span', {}, label),
+      h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }),
+      h('span', {}, `${write(used)} of ${write(limit)}`),
       tripped && h('p', { class: 'problem' }, `${trippedBy ?? 'Tripped'}${resetsAt ? `, until ${time(resetsAt)}` : ''}`));
   });
 }

@@ -12,6 +12,8 @@ const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6'];
 /** Colours of curves in their order, for legends beside a chart. */
 export const lineColour = (index) => `var(--${LINES[index % LINES.length]})`;
 
+const PERCENT = { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` };
+
 const seconds = (milliseconds) => milliseconds / 1000;
 
 /** Points for a line; where there is no value, there is a gap. */
@@ -88,7 +90,10 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
     const middle = known.sort((a, b) => a - b)[Math.floor(known.length / 2)];
     const series = add(
       LineSeries,
-      () => ({ color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }),
+      () => ({
+        color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2,
+        priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
+      }),
       middle > low / 3 && middle < high * 3 ? 0 : 1,
     );
     series.setData(points(times, values));
@@ -97,7 +102,8 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
   chart.panes()[0].setStretchFactor(3);
 
   const markers = createSeriesMarkers(bars, []);
-  const mark = () => markers.setMarkers([...entryMarkers(entries, times), ...exitMarkers(exits, times)].sort((a, b) => a.time - b.time));
+  const all = () => [...markersOf(entries, times, true), ...markersOf(exits, times, false)];
+  const mark = () => markers.setMarkers(all().sort((a, b) => a.time - b.time));
   mark();
   onPaint(mark);
   const latest = () => chart.timeScale().setVisibleLogicalRange({ from: times.length - 250, to: times.length + 5 });
@@ -120,19 +126,15 @@ function candleOf(times, time) {
   return seconds(times[from]);
 }
 
-const entryMarkers = ({ time, side }, times) =>
-  time.map((each, i) => ({
-    time: candleOf(times, each),
-    position: side[i] === 'LONG' ? 'belowBar' : 'aboveBar',
-    shape: side[i] === 'LONG' ? 'arrowUp' : 'arrowDown',
-    color: colour(side[i] === 'LONG' ? 'gain' : 'loss'),
-    size: 0.8,
-  }));
-
-const exitMarkers = ({ time, side }, times) =>
-  time.map((each, i) => ({
-    time: candleOf(times, each), position: side[i] === 'LONG' ? 'aboveBar' : 'belowBar', shape: 'circle', color: colour('accent'), size: 0.4,
-  }));
+// Arrows where positions were opened, dots where they were closed, on the side where the price came from.
+function markersOf({ time, side }, times, isEntry) {
+  return time.map((each, i) => {
+    const isLong = side[i] === 'LONG';
+    const place = { time: candleOf(times, each), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
+    if (!isEntry) return { ...place, shape: 'circle', color: colour('accent'), size: 0.4 };
+    return { ...place, shape: isLong ? 'arrowUp' : 'arrowDown', color: colour(isLong ? 'gain' : 'loss'), size: 0.8 };
+  });
+}
 
 /** What the lines are, and the numbers under the crosshair. */
 function legend(chart, bars, drawn, barsPerCandle) {
@@ -161,7 +163,7 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
     () => ({
       baseValue: { type: 'price', price: 0 }, bottomLineColor: colour('loss'), bottomFillColor1: colour('loss-soft'),
       bottomFillColor2: colour('loss-soft'), topLineColor: colour('loss'), lineWidth: 1, priceLineVisible: false,
-      priceFormat: { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` },
+      priceFormat: PERCENT,
     }),
     1,
   );
@@ -186,7 +188,7 @@ export function drawComparison(frame, curves, label, signal) {
   curves.forEach(({ time, equity }, index) => {
     const series = add(LineSeries, () => ({
       color: colour(LINES[index % LINES.length]), lineWidth: 2, priceLineVisible: false,
-      priceFormat: { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` },
+      priceFormat: PERCENT,
     }));
     series.setData(points(time, equity.map((value) => value / equity[0] - 1)));
   });

@@ -1,8 +1,6 @@
 // Every GraphQL document of this page. A test validates them against the schema.
 
-export const VIEWER = /* GraphQL */ `
-  query Viewer { me { id username role preferences { timezone } } }
-`;
+export const VIEWER = /* GraphQL */ `query Viewer { me { id username role preferences { timezone } } }`;
 
 export const SIGN_UP = /* GraphQL */ `
   mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }
@@ -111,8 +109,7 @@ export const BACKTEST_RESULT = /* GraphQL */ `
       equity(maxPoints: 3000) { time equity drawdown }
       monthlyReturns { year month return }
       ledger(first: 25) { ...LedgerPage }
-      dailyCsvUrl
-      ledgerCsvUrl
+      dailyCsvUrl ledgerCsvUrl reportUrl
     }
   }
   ${BACKTEST} ${EXECUTION} ${METRICS} ${LEDGER}
@@ -122,11 +119,8 @@ export const BACKTEST_PLOT = /* GraphQL */ `
   query BacktestPlot($id: ID!) {
     backtest(id: $id) {
       plot(maxPoints: 5000) {
-        barsPerCandle
-        candles { time open high low close }
-        lines { label plot values }
-        entries { time price side number }
-        exits { time price side number exitReason }
+        barsPerCandle candles { time open high low close } lines { label plot values }
+        entries { time side } exits { time side }
       }
     }
   }
@@ -176,9 +170,7 @@ export const DELETE_STRATEGY = /* GraphQL */ `
   mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }
 `;
 
-export const INDICATORS = /* GraphQL */ `
-  query Indicators { indicators { name group signature description } }
-`;
+export const INDICATORS = /* GraphQL */ `query Indicators { indicators { name group signature description } }`;
 
 // ---- searches ----
 
@@ -218,9 +210,7 @@ export const SEARCH_RESULT = /* GraphQL */ `
     optimization(id: $id) {
       id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
       ranges { name }
-      strategy { name }
-      market { symbol exchange }
-      best { ...TrialParts }
+      strategy { name } market { symbol exchange }
       trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) { nodes { ...TrialParts } }
       significance { probabilisticSharpeRatio deflatedSharpeRatio }
     }
@@ -261,7 +251,7 @@ const TRADE = /* GraphQL */ `
 export const BOTS = /* GraphQL */ `
   query Bots($after: String) {
     bots(first: 100, after: $after) {
-      nodes { ...BotParts session { id equity profitFraction } }
+      nodes { ...BotParts session { id equity profitFraction lastBarTime } }
       pageInfo { hasNextPage endCursor }
     }
   }
@@ -283,9 +273,7 @@ export const BOT_DETAIL = /* GraphQL */ `
   ${BOT} ${TRADE}
 `;
 
-export const GUARDS = /* GraphQL */ `
-  query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }
-`;
+export const GUARDS = /* GraphQL */ `query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }`;
 
 export const CREATE_BOT = /* GraphQL */ `
   mutation CreateBot($input: CreateBotInput!) { createBot(input: $input) { bot { id } errors { code message path } } }
@@ -301,9 +289,7 @@ export const STOP_BOT = /* GraphQL */ `
   ${BOT}
 `;
 
-export const STOP_ALL_BOTS = /* GraphQL */ `
-  mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }
-`;
+export const STOP_ALL_BOTS = /* GraphQL */ `mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }`;
 
 export const DELETE_BOT = /* GraphQL */ `
   mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }
@@ -329,6 +315,21 @@ export const BOT_TRADES = /* GraphQL */ `
   ${TRADE}
 `;
 
+// ---- profit ----
+
+export const PROFIT = /* GraphQL */ `
+  query Profit($botId: ID) {
+    profit(botId: $botId) { currency balance profit profitFraction winRate trades today bestDay { date profit } }
+  }
+`;
+
+export const MONTH = /* GraphQL */ `
+  query Month($botId: ID, $first: Date!, $last: Date!, $start: DateTime!, $end: DateTime!) {
+    calendar(botId: $botId, start: $first, end: $last) { date profit trades color }
+    equityCurve(botId: $botId, start: $start, end: $end, maxPoints: 1000) { time equity drawdown }
+  }
+`;
+
 // ---- administration ----
 
 export const USERS = /* GraphQL */ `
@@ -347,10 +348,4 @@ export const DISABLE_USER = /* GraphQL */ `
 
 export const ENABLE_USER = /* GraphQL */ `
   mutation EnableUser($id: ID!) { enableUser(input: { id: $id }) { user { id status } errors { code message path } } }
-`;
-
-export const CHANGE_ROLE = /* GraphQL */ `
-  mutation ChangeRole($input: ChangeUserRoleInput!) {
-    changeUserRole(input: $input) { user { id role } errors { code message path } }
-  }
 `;

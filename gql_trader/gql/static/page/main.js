@@ -3,10 +3,11 @@
 
 import { mutate, onSessionEnd, query, signIn, signOut } from './client.js';
 import { SIGN_UP, VIEWER } from './documents.js';
-import { button, complain, field, form, h, input, say } from './dom.js';
+import { button, complain, field, form, h, heading, input, quiet, say, submitButton } from './dom.js';
 import { showAdministration } from './admin.js';
 import { showBacktest, showBacktests, showComparison } from './backtests.js';
 import { showBot, showBots } from './bots.js';
+import { showProfit } from './profit.js';
 import { showSearch, showSearches } from './searches.js';
 import { showStrategies } from './strategies.js';
 
@@ -17,6 +18,7 @@ const VIEWS = {
   strategies: { title: 'Strategies', show: showStrategies },
   searches: { title: 'Searches', show: listOrOne(showSearches, showSearch) },
   bots: { title: 'Bots', show: listOrOne(showBots, showBot) },
+  profit: { title: 'Profit', show: showProfit },
   admin: { title: 'Users', show: showAdministration, role: 'ADMIN' },
 };
 
@@ -41,7 +43,7 @@ async function show() {
   if (!viewer) return showSignIn();
   const { title, show: view } = VIEWS[name];
   document.title = `${title} · gql_trader`;
-  main.replaceChildren(h('p', { class: 'quiet' }, 'Loading…'));
+  main.replaceChildren(quiet('Loading…'));
   try {
     await view(main, { id, viewer, signal, go, reload: show });
     if (!signal.aborted) main.querySelector('h1')?.focus();
@@ -98,12 +100,12 @@ function showSignIn() {
     form(
       { class: 'card sign-in' },
       submit,
-      h('h1', { tabindex: -1 }, 'Sign in'),
+      heading('Sign in'),
       field('Username or e-mail', login),
       field('Password', password),
       second,
       field('Stay signed in', remember),
-      h('button', { type: 'submit', class: 'primary' }, 'Sign in'),
+      submitButton('Sign in'),
     ),
     h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()),
   );
@@ -120,7 +122,7 @@ function signUpForm() {
   };
   return form({ class: 'card' }, submit, field('New username', username, { path: 'username' }), field('E-mail', email, { path: 'email' }),
     field('New password', password, { path: 'password', hint: 'At least 12 characters: upper and lower case, a digit, another one.' }),
-    h('button', { type: 'submit', class: 'primary' }, 'Create'));
+    submitButton('Create'));
 }
 
 async function begin() {

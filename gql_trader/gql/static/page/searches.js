@@ -2,7 +2,10 @@
 
 import { mutate, query, subscribe } from './client.js';
 import { CANCEL_SEARCH, HEAT_MAP, PROMOTE_TRIAL, RUN_SEARCH, SEARCH_PROGRESS, SEARCH_RESULT, SEARCHES } from './documents.js';
-import { button, choice, complain, day, field, form, h, input, interval, link, number, percent, progressBar, signed, table, words } from './dom.js';
+import {
+  address, bar, button, card, choice, complain, day, field, form, h, heading, heat, input, interval, link, noted, number, percent,
+  progressBar, quiet, row, signed, submitButton, table, words,
+} from './dom.js';
 import { fetchCatalogue, specFields } from './specform.js';
 
 const OBJECTIVES = [
@@ -11,6 +14,7 @@ const OBJECTIVES = [
 ];
 const objectiveOf = (search) => new Map(OBJECTIVES).get(search.objective);
 const METHODS = [['GRID', 'grid: all of them'], ['RANDOM', 'random'], ['TPE', 'TPE: learns as it goes']];
+const methodOf = (search) => `${words(search.method)}, ${objectiveOf(search)}`;
 const isGoing = ({ status }) => status === 'QUEUED' || status === 'RUNNING';
 
 // ---- the list, and the form for another one ----
@@ -19,7 +23,7 @@ export async function showSearches(main, { viewer, signal, go }) {
   const catalogue = await fetchCatalogue(signal);
   const list = h('div');
   const columns = [
-    ['Search', (search) => [link(`#/searches/${encodeURIComponent(search.id)}`, search.strategy.name), h('small', {}, `${words(search.method)}, ${objectiveOf(search)}`)]],
+    ['Search', (search) => noted(link(address('searches', search.id), search.strategy.name), methodOf(search))],
     ['Market', (search) => `${search.market.symbol} · ${interval(search.interval)}`],
     ['Trials', (search) => `${search.trialsDone.toLocaleString('en')} of ${search.trialsTotal.toLocaleString('en')}`, { number: true }],
     ['State', (search) => words(search.status)],
@@ -37,7 +41,7 @@ export async function showSearches(main, { viewer, signal, go }) {
   main.replaceChildren(
     h('div', { class: 'columns' },
       viewer.role !== 'VIEWER' && searchForm(catalogue, go),
-      h('section', {}, h('div', { class: 'bar' }, h('h1', { tabindex: -1 }, 'Searches')), list)),
+      h('section', {}, bar(heading('Searches')), list)),
   );
 }
 
@@ -54,15 +58,17 @@ function searchForm(catalogue, go) {
       const low = Math.max(parameter.min ?? -Infinity, parameter.default / 2);
       const high = Math.min(parameter.max ?? Infinity, parameter.default * 2);
       const round = (value) => (type === 'INT' ? Math.max(1, Math.round(value)) : Number(value.toPrecision(2)));
-      const control = (label, value) => input({ type: 'number', step: 'any', value, 'aria-label': `${words(name)} ${label}`, name: `${name}-${label}` });
+      const control = (label, value) => input({ type: 'number', step: 'any', value, 'aria-label': `${words(name)} ${label}` });
       const [least, greatest, step] = [control('from', round(low)), control('to', round(high)), control('step', round((high - low) / 8))];
       const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}` });
       wanted.checked = index < 2;
       const value = ({ value: text }) => (text === '' ? undefined : Number(text));
       readers.push(() => wanted.checked && { name, min: value(least), max: value(greatest), step: value(step) });
-      return { name: [wanted, ` ${words(name)}`], least, greatest, step };
+      return { label: [wanted, ` ${words(name)}`], least, greatest, step };
     });
-    const columns = [['Parameter', (row) => row.name], ['From', (row) => row.least], ['To', (row) => row.greatest], ['Step', (row) => row.step]];
+    const columns = [
+      ['Parameter', ({ label }) => label], ['From', ({ least }) => least], ['To', ({ greatest }) => greatest], ['Step', ({ step }) => step],
+    ];
     ranges.replaceChildren(table('Ranges', columns, rows, 'This strategy has no numbers to search.'));
   }
 
@@ -79,14 +85,18 @@ function searchForm(catalogue, go) {
     const chosen = readers.map((read) => read()).filter(Boolean);
     const { parameters, ...rest } = spec.read();
     const fixed = Object.fromEntries(Object.entries(parameters).filter(([name]) => !chosen.some((range) => range.name === name)));
-    const given = { method: method.value, objective: objective.value, minTrades: Number(minTrades.value), ranges: chosen, parameters: fixed };
-    const { optimization } = await mutate(RUN_SEARCH, { input: { ...rest, ...given, trials: method.value === 'GRID' ? undefined : Number(trials.value) } });
+    const given = {
+      ...rest, parameters: fixed, ranges: chosen, method: method.value, objective: objective.value, minTrades: Number(minTrades.value),
+      trials: method.value === 'GRID' ? undefined : Number(trials.value),
+    };
+    const { optimization } = await mutate(RUN_SEARCH, { input: given });
     go('searches', optimization.id);
   }
   return form({ class: 'card', id: 'search' }, submit, h('h2', {}, 'Search parameters'), spec.element, h('h2', {}, 'Ranges'), ranges,
-    h('div', { class: 'fields' }, field('Method', method, { path: 'method' }), trialsField, field('Objective', objective, { path: 'objective' }),
+    row(
+      field('Method', method, { path: 'method' }), trialsField, field('Objective', objective, { path: 'objective' }),
       field('Least trades', minTrades, { path: 'minTrades' })),
-    h('button', { type: 'submit', class: 'primary' }, 'Search'));
+    submitButton('Search'));
 }
 
 // ---- one ----
@@ -98,10 +108,10 @@ export async function showSearch(main, { id, signal, go, reload }) {
   const tell = ({ status, progress: share, trialsDone }) =>
     progress.show(share, `${words(status)} · ${trialsDone.toLocaleString('en')} of ${search.trialsTotal.toLocaleString('en')} trials`);
   tell(search);
+  const cancel = button('Cancel', () => mutate(CANCEL_SEARCH, { id }));
+  const about = [search.market.symbol, interval(search.interval), `${day(search.start)} – ${day(search.end)}`, methodOf(search)];
   main.replaceChildren(
-    h('div', { class: 'bar' },
-      h('h1', { tabindex: -1 }, `Search: ${search.strategy.name}`, h('small', {}, `${search.market.symbol} · ${interval(search.interval)} · ${day(search.start)} – ${day(search.end)} · ${words(search.method)}, ${objectiveOf(search)}`)),
-      isGoing(search) && button('Cancel', () => mutate(CANCEL_SEARCH, { id }))),
+    bar(heading(`Search: ${search.strategy.name}`, about.join(' · ')), isGoing(search) && cancel),
     isGoing(search) ? progress.element : '',
     h('p', { class: 'problem', role: 'alert' }, search.error ?? ''),
   );
@@ -117,14 +127,15 @@ export async function showSearch(main, { id, signal, go, reload }) {
   main.append(
     overfitting(search),
     parameters.length > 1 ? heatMap(search, parameters, signal) : '',
-    h('section', { class: 'card' }, h('h2', {}, 'Best trials'), trialTable(search, parameters, go)),
+    card('Best trials', trialTable(search, parameters, go)),
   );
 }
 
 function overfitting({ significance }) {
   if (!significance) return '';
   const { probabilisticSharpeRatio: single, deflatedSharpeRatio: deflated } = significance;
-  return h('p', { class: 'quiet' }, `That the best one's Sharpe ratio is above zero has a probability of ${percent(single, 1)}; of ${percent(deflated, 1)} after taking into account how many were tried.`);
+  const chance = `That the best one's Sharpe ratio is above zero has a probability of ${percent(single, 1)}`;
+  return quiet(`${chance}; of ${percent(deflated, 1)} after taking into account how many were tried.`);
 }
 
 function trialTable(search, parameters, go) {
@@ -150,36 +161,39 @@ function heatMap(search, parameters, signal) {
   const frame = h('div', { id: 'heatmap' });
 
   async function load() {
-    if (across.value === down.value) return frame.replaceChildren(h('p', { class: 'quiet' }, 'Choose two parameters.'));
+    if (across.value === down.value) return frame.replaceChildren(quiet('Choose two parameters.'));
     const { heatmap } = (await query(HEAT_MAP, { id: search.id, x: across.value, y: down.value }, signal)).optimization;
     const values = heatmap[measure.value];
     const paint = scale(values.flat().filter((value) => value !== null));
     const short = (value) => (typeof value === 'number' ? Number(value.toPrecision(4)) : String(value));
     const columns = [
-      [`${words(down.value)} ↓ ${words(across.value)} →`, (row) => h('strong', {}, short(heatmap.yValues[row]))],
+      [`${words(down.value)} ↓ ${words(across.value)} →`, (line) => h('strong', {}, short(heatmap.yValues[line]))],
       ...heatmap.xValues.map((x, column) => [
         short(x),
-        (row) => {
-          const value = values[row][column];
+        (line) => {
+          const value = values[line][column];
           if (value === null) return '';
-          const title = `best ${number(heatmap.best[row][column], 3)}, mean ${number(heatmap.mean[row][column], 3)}, ${heatmap.trials[row][column]} trials`;
-          return h('span', { ...paint(value), title }, number(value));
+          const cell = heat(...paint(value), number(value));
+          const [best, mean] = [heatmap.best, heatmap.mean].map((all) => number(all[line][column], 3));
+          cell.title = `best ${best}, mean ${mean}, ${heatmap.trials[line][column]} trials`;
+          return cell;
         },
         { number: true },
       ]),
     ];
-    frame.replaceChildren(table(`Heat map of ${objectiveOf(search)}`, columns, heatmap.yValues.map((_, row) => row)));
+    frame.replaceChildren(table(`Heat map of ${objectiveOf(search)}`, columns, heatmap.yValues.map((_, line) => line)));
   }
   for (const control of [across, down, measure]) control.addEventListener('change', () => load().catch(complain));
   load().catch(complain);
-  return h('section', { class: 'card' }, h('div', { class: 'bar' }, h('h2', {}, `Heat map of ${objectiveOf(search)}`), across, down, measure), frame);
+  const controls = bar(h('h2', {}, `Heat map of ${objectiveOf(search)}`), across, down, measure);
+  return h('section', { class: 'card' }, controls, frame);
 }
 
-/** Colours for values: green above and red below zero where there are both, else the deeper the higher. */
+/** Kind and depth of colour for values: green above and red below zero where there are both, else the deeper the better. */
 function scale(values) {
   const low = values.reduce((a, b) => Math.min(a, b), Infinity);
   const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
-  const spread = Math.max(-low, high) || 1;
-  if (low < 0 && high > 0) return (value) => ({ class: `heat ${value < 0 ? 'loss' : 'gain'}`, style: { '--depth': Math.abs(value) / spread } });
-  return (value) => ({ class: `heat ${high <= 0 ? 'loss' : 'gain'}`, style: { '--depth': high === low ? 0.5 : Math.abs(value - (high <= 0 ? high : low)) / (high - low) } });
+  if (low < 0 && high > 0) return (value) => [value < 0 ? 'loss' : 'gain', Math.abs(value) / Math.max(-low, high)];
+  const share = (value) => (high === low ? 0.5 : (value - low) / (high - low));
+  return high <= 0 ? (value) => ['loss', 1 - share(value)] : (value) => ['gain', share(value)];
 }

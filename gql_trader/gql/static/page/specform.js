@@ -2,7 +2,7 @@
 
 import { query, queryAll } from './client.js';
 import { MARKETS, SERIES, STRATEGIES } from './documents.js';
-import { choice, complain, day, field, h, input, interval, words } from './dom.js';
+import { choice, complain, day, field, h, input, interval, quiet, row, words } from './dom.js';
 
 /** What there is to choose from: strategies and markets. */
 export async function fetchCatalogue(signal) {
@@ -64,10 +64,11 @@ export function parameterControl({ type, min, max, step, choices }, value) {
 export function specFields({ strategies, markets }, given = {}, { range = true, onStrategy = () => {} } = {}) {
   const nameOf = (market) => `${market.exchange}:${market.symbol}`;
   const strategyChoice = choice(strategies.map(({ id, name }) => [id, name]), given.strategyId, { name: 'strategy' });
-  const marketChoice = choice(markets.map((market) => [nameOf(market), `${market.symbol} · ${market.exchange}`]), given.market, { name: 'market' });
+  const offered = markets.map((market) => [nameOf(market), `${market.symbol} · ${market.exchange}`]);
+  const marketChoice = choice(offered, given.market, { name: 'market' });
   const intervalChoice = choice([], undefined, { name: 'interval' });
-  const about = h('p', { class: 'quiet' });
-  const available = h('p', { class: 'quiet' });
+  const about = quiet();
+  const available = quiet();
   const parameters = h('fieldset', {}, h('legend', {}, 'Parameters'));
   const start = input({ type: 'date', name: 'start', value: given.start?.slice(0, 10) });
   const end = input({ type: 'date', name: 'end', value: given.end?.slice(0, 10) });
@@ -89,7 +90,7 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
       readers.push([name, read]);
       return field(words(name), control, { path: `parameters.${name}`, hint: parameter.description });
     });
-    parameters.replaceChildren(parameters.firstChild, h('div', { class: 'fields' }, controls));
+    parameters.replaceChildren(parameters.firstChild, row(controls));
     onStrategy(strategy());
   }
 
@@ -117,9 +118,12 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
     { class: 'spec' },
     field('Strategy', strategyChoice, { path: 'strategyId' }),
     about,
-    h('div', { class: 'fields' }, field('Market', marketChoice, { path: 'market' }), field('Interval', intervalChoice, { path: 'interval' })),
+    row(field('Market', marketChoice, { path: 'market' }), field('Interval', intervalChoice, { path: 'interval' })),
     available,
-    h('div', { class: 'fields' }, range && [field('From', start, { path: 'start' }), field('To', end, { path: 'end' })], field('Capital', capital, { path: 'initialCapital' })),
+    row(
+      range && field('From', start, { path: 'start' }), range && field('To', end, { path: 'end' }),
+      field('Capital', capital, { path: 'initialCapital' }),
+    ),
     parameters,
     h('details', {}, h('summary', {}, 'Execution: fills, costs, stops, guards'), execution.element),
   );
@@ -151,8 +155,8 @@ function executionFields(given = {}) {
   const size = choice(Object.entries(SIZINGS), sizing);
   const sizeAmount = input({ inputmode: 'decimal', value: isFraction(sizing) ? toPercent(amount) : amount });
   const controls = EXECUTION.map(([name, label, isPercent, usual]) => {
-    const value = given[name];
-    const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, placeholder: usual, value: isPercent ? toPercent(value) : value });
+    const value = isPercent ? toPercent(given[name]) : given[name];
+    const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, placeholder: usual, value });
     return { name, label, isPercent, control };
   });
   const element = h(

@@ -2,25 +2,37 @@
 
 import { mutate, query, queryAll } from './client.js';
 import { CHECK_STRATEGY, CREATE_STRATEGY, DELETE_STRATEGY, INDICATORS, STRATEGIES, UPDATE_STRATEGY } from './documents.js';
-import { button, choice, clearErrors, complain, field, form, h, input, link, say, showErrors, table, words } from './dom.js';
+import {
+  address, bar, button, choice, clearErrors, complain, field, form, h, heading, input, link, quiet, row, say, showErrors,
+  submitButton, table, words,
+} from './dom.js';
 import { runWith } from './backtests.js';
 
-const RULES = [['entryLong', 'Enter long when'], ['exitLong', 'Leave long when'], ['entryShort', 'Enter short when'], ['exitShort', 'Leave short when']];
+const RULES = [
+  ['entryLong', 'Enter long when'], ['exitLong', 'Leave long when'], ['entryShort', 'Enter short when'], ['exitShort', 'Leave short when'],
+];
 const TYPES = ['INT', 'FLOAT', 'BOOL', 'CHOICE', 'SOURCE'].map((type) => [type, words(type)]);
 const EXAMPLE = {
   name: 'My strategy', description: '', builtin: false,
-  rules: { entryLong: 'crossover(ema(close, fast), ema(close, slow)) and rsi(close, 14) < 70', exitLong: 'crossunder(ema(close, fast), ema(close, slow))', plots: ['ema(close, fast)', 'ema(close, slow)'] },
+  rules: {
+    entryLong: 'crossover(ema(close, fast), ema(close, slow)) and rsi(close, 14) < 70',
+    exitLong: 'crossunder(ema(close, fast), ema(close, slow))', plots: ['ema(close, fast)', 'ema(close, slow)'],
+  },
   parameters: [{ name: 'fast', type: 'INT', default: 12, min: 2, max: 100 }, { name: 'slow', type: 'INT', default: 26, min: 2, max: 400 }],
 };
 
 export async function showStrategies(main, { id, viewer, signal, go, reload }) {
   const all = await queryAll(STRATEGIES, signal);
   const chosen = id === 'new' ? EXAMPLE : (all.find((strategy) => strategy.id === id) ?? all.find(({ builtin }) => !builtin) ?? EXAMPLE);
-  const entry = (strategy) => h('li', {}, h('a', { href: `#/strategies/${encodeURIComponent(strategy.id)}`, 'aria-current': strategy === chosen ? 'true' : null }, strategy.name));
-  const group = (title, members) => [h('h2', {}, title), members.length > 0 ? h('ul', { class: 'menu' }, members.map(entry)) : h('p', { class: 'quiet' }, 'None yet.')];
+  const entry = (strategy) =>
+    h('li', {}, h('a', { href: address('strategies', strategy.id), 'aria-current': strategy === chosen ? 'true' : null }, strategy.name));
+  const group = (title, members) => [
+    h('h2', {}, title), members.length > 0 ? h('ul', { class: 'menu' }, members.map(entry)) : quiet('None yet.'),
+  ];
+  const menu = [group('Yours', all.filter(({ builtin }) => !builtin)), group('Built in', all.filter(({ builtin }) => builtin))].flat();
   main.replaceChildren(
     h('div', { class: 'columns' },
-      h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'), group('Yours', all.filter(({ builtin }) => !builtin)), group('Built in', all.filter(({ builtin }) => builtin))),
+      h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'), menu),
       editor(chosen, viewer, { signal, go, reload })),
   );
 }
@@ -91,15 +103,15 @@ function editor(strategy, viewer, { signal, go, reload }) {
   const element = form(
     { class: 'card' },
     submit,
-    h('div', { class: 'bar' },
-      h('h1', { tabindex: -1 }, strategy.id ? strategy.name : 'A new strategy', strategy.id && h('small', {}, `${strategy.builtin ? (strategy.codeRef ?? 'built in') : 'yours'} · version ${strategy.version}`)),
+    bar(
+      strategy.id ? heading(strategy.name, `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`) : heading('A new strategy'),
       strategy.id && button('Backtest', backtest), isOwn && button('Delete', remove)),
     h('div', { class: 'fields wide' }, field('Name', name, { path: 'name' }), field('Description', description, { path: 'description' })),
     rules.map(([, label, control]) => control.labelled(label)),
     plots.labelled('Lines to draw, one each line'),
     h('fieldset', {}, h('legend', {}, 'Parameters'), parameters.element),
     verdict,
-    viewer.role !== 'VIEWER' && h('button', { type: 'submit', class: 'primary' }, isOwn ? 'Save' : 'Save as mine'),
+    viewer.role !== 'VIEWER' && submitButton(isOwn ? 'Save' : 'Save as mine'),
     reference(signal),
   );
   element.addEventListener('input', check);
@@ -120,11 +132,12 @@ function codeField(text, path, rows) {
     const lines = control.value.split('\n').map((line) => [...line]);
     marks.replaceChildren(
       ...lines.flatMap((characters, index) => {
-        const starts = issues.filter(({ line }) => line === index + 1).map(({ column }) => Math.max(0, Math.min(column - 1, characters.length - 1)));
-        const at = Math.min(...starts);
-        if (starts.length === 0) return [`${characters.join('')}\n`];
-        const length = Math.max(1, characters.slice(at).join('').match(/^\w*/u)[0].length);
-        return [characters.slice(0, at).join(''), h('mark', {}, characters.slice(at, at + length).join('') || ' '), `${characters.slice(at + length).join('')}\n`];
+        const text = (from, to) => characters.slice(from, to).join('');
+        const columns = issues.filter(({ line }) => line === index + 1).map(({ column }) => column);
+        if (columns.length === 0) return [`${text(0)}\n`];
+        const at = Math.max(0, Math.min(Math.min(...columns), characters.length) - 1);
+        const length = Math.max(1, text(at).match(/^\w*/)[0].length);
+        return [text(0, at), h('mark', {}, text(at, at + length) || ' '), `${text(at + length)}\n`];
       }),
     );
     follow();
@@ -145,19 +158,15 @@ function parameterRows(given, changed) {
   let entries = given.map((parameter) => ({ ...parameter }));
 
   function show() {
-    const control = (row, key, index, properties = {}) => {
+    const control = (row, key, index) => {
       const label = `${key} of parameter ${index + 1}`;
-      const shown = input({ value: row[key] === null || row[key] === undefined ? '' : Array.isArray(row[key]) ? row[key].join(', ') : row[key], ...properties });
-      shown.addEventListener('input', () => (row[key] = shown.value));
+      const shown = input({ value: [row[key] ?? ''].flat().join(', '), oninput: ({ target }) => (row[key] = target.value) });
       const element = field(label, shown, { path: `parameters.${index}.${key}` });
       element.firstChild.classList.add('hidden');
       return element;
     };
-    const type = (row, index) => {
-      const shown = choice(TYPES, row.type, { 'aria-label': `type of parameter ${index + 1}` });
-      shown.addEventListener('change', () => (row.type = shown.value));
-      return shown;
-    };
+    const type = (row, index) =>
+      choice(TYPES, row.type, { 'aria-label': `type of parameter ${index + 1}`, onchange: ({ target }) => (row.type = target.value) });
     const remove = (row) => button('×', () => {
       entries = entries.filter((entry) => entry !== row);
       show();
@@ -195,10 +204,10 @@ function parameterRows(given, changed) {
   const read = () =>
     entries.map(({ name, type, default: usual, min, max, step, choices, description }) => {
       const isNumber = type === 'INT' || type === 'FLOAT';
-      const options = isBlank(choices) || isNumber || type === 'BOOL' ? null : (Array.isArray(choices) ? choices : choices.split(',')).map((each) => literal(type, each));
+      const options = () => [choices].flat().join(',').split(',').map((each) => literal(type, each));
       return {
         name, type, default: literal(type, usual), min: isNumber ? amount(min) : null, max: isNumber ? amount(max) : null,
-        step: isNumber ? amount(step) : null, choices: options, description,
+        step: isNumber ? amount(step) : null, choices: isBlank(choices) || isNumber || type === 'BOOL' ? null : options(), description,
       };
     });
   return { element: rows, read };
@@ -212,7 +221,11 @@ function reference(signal) {
     if (!details.open || content.firstChild) return;
     try {
       const { indicators } = await query(INDICATORS, {}, signal);
-      content.append(table('Functions', [['Function', ({ signature }) => h('code', {}, signature)], ['Group', ({ group }) => words(group)], ['What it is', ({ description }) => description]], indicators));
+      const columns = [
+        ['Function', ({ signature }) => h('code', {}, signature)], ['Group', ({ group }) => words(group)],
+        ['What it is', ({ description }) => description],
+      ];
+      content.append(table('Functions', columns, indicators));
     } catch (error) {
       complain(error);
     }
