@@ -20,6 +20,7 @@ from pathlib import Path
 from time import monotonic
 from uuid import UUID
 
+import psutil
 from sqlalchemy import insert
 
 from benchmarks.engine import synthetic_bars
@@ -144,6 +145,10 @@ class _Workers:
             else:
                 raise RuntimeError("a worker ended before it was ready")
 
+    def processor_seconds(self) -> float:
+        """Return the processor time that the workers have used so far."""
+        return sum(sum(psutil.Process(worker.pid).cpu_times()[:2]) for worker in self._running)
+
 
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     async with open_runtime(settings) as runtime:
@@ -157,9 +162,15 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
                     workers.make(count)
                     # Each worker loads the candles once.
                     await _search(runtime, actor, replace(request, ranges=narrow))
+                    before = workers.processor_seconds()
                     seconds, trials = await _search(runtime, actor, request)
                     found.append(seconds)
-                    print(f"{count} worker(s): {trials:,} combinations in {seconds:.2f} s", flush=True)
+                    spent = workers.processor_seconds() - before
+                    print(
+                        f"{count} worker(s): {trials:,} combinations in {seconds:.2f} s, "
+                        f"{spent / trials * 1e6:.0f} µs of a processor each",
+                        flush=True,
+                    )
         finally:
             workers.make(0)
     one, two = (statistics.median(found) for found in times.values())
