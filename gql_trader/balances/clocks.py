@@ -58,5 +58,5 @@ def next_heartbeat(timing: Timing, zone: str, after: datetime) -> datetime | Non
 
 
 def known_zone(zone: str) -> str:
-    """Return a time zone, or UTC if there is no such zone: a later release of the IANA database may drop it."""
+    """Return a time zone, or UTC if there is none of the name: the IANA database drops some at times."""
     return zone if zone in time_zones() else UTC_ZONE
