@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "compare_with_each_key"
-down_revision: str | Sequence[str] | None = "forget_automation_runs"
+down_revision: str | Sequence[str] | None = "mark_between_closes"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
