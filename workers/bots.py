@@ -2,6 +2,7 @@
 
 from gql_trader.bots.jobs import (
     bars_closed,
+    check,
     close_session,
     forget_signals,
     match_orders,
@@ -21,7 +22,7 @@ def queue(settings: Settings) -> QueueSpec:
     """Return the queue; every worker looks for what is due, and sweeps up what a crash left behind."""
     return QueueSpec(
         name=QUEUE,
-        functions=[bars_closed, tick, run_session, close_session, match_orders],
+        functions=[bars_closed, tick, check, run_session, close_session, match_orders],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
         periodic=[

@@ -144,7 +144,10 @@ async def follow_status(follower: Follower) -> AsyncGenerator[StatusNews, None]:
 
 @dataclass(frozen=True, slots=True)
 class EquityNews:
-    """A session's equity at the close of the bar that opened at ``time`` (Unix milliseconds)."""
+    """A session's equity at the close of the bar that opened at ``time``, or at a price of that moment.
+
+    Unix milliseconds.
+    """
 
     cursor: str
     time: int
@@ -167,6 +170,8 @@ async def follow_equity(follower: Follower) -> AsyncGenerator[EquityNews, None]:
         for row in rows:
             started = to_milliseconds(row.trade_from)
             mark = (started if row.last_bar_time is None else row.last_bar_time, row.equity)
+            if row.mark_equity is not None:
+                mark = (row.priced_at, row.mark_equity)
             if told.get(row.id) != mark:
                 told[row.id] = mark
                 yield EquityNews(cursor, *mark, row.id)

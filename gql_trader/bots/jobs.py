@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import explaining, hand_sessions, lifecycle, matching, shards, ticking
+from gql_trader.bots import explaining, hand_sessions, lifecycle, marking, matching, shards, ticking
 from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.explaining import Said, explain, note, signal_key
@@ -71,6 +71,11 @@ async def tick(ctx: dict[str, Any], market_id: str, interval: str, shard: int) -
     await ticking.tick(ctx["runtime"], Shard(MarketId(UUID(market_id)), Interval[interval], shard))
 
 
+async def check(ctx: dict[str, Any], market_id: str, interval: str, shard: int) -> None:
+    """Value the positions of a shard between closes; calling it again changes nothing that is booked."""
+    await marking.check(ctx["runtime"], Shard(MarketId(UUID(market_id)), Interval[interval], shard))
+
+
 async def _run(runtime: Runtime, held: Held, row: Row[Any]) -> None:
     async with runtime.unit_of_work() as uow:
         window = await load_window(uow, runtime, row)
@@ -111,7 +116,18 @@ async def _catch_up(runtime: Runtime, held: Held, row: Row[Any], window: Window 
     said = await asyncio.to_thread(
         explain, key, window.rules, window.parameters, bars, signals, _done(window, now)
     )
-    return await _step(runtime, held, replace(now, signal_key=key), window, signals, stop, said=said)
+    shard = Shard(MarketId(row.market_id), Interval[row.interval], row.shard)
+    return await _step(
+        runtime,
+        held,
+        replace(now, signal_key=key),
+        window,
+        signals,
+        stop,
+        said=said,
+        shard=shard,
+        check_seconds=row.check_seconds,
+    )
 
 
 async def _replay(runtime: Runtime, held: Held, row: Row[Any], window: Window) -> None:
@@ -166,11 +182,21 @@ async def _step(
     *,
     finish: bool = False,
     said: Sequence[Said] = (),
+    shard: Shard | None = None,
+    check_seconds: int = 0,
 ) -> Standing:
     step = await asyncio.to_thread(take_step, before, window.bars, signals, window.start, stop, finish=finish)
+
     # After a commit whose answer was lost, this looks as if somebody else had written the step; that is
     # harmless, since whoever comes next goes on from there.
-    if not await settle(runtime.unit_of_work, lambda uow: _write(uow, held, step, said)):
+    async def write(uow: UnitOfWork) -> bool:
+        if not await _write(uow, held, step, said):
+            return False
+        if shard is not None:
+            await marking.look_after(uow, shard, [(step, check_seconds)])
+        return True
+
+    if not await settle(runtime.unit_of_work, write):
         raise LostError
     return step.standing
 
@@ -195,7 +221,8 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(each.job)
         for session_id in await matching.unmatched(uow):
             uow.enqueue(matching.match_job(session_id))
-        await feeds.want(uow, [*await shards.watched(uow), *await matching.followed(uow)])
+        wanted = [*await shards.watched(uow), *await matching.followed(uow)]
+        await feeds.want(uow, [*wanted, *await marking.markets_looked_at(uow)])
         by_hand = await hand_sessions.of_idle_users(uow)
     if barred:
         _log.info("bots_of_idle_users_stopped", count=len(barred))
@@ -213,7 +240,9 @@ async def forget_signals(runtime: Runtime) -> None:
 
 
 async def pace(runtime: Runtime) -> None:
-    """Hand out the replays whose next bar is due. Any worker may, at any time."""
+    """Hand out the replays and the positions whose time has come. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
         for session_id in await lifecycle.due(uow):
             uow.enqueue(lifecycle.run_job(session_id))
+        for job in await marking.due_jobs(uow):
+            uow.enqueue(job)

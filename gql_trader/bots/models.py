@@ -122,6 +122,7 @@ class TradingSessionRow(Base):
     replay_speed: Mapped[float | None]
     shard: Mapped[int]
     equity_every: Mapped[int]
+    check_seconds: Mapped[int] = mapped_column(server_default="60")
     started_at: Mapped[datetime]
     trade_from: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -204,15 +205,50 @@ class GuardRow(Base):
 
 
 class TickLeaseRow(Base):
-    """Which worker may advance a shard of live sessions; ``fence`` as in `SessionStateRow`."""
+    """Which worker may advance a shard of live sessions; ``fence`` as in `SessionStateRow`.
+
+    ``check_at`` is when its positions are to be looked at between closes; None: nothing is to be looked at.
+    """
 
     __tablename__ = "tick_leases"
+    __table_args__ = (Index("ix_tick_leases_check_at", "check_at", postgresql_where="check_at IS NOT NULL"),)
 
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id", ondelete="CASCADE"), primary_key=True)
     interval: Mapped[str] = mapped_column(primary_key=True)
     shard: Mapped[int] = mapped_column(primary_key=True)
     fence: Mapped[int] = mapped_column(BigInteger)
     lease_expires_at: Mapped[datetime | None]
+    check_at: Mapped[datetime | None]
+
+
+class SessionMarkRow(Base):
+    """A bot's position at a price between the closes of bars: the newest when it was looked at.
+
+    It holds while ``last_bar_time`` is the last bar that the session has traded. ``priced_at`` is the moment
+    of the price, Unix milliseconds. ``exit_reason`` and ``exit_price`` tell how the engine would close the
+    position if the bar ended as it stood then, ``exit_seen_at`` since when. Nothing in it is booked.
+    """
+
+    __tablename__ = "session_marks"
+    __table_args__ = (
+        CheckConstraint(
+            "(exit_reason IS NULL) = (exit_price IS NULL) AND (exit_reason IS NULL) = (exit_seen_at IS NULL)",
+            name="exit_is_whole",
+        ),
+        {"postgresql_with": {"fillfactor": "60"}},
+    )
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    last_bar_time: Mapped[int] = mapped_column(BigInteger)
+    price: Mapped[float]
+    priced_at: Mapped[int] = mapped_column(BigInteger)
+    equity: Mapped[float]
+    exit_reason: Mapped[str | None]
+    exit_price: Mapped[float | None]
+    exit_seen_at: Mapped[int | None] = mapped_column(BigInteger)
+    checked_at: Mapped[datetime]
 
 
 class TradeRow(Base):

@@ -14,6 +14,7 @@ from gql_trader.bots.models import (
     EquityPointRow,
     GuardRow,
     OrderRow,
+    SessionMarkRow,
     SessionStateRow,
     SignalRow,
     TradeRow,
@@ -29,9 +30,18 @@ _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
 _TRADES = TradeRow.__table__.c
 _ORDERS = OrderRow.__table__.c
+_MARKS = SessionMarkRow.__table__.c
 
 # All but the engine's own state, which only workers can read.
-_SHOWN = [column for column in _STATES if column.name not in ("session_id", "state")]
+_SHOWN = [
+    *(column for column in _STATES if column.name not in ("session_id", "state")),
+    _MARKS.priced_at,
+    _MARKS.price.label("mark_price"),
+    _MARKS.equity.label("mark_equity"),
+    _MARKS.exit_reason.label("due_reason"),
+    _MARKS.exit_price.label("due_price"),
+    _MARKS.exit_seen_at.label("due_since"),
+]
 _NEWEST_BOT_FIRST = [SortKey(_BOTS.id, descending=True)]
 _NEWEST_SESSION_FIRST = [SortKey(_SESSIONS.id, descending=True)]
 _BY_NUMBER_OF_TRADE = [SortKey(_TRADES.number)]
@@ -80,10 +90,13 @@ async def all_bots(session: AsyncSession, user_id: UserId, bot_id: UUID | None) 
 
 
 def _of(user_id: UserId, *columns: Any) -> Select[Any]:
+    # A mark holds until the session trades the next bar.
+    marked = and_(_MARKS.session_id == _STATES.session_id, _MARKS.last_bar_time == _STATES.last_bar_time)
     return (
         select(*columns)
         .select_from(TradingSessionRow)
         .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        .outerjoin(SessionMarkRow, and_(marked, _SESSIONS.status == SessionStatus.ACTIVE.value))
         .where(_SESSIONS.user_id == user_id)
     )
 

@@ -45,7 +45,8 @@ class Window:
 
 
 @lru_cache(maxsize=10_000)
-def _spec(text: str) -> ExecutionSpec:
+def spec_of(text: str) -> ExecutionSpec:
+    """Return the spec of an execution's JSON; texts that were read lately are not read again."""
     return execution_from_json(json_codec.loads(text))
 
 
@@ -63,7 +64,7 @@ def standing(row: Row[Any], signal_key: UUID | None = None) -> Standing:
         session_id=TradingSessionId(row.id),
         user_id=UserId(row.user_id),
         bot_id=row.bot_id,
-        execution=_spec(row.execution)
+        execution=spec_of(row.execution)
         if isinstance(row.execution, str)
         else execution_from_json(row.execution),
         capital=to_float(row.capital),

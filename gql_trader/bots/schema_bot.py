@@ -60,8 +60,8 @@ class Bot(Node):
         description="What each of its sessions begins with, in the quote currency."
     )
     check_interval_seconds: int = strawberry.field(
-        description="How often its position is to be valued between the closes of bars, as soon as a feed "
-        "has prices between them; in this release none has, and it is valued at closes."
+        description="While it holds a position on the live market: how often that is looked at between the "
+        "closes of bars, with the newest price that is known. As long as a bar or longer: at closes only."
     )
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed, its state included.")
@@ -133,7 +133,8 @@ class Bot(Node):
     async def guards(self, info: Info) -> list[GuardState]:
         session = await self._session(info)
         now = info.context.services.clock.now()
-        return [GuardState.from_guard(each) for each in guards_of(self.row.execution, session, now)]
+        execution = self.row.execution if session is None else session.execution
+        return [GuardState.from_guard(each) for each in guards_of(execution, session, now)]
 
     @strawberry.field(description="Its present session, or its last one; null before its first start.")
     async def session(self, info: Info) -> TradingSession | None:

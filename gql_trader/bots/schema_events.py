@@ -40,9 +40,12 @@ class EquityEvent:
 
     cursor: str = strawberry.field(description=_CURSOR)
     time: datetime = strawberry.field(
-        description="Opening time of the bar; before the first bar, the session's start."
+        description="Opening time of the bar; before the first bar, the session's start; between closes the "
+        "moment of the price."
     )
-    equity: Decimal = strawberry.field(description="Equity at the bar's close, in the quote currency.")
+    equity: Decimal = strawberry.field(
+        description="Equity at the bar's close, or at a price between closes, in the quote currency."
+    )
     session_id: strawberry.ID = strawberry.field(description="Global id of the session.")
 
 
@@ -87,7 +90,7 @@ class BotSubscription:
 
     @strawberry.subscription(
         description="Follow what your bots are doing: the present state of each, then every change, and "
-        "every daily guard that trips.",
+        "every daily guard that trips and every exit that becomes due.",
         extensions=requires(Role.VIEWER),
     )
     async def bot_status(
@@ -99,7 +102,8 @@ class BotSubscription:
 
     @strawberry.subscription(
         description="Follow the equity of your sessions: where each that trades stands, then where it stands "
-        "after every bar. A replay at full speed tells of some bars only.",
+        "after every bar and, while it holds a position, at prices between. "
+        "A replay at full speed tells of some bars only.",
         extensions=requires(Role.VIEWER),
     )
     async def equity(

@@ -87,9 +87,9 @@ class CreateBotInput:
     execution: ExecutionInput | None = default_object({}, "How signals become fills.")
     check_interval_seconds: int | None = strawberry.field(
         default=DEFAULT_CHECK_SECONDS,
-        description="How often a position is to be valued between the closes of bars, as soon as a feed has "
-        "prices between them; in this release none has. Stops of paper positions fill as in backtests: by "
-        "each bar, once it has closed.",
+        description="How often a position is looked at between the closes of bars, with the newest price "
+        "that is known; as long as a bar or longer: at closes only. What it reaches, a stop for example, is "
+        "told at once (`Position.exitDue`) and booked as in backtests, once the bar has closed.",
     )
     feed: BotFeedInput | None = strawberry.field(
         default=None, description="Where bars come from; left out: the live market."
@@ -143,7 +143,7 @@ class UpdateBotInput:
         "How signals become fills, in place of all that was given before."
     )
     check_interval_seconds: int | None = _optional(
-        "How often a position is valued between the closes of bars."
+        "How often a position is looked at between the closes of bars."
     )
     feed: BotFeedInput | None = _optional("Where bars come from.")
 

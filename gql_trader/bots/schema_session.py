@@ -62,7 +62,7 @@ class TradingSession(Node):
     )
     capital: Decimal = strawberry.field(description="What it began with, in the quote currency.")
     equity: Decimal = strawberry.field(
-        description="Cash and position, valued at the last bar's close, in the quote currency."
+        description="Cash and position, valued at `markedAt`'s price, in the quote currency."
     )
     cash: Decimal = strawberry.field(description="What is not bound in a position, in the quote currency.")
     profit: Decimal = strawberry.field(description="Equity less capital.")
@@ -72,14 +72,21 @@ class TradingSession(Node):
         description="Opening time of the last bar that was traded; null before the first. By hand: when the "
         "last bar closed at which positions were valued."
     )
+    marked_at: datetime | None = strawberry.field(
+        description="The moment of the price that the position is valued at: the close of the last bar that "
+        "was traded or, while a bot holds a position, a newer one (`checkIntervalSeconds`). Null before the "
+        "first."
+    )
     started_at: datetime = strawberry.field(description="When it began.")
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it has not.")
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> "TradingSession":
         """Return the GraphQL object of a session."""
-        equity = to_decimal(row.equity)
-        last = row.last_bar_time
+        figure = row.equity if row.mark_equity is None else row.mark_equity
+        equity = to_decimal(figure)
+        last, length = row.last_bar_time, 0 if row.interval is None else Interval[row.interval].milliseconds
+        marked_at = None if last is None else last + length
         return cls(
             id=encode_id("TradingSession", row.id),
             row=row,
@@ -92,9 +99,10 @@ class TradingSession(Node):
             equity=equity,
             cash=to_decimal(row.cash),
             profit=equity - row.capital,
-            profit_fraction=row.equity / to_float(row.capital) - 1.0,
+            profit_fraction=figure / to_float(row.capital) - 1.0,
             bars=row.bars,
             last_bar_time=None if last is None else from_milliseconds(last),
+            marked_at=None if marked_at is None else from_milliseconds(row.priced_at or marked_at),
             started_at=row.started_at,
             ended_at=row.ended_at,
         )

@@ -14,7 +14,7 @@ from gql_trader.bots.guarding import Guard, guards_then
 from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_enums import GuardKind, TradeStatus
 from gql_trader.core.clock import from_milliseconds
-from gql_trader.core.money import MONEY_DIGITS, to_decimal, to_exact
+from gql_trader.core.money import MONEY_DIGITS, to_decimal, to_exact, to_price
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import Connection
 from gql_trader.gql.permissions import visible
@@ -83,6 +83,30 @@ class GuardState:
 
 
 @visible(OWNER)
+@strawberry.type(description="How a position will be closed when the bar that is under way has closed.")
+class ExitDue:
+    """What the newest price has reached."""
+
+    reason: ExitReason = strawberry.field(
+        description="Why. A stop or a liquidation that was reached stays; a target gives way to a stop that "
+        "the same bar reaches later."
+    )
+    price: Decimal = strawberry.field(description="At what price, slippage included.")
+    since: datetime = strawberry.field(description="The moment of the price that showed it first.")
+
+    @classmethod
+    def of(cls, session: Row[Any]) -> "ExitDue | None":
+        """Return what is due in a session."""
+        if session.due_reason is None:
+            return None
+        return cls(
+            reason=ExitReason[session.due_reason],
+            price=to_price(session.due_price),
+            since=from_milliseconds(session.due_since),
+        )
+
+
+@visible(OWNER)
 @strawberry.type(description="A position that a session holds.")
 class Position:
     """An open position."""
@@ -92,7 +116,15 @@ class Position:
     quantity: Decimal = strawberry.field(description="Quantity in the base currency.")
     entry_time: datetime = strawberry.field(description="When it was opened.")
     entry_price: Decimal = strawberry.field(description="Price of the entry fill, slippage included.")
-    mark_price: Decimal = strawberry.field(description="Close of the last bar, at which it is valued.")
+    mark_price: Decimal = strawberry.field(
+        description="What it is valued at: the close of the last bar or, of a bot's, a newer price "
+        "(`TradingSession.markedAt`)."
+    )
+    exit_due: ExitDue | None = strawberry.field(
+        description="How the bar that is under way will close it, as far as is known: a stop that was "
+        "reached for example. It is booked when the bar has closed. Null if nothing closes it yet, and by "
+        "hand."
+    )
     unrealized_profit: Decimal = strawberry.field(
         description="What closing it at `markPrice` would bring, before the exit's own costs, in the quote "
         "currency; the entry's fee and the funding so far are deducted."
@@ -105,8 +137,10 @@ class Position:
             mark = trade.mark_price
             unrealized = round(trade.quantity * mark - trade.cost - trade.fees, MONEY_DIGITS)
         else:
-            mark = to_exact(session.last_close)
-            unrealized = to_decimal(session.equity - session.balance)
+            is_newer = session.mark_price is not None
+            mark = to_exact(session.mark_price if is_newer else session.last_close)
+            equity = session.mark_equity if is_newer else session.equity
+            unrealized = to_decimal(equity - session.balance)
         return cls(
             market_id=trade.market_id or session.market_id,
             side=Side[trade.side],
@@ -114,6 +148,7 @@ class Position:
             entry_time=trade.entry_time,
             entry_price=trade.entry_price,
             mark_price=mark,
+            exit_due=None if trade.market_id is not None else ExitDue.of(session),
             unrealized_profit=unrealized,
         )
 

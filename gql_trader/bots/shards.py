@@ -42,6 +42,7 @@ _NEEDED = (
     cast(_SESSIONS.execution, Text).label("execution"),
     _SESSIONS.capital,
     _SESSIONS.equity_every,
+    _SESSIONS.check_seconds,
     _SESSIONS.trade_from,
     _STATES.revision,
     _STATES.fence,
@@ -75,7 +76,8 @@ class Behind:
         return Job(TICK, QUEUE, key, (str(market_id), interval, self.shard.number))
 
 
-def _live(*columns: Any) -> Any:
+def live_sessions(*columns: Any) -> Any:
+    """Return the statement that reads the sessions of bots on live markets, with where they stand."""
     return (
         select(*columns)
         .select_from(TradingSessionRow)
@@ -91,7 +93,7 @@ def _live(*columns: Any) -> Any:
 
 async def behind(uow: UnitOfWork, market_id: UUID | None = None) -> list[Behind]:
     """Return the shards, of one market or of all, that stored bars have left behind."""
-    statement = _live(
+    statement = live_sessions(
         _SESSIONS.market_id, _SESSIONS.interval, _SESSIONS.shard, func.min(_TRADED_UNTIL).label("until")
     ).group_by(_SESSIONS.market_id, _SESSIONS.interval, _SESSIONS.shard)
     if market_id is not None:
@@ -109,7 +111,7 @@ async def behind(uow: UnitOfWork, market_id: UUID | None = None) -> list[Behind]
 
 async def watched(uow: UnitOfWork) -> list[tuple[UUID, Interval]]:
     """Return the markets and intervals that live sessions trade."""
-    statement = _live(_SESSIONS.market_id, _SESSIONS.interval).distinct()
+    statement = live_sessions(_SESSIONS.market_id, _SESSIONS.interval).distinct()
     rows = (await uow.session.execute(statement)).all()
     return [(row.market_id, Interval[row.interval]) for row in rows]
 
@@ -181,7 +183,7 @@ async def sessions_behind(uow: UnitOfWork, shard: Shard, newest: int) -> Sequenc
 
     Parameters and execution are the texts of their JSON: most are the same, and are read once.
     """
-    statement = _live(*_NEEDED).where(
+    statement = live_sessions(*_NEEDED).where(
         _SESSIONS.market_id == shard.market_id,
         _SESSIONS.interval == shard.interval.name,
         _SESSIONS.shard == shard.number,

@@ -111,6 +111,7 @@ async def start_bot(
         if row.replay_start is None
         else 0,
         "equity_every": every,
+        "check_seconds": row.check_interval_seconds,
         "started_at": now,
         "trade_from": row.replay_start or now,
         "ended_at": None,

@@ -18,6 +18,7 @@ from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.bots import lifecycle, shards
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.explaining import Said, explain, note, signal_key
+from gql_trader.bots.marking import look_after
 from gql_trader.bots.running import code_of, standing
 from gql_trader.bots.stepping import Standing, signals_from, take_quiet_steps, take_step
 from gql_trader.bots.types import ENGINE_FAILED, Held, Shard
@@ -82,9 +83,9 @@ async def tick(runtime: Runtime, shard: Shard) -> int:
 
     May be called any number of times, by any number of workers: a bar is traded once.
     """
-    seconds = runtime.settings.job_lease_seconds
+    lease_seconds = runtime.settings.job_lease_seconds
     async with runtime.unit_of_work() as uow:
-        fence = await shards.claim(uow, shard, seconds)
+        fence = await shards.claim(uow, shard, lease_seconds)
     if fence is None:
         return 0
     try:
@@ -94,12 +95,15 @@ async def tick(runtime: Runtime, shard: Shard) -> int:
             return 0
         outcome = await asyncio.to_thread(_compute, work)
         written: set[Any] = set()
+        seconds = {row.id: row.check_seconds for row in work.ready.rows}
 
         async def write(uow: UnitOfWork) -> bool:
             written.clear()
-            if not await shards.keep(uow, shard, fence, seconds):
+            if not await shards.keep(uow, shard, fence, lease_seconds):
                 return False
             written.update(await book(uow, outcome.bookings))
+            steps = (each.step for each in outcome.bookings if each.step.standing.session_id in written)
+            await look_after(uow, shard, [(step, seconds[step.standing.session_id]) for step in steps])
             await note(uow, outcome.said)
             await lifecycle.mark_running(uow, [row.id for row in work.ready.rows])
             return True

@@ -18,6 +18,7 @@ QUEUE: Final = BARS_CLOSED_QUEUE
 RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
 TICK: Final = "tick"
+CHECK: Final = "check"
 MATCH_ORDERS: Final = "match_orders"
 
 ENGINE_FAILED: Final = "The engine failed. The server's log tells more under this session's id."

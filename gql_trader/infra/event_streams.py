@@ -107,6 +107,24 @@ class EventStreams:
             raise EventTransportError(str(error) or type(error).__name__) from error
         return str(entries[0][0].decode()) if entries else BEGINNING
 
+    async def newest(self, streams: Sequence[str]) -> list[Event | None]:
+        """Return the last event of each stream; None of those that hold none.
+
+        Raises
+        ------
+        EventTransportError
+            If Redis is away; raised within about a second.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for stream in streams:
+            pipeline.xrevrange(stream_key(stream), count=1)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answers = await pipeline.execute()
+        except TRANSPORT_ERRORS as error:
+            raise EventTransportError(str(error) or type(error).__name__) from error
+        return [event_from_entry(entries[0]) if entries else None for entries in answers]
+
     def follow(self, stream: str, after: str, *, idle_seconds: float) -> AsyncGenerator[Event | None, None]:
         """Yield the events of a stream that come after a cursor, for ever.
 
