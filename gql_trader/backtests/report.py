@@ -74,7 +74,7 @@ def render_report(data: ReportData) -> tuple[bytes, bytes]:
         row=row,
         places=money,
         policy="; ".join(_policy()),
-        equity=draw(time, equity, capital, lambda value: _number(value, _tick_places(value))),
+        equity=draw(time, equity, capital, _number),
         drawdown=draw(time, drawdown, 0.0, _depth, rows=3),
         years=_years(months),
         settings=_settings(row),
@@ -95,12 +95,8 @@ def _money_places(capital: float) -> int:
     return 2 if capital >= 100 else 8
 
 
-def _tick_places(value: float) -> int:
-    return 0 if abs(value) >= 100 or value == 0 else 4
-
-
-def _depth(value: float) -> str:
-    return _percent(value, 0 if abs(value) >= 0.1 or value == 0 else 1)
+def _depth(value: float, places: int) -> str:
+    return _percent(value, max(0, places - 2))
 
 
 def _policy() -> list[str]:
