@@ -11,15 +11,17 @@ from functools import cache
 from itertools import groupby
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from gql_trader.backtests.report_charts import draw
 from gql_trader.engine import sampling
 from gql_trader.engine.monthly import MonthlyReturns, monthly_returns
 from gql_trader.infra import json_codec
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MOST_TRADES: Final = 5000
 """Trades that a report lists: a browser shows no longer table with ease."""
@@ -242,7 +244,10 @@ def _when(moment: datetime) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    # When the first report is asked for: the API starts sooner without it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=select_autoescape(enabled_extensions=("html.j2",)),
