@@ -51,7 +51,8 @@ def downsample_indices(values: Floats, max_points: int) -> Integers:
     points = np.column_stack(
         (firsts, np.minimum(lowest, highest), np.maximum(lowest, highest), lasts)
     ).ravel()
-    return points[np.append(True, points[1:] != points[:-1])]
+    kept: Integers = points[np.append(True, points[1:] != points[:-1])]
+    return kept
 
 
 def downsample(time: Integers, values: Floats, max_points: int) -> tuple[Integers, Floats]:
