@@ -164,6 +164,8 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
                 "day_entries": 0,
                 "halted": False,
                 "resting_bars": 0,
+                "peak_equity": 0.0,
+                "drawn_down": False,
             }
         )
         counts[market_id] += 1

@@ -7,6 +7,7 @@ are the ratios of medians within one run, since a machine's speed drifts.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import resource
@@ -25,6 +26,7 @@ from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rul
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.search.trials import Trial, run_trials
 from gql_trader.engine.warmup import warm_up
+from gql_trader.infra.allocator import keep_freed_memory
 
 STOPS = ExecutionSpec(stop_loss=0.02, take_profit=0.04, trailing_stop=0.015)
 RULES = compile_rules(
@@ -34,7 +36,7 @@ RULES = compile_rules(
     ),
     (Parameter("fast", ParameterType.INT, 50), Parameter("slow", ParameterType.INT, 200)),
 )
-CHUNK = 1024
+CHUNK = 1000
 
 
 def _setting(bars: Bars) -> Setting:
@@ -133,6 +135,10 @@ def on_processes(processes: int, bars: int, count: int) -> float:
     return processes * count / seconds
 
 
+def _most_memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,7 +147,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", type=int, default=0, help="combinations to try for the memory's sake")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as a worker does
     warm_up()
+    gc.freeze()  # as a worker does
     bars = synthetic_bars(arguments.bars)
     setting = _setting(bars)
     count = arguments.combinations
@@ -179,11 +187,14 @@ def main() -> int:
         both = statistics.median(on_processes(2, arguments.bars, count) for _ in range(3))
         print(f"two processes: {both / alone:.2f} × one")
     if arguments.memory:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for begin in range(0, arguments.memory, CHUNK):
-            run_trials(setting, of_stops(CHUNK)[: arguments.memory - begin])
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"{arguments.memory:,} combinations: {after / 1024:.0f} MB, {(after - before) / 1024:.0f} more")
+            if begin in (0, CHUNK, 10 * CHUNK, 100 * CHUNK):
+                print(f"{begin:,} combinations: {_most_memory():.0f} MB at most so far", flush=True)
+            # A grid of pairs of windows and stops, of which no two combinations are the same.
+            stops = replace(STOPS, stop_loss=0.005 + 0.00002 * (begin // CHUNK))
+            chunk = [replace(each, execution=stops) for each in of_windows(CHUNK)]
+            run_trials(setting, chunk[: arguments.memory - begin])
+        print(f"{arguments.memory:,} combinations: {_most_memory():.0f} MB at most")
     return 0
 
 

@@ -19,6 +19,7 @@ from gql_trader.accounts import service as accounts
 from gql_trader.accounts.api_tokens import is_api_token
 from gql_trader.accounts.types import Authenticated, Grant
 from gql_trader.backtests.schema_exports import EXPORT_ROUTE, find_export
+from gql_trader.bots.schema_exports import TRADES_ROUTE, find_trades
 from gql_trader.config import Settings
 from gql_trader.gql.access_log import AccessLogMiddleware
 from gql_trader.gql.api import GraphQLApi
@@ -31,20 +32,24 @@ from gql_trader.gql.browser_session import (
 )
 from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.context import Services
-from gql_trader.gql.csv_export import csv_endpoint
+from gql_trader.gql.downloads import download_endpoint
 from gql_trader.gql.graphiql import graphiql_page, static_files
 from gql_trader.gql.http import HtmlPage, HttpEndpoint
 from gql_trader.gql.limits import Limits
 from gql_trader.gql.middleware import RequestIdMiddleware, SecurityHeadersMiddleware
+from gql_trader.gql.page import PAGE_FILES, live_page, page_files
 from gql_trader.gql.reset_password import reset_password_page
 from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
 from gql_trader.infra.webhook_signatures import WebhookSignatures
+from gql_trader.market_data.schema_exports import CANDLES_ROUTE, find_candles
 from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.schema import create_schema
 
 _READY_SECONDS = 3.0
+
+_DOWNLOADS = {EXPORT_ROUTE: find_export, CANDLES_ROUTE: find_candles, TRADES_ROUTE: find_trades}
 
 _log = structlog.get_logger(__name__)
 
@@ -105,7 +110,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/", _to_graphql),
+            Route("/", _page(live_page()) if settings.page else _to_graphql),
             Route(
                 "/graphql",
                 HttpEndpoint(
@@ -139,10 +144,14 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
                 else [Route("/reset-password", _page(reset_password_page()))]
             ),
             Route("/healthz", _health),
-            Route(EXPORT_ROUTE, csv_endpoint(process.services, find_export), methods=["GET"]),
+            *(
+                Route(route, download_endpoint(process.services, find), methods=["GET"])
+                for route, find in _DOWNLOADS.items()
+            ),
             *_webhooks(settings, process.services),
             Route("/session", _browser_sessions(api, process.services, cookie), methods=["POST", "DELETE"]),
             Route("/readyz", ready),
+            *([Mount(PAGE_FILES, page_files())] if settings.page else []),
             *([Mount("/static", static_files())] if settings.serves_graphiql else []),
         ],
         middleware=[

@@ -153,6 +153,8 @@ class Settings(BaseSettings):
     argon2_time_cost: Annotated[int, Field(ge=1)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8)] = 65536
 
+    page: bool = True
+    """Serve the page at /; without it, / leads to /graphql."""
     graphiql: bool | None = None
     """Serve GraphiQL; by default only where env is local."""
     introspection: bool | None = None
@@ -186,6 +188,8 @@ class Settings(BaseSettings):
     """Bots of one user that may be at work at a time."""
     max_trading_sessions_per_user: Annotated[int, Field(ge=1)] = 20
     """Sessions that one user may trade by hand at a time."""
+    live_order_poll_seconds: Annotated[float, Field(ge=0.5, le=300)] = 5.0
+    """How often an exchange is asked about a live order that waits there."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
     bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7

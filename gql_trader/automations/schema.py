@@ -20,6 +20,7 @@ from gql_trader.gql.pagination import After, Before, First, Last, connection
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.keyset import page_request
+from gql_trader.settings.service import preferences_of
 
 
 def _result(description: str) -> Automation | None:
@@ -172,8 +173,9 @@ class AutomationMutation:
         input: Annotated[CreateAutomationInput, strawberry.argument(description="What to do, and when.")],
     ) -> CreateAutomationPayload:
         async with info.context.uow() as uow:
+            spec = input.to_spec(await preferences_of(uow, info.context.viewer.user_id))
             row = await service.create_automation(
-                uow, info.context.viewer, input.to_spec(), _limits(info), info.context.services.plugins
+                uow, info.context.viewer, spec, _limits(info), info.context.services.plugins
             )
         return CreateAutomationPayload(automation=Automation.from_row(row))
 

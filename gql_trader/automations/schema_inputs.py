@@ -8,13 +8,13 @@ import strawberry
 
 from gql_trader.automations.schema_enums import AutomationAction
 from gql_trader.automations.types import AutomationSpec
-from gql_trader.backtests.schema_execution import ExecutionInput, default_object
+from gql_trader.backtests.schema_execution import ExecutionInput, default_object, execution_of
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.gql.relay import decode_id
 from gql_trader.gql.scalars import JSON
+from gql_trader.settings.types import NOTHING_PREFERRED, Preferences
 
 
 @strawberry.input(description="An automation to make.")
@@ -50,8 +50,14 @@ class CreateAutomationInput:
     )
     execution: ExecutionInput | None = default_object({}, "How signals become fills.")
 
-    def to_spec(self) -> AutomationSpec:
-        """Return the automation asked for, unchecked."""
+    def to_spec(self, preferred: Preferences = NOTHING_PREFERRED) -> AutomationSpec:
+        """Return the automation asked for, unchecked.
+
+        Parameters
+        ----------
+        preferred
+            What to take for the execution where the client has not said.
+        """
         return AutomationSpec(
             name=self.name,
             strategy_id=_strategy(self.strategy_id),
@@ -64,7 +70,7 @@ class CreateAutomationInput:
             interval=self.interval,
             lookback_days=self.lookback_days,
             parameters=_parameters(self.parameters),
-            execution=_execution(self.execution),
+            execution=execution_of(self.execution, preferred),
         )
 
 
@@ -104,7 +110,7 @@ class UpdateAutomationInput:
         if self.parameters is not None:
             changes["parameters"] = _parameters(self.parameters)
         if self.execution is not None:
-            changes["execution"] = _execution(self.execution)
+            changes["execution"] = self.execution.to_spec()
         return changes
 
 
@@ -118,8 +124,3 @@ def _parameters(given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise InvalidInput('parameters is an object such as {"fast": 20}.', ("parameters",))
     return given
-
-
-def _execution(given: object) -> ExecutionSpec:
-    # Left out, it is the plain object that the schema publishes as its default.
-    return given.to_spec() if isinstance(given, ExecutionInput) else ExecutionSpec()

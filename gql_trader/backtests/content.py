@@ -71,7 +71,7 @@ def request_hash(request: BacktestRequest) -> str:
         # A request that left it to the preferences is the same request when those have changed.
         "initialCapital": str(request.initial_capital) if request.states_capital else None,
         "parameters": request.parameters,
-        "execution": execution_to_json(request.execution),
+        "execution": execution_to_json(request.stated_execution or request.execution),
         "label": request.label,
         "tags": request.tags,
         "force": request.force,

@@ -29,6 +29,7 @@ _LATER = {
     "maxDailyLoss": "max_daily_loss",
     "dailyTarget": "daily_target",
     "maxDailyTrades": "max_daily_trades",
+    "maxDrawdown": "max_drawdown",
     "cooldownBars": "cooldown_bars",
     "timezone": "timezone",
     "amountPrecision": "amount_precision",
@@ -66,6 +67,7 @@ def _problems(spec: ExecutionSpec) -> Iterator[tuple[tuple[str, ...], str]]:
         ("stopLoss", spec.stop_loss),
         ("trailingStop", spec.trailing_stop),
         ("maxDailyLoss", spec.max_daily_loss),
+        ("maxDrawdown", spec.max_drawdown),
     ):
         if distance is not None and not 0 < distance < 1:
             yield (name,), f"{name} is a fraction between 0 and 1, such as 0.02 for 2 %; got {distance:g}."

@@ -25,7 +25,7 @@ from gql_trader.backtests.schema_charts import (
 )
 from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
 from gql_trader.backtests.schema_execution import Execution
-from gql_trader.backtests.schema_exports import ExportKind, export_link
+from gql_trader.backtests.schema_exports import ExportFile, export_link
 from gql_trader.backtests.schema_types import (
     OWNER,
     DailyColumns,
@@ -263,19 +263,35 @@ class Backtest(Node):
         "null until the run has completed."
     )
     def daily_csv_url(self, info: Info) -> str | None:
-        return self._export(info, ExportKind.DAILY)
+        return self._export(info, ExportFile.DAILY)
 
     @strawberry.field(
         description="Link to the whole ledger as a CSV file, good for some minutes and for whoever has it; "
         "null until the run has completed."
     )
     def ledger_csv_url(self, info: Info) -> str | None:
-        return self._export(info, ExportKind.LEDGER)
+        return self._export(info, ExportFile.LEDGER)
 
-    def _export(self, info: Info, kind: ExportKind) -> str | None:
+    @strawberry.field(
+        description="Link to the whole equity curve as a Parquet file with the columns `time` (UTC), "
+        "`equity` and `drawdown`, good for some minutes and for whoever has it; null until the run has "
+        "completed."
+    )
+    def equity_parquet_url(self, info: Info) -> str | None:
+        return self._export(info, ExportFile.EQUITY)
+
+    @strawberry.field(
+        description="Link to a report: one page of HTML with curves, monthly returns, metrics and trades "
+        "(the first 5,000), which needs no network when it was saved. Good for some minutes and for "
+        "whoever has it; null until the run has completed."
+    )
+    def report_url(self, info: Info) -> str | None:
+        return self._export(info, ExportFile.REPORT)
+
+    def _export(self, info: Info, file: ExportFile) -> str | None:
         if not self._completed:
             return None
-        return export_link(info.context.services, info.context.viewer.user_id, self.row.id, kind)
+        return export_link(info.context.services, info.context.viewer.user_id, self.row.id, file)
 
     @strawberry.field(
         description="What came of the last `verifyBacktest`; null if there was none.",

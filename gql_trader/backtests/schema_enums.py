@@ -47,6 +47,7 @@ register_enum(
         "ROI": "The return table's target for the position's age was reached.",
         "LIQUIDATION": "The margin was used up.",
         "DAILY_LIMIT": "A daily guard closed the position.",
+        "MAX_DRAWDOWN": "Equity had fallen from its peak as far as it may.",
         "END_OF_DATA": "The position was open at the last bar and closed at its close.",
     },
 )

@@ -13,7 +13,8 @@ from gql_trader.core.money import to_exact, to_float
 from gql_trader.engine import execution as engine
 from gql_trader.engine.execution import ExecutionSpec, SizingKind
 from gql_trader.gql.permissions import visible
-from gql_trader.gql.scalars import JSON
+from gql_trader.gql.scalars import JSON, UnstatedFloat
+from gql_trader.settings.types import Preferences
 
 
 def default_object(value: dict[str, Any], description: str) -> Any:
@@ -43,6 +44,11 @@ class SizingInput:
         description="Loss at the stop-loss, fees and slippage included, as a fraction of equity, up to 1; "
         "needs a stopLoss. Less if equity does not suffice.",
     )
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the client has said so, and it is not the default."""
+        return not isinstance(self.equity_fraction, UnstatedFloat)
 
     def to_spec(self) -> engine.Sizing:
         """Return the engine's sizing."""
@@ -81,7 +87,9 @@ class ExecutionInput:
         default=Direction.LONG, description="Which positions may be opened."
     )
     sizing: SizingInput | None = default_object(
-        {"equityFraction": 1.0}, "Size of a new position; all of the equity unless given."
+        {"equityFraction": UnstatedFloat(1.0)},
+        "Size of a new position. Where it is left out and there is a stopLoss, the `riskPerTrade` that you "
+        "have said in your preferences, as a riskFraction, goes before this default.",
     )
     leverage: float | None = strawberry.field(
         default=1.0,
@@ -127,6 +135,12 @@ class ExecutionInput:
     max_daily_trades: int | None = strawberry.field(
         default=None, description="Positions opened on one day at most; none: any number."
     )
+    max_drawdown: float | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Fall of equity from its highest close so far, such as 0.2, that closes the position and "
+        "lets none be opened again. Left out: the `maxDrawdown` that you have said in your preferences, if "
+        "any; null: none.",
+    )
     cooldown_bars: int | None = strawberry.field(
         default=None,
         description="Bars after the bar of an exit on which no position is opened, a reversal included.",
@@ -142,17 +156,23 @@ class ExecutionInput:
         "notional a day, up to 0.1.",
     )
 
-    def to_spec(self) -> ExecutionSpec:
-        """Return the engine's spec, not yet checked."""
+    def to_spec(self, preferred: Preferences | None = None) -> ExecutionSpec:
+        """Return the engine's spec, not yet checked.
+
+        Parameters
+        ----------
+        preferred
+            What to take from where the client has said nothing.
+        """
         usual = ExecutionSpec()
+        given = self.sizing if isinstance(self.sizing, SizingInput) and self.sizing.is_stated else None
         return ExecutionSpec(
             fill=self.fill or usual.fill,
             maker_fee=usual.maker_fee if self.maker_fee is None else self.maker_fee,
             taker_fee=usual.taker_fee if self.taker_fee is None else self.taker_fee,
             slippage=usual.slippage if self.slippage is None else self.slippage,
             direction=self.direction or usual.direction,
-            # Left out, it is the plain object that the schema publishes as its default.
-            sizing=self.sizing.to_spec() if isinstance(self.sizing, SizingInput) else usual.sizing,
+            sizing=given.to_spec() if given else _preferred_sizing(preferred, self.stop_loss) or usual.sizing,
             stop_loss=self.stop_loss,
             take_profit=self.take_profit,
             trailing_stop=self.trailing_stop,
@@ -166,9 +186,39 @@ class ExecutionInput:
             max_daily_loss=self.max_daily_loss,
             daily_target=self.daily_target,
             max_daily_trades=self.max_daily_trades,
+            max_drawdown=_preferred_drawdown(preferred)
+            if self.max_drawdown is strawberry.UNSET
+            else self.max_drawdown,
             cooldown_bars=self.cooldown_bars or usual.cooldown_bars,
             timezone=self.timezone,
         )
+
+
+def execution_of(
+    given: ExecutionInput | object | None, preferred: Preferences | None = None
+) -> ExecutionSpec:
+    """Return the engine's spec of an input's field, which may have been left out.
+
+    Parameters
+    ----------
+    given
+        What is no `ExecutionInput` is the published default, `{}`, or null.
+    preferred
+        What to take from where the client has said nothing.
+    """
+    return (given if isinstance(given, ExecutionInput) else ExecutionInput()).to_spec(preferred)
+
+
+def _preferred_sizing(preferred: Preferences | None, stop_loss: float | None) -> engine.Sizing | None:
+    if preferred is None or preferred.risk_per_trade is None or stop_loss is None:
+        return None
+    return engine.Sizing(SizingKind.RISK_FRACTION, preferred.risk_per_trade)
+
+
+def _preferred_drawdown(preferred: Preferences | None) -> float | None:
+    # A preference of all that there is limits nothing.
+    drawdown = preferred.max_drawdown if preferred else None
+    return drawdown if drawdown is not None and drawdown < 1 else None
 
 
 @visible(OWNER)
@@ -233,6 +283,9 @@ class Execution:
     max_daily_trades: int | None = strawberry.field(
         description="Positions opened on one day at most; null: any number."
     )
+    max_drawdown: float | None = strawberry.field(
+        description="Fall of equity from its highest close that ends all trading; null: none."
+    )
     cooldown_bars: int = strawberry.field(
         description="Bars after the bar of an exit on which no position is opened."
     )
@@ -279,6 +332,7 @@ class Execution:
             max_daily_loss=spec.max_daily_loss,
             daily_target=spec.daily_target,
             max_daily_trades=spec.max_daily_trades,
+            max_drawdown=spec.max_drawdown,
             cooldown_bars=spec.cooldown_bars,
             timezone=spec.timezone,
             amount_precision=spec.amount_precision,

@@ -9,7 +9,7 @@ import strawberry
 
 from gql_trader.backtests.models import ORDERED_METRICS
 from gql_trader.backtests.schema_enums import BacktestOrderField, RunStatus
-from gql_trader.backtests.schema_execution import ExecutionInput, default_object
+from gql_trader.backtests.schema_execution import ExecutionInput, default_object, execution_of
 from gql_trader.backtests.types import (
     BacktestOrdering,
     BacktestQuery,
@@ -19,10 +19,10 @@ from gql_trader.backtests.types import (
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.gql.relay import decode_id
 from gql_trader.gql.scalars import JSON, UnstatedDecimal
 from gql_trader.gql.sorting import OrderDirection
+from gql_trader.settings.types import NOTHING_PREFERRED, Preferences
 
 DEFAULT_CAPITAL = UnstatedDecimal(10_000)
 
@@ -68,12 +68,12 @@ class RunBacktestInput:
         """Whether the client has said with how much capital to begin."""
         return self.initial_capital is not None and not isinstance(self.initial_capital, UnstatedDecimal)
 
-    def to_request(self, preferred_capital: Decimal = DEFAULT_CAPITAL) -> BacktestRequest:
+    def to_request(self, preferred: Preferences = NOTHING_PREFERRED) -> BacktestRequest:
         """Return the request, its parts not yet looked up.
 
         Parameters
         ----------
-        preferred_capital
+        preferred
             What to begin with where the client has not said.
         """
         stated = self.initial_capital if self.states_capital else None
@@ -86,12 +86,11 @@ class RunBacktestInput:
             interval=self.interval,
             start=self.start,
             end=self.end,
-            initial_capital=preferred_capital if stated is None else stated,
+            initial_capital=preferred.default_capital if stated is None else stated,
             states_capital=stated is not None,
             parameters=parameters,
-            execution=self.execution.to_spec()
-            if isinstance(self.execution, ExecutionInput)
-            else ExecutionSpec(),
+            execution=execution_of(self.execution, preferred),
+            stated_execution=execution_of(self.execution),
             label=self.label,
             tags=tuple(dict.fromkeys(self.tags or ())),
             idempotency_key=self.idempotency_key,

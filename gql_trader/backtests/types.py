@@ -40,6 +40,8 @@ class BacktestRequest:
         First opening time and the moment before which the last bar opens; None: all there is.
     states_capital
         Whether the client named the capital, and not its user's preferences.
+    stated_execution
+        What the client named of the execution, without its user's preferences; None: all of it.
     idempotency_key
         The same key returns the same backtest, whatever became of it.
     force
@@ -59,6 +61,7 @@ class BacktestRequest:
     states_capital: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
+    stated_execution: ExecutionSpec | None = None
     label: str | None = None
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None

@@ -54,6 +54,8 @@ _STATE_COLUMNS = (
     _STATES.day_entries,
     _STATES.halted,
     _STATES.resting_bars,
+    _STATES.peak_equity,
+    _STATES.drawn_down,
     _STATES.state,
 )
 
@@ -117,6 +119,8 @@ def _state_row(booking: Booking) -> tuple[Any, ...]:
         standing.guards.day_entries,
         standing.guards.halted,
         standing.guards.resting_bars,
+        standing.guards.peak_equity,
+        standing.guards.drawn_down,
         standing.state,
     )
 
@@ -306,6 +310,8 @@ _GUARD_COLUMNS = (
     "day_entries",
     "halted",
     "resting_bars",
+    "peak_equity",
+    "drawn_down",
     "equity",
 )
 

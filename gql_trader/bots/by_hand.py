@@ -1,4 +1,4 @@
-"""Orders by hand on paper: placed once under a key, filled at once or left to wait, cancelled."""
+"""Orders by hand: placed once under a key, handed to the session's broker, cancelled."""
 
 import hashlib
 from decimal import Decimal
@@ -10,24 +10,19 @@ from sqlalchemy import Row, select
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import repository
+from gql_trader.bots import live_orders, repository
+from gql_trader.bots.brokers import broker_of
 from gql_trader.bots.hand_checks import check_key, check_means, check_on_market, check_order
-from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.live_checks import check_live
 from gql_trader.bots.models import OrderRow
-from gql_trader.bots.quotes import Quote, quotes
-from gql_trader.bots.resting import Resting, at_once
+from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import lock_user
 from gql_trader.bots.types import (
     OrderRequest,
-    OrderSide,
-    OrderStatus,
-    OrderType,
     SessionStatus,
-    client_order_id,
-    order_id,
 )
 from gql_trader.core.actor import Actor
-from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import (
     Conflict,
     DomainError,
@@ -39,20 +34,34 @@ from gql_trader.core.errors import (
     QuotaExceeded,
 )
 from gql_trader.core.money import to_exact
-from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.infra import json_codec
 from gql_trader.infra.array_cache import ArrayCache
+from gql_trader.infra.exchange.markets import MarketRules
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
+from gql_trader.settings.types import SessionMode
 
 MAXIMUM_WAITING = 100
 """Orders of one session that may wait at a time."""
 
 
-async def place_order(uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request: OrderRequest) -> Row[Any]:
-    """Place an order in a session that is traded by hand; fill it, if it can be filled at once.
+async def place_order(
+    uow: UnitOfWork,
+    arrays: ArrayCache,
+    actor: Actor,
+    request: OrderRequest,
+    rules: MarketRules | None = None,
+) -> Row[Any]:
+    """Place an order in a session that is traded by hand.
 
-    Under a key that was used before, the order that was placed then is returned, and none is placed.
+    On paper it is filled, if it can be filled at once. Live it is stored, and a worker sends it once this
+    transaction has committed. Under a key that was used before, the order that was placed then is returned,
+    and none is placed.
+
+    Parameters
+    ----------
+    rules
+        What the exchange says of the market; None: it was not asked, or did not answer.
 
     Raises
     ------
@@ -98,6 +107,10 @@ async def place_order(uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request
     close = to_exact(quote.close)
     if problems := check_on_market(request, market, close):
         raise DomainErrors(problems)
+    references = None
+    if ledger.session.mode == SessionMode.LIVE.value:
+        await check_live(uow, request, market, close, rules)
+        references = await live_orders.reference_prices(uow, ledger.waiting)
     if ledger.session.quote_id not in (None, market.quote_id):
         raise InvalidInput(
             "All orders of a session are in the currency of its first; start another session for this one.",
@@ -106,11 +119,11 @@ async def place_order(uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request
     if len(ledger.waiting) >= MAXIMUM_WAITING:
         raise QuotaExceeded(f"{MAXIMUM_WAITING} orders of this session wait; cancel one first.")
     costs = execution_from_json(ledger.session.execution)
-    check_means(ledger, request, market, close, costs)
+    check_means(ledger, request, market, close, costs, references)
     ledger.session.quote_id = market.quote_id
-    order = new_order(uow, ledger, request, market.id)
+    order = add_order(uow, ledger, request, market.id)
     order.idempotency_key, order.request_hash = request.idempotency_key, hashed
-    try_at_once(uow, ledger, order, quote, costs)
+    await broker_of(ledger.session).place(uow, ledger, order, quote, costs)
     ledger.mark(market.id, quote)
     await write_ledger(uow, ledger)
     note(
@@ -128,7 +141,7 @@ async def place_order(uow: UnitOfWork, arrays: ArrayCache, actor: Actor, request
 
 
 async def cancel_order(uow: UnitOfWork, actor: Actor, order_key: UUID) -> Row[Any]:
-    """Cancel an order that waits.
+    """Cancel an order that waits; live, have the exchange asked to, unless it was not sent yet.
 
     Raises
     ------
@@ -142,10 +155,10 @@ async def cancel_order(uow: UnitOfWork, actor: Actor, order_key: UUID) -> Row[An
     assert locked is not None, "the foreign key keeps it"
     ledger = locked[1]
     order = next((each for each in ledger.waiting if each.id == order_key), None) if ledger else None
-    if ledger is None or order is None:
+    if ledger is None or order is None or ledger.session.market_id is not None:
         row = await own_order(uow, actor, order_key)
         raise InvalidState(f"This order is {row.status}.", ("id",))
-    take_back(ledger, order, "You have cancelled it.")
+    await broker_of(ledger.session).cancel(uow, ledger, order, "You have cancelled it.")
     await uow.session.flush()
     note(uow, AuditAction.ORDER_CANCELLED, actor, row.session_id, orderId=str(order_key))
     return await own_order(uow, actor, order_key)
@@ -173,70 +186,11 @@ async def lock_own(uow: UnitOfWork, actor: Actor, session_id: UUID, path: tuple[
     if locked is None:
         raise NotFound("There is no such session.", path)
     session, ledger = locked
-    if ledger is None:
+    if ledger is None or session.market_id is not None:
         raise InvalidState("A bot trades this session; stop the bot, or trade in one of your own.", path)
     if session.status != SessionStatus.ACTIVE.value:
         raise InvalidState("This session has ended.", path)
     return ledger
-
-
-def new_order(uow: UnitOfWork, ledger: HandLedger, request: OrderRequest, market_id: UUID) -> OrderRow:
-    """Add an order to a session; what becomes of it is still to be said."""
-    ledger.orders += 1
-    session = ledger.session
-    order = OrderRow(
-        id=order_id(session.id, ledger.orders),
-        user_id=session.user_id,
-        session_id=session.id,
-        number=ledger.orders,
-        client_order_id=client_order_id(session.id, ledger.orders),
-        side=request.side.value,
-        type=request.type.value,
-        status=OrderStatus.NEW.value,
-        reduce_only=request.reduce_only,
-        quantity=request.quantity,
-        filled_quantity=Decimal(0),
-        price=request.price,
-        stop_price=request.stop_price,
-        fee=Decimal(0),
-        created_at=uow.clock.now(),
-        market_id=market_id,
-        triggered=False,
-    )
-    uow.session.add(order)
-    return order
-
-
-def try_at_once(
-    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, quote: Quote, costs: ExecutionSpec
-) -> None:
-    """Fill an order at the last close if that fills it; else let it wait."""
-    now = to_milliseconds(uow.clock.now())
-    hit, order.triggered = at_once(resting_of(order), quote.close, now, costs.slippage)
-    if hit is not None:
-        ledger.fill(order, hit, costs.taker_fee, quote)
-    else:
-        # The bar that is under way began before the order: it cannot tell what came after.
-        order.status, order.tested_until = OrderStatus.OPEN.value, max(quote.until, now + 1)
-        ledger.waiting.append(order)
-
-
-def resting_of(order: OrderRow) -> Resting:
-    """Return what decides when an order fills."""
-    return Resting(
-        side=OrderSide(order.side),
-        type=OrderType(order.type),
-        price=order.price,
-        stop_price=order.stop_price,
-        triggered=order.triggered or False,
-        tested_until=order.tested_until or 0,
-    )
-
-
-def take_back(ledger: HandLedger, order: OrderRow, reason: str) -> None:
-    """Cancel an order that waits."""
-    order.status, order.reason = OrderStatus.CANCELLED.value, reason
-    ledger.waiting.remove(order)
 
 
 def _request_hash(request: OrderRequest) -> str:

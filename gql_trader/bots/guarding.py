@@ -21,6 +21,7 @@ class GuardKind(StrEnum):
     MAX_DAILY_LOSS = "MAX_DAILY_LOSS"
     DAILY_TARGET = "DAILY_TARGET"
     MAX_DAILY_TRADES = "MAX_DAILY_TRADES"
+    MAX_DRAWDOWN = "MAX_DRAWDOWN"
     COOLDOWN = "COOLDOWN"
 
 
@@ -31,10 +32,10 @@ class Guard:
     Attributes
     ----------
     limit, used
-        Fractions for the daily loss and target, trades for their number, bars for the cooldown, of which
-        ``used`` are those still to wait.
+        Fractions for the daily loss and target and the drawdown, trades for their number, bars for the
+        cooldown, of which ``used`` are those still to wait.
     resets_at
-        When it begins anew, the next day, or when the cooldown is over; None: it has not begun.
+        When it begins anew, the next day, or when the cooldown is over; None: it has not begun, or never.
     tripped_by
         Why it keeps positions from being opened; None: it does not.
     """
@@ -62,6 +63,7 @@ def guards_of(execution: dict[str, Any], session: Row[Any] | None, now: datetime
         resets_at = _day_after(spec, session.day)
         is_over = session.replay_start is None and now >= resets_at
         found = list(_unused(spec, daily=True) if is_over else _daily(spec, session, resets_at))
+    found += _drawdown(spec, session)
     if spec.cooldown_bars:
         rest = session.resting_bars
         ends = session.last_bar_time + (rest + 1) * Interval[session.interval].milliseconds
@@ -82,6 +84,7 @@ def guards_then(row: Row[Any]) -> list[Guard]:
     if row.since is None:
         return list(_unused(spec))
     found = list(_daily(spec, row, _day_after(spec, row.day))) if row.day >= 0 else []
+    found += _drawdown(spec, row)
     if spec.cooldown_bars:
         length = Interval[row.interval].milliseconds
         rest = max(0, row.resting_bars - (row.time - row.since) // length)
@@ -100,7 +103,11 @@ def _unused(spec: ExecutionSpec, *, daily: bool = False) -> Iterator[Guard]:
         yield Guard(GuardKind.DAILY_TARGET, spec.daily_target)
     if spec.max_daily_trades is not None:
         yield Guard(GuardKind.MAX_DAILY_TRADES, float(spec.max_daily_trades))
-    if spec.cooldown_bars and not daily:
+    if daily:
+        return
+    if spec.max_drawdown is not None:
+        yield Guard(GuardKind.MAX_DRAWDOWN, spec.max_drawdown)
+    if spec.cooldown_bars:
         yield Guard(GuardKind.COOLDOWN, float(spec.cooldown_bars))
 
 
@@ -120,6 +127,16 @@ def _daily(spec: ExecutionSpec, session: Row[Any], resets_at: datetime) -> Itera
         spent = session.day_entries >= most
         reason = f"{session.day_entries} positions were opened on {day}." if spent else None
         yield Guard(GuardKind.MAX_DAILY_TRADES, float(most), float(session.day_entries), resets_at, reason)
+
+
+def _drawdown(spec: ExecutionSpec, session: Row[Any]) -> Iterator[Guard]:
+    if spec.max_drawdown is None:
+        return
+    reason = (
+        f"Equity has fallen by {spec.max_drawdown:.2%} or more from its peak." if session.drawn_down else None
+    )
+    fallen = 1.0 - session.equity / session.peak_equity if session.peak_equity else 0.0
+    yield Guard(GuardKind.MAX_DRAWDOWN, spec.max_drawdown, max(0.0, fallen), None, reason)
 
 
 def _cooldown(spec: ExecutionSpec, rest: int, ends: int) -> Guard:

@@ -1,7 +1,8 @@
 """Checks of sessions and orders by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from uuid import UUID
 
 from gql_trader.backtests.execution import check_execution
 from gql_trader.backtests.history import MAXIMUM_CAPITAL
@@ -51,7 +52,7 @@ def _problems(request: OrderRequest) -> Iterator[DomainError]:
         elif price is not None and not _is_amount(price):
             yield InvalidInput(f"{name} is above 0.", (name,))
     if request.reduce_only and request.side is OrderSide.BUY:
-        yield InvalidInput("Positions on paper are long: buying never makes one smaller.", ("reduceOnly",))
+        yield InvalidInput("Positions by hand are long: buying never makes one smaller.", ("reduceOnly",))
 
 
 def _is_amount(number: Decimal) -> bool:
@@ -86,36 +87,56 @@ def check_on_market(request: OrderRequest, market: MarketRecord, close: Decimal)
 
 
 def check_means(
-    ledger: HandLedger, request: OrderRequest, market: MarketRecord, close: Decimal, costs: ExecutionSpec
+    ledger: HandLedger,
+    request: OrderRequest,
+    market: MarketRecord,
+    close: Decimal,
+    costs: ExecutionSpec,
+    references: Mapping[UUID, Decimal] | None = None,
 ) -> None:
     """Raise InvalidInput unless an account can pay for an order, besides those that wait.
 
-    Orders that only reduce a position reserve nothing, so that a stop and a target can wait for the same.
+    On paper, orders that only reduce a position reserve nothing, so that a stop and a target can wait for the
+    same. An exchange locks what each order sells.
+
+    Parameters
+    ----------
+    references
+        About what those of the waiting orders cost for one that are live, by order; None on paper.
     """
+    is_live = references is not None
     if request.side is OrderSide.SELL:
         held = ledger.quantity(market.id)
-        if request.reduce_only:
-            if not held:
-                raise InvalidInput("Nothing of it is held.", ("reduceOnly",))
+        if request.reduce_only and not held:
+            raise InvalidInput("Nothing of it is held.", ("reduceOnly",))
+        if request.reduce_only and not is_live:
             return
         free = held - sum(
             (
-                each.quantity
+                each.quantity - each.filled_quantity
                 for each in ledger.waiting
-                if each.side == OrderSide.SELL.value and each.market_id == market.id and not each.reduce_only
+                if each.side == OrderSide.SELL.value
+                and each.market_id == market.id
+                and (is_live or not each.reduce_only)
             ),
             _NOTHING,
         )
         if request.quantity > free:
             raise InvalidInput(
                 f"{free.normalize():f} of it can be sold: what is held and not promised to other orders. "
-                "Nothing is sold short on paper.",
+                "Nothing is sold short by hand.",
                 ("quantity",),
             )
         return
     free = ledger.cash - sum(
         (
-            _outlay(each.quantity, each.price, each.stop_price, _NOTHING, costs)
+            _outlay(
+                each.quantity - each.filled_quantity,
+                each.price,
+                each.stop_price,
+                (references or {}).get(each.id, _NOTHING),
+                costs,
+            )
             for each in ledger.waiting
             if each.side == OrderSide.BUY.value
         ),

@@ -1,4 +1,4 @@
-"""The account of a session that is traded by hand on paper: exact decimals, one currency, long positions.
+"""The account of a session by hand, or live: exact decimals, one currency, long positions.
 
 A fill that adds to a position makes it grow; one that reduces it closes that part as a trade of its own. So
 capital and the profits of all closed trades are, exactly, the cash once nothing is held.
@@ -13,20 +13,25 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
+from gql_trader.bots.models_live import OrderFillRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.resting import Hit
 from gql_trader.bots.types import (
     WAITING,
+    OrderRequest,
     OrderSide,
     OrderStatus,
     TradeStatus,
+    client_order_id,
     equity_stream,
+    order_id,
     trade_id,
     trade_stream,
 )
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.money import MONEY_DIGITS, to_exact, to_float, to_price
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.settings.types import SessionMode
 
 _CENT = Decimal(1).scaleb(-MONEY_DIGITS)
 _NOTHING = Decimal(0)
@@ -37,9 +42,35 @@ def fee_of(notional: Decimal, rate: float) -> Decimal:
     return (notional * Decimal(repr(rate))).quantize(_CENT)
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A fill of an order, whole or of a part.
+
+    Attributes
+    ----------
+    time
+        Unix milliseconds.
+    fee
+        In the quote currency.
+    base_fee
+        Taken from what is bought, in the base currency.
+    """
+
+    quantity: Decimal
+    price: Decimal
+    time: int
+    fee: Decimal = _NOTHING
+    base_fee: Decimal = _NOTHING
+
+    @property
+    def base_fee_worth(self) -> Decimal:
+        """What was taken in the base currency, in the quote currency."""
+        return (self.base_fee * self.price).quantize(_CENT) if self.base_fee else _NOTHING
+
+
 @dataclass(slots=True)
 class HandLedger:
-    """A locked session with what it owns; what is done to it is written by `write`.
+    """A locked session with what it owns; what is done to it is written by `write_ledger`.
 
     Attributes
     ----------
@@ -109,39 +140,60 @@ class HandLedger:
                 quantity, reason = _NOTHING, "There was not enough cash when its price was reached."
         if quantity:
             fee = fee_of(quantity * hit.price, rate)
-            order.filled_quantity, order.average_price, order.fee = quantity, hit.price, fee
-            order.filled_at = from_milliseconds(hit.time)
-            if order.side == OrderSide.BUY.value:
-                self._buy(order, hit, fee)
-            else:
-                self._sell(order, hit, fee)
+            self.book(order, Filled(quantity, hit.price, hit.time, fee))
             self.mark(order.market_id, quote)
         order.reason = reason
         order.status = (OrderStatus.CANCELLED if reason else OrderStatus.FILLED).value
         if order in self.waiting:
             self.waiting.remove(order)
 
-    def _buy(self, order: OrderRow, hit: Hit, fee: Decimal) -> None:
+    def book(self, order: OrderRow, fill: Filled) -> Decimal:
+        """Book a fill of an order, whole or of a part; return what it changes the cash by.
+
+        What becomes of the order besides, its status, is the caller's to say.
+        """
+        filled = order.filled_quantity + fill.quantity
+        if not order.filled_quantity:
+            order.average_price = fill.price
+        else:
+            assert order.average_price is not None
+            cost = order.average_price * order.filled_quantity + fill.price * fill.quantity
+            order.average_price = to_price(to_float(cost / filled))
+        order.filled_quantity = filled
+        order.fee += fill.fee + fill.base_fee_worth
+        order.filled_at = from_milliseconds(fill.time)
         assert order.market_id is not None
-        notional = order.filled_quantity * hit.price
-        self.cash -= notional + fee
-        trade = self.held.get(order.market_id)
+        change = fill.quantity * fill.price
+        change = -change if order.side == OrderSide.BUY.value else change
+        self.cash += change - fill.fee
+        if order.side == OrderSide.BUY.value:
+            self._buy(order.market_id, fill)
+        else:
+            self._sell(order, fill)
+        return change - fill.fee
+
+    def _buy(self, market_id: UUID, fill: Filled) -> None:
+        trade = self.held.get(market_id)
         if trade is None:
-            trade = self._new_trade(order.market_id, hit.time)
-            self.held[order.market_id] = trade
-        trade.quantity += order.filled_quantity
-        trade.cost = (trade.cost or _NOTHING) + notional
-        trade.fees += fee
+            trade = self._new_trade(market_id, fill.time)
+            trade.mark_price = fill.price
+            self.held[market_id] = trade
+        trade.quantity += fill.quantity - fill.base_fee
+        trade.cost = (trade.cost or _NOTHING) + fill.quantity * fill.price - fill.base_fee_worth
+        trade.fees += fill.fee + fill.base_fee_worth
         trade.entry_price = to_price(to_float(trade.cost / trade.quantity))
         self.told.append((trade.id, TradeStatus.OPEN))
 
-    def _sell(self, order: OrderRow, hit: Hit, fee: Decimal) -> None:
+    def _sell(self, order: OrderRow, fill: Filled) -> None:
         assert order.market_id is not None
-        trade, quantity = self.held[order.market_id], order.filled_quantity
-        self.cash += quantity * hit.price - fee
+        trade = self.held.get(order.market_id)
+        if trade is None:
+            # Only an exchange sells what is not held; the cash is what it says.
+            return
+        quantity = min(fill.quantity + fill.base_fee, trade.quantity)
         assert trade.cost is not None
         if quantity < trade.quantity:
-            part = self._new_trade(order.market_id, hit.time)
+            part = self._new_trade(order.market_id, fill.time)
             share = quantity / trade.quantity
             part.entry_time, part.entry_price, part.quantity = trade.entry_time, trade.entry_price, quantity
             # What is taken here is missing there: the parts add up, however they are rounded.
@@ -153,9 +205,10 @@ class HandLedger:
             part = self.held.pop(order.market_id)
         assert part.cost is not None
         outlay = part.cost + part.fees
-        part.fees += fee
-        part.exit_time, part.exit_price = from_milliseconds(hit.time), hit.price
-        part.profit = quantity * hit.price - fee - outlay
+        part.fees += fill.fee
+        part.exit_time, part.exit_price = from_milliseconds(fill.time), fill.price
+        part.exit_reason = order.exit_reason
+        part.profit = fill.quantity * fill.price - fill.fee - outlay
         part.profit_fraction = to_float(part.profit / outlay)
         part.equity_after = self.equity
         self.closed.append(part)
@@ -183,7 +236,9 @@ class HandLedger:
 async def lock_ledger(
     uow: UnitOfWork, session_id: UUID, user_id: UUID | None = None
 ) -> tuple[TradingSessionRow, HandLedger | None] | None:
-    """Return a session, locked until the transaction ends, with its account if it is traded by hand.
+    """Return a session, locked until the transaction ends, with its account if it has one here.
+
+    It has one if it is traded by hand, or live: then the exchange's fills say what is left of the capital.
 
     Parameters
     ----------
@@ -196,7 +251,8 @@ async def lock_ledger(
     session = await uow.session.scalar(statement.execution_options(populate_existing=True))
     if session is None:
         return None
-    if session.market_id is not None:
+    is_live = session.mode == SessionMode.LIVE.value
+    if session.market_id is not None and not is_live:
         return session, None
     sign = case((OrderRow.side == OrderSide.BUY.value, -1), else_=1)
     traded, fees, orders = (
@@ -208,6 +264,11 @@ async def lock_ledger(
             ).where(OrderRow.session_id == session_id)
         )
     ).one()
+    change = traded - fees
+    if is_live:
+        change = await uow.session.scalar(
+            select(func.coalesce(func.sum(OrderFillRow.cash), 0)).where(OrderFillRow.session_id == session_id)
+        )
     held = await uow.session.scalars(
         select(TradeRow).where(TradeRow.session_id == session_id, TradeRow.exit_time.is_(None))
     )
@@ -221,12 +282,44 @@ async def lock_ledger(
     )
     return session, HandLedger(
         session=session,
-        cash=session.capital + traded - fees,
+        cash=session.capital + change,
         held={each.market_id: each for each in held if each.market_id is not None},
         waiting=list(waiting),
         orders=orders,
         trades=trades or 0,
     )
+
+
+def add_order(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    request: OrderRequest,
+    market_id: UUID,
+) -> OrderRow:
+    """Add an order to a session; what becomes of it is its broker's to say."""
+    ledger.orders += 1
+    session = ledger.session
+    order = OrderRow(
+        id=order_id(session.id, ledger.orders),
+        user_id=session.user_id,
+        session_id=session.id,
+        number=ledger.orders,
+        client_order_id=client_order_id(session.id, ledger.orders),
+        side=request.side.value,
+        type=request.type.value,
+        status=OrderStatus.NEW.value,
+        reduce_only=request.reduce_only,
+        quantity=request.quantity,
+        filled_quantity=Decimal(0),
+        price=request.price,
+        stop_price=request.stop_price,
+        fee=Decimal(0),
+        created_at=uow.clock.now(),
+        market_id=market_id,
+        triggered=False,
+    )
+    uow.session.add(order)
+    return order
 
 
 async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
@@ -258,7 +351,7 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
         .execution_options(synchronize_session=False)
     )
     await _note_equity(uow, ledger, moment, equity)
-    about = {"sessionId": str(session.id), "botId": None}
+    about = {"sessionId": str(session.id), "botId": str(session.bot_id) if session.bot_id else None}
     time = to_milliseconds(session.trade_from) if valued_at is None else valued_at
     mark = {**about, "time": time, "equity": equity}
     uow.publish(equity_stream(session.user_id), {"marks": [mark]})

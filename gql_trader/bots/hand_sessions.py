@@ -1,4 +1,4 @@
-"""Sessions by hand on paper: started with capital of their own, and ended."""
+"""Sessions by hand: started with capital of their own, and ended."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,14 +9,16 @@ from sqlalchemy import Row, func, insert, select
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.backtests.execution import execution_from_json, execution_to_json
-from gql_trader.bots import repository
-from gql_trader.bots.by_hand import lock_own, new_order, note, take_back, try_at_once
+from gql_trader.bots import live_sessions, repository
+from gql_trader.bots.brokers import broker_of
+from gql_trader.bots.by_hand import lock_own, note
 from gql_trader.bots.hand_checks import check_session
-from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import SWEEP_ROWS, idle_users
+from gql_trader.bots.live_sessions import LivePermit
 from gql_trader.bots.models import SessionStateRow, TradingSessionRow
 from gql_trader.bots.quotes import quotes
-from gql_trader.bots.service import check_mode, lock_user
+from gql_trader.bots.service import lock_user
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import DomainErrors, QuotaExceeded
@@ -30,7 +32,12 @@ from gql_trader.settings.types import SessionMode
 
 
 async def start_session(
-    uow: UnitOfWork, actor: Actor, request: SessionRequest, maximum: int, equity_minutes: int
+    uow: UnitOfWork,
+    actor: Actor,
+    request: SessionRequest,
+    maximum: int,
+    equity_minutes: int,
+    permit: LivePermit | None = None,
 ) -> Row[Any]:
     """Open a session that is traded by hand.
 
@@ -40,30 +47,34 @@ async def start_session(
         How many of them a user may have at a time.
     equity_minutes
         Its equity is noted at most so often between fills.
+    permit
+        By what the user proves that they may trade live, used up if that is what is asked for.
 
     Raises
     ------
     DomainErrors
         Everything that is wrong with the request.
-    Forbidden
-        If it is to trade live.
+    InvalidInput, NotFound, InvalidState
+        If it is to trade live, and with no key, another user's, or one that may not be traded with.
+    Forbidden, DomainError
+        If it is to trade live, and `require_live_rights` says no.
     QuotaExceeded
         If the user has too many.
     """
     prefers = await preferences_of(uow, actor.user_id)
     mode = request.mode or SessionMode.PAPER
-    check_mode(mode)
     capital = prefers.default_capital if request.capital is None else request.capital
     given = {name: getattr(request, name) for name in ("maker_fee", "taker_fee", "slippage")}
     costs = replace(ExecutionSpec(), **{name: value for name, value in given.items() if value is not None})
     if problems := check_session(capital, costs):
         raise DomainErrors(problems)
     await lock_user(uow, actor)
+    key = await live_sessions.permitted_key(uow, actor, request, permit) if mode is SessionMode.LIVE else None
     active = await uow.session.scalar(
         select(func.count()).where(
             TradingSessionRow.user_id == actor.user_id,
             TradingSessionRow.market_id.is_(None),
-            TradingSessionRow.status == SessionStatus.ACTIVE.value,
+            TradingSessionRow.status != SessionStatus.STOPPED.value,
         )
     )
     if (active or 0) >= maximum:
@@ -97,9 +108,15 @@ async def start_session(
             day_entries=0,
             halted=False,
             resting_bars=0,
+            peak_equity=0.0,
+            drawn_down=False,
         )
     )
-    note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, mode=mode.value)
+    about = {"mode": mode.value}
+    if key is not None:
+        await live_sessions.attach(uow, session_id, key)
+        about |= {"exchangeKeyId": str(key.id), "exchange": key.exchange}
+    note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, **about)
     return await _session(uow, actor, session_id)
 
 
@@ -107,6 +124,8 @@ async def stop_session(
     uow: UnitOfWork, arrays: ArrayCache, actor: Actor, session_id: UUID, *, close_positions: bool
 ) -> Row[Any]:
     """End a session that is traded by hand: cancel what waits and, if asked to, sell what is held.
+
+    A live session takes no more orders from now on, and ends once the exchange has said what became of all.
 
     Raises
     ------
@@ -116,7 +135,11 @@ async def stop_session(
         If it has ended, or a bot trades it.
     """
     ledger = await lock_own(uow, actor, session_id, ("id",))
-    await _end(uow, arrays, ledger, "The session was stopped.", close_positions=close_positions)
+    reason = "The session was stopped."
+    if ledger.session.mode == SessionMode.LIVE.value:
+        await live_sessions.begin_stopping(uow, ledger, reason, close_positions)
+    else:
+        await _end(uow, arrays, ledger, reason, close_positions=close_positions)
     note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
     return await _session(uow, actor, session_id)
 
@@ -158,9 +181,9 @@ async def _end(
 ) -> None:
     session_id = ledger.session.id
     newest = await quotes(uow, arrays, dict.fromkeys(ledger.held))
-    now = uow.clock.now()
+    now, broker = uow.clock.now(), broker_of(ledger.session)
     for order in list(ledger.waiting):
-        take_back(ledger, order, reason)
+        await broker.cancel(uow, ledger, order, reason)
     costs = execution_from_json(ledger.session.execution)
     for market_id, trade in list(ledger.held.items()):
         quote = newest.get(market_id)
@@ -172,8 +195,8 @@ async def _end(
             request = OrderRequest(
                 session_id, "", OrderSide.SELL, OrderType.MARKET, trade.quantity, "", reduce_only=True
             )
-            order = new_order(uow, ledger, request, market_id)
-            try_at_once(uow, ledger, order, quote, costs)
+            order = add_order(uow, ledger, request, market_id)
+            await broker.place(uow, ledger, order, quote, costs)
     ledger.session.status, ledger.session.ended_at = SessionStatus.STOPPED.value, now
     await write_ledger(uow, ledger)
 

@@ -69,6 +69,8 @@ async def open_session(uow: UnitOfWork, values: dict[str, Any]) -> None:
             day_entries=0,
             halted=False,
             resting_bars=0,
+            peak_equity=0.0,
+            drawn_down=False,
         )
     )
     uow.enqueue(run_job(values["id"]))
@@ -240,6 +242,8 @@ async def unattended(uow: UnitOfWork) -> tuple[list[UUID], list[UUID]]:
         .outerjoin(BotRow, BotRow.id == TradingSessionRow.bot_id)
         .where(
             TradingSessionRow.status != SessionStatus.STOPPED.value,
+            # What is traded by hand has closings of its own.
+            TradingSessionRow.market_id.is_not(None),
             free,
             or_(TradingSessionRow.status == CLOSING, waits, pending),
         )

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, union_all
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots.by_hand import resting_of
+from gql_trader.bots.brokers import resting_of
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.quotes import Quote, newest_series, quotes
@@ -16,6 +16,7 @@ from gql_trader.bots.types import MATCH_ORDERS, QUEUE, WAITING, OrderType, Sessi
 from gql_trader.core.intervals import Interval
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.settings.types import SessionMode
 
 
 def match_job(session_id: UUID) -> Job:
@@ -30,17 +31,18 @@ async def match_orders(uow: UnitOfWork, arrays: ArrayCache, session_id: UUID) ->
     of times, by any number of workers: the session is locked, and a bar is tested once.
     """
     locked = await lock_ledger(uow, session_id)
-    if locked is None or locked[1] is None or locked[0].status != SessionStatus.ACTIVE.value:
+    if locked is None or (ledger := locked[1]) is None or locked[0].status != SessionStatus.ACTIVE.value:
         return 0
-    ledger = locked[1]
+    on_paper = locked[0].mode == SessionMode.PAPER.value
     since: dict[UUID, int | None] = dict.fromkeys(ledger.held)
-    for order in ledger.waiting:
+    # What is traded live fills at the exchange; here it is only valued.
+    for order in ledger.waiting if on_paper else ():
         assert order.market_id is not None
         assert order.tested_until is not None
         before = since.get(order.market_id)
         since[order.market_id] = order.tested_until if before is None else min(before, order.tested_until)
     newest = await quotes(uow, arrays, since)
-    done = _match(ledger, newest)
+    done = _match(ledger, newest) if on_paper else 0
     for market_id, quote in newest.items():
         ledger.mark(market_id, quote)
     if done or ledger.valued_at is not None:
@@ -102,7 +104,7 @@ async def _concerned(uow: UnitOfWork, market_ids: Iterable[UUID] | None) -> Sequ
     """Return session_id, market_id and until: bars that open from then on (Unix milliseconds) concern it."""
     waiting: Any = select(OrderRow.session_id, OrderRow.market_id, OrderRow.tested_until.label("until"))
     waiting = waiting.where(
-        OrderRow.status.in_([each.value for each in WAITING]), OrderRow.market_id.is_not(None)
+        OrderRow.status.in_([each.value for each in WAITING]), OrderRow.tested_until.is_not(None)
     )
     held: Any = select(TradeRow.session_id, TradeRow.market_id, TradeRow.marked_until.label("until"))
     held = held.where(TradeRow.exit_time.is_(None), TradeRow.market_id.is_not(None))

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from gql_trader.bots import models_live as models_live
 from gql_trader.infra.database import Base
 
 _EXACT = Numeric()
@@ -162,6 +163,8 @@ class SessionStateRow(Base):
     day_entries: Mapped[int]
     halted: Mapped[bool]
     resting_bars: Mapped[int]
+    peak_equity: Mapped[float]
+    drawn_down: Mapped[bool]
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -195,6 +198,8 @@ class GuardRow(Base):
     day_entries: Mapped[int]
     halted: Mapped[bool]
     resting_bars: Mapped[int]
+    peak_equity: Mapped[float]
+    drawn_down: Mapped[bool]
     equity: Mapped[float]
 
 
@@ -298,7 +303,7 @@ class OrderRow(Base):
 
     The columns from ``market_id`` on are used by hand only. Bars that opened before ``tested_until`` (Unix
     milliseconds) cannot fill it; ``triggered`` says whether its stop price was reached; ``reason`` is why
-    it was not filled.
+    it was not filled. ``exchange_order_id`` and ``cancel_requested_at`` are of live orders only.
     """
 
     __tablename__ = "orders"
@@ -345,6 +350,8 @@ class OrderRow(Base):
     reason: Mapped[str | None]
     triggered: Mapped[bool] = mapped_column(server_default=false())
     tested_until: Mapped[int | None] = mapped_column(BigInteger)
+    exchange_order_id: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
 
 
 class EquityPointRow(Base):

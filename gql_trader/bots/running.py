@@ -73,7 +73,15 @@ def standing(row: Row[Any], signal_key: UUID | None = None) -> Standing:
         last_bar_time=row.last_bar_time,
         bars=row.bars,
         equity_every=row.equity_every,
-        guards=GuardFigures(row.day, row.day_start_equity, row.day_entries, row.halted, row.resting_bars),
+        guards=GuardFigures(
+            row.day,
+            row.day_start_equity,
+            row.day_entries,
+            row.halted,
+            row.resting_bars,
+            row.peak_equity,
+            row.drawn_down,
+        ),
         signal_key=signal_key or row.signal_key,
     )
 

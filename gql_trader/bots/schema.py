@@ -10,6 +10,7 @@ from gql_trader.bots import service, starting
 from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_bot import Bot, BotConnection
 from gql_trader.bots.schema_enums import BotState, SessionMode, SessionStatus
+from gql_trader.bots.schema_exports import TradesOwner, trades_link
 from gql_trader.bots.schema_inputs import CreateBotInput, UpdateBotInput
 from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession, TradingSessionConnection
@@ -23,6 +24,7 @@ from gql_trader.gql.pagination import After, Before, First, Last, connection
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.keyset import page_request
+from gql_trader.settings.service import preferences_of
 
 
 def _errors(description: str) -> list[UserError]:
@@ -165,6 +167,15 @@ class BotQuery:
         row = await info.context.loaders(BotLoaders).bot.load(decode_id(id, "Bot"))
         return Bot.from_row(row) if row else None
 
+    @strawberry.field(
+        description="Link to all of your trades, of bots and by hand, as a CSV file, by session; good for "
+        "some minutes and for whoever has it.",
+        extensions=requires(Role.VIEWER),
+    )
+    def trades_csv_url(self, info: Info) -> str | None:
+        viewer = info.context.viewer
+        return trades_link(info.context.services, viewer.user_id, TradesOwner.USER, viewer.user_id)
+
     @strawberry.field(description="Your trading sessions, newest first.", extensions=requires(Role.VIEWER))
     async def trading_sessions(
         self,
@@ -210,8 +221,8 @@ class BotMutation:
     async def create_bot(
         self, info: Info, input: Annotated[CreateBotInput, strawberry.argument(description="The bot.")]
     ) -> CreateBotPayload:
-        request = input.to_request()
         async with info.context.uow() as uow:
+            request = input.to_request(await preferences_of(uow, info.context.viewer.user_id))
             row = await service.create_bot(
                 uow, info.context.services.plugins, info.context.viewer, request, _limits(info.context)
             )

@@ -11,6 +11,7 @@ from gql_trader.backtests.schema_execution import Execution
 from gql_trader.bots.guarding import guards_of, waits_for
 from gql_trader.bots.loaders import BotLoaders, PageKey
 from gql_trader.bots.schema_enums import BotState, SessionMode
+from gql_trader.bots.schema_exports import TradesOwner, trades_link
 from gql_trader.bots.schema_session import TradingSession, TradingSessionConnection
 from gql_trader.bots.schema_types import OWNER, GuardState, market_of
 from gql_trader.core.intervals import Interval
@@ -139,6 +140,14 @@ class Bot(Node):
     async def session(self, info: Info) -> TradingSession | None:
         row = await self._session(info)
         return TradingSession.from_row(row) if row else None
+
+    @strawberry.field(
+        description="Link to the trades of all of its sessions as a CSV file, good for some minutes and for "
+        "whoever has it."
+    )
+    def trades_csv_url(self, info: Info) -> str:
+        context = info.context
+        return trades_link(context.services, context.viewer.user_id, TradesOwner.BOT, self.row.id)
 
     @strawberry.field(description="All of its sessions, newest first.")
     async def sessions(

@@ -72,6 +72,7 @@ register_enum(
         "MAX_DAILY_LOSS": "Fall of equity since the beginning of the day, as a fraction.",
         "DAILY_TARGET": "Rise of equity since the beginning of the day, as a fraction.",
         "MAX_DAILY_TRADES": "Positions opened on a day.",
+        "MAX_DRAWDOWN": "Fall of equity from its highest close in the session, as a fraction.",
         "COOLDOWN": "Bars after an exit on which no position is opened.",
     },
 )

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import strawberry
 
-from gql_trader.bots import by_hand, hand_sessions
+from gql_trader.accounts import limits
+from gql_trader.accounts.live_trading import LiveTrading
+from gql_trader.bots import by_hand, hand_sessions, live_checks
+from gql_trader.bots.live_sessions import LivePermit
 from gql_trader.bots.schema_enums import OrderSide, OrderType, SessionMode
 from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession
@@ -32,18 +35,27 @@ class StartTradingSessionInput:
 
     mode: SessionMode | None = strawberry.field(
         default=SessionMode.PAPER,
-        description="Whether orders are simulated or sent to an exchange. LIVE is refused by this release.",
+        description="Whether orders are simulated or sent to an exchange. LIVE takes a server that trades "
+        "live, a fresh login with a second factor, `totpCode` and `exchangeKeyId`; no API token starts it.",
+    )
+    exchange_key_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="Your key that a live session trades with: verified, with TRADE and without WITHDRAW.",
+    )
+    totp_code: str | None = strawberry.field(
+        default=None,
+        description="A code of your authenticator app, or a recovery code; only for LIVE. It works once.",
     )
     capital: Decimal | None = strawberry.field(
         default=None,
         description="What it begins with, in the quote currency of its first order; left out: what your "
-        "preferences say.",
+        "preferences say. Live, it is what the session may spend of what is in the account.",
     )
     maker_fee: float | None = strawberry.field(
         default=None, description="Fee of orders that wait at their price, as a fraction; left out: 0.001."
     )
     taker_fee: float | None = strawberry.field(
-        default=None, description="Fee of all other fills, as a fraction; left out: 0.001."
+        default=None, description="Fee of all other fills, as a fraction; left out: 0.001. Live, as above."
     )
     slippage: float | None = strawberry.field(
         default=None,
@@ -69,8 +81,8 @@ class StopTradingSessionInput:
     id: strawberry.ID = strawberry.field(description="The session; it must be active and traded by hand.")
     close_positions: bool | None = strawberry.field(
         default=True,
-        description="true: what it holds is sold at the last close, with slippage and fee; false: it ends "
-        "with its positions as they are, valued at the last close.",
+        description="true: what it holds is sold at the last close, with slippage and fee, or live at the "
+        "market; false: it ends with its positions as they are, valued at the last close.",
     )
 
 
@@ -79,7 +91,11 @@ class StopTradingSessionInput:
 class StopTradingSessionPayload:
     """Payload of stopTradingSession."""
 
-    trading_session: TradingSession | None = strawberry.field(default=None, description="The session, ended.")
+    trading_session: TradingSession | None = strawberry.field(
+        default=None,
+        description="The session, ended; a live one takes no more orders and is ended once the exchange has "
+        "said what became of those it had.",
+    )
     errors: list[UserError] = _errors("Why it was not ended")
 
 
@@ -103,7 +119,8 @@ class PlaceOrderInput:
     reduce_only: bool | None = strawberry.field(
         default=False,
         description="true: sell at most what is held when it fills, and reserve nothing until then; so a "
-        "stop and a target can wait for the same position.",
+        "stop and a target can wait for the same position. Live, it is a sale of what is held and not "
+        "promised to other orders: the exchange locks what each sells.",
     )
     idempotency_key: str = strawberry.field(
         description="A text of your choice, 1 to 200 characters, new for each order: the same order sent "
@@ -131,7 +148,8 @@ class PlaceOrderPayload:
     """Payload of placeOrder."""
 
     order: Order | None = strawberry.field(
-        default=None, description="The order: FILLED, or OPEN if it waits for its price."
+        default=None,
+        description="The order: on paper FILLED, or OPEN if it waits for its price; live NEW, to be sent.",
     )
     errors: list[UserError] = _errors("Why it was not placed")
 
@@ -148,7 +166,11 @@ class CancelOrderInput:
 class CancelOrderPayload:
     """Payload of cancelOrder."""
 
-    order: Order | None = strawberry.field(default=None, description="The order, cancelled.")
+    order: Order | None = strawberry.field(
+        default=None,
+        description="The order, cancelled; live, one whose cancellation the exchange is being asked for: its "
+        "status tells whether it was, or had filled before.",
+    )
     errors: list[UserError] = _errors("Why it was not cancelled")
 
 
@@ -159,16 +181,27 @@ class HandMutation:
     @mutation(
         StartTradingSessionPayload,
         Role.TRADER,
-        "Start a session to trade by hand, with capital of its own.",
+        "Start a session to trade by hand, with capital of its own, on paper or live.",
         TokenScope.TRADE,
+        limited=limits.LIVE_TRADING_CODE,
     )
     async def start_trading_session(
         self,
         info: Info,
         input: Annotated[StartTradingSessionInput, strawberry.argument(description="The session.")],
     ) -> StartTradingSessionPayload:
-        settings = info.context.services.settings
-        request = SessionRequest(input.mode, input.capital, input.maker_fee, input.taker_fee, input.slippage)
+        services = info.context.services
+        settings = services.settings
+        key = input.exchange_key_id
+        request = SessionRequest(
+            input.mode,
+            input.capital,
+            input.maker_fee,
+            input.taker_fee,
+            input.slippage,
+            decode_id(key, "ExchangeKey", ("exchangeKeyId",)) if key else None,
+        )
+        permit = LivePermit(services.keys, LiveTrading.of(settings), input.totp_code)
         async with info.context.uow() as uow:
             row = await hand_sessions.start_session(
                 uow,
@@ -176,6 +209,7 @@ class HandMutation:
                 request,
                 settings.max_trading_sessions_per_user,
                 settings.bot_equity_minutes,
+                permit,
             )
         return StartTradingSessionPayload(trading_session=TradingSession.from_row(row))
 
@@ -206,21 +240,27 @@ class HandMutation:
         PlaceOrderPayload,
         Role.TRADER,
         "Place an order in a session that is traded by hand. On paper a market order fills at the last "
-        "close; others wait for bars that open from now on, unless the last close fills them.",
+        "close; others wait for bars that open from now on, unless the last close fills them. Live it is "
+        "stored first and then sent to the exchange, once.",
         TokenScope.TRADE,
     )
     async def place_order(
         self, info: Info, input: Annotated[PlaceOrderInput, strawberry.argument(description="The order.")]
     ) -> PlaceOrderPayload:
-        request = input.to_request()
+        request, services, viewer = input.to_request(), info.context.services, info.context.viewer
         async with info.context.uow() as uow:
-            row = await by_hand.place_order(uow, info.context.services.arrays, info.context.viewer, request)
+            market = await live_checks.market_of_live_order(uow, viewer, request)
+        # No transaction is open while the exchange is asked.
+        rules = await live_checks.ask_rules(services.exchanges, market) if market else None
+        async with info.context.uow() as uow:
+            row = await by_hand.place_order(uow, services.arrays, viewer, request, rules)
         return PlaceOrderPayload(order=Order.from_row(row))
 
     @mutation(
         CancelOrderPayload,
         Role.TRADER,
-        "Take back an order that waits. One that has filled meanwhile stays filled: INVALID_STATE.",
+        "Take back an order that waits. One that has filled meanwhile stays filled: INVALID_STATE. Live, the "
+        "exchange is asked to cancel it.",
         TokenScope.TRADE,
     )
     async def cancel_order(

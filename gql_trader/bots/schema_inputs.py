@@ -7,15 +7,15 @@ from typing import Any
 
 import strawberry
 
-from gql_trader.backtests.schema_execution import ExecutionInput, default_object
+from gql_trader.backtests.schema_execution import ExecutionInput, default_object, execution_of
 from gql_trader.bots.schema_enums import SessionMode
 from gql_trader.bots.types import DEFAULT_CHECK_SECONDS, BotChange, BotRequest, Feed, Replay
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.gql.relay import decode_id
 from gql_trader.gql.scalars import JSON
+from gql_trader.settings.types import NOTHING_PREFERRED, Preferences
 
 
 @strawberry.input(description="History to trade in place of the live market.")
@@ -95,8 +95,14 @@ class CreateBotInput:
         default=None, description="Where bars come from; left out: the live market."
     )
 
-    def to_request(self) -> BotRequest:
-        """Return the request, its parts not yet looked up."""
+    def to_request(self, preferred: Preferences = NOTHING_PREFERRED) -> BotRequest:
+        """Return the request, its parts not yet looked up.
+
+        Parameters
+        ----------
+        preferred
+            What to take for the execution where the client has not said.
+        """
         check = self.check_interval_seconds
         return BotRequest(
             name=self.name,
@@ -106,9 +112,7 @@ class CreateBotInput:
             parameters=_parameters({} if self.parameters is None else self.parameters),
             mode=self.mode,
             initial_capital=self.initial_capital,
-            execution=self.execution.to_spec()
-            if isinstance(self.execution, ExecutionInput)
-            else ExecutionSpec(),
+            execution=execution_of(self.execution, preferred),
             check_interval_seconds=DEFAULT_CHECK_SECONDS if check is None else check,
             feed=Feed() if self.feed is None else self.feed.to_feed(),
         )

@@ -42,11 +42,20 @@ class Order(Node):
     average_price: Decimal | None = strawberry.field(
         description="Mean price of its fills, slippage included; null while nothing has filled."
     )
-    fee: Decimal = strawberry.field(description="Fees of its fills, in the quote currency.")
+    fee: Decimal = strawberry.field(
+        description="Fees of its fills, in the quote currency: what was taken in the base currency at "
+        "the fill's price, and nothing of what it took in a third one."
+    )
     exit_reason: ExitReason | None = strawberry.field(
         description="Why it closes a position; null if it opens one, and by hand."
     )
     reason: str | None = strawberry.field(description="Why it was cancelled or rejected; null unless it was.")
+    exchange_order_id: str | None = strawberry.field(
+        description="The exchange's id of it; null on paper, and until the exchange is known to have it."
+    )
+    cancel_requested_at: datetime | None = strawberry.field(
+        description="When it was asked to be cancelled at the exchange; null if it was not."
+    )
     created_at: datetime = strawberry.field(description="When it was placed; a bot's, in the market's time.")
     filled_at: datetime | None = strawberry.field(description="When it filled, in the market's time.")
 
@@ -69,6 +78,8 @@ class Order(Node):
             fee=row.fee,
             exit_reason=ExitReason[row.exit_reason] if row.exit_reason else None,
             reason=row.reason,
+            exchange_order_id=row.exchange_order_id,
+            cancel_requested_at=row.cancel_requested_at,
             created_at=row.created_at,
             filled_at=row.filled_at,
         )

@@ -12,6 +12,7 @@ from gql_trader.backtests.schema_execution import Execution
 from gql_trader.backtests.schema_types import EquityColumns, points_of_curve
 from gql_trader.bots.loaders import BotLoaders, CurveKey, PageKey
 from gql_trader.bots.schema_enums import SessionMode, SessionStatus
+from gql_trader.bots.schema_exports import TradesOwner, trades_link
 from gql_trader.bots.schema_order import Order, OrderConnection
 from gql_trader.bots.schema_types import (
     OWNER,
@@ -167,6 +168,13 @@ class TradingSession(Node):
         return connection(
             TradeConnection, page, Trade.from_row, lambda: loaders.trade_count.load(self.row.id)
         )
+
+    @strawberry.field(
+        description="Link to all of its trades as a CSV file, good for some minutes and for whoever has it."
+    )
+    def trades_csv_url(self, info: Info) -> str:
+        context = info.context
+        return trades_link(context.services, context.viewer.user_id, TradesOwner.SESSION, self.row.id)
 
     @strawberry.field(
         description="What its strategy said at every bar that it has traded, newest first, kept for a while "

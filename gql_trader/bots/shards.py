@@ -55,6 +55,8 @@ _NEEDED = (
     _STATES.day_entries,
     _STATES.halted,
     _STATES.resting_bars,
+    _STATES.peak_equity,
+    _STATES.drawn_down,
     _STATES.state,
 )
 

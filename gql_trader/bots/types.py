@@ -117,6 +117,7 @@ TYPES_OF_EXITS: Mapping[ExitReason, OrderType] = {
     ExitReason.ROI: OrderType.LIMIT,
     ExitReason.LIQUIDATION: OrderType.MARKET,
     ExitReason.DAILY_LIMIT: OrderType.MARKET,
+    ExitReason.MAX_DRAWDOWN: OrderType.MARKET,
     ExitReason.END_OF_DATA: OrderType.MARKET,
 }
 """The order by which the engine closes a position for each reason."""
@@ -270,6 +271,8 @@ class SessionRequest:
         None: what the user prefers.
     maker_fee, taker_fee, slippage
         Fractions, as in `gql_trader.engine.execution.ExecutionSpec`; None: its defaults.
+    exchange_key_id
+        What a live session trades with.
     """
 
     mode: SessionMode | None = None
@@ -277,6 +280,7 @@ class SessionRequest:
     maker_fee: float | None = None
     taker_fee: float | None = None
     slippage: float | None = None
+    exchange_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

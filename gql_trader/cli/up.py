@@ -232,6 +232,8 @@ def _announce(launch: _Launch, seconds: float) -> None:
     address = local_address(*launch.listener.getsockname()[:2])
     say = launch.say
     say(f"[bold green]gql-trader {__version__}[/] is ready [dim]({seconds:.1f} s)[/]\n")
+    if launch.settings.page:
+        say(f"  Page       [bold]{escape(f'{address}/')}[/]")
     say(f"  GraphiQL   [bold]{escape(f'{address}/graphql')}[/]")
     if launch.demo:
         say(f"  Demo user  [bold]demo[/]   password [bold]{_demo_password(launch.data.path)}[/]")

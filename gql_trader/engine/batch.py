@@ -135,16 +135,19 @@ def _guards(specs: Sequence[ExecutionSpec], state: Floats, counts: Integers) -> 
             day=day if _arrays(spec)[1][kernel.GUARDED] else -1,
             day_start_equity=start,
             day_entries=entries,
-            halted=bool(halted),
+            halted=halted == kernel.FOR_THE_DAY,
             resting_bars=max(0, rests),
+            peak_equity=peak if _arrays(spec)[0][kernel.MAX_DRAWDOWN] else 0.0,
+            drawn_down=halted == kernel.FOR_GOOD,
         )
-        for spec, day, start, entries, halted, rests in zip(
+        for spec, day, start, entries, halted, rests, peak in zip(
             specs,
             counts[:, kernel.DAY].tolist(),
             state[:, kernel.DAY_START_EQUITY].tolist(),
             counts[:, kernel.DAY_ENTRIES].tolist(),
             counts[:, kernel.HALTED].tolist(),
             (counts[:, kernel.NO_ENTRY_BEFORE] - counts[:, kernel.NEXT_BAR]).tolist(),
+            state[:, kernel.PEAK_EQUITY].tolist(),
             strict=True,
         )
     ]

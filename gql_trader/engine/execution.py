@@ -46,6 +46,8 @@ class ExitReason(StrEnum):
     LIQUIDATION = "LIQUIDATION"
     DAILY_LIMIT = "DAILY_LIMIT"
     END_OF_DATA = "END_OF_DATA"
+    # Ledgers hold the number of the reason: new ones come last.
+    MAX_DRAWDOWN = "MAX_DRAWDOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ class ExecutionSpec:
         is closed and no other opened on that day; None: off.
     max_daily_trades
         Positions opened on a day at most, ≥ 1; None: any number.
+    max_drawdown
+        Fall of equity from its highest close so far, in (0, 1), on which the position is closed and no
+        other is opened again; None: off.
     cooldown_bars
         Bars after the bar of an exit on which none is opened, ≥ 0; 0 also lets a position be reversed.
     timezone
@@ -122,6 +127,7 @@ class ExecutionSpec:
     max_daily_loss: float | None = None
     daily_target: float | None = None
     max_daily_trades: int | None = None
+    max_drawdown: float | None = None
     cooldown_bars: int = 0
     timezone: str | None = None
     amount_precision: int | None = None

@@ -11,6 +11,7 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 FLOATS_IN = types.Array(types.float64, 1, "C", readonly=True)
 INTEGERS_IN = types.Array(types.int64, 1, "C", readonly=True)
 FLAGS_IN = types.Array(types.boolean, 1, "C", readonly=True)
+WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
 FLOATS = types.Array(types.float64, 1, "C")
 INTEGERS = types.Array(types.int64, 1, "C")
 

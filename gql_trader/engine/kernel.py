@@ -49,6 +49,8 @@ FUNDING: Final = 16
 FUNDING_PAID: Final = 17
 DAY_START_EQUITY: Final = 18
 """Marked at the last close of the day before."""
+PEAK_EQUITY: Final = 19
+"""Highest equity so far, marked at closes; kept where a drawdown is limited."""
 STATE_FLOATS: Final = 32
 
 # State, int64.
@@ -71,9 +73,9 @@ DAY: Final = 11
 """Days since 1970 in the time zone of the spec."""
 DAY_ENTRIES: Final = 12
 HALTED: Final = 13
-"""A daily guard has tripped: no entries for the rest of the day."""
+"""`FOR_THE_DAY`: a daily guard has tripped; `FOR_GOOD`: the drawdown has reached its limit. No entries."""
 CLOSING: Final = 14
-"""A daily guard closes the position at the next fill."""
+"""A guard closes the position at the next fill."""
 NO_ENTRY_BEFORE: Final = 15
 """Bar."""
 STATE_INTEGERS: Final = 16
@@ -96,7 +98,8 @@ AMOUNT_SCALE: Final = 13
 """Smallest steps of a quantity in one unit."""
 MIN_AMOUNT: Final = 14
 MIN_NOTIONAL: Final = 15
-SPEC_FLOATS: Final = 16
+MAX_DRAWDOWN: Final = 16
+SPEC_FLOATS: Final = 17
 """The table of returns follows: age in milliseconds and distance of each step, by age. Then the time zone:
 the moments, Unix milliseconds, from which its clocks are ahead of UTC, and by how many milliseconds each."""
 
@@ -109,7 +112,7 @@ ROI_STEPS: Final = 4
 MAX_DAILY_TRADES: Final = 5
 COOLDOWN_BARS: Final = 6
 GUARDED: Final = 7
-"""Days are counted."""
+"""Days are counted, and equity is looked at."""
 EVERY_BAR: Final = 8
 """Something about an open position may change on any bar, so that none can be passed over."""
 ZONE_STEPS: Final = 9
@@ -135,7 +138,11 @@ BY_ROI: Final = 4
 BY_LIQUIDATION: Final = 5
 BY_DAILY_LIMIT: Final = 6
 AT_END_OF_DATA: Final = 7
+BY_MAX_DRAWDOWN: Final = 8
 NOTHING: Final = -1
+
+FOR_THE_DAY: Final = 1
+FOR_GOOD: Final = 2
 
 SMALLEST_AMOUNT: Final = 1e-8
 """Quantities and notionals below this are not traded: the ledger's eight decimals could not show them."""
@@ -361,9 +368,8 @@ def _act(
         short = False
     side = counts[SIDE]
     if counts[CLOSING] != 0:
-        _exit(
-            state, counts, spec, choice, market, int(np.int64(BY_DAILY_LIMIT)), index, time, rows, values, row
-        )
+        limit = int(np.int64(BY_MAX_DRAWDOWN if counts[HALTED] == FOR_GOOD else BY_DAILY_LIMIT))
+        _exit(state, counts, spec, choice, market, limit, index, time, rows, values, row)
         row += 1
     elif (side > 0 and ((signals & EXIT_LONG) != 0 or short)) or (
         side < 0 and ((signals & EXIT_SHORT) != 0 or long)
@@ -429,7 +435,8 @@ def _begin_day(state: Floats, counts: Integers, spec: Floats, choice: Integers, 
     if day > counts[DAY]:
         counts[DAY] = day
         counts[DAY_ENTRIES] = 0
-        counts[HALTED] = 0
+        if counts[HALTED] == FOR_THE_DAY:
+            counts[HALTED] = 0
         state[DAY_START_EQUITY] = state[EQUITY]
 
 
@@ -552,14 +559,26 @@ def _bar(
             signed = counts[SIDE] * state[QUANTITY]
             paid = state[BALANCE] - state[ENTRY_FEE] - state[FUNDING]
             state[EQUITY] = paid + signed * (close - state[ENTRY_PRICE])
-    if choice[GUARDED] != 0 and counts[HALTED] == 0:
+    if choice[GUARDED] != 0:
+        _guard(state, counts, spec)
+    return row
+
+
+@compiled(allocates=False)
+def _guard(state: Floats, counts: Integers, spec: Floats) -> None:
+    """Let the guards look at the equity marked at a close."""
+    if spec[MAX_DRAWDOWN] > 0.0:
+        state[PEAK_EQUITY] = max(state[PEAK_EQUITY], state[EQUITY])
+        if counts[HALTED] != FOR_GOOD and state[EQUITY] <= state[PEAK_EQUITY] * (1.0 - spec[MAX_DRAWDOWN]):
+            counts[HALTED] = FOR_GOOD
+            counts[CLOSING] = abs(counts[SIDE])
+    if counts[HALTED] == 0:
         start = state[DAY_START_EQUITY]
         lost = spec[MAX_DAILY_LOSS] > 0.0 and state[EQUITY] <= start * (1.0 - spec[MAX_DAILY_LOSS])
         won = spec[DAILY_TARGET] > 0.0 and state[EQUITY] >= start * (1.0 + spec[DAILY_TARGET])
         if lost or won:
-            counts[HALTED] = 1
+            counts[HALTED] = FOR_THE_DAY
             counts[CLOSING] = abs(counts[SIDE])
-    return row
 
 
 @compiled(allocates=False)
@@ -732,7 +751,7 @@ def _unguarded(
     start: int,
     stop: int,
 ) -> int:
-    """Return for how many bars from start no day begins or ends its trading, while a position is open."""
+    """Return for how many bars from start no day begins and no guard trips, while a position is open."""
     if counts[CLOSING] != 0 or _day_of(spec, choice, time[start]) != counts[DAY]:
         return 0
     # A bar that closes at midnight is the old day's.
@@ -740,11 +759,14 @@ def _unguarded(
     begun = state[DAY_START_EQUITY]
     least = begun * (1.0 - spec[MAX_DAILY_LOSS]) if spec[MAX_DAILY_LOSS] > 0.0 else -np.inf
     most = begun * (1.0 + spec[DAILY_TARGET]) if spec[DAILY_TARGET] > 0.0 else np.inf
+    peak = state[PEAK_EQUITY]
+    kept = 1.0 - spec[MAX_DRAWDOWN] if spec[MAX_DRAWDOWN] > 0.0 else -np.inf
     paid = state[BALANCE] - state[ENTRY_FEE]
     signed = counts[SIDE] * state[QUANTITY]
     for k in range(n):
         mark = paid + signed * (close[start + k] - state[ENTRY_PRICE])
-        if mark <= least or mark >= most:
+        peak = max(peak, mark)
+        if mark <= least or mark >= most or mark <= peak * kept:
             return k
     return n
 
@@ -926,6 +948,9 @@ def simulate(
                 )
                 counts[HELD_BARS] += quiet
                 counts[BARS_IN_POSITION] += quiet
+                if spec[MAX_DRAWDOWN] > 0.0:
+                    for k in range(i - start, i - start + quiet):
+                        state[PEAK_EQUITY] = max(state[PEAK_EQUITY], equity[k])
             i += quiet
             counts[PENDING] = _flags(entry_long, exit_long, entry_short, exit_short, i - 1)
             state[EQUITY] = equity[i - 1 - start]

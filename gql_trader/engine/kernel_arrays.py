@@ -28,6 +28,7 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     """Return a spec as float64[SPEC_FLOATS + 2 × steps of its tables] and int64[SPEC_INTEGERS]."""
     limited_by_day = spec.max_daily_loss is not None or spec.daily_target is not None
     counts_days = limited_by_day or spec.max_daily_trades is not None
+    guarded = counts_days or spec.max_drawdown is not None
     clocks = offsets(spec.timezone) if counts_days and spec.timezone is not None else ()
     numbers = np.zeros(kernel.SPEC_FLOATS + 2 * (len(spec.minimal_roi) + len(clocks)))
     numbers[kernel.MAKER_FEE] = spec.maker_fee
@@ -43,6 +44,7 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     numbers[kernel.FUNDING_RATE] = spec.funding_rate_per_day
     numbers[kernel.MAX_DAILY_LOSS] = spec.max_daily_loss or 0.0
     numbers[kernel.DAILY_TARGET] = spec.daily_target or 0.0
+    numbers[kernel.MAX_DRAWDOWN] = spec.max_drawdown or 0.0
     numbers[kernel.AMOUNT_SCALE] = 0.0 if spec.amount_precision is None else 10.0**spec.amount_precision
     numbers[kernel.MIN_AMOUNT] = spec.min_amount
     numbers[kernel.MIN_NOTIONAL] = spec.min_notional
@@ -59,7 +61,7 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     choice[kernel.ROI_STEPS] = len(spec.minimal_roi)
     choice[kernel.MAX_DAILY_TRADES] = _ANY_NUMBER if spec.max_daily_trades is None else spec.max_daily_trades
     choice[kernel.COOLDOWN_BARS] = spec.cooldown_bars
-    choice[kernel.GUARDED] = counts_days
+    choice[kernel.GUARDED] = guarded
     choice[kernel.EVERY_BAR] = spec.funding_rate_per_day > 0.0
     choice[kernel.ZONE_STEPS] = len(clocks)
     return numbers, choice

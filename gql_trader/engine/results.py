@@ -87,6 +87,10 @@ class GuardFigures:
         Whether a daily guard has tripped: none is opened for the rest of the day.
     resting_bars
         Bars that the cooldown still lasts, the one being traded next included.
+    peak_equity
+        Account currency, the highest close so far; 0.0 where the spec limits no drawdown.
+    drawn_down
+        Whether the drawdown has reached its limit: none is opened again.
     """
 
     day: int
@@ -94,3 +98,9 @@ class GuardFigures:
     day_entries: int
     halted: bool
     resting_bars: int
+    peak_equity: float = 0.0
+    drawn_down: bool = False
+
+    def tripped_since(self, before: "GuardFigures") -> bool:
+        """Return whether a guard that looks at equity has tripped since then."""
+        return (self.halted and not before.halted) or (self.drawn_down and not before.drawn_down)

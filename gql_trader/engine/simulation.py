@@ -67,7 +67,8 @@ class Simulation:
         self._spec, self._choice = kernel_arrays.spec_arrays(spec)
         self._state = np.zeros(kernel.STATE_FLOATS)
         self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
-        self._state[[kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY]] = initial_capital
+        marks = [kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY, kernel.PEAK_EQUITY]
+        self._state[marks] = initial_capital
         self._counts[kernel.NEXT_BAR] = start
         self._counts[kernel.DAY] = kernel.NO_DAY
         self._initial_capital = initial_capital
@@ -140,8 +141,10 @@ class Simulation:
             day=int(self._counts[kernel.DAY]) if counted else -1,
             day_start_equity=float(self._state[kernel.DAY_START_EQUITY]),
             day_entries=int(self._counts[kernel.DAY_ENTRIES]),
-            halted=bool(self._counts[kernel.HALTED]),
+            halted=bool(self._counts[kernel.HALTED] == kernel.FOR_THE_DAY),
             resting_bars=max(0, int(self._counts[kernel.NO_ENTRY_BEFORE]) - self.next_bar),
+            peak_equity=float(self._state[kernel.PEAK_EQUITY]) if self._spec[kernel.MAX_DRAWDOWN] else 0.0,
+            drawn_down=bool(self._counts[kernel.HALTED] == kernel.FOR_GOOD),
         )
 
     def advance(self, bars: Bars, signals: Signals, stop: int | None = None, *, offset: int = 0) -> None:

@@ -11,6 +11,7 @@ changes of the file that a loop is in, and of no other.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
@@ -74,6 +75,55 @@ lowest_of_block: OfBlock = _intrinsic(_reduction(_extreme("<")))
 
 sum_of_block: OfBlock = _intrinsic(_reduction(lambda builder, one, other: builder.fadd(one, other)))
 """From float64[n] and a place in it: the sum of the `WIDTH` values that begin there, in one fixed order."""
+
+
+def _lowest_set(_: Any, bits: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(bits), generate
+
+
+lowest_set: Callable[[np.uint64], int] = _intrinsic(_lowest_set)
+"""From uint64, not 0: the place of its lowest bit that is set."""
+
+
+def _comparison(relation: str) -> Any:
+    def compare(context: Any, some: Any, others: Any, start: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            vector = ir.VectorType(ir.DoubleType(), _LANES)
+            word = ir.IntType(64)
+            blocks = []
+            for kind, each in zip(signature.args, arguments[:2], strict=False):
+                data = context.make_array(kind)(context, builder, value=each).data
+                blocks.append(builder.bitcast(builder.gep(data, [arguments[2]]), vector.as_pointer()))
+            found: Any = None
+            for number in range(64 // _LANES):
+                place = ir.Constant(word, number)
+                x, y = (builder.load(builder.gep(block, [place]), align=8) for block in blocks)
+                mask = builder.bitcast(builder.fcmp_ordered(relation, x, y), ir.IntType(_LANES))
+                bits = builder.shl(builder.zext(mask, word), ir.Constant(word, number * _LANES))
+                found = bits if found is None else builder.or_(found, bits)
+            return found
+
+        return types.uint64(some, others, start), generate
+
+    return compare
+
+
+OfBlocks = Callable[[Floats, Floats, int], np.uint64]
+
+above: OfBlocks = _intrinsic(_comparison(">"))
+"""From two float64[n] and a place in them: whether x > y, for the 64 values from there, a bit each."""
+
+below: OfBlocks = _intrinsic(_comparison("<"))
+"""Likewise whether x < y."""
+
+not_above: OfBlocks = _intrinsic(_comparison("<="))
+"""Likewise whether x <= y, which is false next to NaN."""
+
+not_below: OfBlocks = _intrinsic(_comparison(">="))
+"""Likewise whether x >= y."""
 
 
 def _prefetch(_: Any, array: Any, place: Any) -> Any:

@@ -41,7 +41,7 @@ def warm_up() -> None:
     setting = Setting(
         bars, 0, compile_rules(Rules(entry_long="close > open")), _CAPITAL, metrics.CALENDAR_DAYS
     )
-    figures = FastTrials(setting).run(RawSignals(signals, 0), free)
+    figures = FastTrials(setting).run(RawSignals.of(signals), free)
     found = None if figures is None else dict(zip(METRICS, figures.tolist(), strict=True))
     if found is None or (found["trades"], found["max_drawdown"]) != (1.0, 0.25):
         raise RuntimeError(f"the search's machine code computes wrongly: {found}")

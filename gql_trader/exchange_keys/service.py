@@ -7,11 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import Conflict, DomainError, InvalidInput, NotFound
+from gql_trader.core.errors import Conflict, DomainError, InvalidInput, InvalidState, NotFound
 from gql_trader.core.ids import ExchangeKeyId, uuid7
 from gql_trader.core.masking import mask
 from gql_trader.exchange_keys import repository
@@ -123,12 +124,18 @@ async def delete_key(uow: UnitOfWork, actor: Actor, key_id: UUID) -> ExchangeKey
     ------
     NotFound
         If it is not the actor's.
+    InvalidState
+        If something trades with it.
     """
-    row = await uow.session.scalar(
-        delete(ExchangeKeyRow)
-        .where(ExchangeKeyRow.id == key_id, ExchangeKeyRow.user_id == actor.user_id)
-        .returning(ExchangeKeyRow)
-    )
+    try:
+        row = await uow.session.scalar(
+            delete(ExchangeKeyRow)
+            .where(ExchangeKeyRow.id == key_id, ExchangeKeyRow.user_id == actor.user_id)
+            .returning(ExchangeKeyRow)
+        )
+    except IntegrityError:
+        # Whatever trades with it refers to it.
+        raise InvalidState("Something trades with this key; stop that first.", ("id",)) from None
     if row is None:
         raise _not_found()
     _record(uow, AuditAction.EXCHANGE_KEY_DELETED, actor, row)

@@ -26,6 +26,7 @@ from gql_trader.market_data import service
 from gql_trader.market_data.loaders import MarketDataLoaders
 from gql_trader.market_data.paging import CandleRecord
 from gql_trader.market_data.resampling import downsample
+from gql_trader.market_data.schema_exports import candles_link
 from gql_trader.market_data.schema_feeds import MarketFeed
 from gql_trader.market_data.types import (
     AssetRecord,
@@ -200,6 +201,16 @@ class PriceSeries:
         info.context.spend(len(CANDLE_COLUMNS) * shown)
         bars = loaded.bars if max_points is None else downsample(loaded.bars, max_points)
         return CandleColumns.from_bars(bars)
+
+    @strawberry.field(
+        description="Link to the candles as a Parquet file with the columns `time` (UTC), `open`, `high`, "
+        "`low`, `close` and `volume`, good for some minutes and for whoever has it."
+    )
+    def parquet_url(self, info: Info, start: Start = None, end: End = None) -> str:
+        if start is not None and end is not None and start >= end:
+            raise InvalidInput("end must be after start.", ("end",))
+        context = info.context
+        return candles_link(context.services, context.viewer.user_id, self.record, start, end)
 
 
 @visible("everybody signed in")

@@ -68,7 +68,7 @@ def request_hash(request: OptimizationRequest) -> str:
         "end": request.end and request.end.isoformat(),
         "initialCapital": str(request.initial_capital) if request.states_capital else None,
         "parameters": request.parameters,
-        "execution": execution_to_json(request.execution),
+        "execution": execution_to_json(request.stated_execution or request.execution),
         "ranges": [
             [each.name, each.minimum, each.maximum, each.step, each.values, each.logarithmic]
             for each in request.ranges

@@ -179,10 +179,7 @@ class OptimizationMutation:
         services = info.context.services
         async with info.context.uow() as uow:
             viewer = info.context.viewer
-            if input.states_capital:
-                request = input.to_request()
-            else:
-                request = input.to_request((await preferences_of(uow, viewer.user_id)).default_capital)
+            request = input.to_request(await preferences_of(uow, viewer.user_id))
             row, cached = await service.request_search(
                 uow,
                 services.arrays,

@@ -1,18 +1,18 @@
 """GraphQL inputs of the optimization domain, and how they become specs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import strawberry
 
-from gql_trader.backtests.schema_execution import ExecutionInput
+from gql_trader.backtests.schema_execution import ExecutionInput, execution_of
 from gql_trader.backtests.schema_inputs import DEFAULT_CAPITAL
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.search.scoring import Goal
 from gql_trader.gql.relay import decode_id
 from gql_trader.gql.scalars import JSON, UnstatedDecimal
@@ -20,6 +20,7 @@ from gql_trader.gql.sorting import OrderDirection
 from gql_trader.optimizations.paging import TrialOrdering
 from gql_trader.optimizations.schema_enums import Objective, SearchMethod, TrialOrderField
 from gql_trader.optimizations.types import OptimizationRequest, ParameterRange, WalkForward
+from gql_trader.settings.types import NOTHING_PREFERRED, Preferences
 
 
 def _empty_object(description: str) -> Any:
@@ -156,12 +157,12 @@ class RunOptimizationInput:
         """Whether the client has said with how much capital to begin."""
         return self.initial_capital is not None and not isinstance(self.initial_capital, UnstatedDecimal)
 
-    def to_request(self, preferred_capital: Decimal = DEFAULT_CAPITAL) -> OptimizationRequest:
+    def to_request(self, preferred: Preferences = NOTHING_PREFERRED) -> OptimizationRequest:
         """Return the request, its parts not yet looked up.
 
         Parameters
         ----------
-        preferred_capital
+        preferred
             What to begin with where the client has not said.
         """
         stated = self.initial_capital if self.states_capital else None
@@ -180,12 +181,12 @@ class RunOptimizationInput:
             ranges=[each.to_range() for each in self.ranges],
             start=self.start,
             end=self.end,
-            initial_capital=preferred_capital if stated is None else stated,
+            initial_capital=preferred.default_capital if stated is None else stated,
             states_capital=stated is not None,
             parameters=parameters,
-            execution=self.execution.to_spec()
-            if isinstance(self.execution, ExecutionInput)
-            else ExecutionSpec(),
+            # A search compares whole trials: the largest drawdown is a constraint on them, not their end.
+            execution=execution_of(self.execution, replace(preferred, max_drawdown=None)),
+            stated_execution=execution_of(self.execution),
             method=self.method or SearchMethod.GRID,
             trials=self.trials,
             seed=1 if self.seed is None else self.seed,

@@ -95,6 +95,8 @@ class OptimizationRequest:
     states_capital
         Whether the client has said with how much to begin; else it is the user's preference of the moment,
         which does not make it another request under the same idempotency key.
+    stated_execution
+        What the client named of the execution, without its user's preferences; None: all of it.
     force
         Search even if an equal search has completed.
     """
@@ -109,6 +111,7 @@ class OptimizationRequest:
     states_capital: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
+    stated_execution: ExecutionSpec | None = None
     method: SearchMethod = SearchMethod.GRID
     trials: int | None = None
     seed: int = 1

@@ -83,8 +83,9 @@ class PreferencesRow(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     default_mode: Mapped[str]
     default_capital: Mapped[Decimal]
-    risk_per_trade: Mapped[float]
-    max_drawdown: Mapped[float]
+    # Null: the user has not said.
+    risk_per_trade: Mapped[float | None]
+    max_drawdown: Mapped[float | None]
     notifications: Mapped[bool]
     theme: Mapped[str]
     timezone: Mapped[str]

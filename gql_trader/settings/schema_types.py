@@ -207,8 +207,15 @@ class Preferences:
     default_capital: Decimal = strawberry.field(
         description="Starting capital of new backtests, bots and sessions, in the quote currency."
     )
-    risk_per_trade: float = strawberry.field(description="Fraction of equity to risk with one trade.")
-    max_drawdown: float = strawberry.field(description="Greatest loss to bear, as a fraction of the peak.")
+    risk_per_trade: float = strawberry.field(
+        description="Fraction of equity to risk with one trade. Once you have said it, new backtests, "
+        "searches, automations and bots with a stopLoss begin with it as `riskFraction`, unless they say "
+        "another sizing."
+    )
+    max_drawdown: float = strawberry.field(
+        description="Greatest loss to bear, as a fraction of the peak. Once you have said it, new backtests, "
+        "automations and bots begin with it as `maxDrawdown` unless they say another one."
+    )
     notifications: bool = strawberry.field(description="Whether to be notified at all.")
     theme: Theme = strawberry.field(description="How applications should look.")
     timezone: str = strawberry.field(description="Time zone to show times in, such as Europe/Berlin.")
@@ -219,8 +226,8 @@ class Preferences:
         return cls(
             default_mode=record.default_mode,
             default_capital=record.default_capital,
-            risk_per_trade=record.risk_per_trade,
-            max_drawdown=record.max_drawdown,
+            risk_per_trade=types.USUAL_RISK if record.risk_per_trade is None else record.risk_per_trade,
+            max_drawdown=types.USUAL_DRAWDOWN if record.max_drawdown is None else record.max_drawdown,
             notifications=record.notifications,
             theme=record.theme,
             timezone=record.timezone,

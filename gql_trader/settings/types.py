@@ -213,6 +213,10 @@ class PresetRecord:
     updated_at: datetime
 
 
+USUAL_RISK = 0.01
+USUAL_DRAWDOWN = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """What a user prefers; the values here are those of a user who has said nothing.
@@ -222,15 +226,20 @@ class Preferences:
     default_capital
         Starting capital of new backtests, sessions and bots, in the quote currency.
     risk_per_trade, max_drawdown
-        As fractions.
+        As fractions; None: the user has not said, `USUAL_RISK` and `USUAL_DRAWDOWN` are shown, and nothing
+        begins with them.
     timezone
         IANA name.
     """
 
     default_mode: SessionMode = SessionMode.PAPER
     default_capital: Decimal = Decimal(10_000)
-    risk_per_trade: float = 0.01
-    max_drawdown: float = 0.2
+    risk_per_trade: float | None = None
+    max_drawdown: float | None = None
     notifications: bool = True
     theme: Theme = Theme.SYSTEM
     timezone: str = "UTC"
+
+
+NOTHING_PREFERRED = Preferences()
+"""Those of a user who has said nothing."""

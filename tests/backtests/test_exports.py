@@ -11,20 +11,17 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
 
 import httpx
-import numpy as np
+import pyarrow.parquet
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import update
 from starlette.applications import Starlette
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.app import create_app
 from gql_trader.backtests.jobs import run_backtest
-from gql_trader.backtests.ledger import SEGMENT_ROWS, encode_ledger
-from gql_trader.backtests.models import BacktestRow, LedgerSegmentRow
 from gql_trader.config import Settings
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.ids import UserId, uuid7
-from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
 from gql_trader.gql.relay import encode_id
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.infra.signed_links import SignedLinks
@@ -37,11 +34,12 @@ from tests.graphql_client import GraphQLClient, graphql_client
 
 ADDRESS = "https://trader.example.com"
 FORMULA = '=HYPERLINK("https://evil.example")'
-LINKS = "query($id: ID!) { backtest(id: $id) { dailyCsvUrl ledgerCsvUrl } }"
+LINKS = "query($id: ID!) { backtest(id: $id) { dailyCsvUrl ledgerCsvUrl equityParquetUrl reportUrl } }"
 RESULTS = """
 query($id: ID!, $after: String) {
   backtest(id: $id) {
     daily { time equity return }
+    equity { time equity drawdown }
     ledger(first: 100, after: $after) {
       pageInfo { hasNextPage endCursor }
       nodes {
@@ -81,20 +79,7 @@ class Office:
 
     async def with_segments(self, count: int) -> None:
         """Give the backtest a ledger of so many full segments."""
-        generator = np.random.default_rng(1)
-        integers = generator.integers(1, 10**6, (SEGMENT_ROWS, len(LEDGER_INTEGERS)))
-        integers[:, LEDGER_INTEGERS.index("side")] = 1
-        integers[:, LEDGER_INTEGERS.index("exit_reason")] = 0
-        floats = generator.normal(size=(SEGMENT_ROWS, len(LEDGER_FLOATS)))
-        [data] = encode_ledger(ledger_from_rows(integers, floats))
-        async with self.desk.runtime.unit_of_work() as uow:
-            await uow.session.execute(
-                delete(LedgerSegmentRow).where(LedgerSegmentRow.backtest_id == self.key)
-            )
-            rows = [{"backtest_id": self.key, "segment": number, "data": data} for number in range(count)]
-            await uow.session.execute(insert(LedgerSegmentRow), rows)
-            changed = update(BacktestRow).where(BacktestRow.id == self.key)
-            await uow.session.execute(changed.values(trades=count * SEGMENT_ROWS))
+        await self.desk.fill_ledger(self.key, count)
 
 
 @pytest.fixture
@@ -109,7 +94,7 @@ async def office(settings: Settings) -> AsyncIterator[Office]:
             signed_in = client.signed_in(await make_access_token(runtime, desk.trader))
             office = Office(desk, app, signed_in, clock, row.id)
             # Not before it has completed.
-            assert await office.links() == {"dailyCsvUrl": None, "ledgerCsvUrl": None}
+            assert set((await office.links()).values()) == {None}
             await run_backtest({"runtime": runtime}, str(row.id))
             yield office
 
@@ -149,23 +134,37 @@ async def test_the_files_say_what_the_api_says(office: Office) -> None:
     for name in ("equity", "return"):
         assert [float(row[name]) for row in daily] == columns[name]
 
+    curve = pyarrow.parquet.read_table(io.BytesIO((await office.fetch(links["equityParquetUrl"])).content))
+    assert curve.column_names == ["time", "equity", "drawdown"]
+    assert curve["time"].cast("int64").to_pylist() == backtest["equity"]["time"]
+    for name in ("equity", "drawdown"):
+        assert curve[name].to_pylist() == backtest["equity"][name]
 
-@pytest.mark.parametrize("kind", ["daily", "ledger"])
+
+@pytest.mark.parametrize(
+    ("field", "file", "kind"),
+    [
+        ("dailyCsvUrl", "daily.csv", "text/csv; charset=utf-8"),
+        ("ledgerCsvUrl", "ledger.csv", "text/csv; charset=utf-8"),
+        ("equityParquetUrl", "equity.parquet", "application/vnd.apache.parquet"),
+    ],
+)
 async def test_a_file_is_saved_under_its_name_and_kept_by_nobody_on_the_way(
-    office: Office, kind: str
+    office: Office, field: str, file: str, kind: str
 ) -> None:
-    link = (await office.links())[f"{kind}CsvUrl"]
-    assert link.startswith(f"{ADDRESS}/exports/backtests/{office.key}/{kind}.csv?")
+    link = (await office.links())[field]
+    assert link.startswith(f"{ADDRESS}/exports/backtests/{office.key}/{file}?")
     answer = await office.fetch(link)
     assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    name = f"backtest-{office.key}-{kind}.csv"
+    assert answer.headers["content-type"] == kind
+    name = f"backtest-{office.key}-{file}"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     assert answer.headers["cache-control"] == "private, no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["x-content-type-options"] == "nosniff"
     # A label that is a formula is neither in the file nor in its name.
-    assert "HYPERLINK" not in answer.text + str(answer.headers)
+    assert b"HYPERLINK" not in answer.content
+    assert "HYPERLINK" not in str(answer.headers)
     parts = urlsplit(link)
     head = await office.client.http.head(f"{parts.path}?{parts.query}")
     assert (head.status_code, head.content) == (200, b"")

@@ -17,6 +17,7 @@ import pytest
 
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.relay import parse_id
+from tests.e2e.browsing import browse, reason_not_to
 from tests.e2e.launched import Launched
 from tests.factories.candles import random_bars
 from tests.graphql_client import GraphQLSocket, NetworkTransport
@@ -107,6 +108,17 @@ def test_a_link_in_a_mail_begins_with_the_address_that_was_found(server: Launche
         # Without a mail server, workers show mails in their logs.
         logs = [server.data_dir / "logs" / f"worker-{number}.log" for number in (1, 2)]
         shown = "".join(log.read_text() for log in logs if log.exists())
+
+
+@pytest.mark.skipif(reason_not_to() is not None, reason=str(reason_not_to()))
+def test_the_page_and_graphiql_in_a_browser_that_reaches_no_other_host(server: Launched) -> None:
+    assert browse(server) == [
+        "ok: signing in",
+        "ok: a mistake is told beside its field",
+        "ok: a backtest runs",
+        "ok: its chart is drawn",
+        "ok: GraphiQL runs a query, a mutation and a subscription",
+    ]
 
 
 @pytest.mark.skipif(not _REAL.exists(), reason="needs the real candles in ../shared/data")

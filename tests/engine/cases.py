@@ -71,6 +71,7 @@ def specs(draw: st.DrawFn) -> ExecutionSpec:
             funding_rate_per_day=draw(st.sampled_from([0.0, 0.0003, 0.1])),
             max_daily_loss=draw(st.sampled_from([None, 0.01, 0.1])),
             daily_target=draw(st.sampled_from([None, 0.01, 0.1])),
+            max_drawdown=draw(st.sampled_from([None, None, 0.02, 0.2])),
             timezone=draw(st.sampled_from([None, "America/New_York", "Asia/Kolkata", "America/St_Johns"])),
         )
     return spec

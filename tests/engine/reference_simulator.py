@@ -116,6 +116,7 @@ class ReferenceSimulator:
     marks: list[tuple[date, float]] = field(default_factory=list)
     entry_days: list[date] = field(default_factory=list)
     halted_on: date | None = None
+    drawn_down: bool = False
     must_close: bool = False
     latest_day: date = date.min
 
@@ -159,7 +160,10 @@ class ReferenceSimulator:
                 self.fill(self.flags(signals, i), close, i, closing, today)
             self.equity.append(self.marked(close))
             self.marks.append((today, self.equity[-1]))
-            if self.halted_on != today and self.limit_is_reached(today):
+            if not self.drawn_down and self.drawdown_is_reached():
+                self.drawn_down = True
+                self.must_close = self.position is not None
+            elif not self.drawn_down and self.halted_on != today and self.limit_is_reached(today):
                 self.halted_on = today
                 self.must_close = self.position is not None
             self.free_cash.append(self.cash - (self.position.stake if self.position else 0.0))
@@ -194,7 +198,9 @@ class ReferenceSimulator:
     def fill(self, flags: Flags, price: float, index: int, time: int, today: date) -> None:
         """What a daily guard closes, or a signal exit; then a signal entry. An opposite entry is an exit."""
         if self.position is not None and self.must_close:
-            self.exit(price, ExitReason.DAILY_LIMIT, index, time)
+            self.exit(
+                price, ExitReason.MAX_DRAWDOWN if self.drawn_down else ExitReason.DAILY_LIMIT, index, time
+            )
         if self.position is not None:
             if self.position.side is Side.LONG:
                 leave = flags.exit_long or flags.enter_short
@@ -211,7 +217,7 @@ class ReferenceSimulator:
     def refused(self, index: int, today: date) -> bool:
         """Whether a guard forbids an entry."""
         spec = self.spec
-        if self.halted_on == today:
+        if self.halted_on == today or self.drawn_down:
             return True
         if spec.max_daily_trades is not None and self.entry_days.count(today) >= spec.max_daily_trades:
             return True
@@ -227,6 +233,13 @@ class ReferenceSimulator:
         if spec.max_daily_loss is not None and now <= begun * (1.0 - spec.max_daily_loss):
             return True
         return spec.daily_target is not None and now >= begun * (1.0 + spec.daily_target)
+
+    def drawdown_is_reached(self) -> bool:
+        """Whether equity has fallen from its highest close as far as it may."""
+        if self.spec.max_drawdown is None:
+            return False
+        peak = max(self.initial_capital, *self.equity)
+        return self.equity[-1] <= peak * (1.0 - self.spec.max_drawdown)
 
     def charge(self, price: float, time: int) -> None:
         """Take the cost of holding the position out of its margin."""

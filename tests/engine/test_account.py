@@ -396,6 +396,26 @@ class TestGuards:
         result = long(rows, free(fill=FillModel.CLOSE, max_daily_loss=0.1))
         assert exits(result.ledger) == [(2, ExitReason.DAILY_LIMIT, 88.0)]
 
+    def test_a_drawdown_from_the_highest_close_closes_at_the_next_fill_and_ends_all_trading(self) -> None:
+        # The peak is 1,200 at bar 2; 960 at bar 4 is 20 % less, on another day.
+        prices = [100.0, 100.0, 120.0, 97.0, 96.0, 90.0, 150.0, 200.0, 300.0]
+        rows = [at(price) for price in prices]
+        result = result_of(rows, free(max_drawdown=0.2), interval=DAY, entry_long=[0, 5, 6])
+        assert exits(result.ledger) == [(5, ExitReason.MAX_DRAWDOWN, 90.0)]
+        assert result.equity.tolist() == [1_000.0, 1_000.0, 1_200.0, 970.0, 960.0, 900.0, 900.0, 900.0, 900.0]
+
+    def test_a_drawdown_counts_from_the_starting_capital_at_least(self) -> None:
+        rows = [at(price) for price in [100.0, 100.0, 90.0, 95.0, 95.0]]
+        result = result_of(rows, free(max_drawdown=0.1), entry_long=[0, 3])
+        assert exits(result.ledger) == [(3, ExitReason.MAX_DRAWDOWN, 95.0)]
+        deeper = result_of(rows, free(max_drawdown=0.11), entry_long=[0, 3])
+        assert exits(deeper.ledger) == [(4, ExitReason.END_OF_DATA, 95.0)]
+
+    def test_of_a_day_and_a_drawdown_on_one_close_the_drawdown_counts(self) -> None:
+        rows = [at(price) for price in [100.0, 100.0, 80.0, 85.0, 86.0]]
+        result = result_of(rows, free(max_drawdown=0.1, max_daily_loss=0.1), interval=DAY, entry_long=[0, 2])
+        assert exits(result.ledger) == [(3, ExitReason.MAX_DRAWDOWN, 85.0)]
+
     def test_daily_trades_limit_entries_and_close_nothing(self) -> None:
         signals = {"entry_long": [0, 2, 4, 6], "exit_long": [1, 3, 5]}
         rows = [FLAT] * 9

@@ -143,6 +143,8 @@ def test_long_runs_with_more_trades_than_the_first_buffers_hold(
         {"max_daily_loss": 0.04, "minimal_roi": ((60, 0.2), (6_000, 0.05)), "trailing_stop": 0.1},
         {"max_daily_trades": 1, "cooldown_bars": 7, "daily_target": 0.04, "leverage": 3.0},
         {"funding_rate_per_day": 0.001, "daily_target": 0.1},
+        {"max_drawdown": 0.25},
+        {"max_drawdown": 0.2, "max_daily_loss": 0.04, "trailing_stop": 0.1},
     ],
 )
 def test_long_positions_under_tables_and_guards(
@@ -218,10 +220,11 @@ def test_random_cases_reach_every_exit_reason_on_both_sides() -> None:
         trailing_stop=0.055,
     )
     patient = ExecutionSpec(direction=Direction.BOTH, minimal_roi=((600, 0.02),), max_daily_loss=0.05)
+    careful = ExecutionSpec(direction=Direction.BOTH, max_drawdown=0.1)
     wild = ExecutionSpec(direction=Direction.BOTH, leverage=3.0)
     for seed in range(12):
         random = np.random.default_rng(seed)
-        for protected in (spec, patient, wild):
+        for protected in (spec, patient, careful, wild):
             bars = random_bars(random, 300, volatility=0.15 if protected is wild else 0.02)
             case = Case(bars, random_signals(random, 300, 0.02), protected, 10_000.0, 0)
             seen |= {(trade.side, trade.exit_reason) for trade in reference(case).trades}
@@ -238,3 +241,4 @@ def test_exit_reasons_have_the_numbers_that_the_kernel_writes() -> None:
     assert EXIT_REASONS[kernel.BY_DAILY_LIMIT] is ExitReason.DAILY_LIMIT
     assert EXIT_REASONS[kernel.BY_LIQUIDATION] is ExitReason.LIQUIDATION
     assert EXIT_REASONS[kernel.AT_END_OF_DATA] is ExitReason.END_OF_DATA
+    assert EXIT_REASONS[kernel.BY_MAX_DRAWDOWN] is ExitReason.MAX_DRAWDOWN

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
+import numpy as np
+from sqlalchemy import Row, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gql_trader.backtests import repository, service
+from gql_trader.backtests.ledger import SEGMENT_ROWS, encode_ledger
+from gql_trader.backtests.models import BacktestRow, LedgerSegmentRow
 from gql_trader.backtests.types import BacktestRequest, stream_of
 from gql_trader.core.actor import Actor
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
 from gql_trader.infra.event_streams import BEGINNING
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.runtime import Runtime
@@ -77,6 +81,25 @@ class Desk:
             row = await repository.backtest(uow.session, self.trader.user_id, backtest_id)
         assert row is not None
         return row
+
+    async def fill_ledger(self, backtest_id: UUID, segments: int) -> None:
+        """Give a completed backtest a ledger of so many full segments."""
+        generator = np.random.default_rng(1)
+        integers = generator.integers(1, 10**6, (SEGMENT_ROWS, len(LEDGER_INTEGERS)))
+        integers[:, LEDGER_INTEGERS.index("side")] = 1
+        integers[:, LEDGER_INTEGERS.index("exit_reason")] = 0
+        floats = generator.normal(size=(SEGMENT_ROWS, len(LEDGER_FLOATS)))
+        [data] = encode_ledger(ledger_from_rows(integers, floats))
+        async with self.runtime.unit_of_work() as uow:
+            await uow.session.execute(
+                delete(LedgerSegmentRow).where(LedgerSegmentRow.backtest_id == backtest_id)
+            )
+            rows = [
+                {"backtest_id": backtest_id, "segment": number, "data": data} for number in range(segments)
+            ]
+            await uow.session.execute(insert(LedgerSegmentRow), rows)
+            changed = update(BacktestRow).where(BacktestRow.id == backtest_id)
+            await uow.session.execute(changed.values(trades=segments * SEGMENT_ROWS))
 
 
 async def make_desk(runtime: Runtime) -> Desk:

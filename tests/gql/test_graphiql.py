@@ -33,7 +33,6 @@ async def test_browsers_get_the_page_and_programs_do_not(browserless: httpx.Asyn
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     program = await browserless.get("/graphql", params={"query": "{ __typename }"})
     assert program.json() == {"data": {"__typename": "Query"}}
-    assert (await browserless.get("/")).headers["location"] == "/graphql"
 
 
 async def test_the_page_runs_only_scripts_of_this_server(browserless: httpx.AsyncClient) -> None:

@@ -148,6 +148,59 @@ async def test_the_preferred_capital_prefills_backtests_that_state_none(runtime:
         assert refusals(other.data["runBacktest"]) == [("IDEMPOTENCY_MISMATCH", ["idempotencyKey"])]
 
 
+async def test_a_risk_and_a_drawdown_that_are_preferred_prefill_what_states_none(runtime: Runtime) -> None:
+    desk = await make_desk(runtime)
+    token = await make_access_token(runtime, desk.trader)
+    strategy = encode_id("Strategy", desk.strategy_id)
+    async with graphql_client(create_app(runtime.settings, runtime)) as client:
+        client = client.signed_in(token)
+        shown = "execution { maxDrawdown sizing { riskFraction equityFraction } }"
+        common = {"strategyId": strategy, "market": "test:BTC/USD", "interval": "H1"}
+        daily = {"name": "a", "cron": "0 0 * * *", "action": "BACKTEST", "lookbackDays": 3}
+        makes = {
+            "runBacktest": ("RunBacktestInput", "backtest", common),
+            "createBot": ("CreateBotInput", "bot", {**common, "name": "b"}),
+            "createAutomation": ("CreateAutomationInput", "automation", {**common, **daily}),
+        }
+
+        async def prefer(what: str) -> None:
+            answer = await client.execute(
+                f"mutation {{ updatePreferences(input: {{{what}}}) {{ errors {{ code }} }} }}"
+            )
+            assert answer.data["updatePreferences"]["errors"] == []
+
+        async def executions(execution: dict[str, Any]) -> list[Any]:
+            found = []
+            for name, (kind, field, given) in makes.items():
+                made = f"{name}(input: $i) {{ {field} {{ {shown} }} errors {{ code path }} }}"
+                answer = await client.execute(
+                    f"mutation($i: {kind}!) {{ {made} }}", {"i": {**given, "execution": execution}}
+                )
+                assert answer.data[name]["errors"] == [], answer.data
+                kept = answer.data[name][field]["execution"]
+                found.append((kept["sizing"], kept["maxDrawdown"]))
+            return found
+
+        whole = {"riskFraction": None, "equityFraction": 1}
+        half = {"riskFraction": None, "equityFraction": 0.5}
+        risk = {"riskFraction": 0.01, "equityFraction": None}
+        # The fractions that are shown before anything is said prefill nothing.
+        assert await executions({"stopLoss": 0.02}) == [(whole, None)] * 3
+        await prefer("riskPerTrade: 0.01, maxDrawdown: 0.25")
+        assert await executions({"stopLoss": 0.02}) == [(risk, 0.25)] * 3
+        # Without a stop no loss can be sized by; what is stated goes before what is preferred.
+        assert await executions({}) == [(whole, 0.25)] * 3
+        stated = {"stopLoss": 0.02, "maxDrawdown": None, "sizing": {"equityFraction": 0.5}}
+        assert await executions(stated) == [(half, None)] * 3
+        await prefer("maxDrawdown: 1")
+        assert await executions({"stopLoss": 0.02}) == [(risk, None)] * 3
+        # The same request again is the same backtest, though the preferences have changed since.
+        given = {"input": {**common, "execution": {"stopLoss": 0.03}, "idempotencyKey": "k"}}
+        first = (await client.execute(RUN, given)).data["runBacktest"]
+        await prefer("riskPerTrade: 0.05, maxDrawdown: 0.1")
+        assert (await client.execute(RUN, given)).data["runBacktest"] == first
+
+
 def test_the_schema_still_publishes_the_default_capital() -> None:
     field = core_schema(create_schema()).type_map["RunBacktestInput"].fields["initialCapital"]  # type: ignore[union-attr]
     assert print_ast(ast_from_value(field.default_value, field.type)) == '"10000"'

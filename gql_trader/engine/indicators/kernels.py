@@ -10,11 +10,14 @@ from numba import types
 
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS_IN, compiled
+from gql_trader.engine.signals import Words
+from gql_trader.engine.vectors import above, below, not_above, not_below, prefetch
 
 _INT = types.int64
 _FLOAT = types.float64
 _FLAGS = types.Array(types.boolean, 1, "C")
 _TWO_FLAGS = types.UniTuple(_FLAGS, 2)  # type: ignore[no-untyped-call]
+_TWO_WORDS = types.UniTuple(types.Array(types.uint64, 1, "C"), 2)  # type: ignore[no-untyped-call]
 _THREE = types.UniTuple(FLOATS, 3)  # type: ignore[no-untyped-call]
 
 
@@ -552,6 +555,32 @@ def both_crosses(x: Floats, y: Floats) -> tuple[Flags, Flags]:
         above[i] = (x[i] > y[i]) & (x[i - 1] <= y[i - 1])
         below[i] = (x[i] < y[i]) & (x[i - 1] >= y[i - 1])
     return above, below
+
+
+@compiled(_TWO_WORDS(FLOATS_IN, FLOATS_IN))
+def packed_crosses(x: Floats, y: Floats) -> tuple[Words, Words]:
+    """Return where x crosses above y and where below, as `both_crosses` does, a bit a bar."""
+    n = x.size
+    over = np.zeros((n + 63) // 64, dtype=np.uint64)
+    under = np.zeros((n + 63) // 64, dtype=np.uint64)
+    one = np.uint64(1)
+    was_not_above, was_not_below = np.uint64(0), np.uint64(0)
+    for word in range(n // 64):
+        begin = 64 * word
+        for line in range(8):
+            prefetch(x, begin + 512 + 8 * line)
+            prefetch(y, begin + 512 + 8 * line)
+        lower, higher = not_above(x, y, begin), not_below(x, y, begin)
+        over[word] = above(x, y, begin) & ((lower << one) | was_not_above)
+        under[word] = below(x, y, begin) & ((higher << one) | was_not_below)
+        was_not_above, was_not_below = lower >> np.uint64(63), higher >> np.uint64(63)
+    for i in range(max(n // 64 * 64, 1), n):
+        bit = one << np.uint64(i % 64)
+        if x[i] > y[i] and x[i - 1] <= y[i - 1]:
+            over[i // 64] |= bit
+        if x[i] < y[i] and x[i - 1] >= y[i - 1]:
+            under[i // 64] |= bit
+    return over, under
 
 
 @compiled(FLOATS(INTEGERS_IN, FLOATS_IN, FLOATS_IN))

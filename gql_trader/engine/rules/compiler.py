@@ -15,10 +15,11 @@ from gql_trader.engine.rules.lines import series_in, text_of
 from gql_trader.engine.rules.nodes import Call, Member, Node, On, Operation, Shift
 from gql_trader.engine.rules.parameters import Parameter, ParameterValues, resolve_parameters
 from gql_trader.engine.rules.plan import Operand, Plan, Slot
-from gql_trader.engine.signals import RawSignals, Signals
+from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.repeated import RepeatedSignals
     from gql_trader.engine.rules.sharing import SharedColumns
 
 MAXIMUM_PLOTS = 20
@@ -152,26 +153,18 @@ class CompiledRules:
         columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
         return Signals(*columns)
 
-    def raw_signals(self, bars: Bars, values: ParameterValues, shared: "SharedColumns") -> RawSignals:
-        """Return the four signals of every bar as `signals` does, without copies.
+    def repeated_signals(self, bars: Bars, shared: "SharedColumns") -> "RepeatedSignals":
+        """Return what computes the signals over these bars for many combinations of values.
 
         Parameters
         ----------
         shared
             Columns of these same bars that other runs have left, and will find.
-
-        Raises
-        ------
-        RuleIssues
-            If a rule is not valid with these values.
         """
-        from gql_trader.engine.rules.evaluator import evaluate
+        from gql_trader.engine.rules.repeated import RepeatedSignals
 
-        plan, roots = self._plan(values, self._signals.values(), bars.interval)
-        warmup = max(map(plan.lookback, roots), default=0)
-        by_name = dict(zip(self._signals, evaluate(plan, roots, bars, None, shared), strict=True))
-        columns = (shared.flags(by_name.get(name, False), len(bars)) for name in _SIGNALS)
-        return RawSignals(Signals(*columns), min(warmup, len(bars)))
+        rules = {name: (rule.node, rule.text, rule.path) for name, rule in self._signals.items()}
+        return RepeatedSignals(self.parameters, rules, bars, shared)
 
     def plots(self, bars: Bars, values: ParameterValues | None = None) -> tuple[PlotLine, ...]:
         """Return the lines to draw, each NaN until its own indicators are warm."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from gql_trader.engine.rules.plan import (
     slots_of,
 )
 from gql_trader.engine.rules.sharing import SharedColumns
+from gql_trader.engine.signals import Words, packed
+
+C = TypeVar("C", Flags, Words)
 
 Progress = Callable[[float], None]
 
@@ -55,7 +59,7 @@ def evaluate(
         among them and must not be changed. No progress is reported then.
     """
     if shared is not None:
-        return _evaluate_shared(plan, roots, bars, shared)
+        return SharedRun(plan, bars, shared).columns(roots)
     wanted = [root.number for root in roots if isinstance(root, Slot)]
     steps = fuse(plan.steps, wanted)
     readers = _count_readers(steps, wanted)
@@ -75,59 +79,98 @@ def evaluate(
     return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
 
 
-def _evaluate_shared(
-    plan: Plan, roots: Sequence[Operand], bars: Bars, shared: SharedColumns
-) -> list[Column | Constant]:
-    numbers: list[int] = []
-    for step, interval in zip(plan.steps, plan.intervals, strict=True):
-        numbers.append(shared.number(step, numbers, interval))
-    runner = _Runner(bars, shared.higher)
-    twins = _twins(plan)
-    found: dict[int, Result] = {}
+class SharedRun:
+    """Runs those steps of a plan whose results are not among the shared; the plan may grow meanwhile."""
 
-    def result(place: int) -> Result:
-        if place not in found:
-            known = shared.get(numbers[place])
-            if known is None:
-                step = plan.steps[place]
-                for read in slots_of(step):
-                    result(read)
-                twin = twins.get(place)
-                if twin is None:
-                    known = runner.run(step, plan.intervals[place], found)
-                else:
-                    # Columns of many bars come from far away: one pass over both serves both crossings.
-                    known, found[twin] = _both_crosses(step, found)
-                    shared.put(numbers[twin], found[twin])
-                shared.put(numbers[place], known)
-            found[place] = known
-        return found[place]
+    def __init__(self, plan: Plan, bars: Bars, shared: SharedColumns) -> None:
+        self._plan = plan
+        self._bars = bars
+        self._shared = shared
+        self._numbers: list[int] = []
+        self._crossings: dict[tuple[str, tuple[Operand, ...], Interval | None], int] = {}
+        self._runner = _Runner(bars, shared.higher)
+        self._found: dict[int, Result] = {}
 
-    with np.errstate(all="ignore"):
-        return [_single(result(root.number)) if isinstance(root, Slot) else root for root in roots]
+    def columns(self, roots: Sequence[Operand]) -> list[Column | Constant]:
+        """Return the value of each root as `evaluate` does; nobody may change it."""
+        self._begin()
+        with np.errstate(all="ignore"):
+            return [_single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
+
+    def packed(self, roots: Sequence[Operand]) -> list[Words]:
+        """Return the value of each root, all of them conditions, a bit a bar; nobody may change it."""
+        self._begin()
+        return [
+            self._packed(root.number)
+            if isinstance(root, Slot)
+            else self._shared.constant(bool(root), len(self._bars))
+            for root in roots
+        ]
+
+    def _begin(self) -> None:
+        self._found = {}
+        plan = self._plan
+        for place in range(len(self._numbers), len(plan.steps)):
+            step, interval = plan.steps[place], plan.intervals[place]
+            self._numbers.append(self._shared.number(step, self._numbers, interval))
+            if isinstance(step, Compute) and step.name in _OPPOSITE:
+                self._crossings[step.name, step.operands, interval] = place
+
+    def _result(self, place: int) -> Result:
+        known = self._found.get(place)
+        if known is not None:
+            return known
+        known = self._shared.get(self._numbers[place])
+        if known is None:
+            step = self._plan.steps[place]
+            twin = self._twin(place)
+            for read in slots_of(step):
+                self._result(read)
+            if twin is None:
+                known = self._runner.run(step, self._plan.intervals[place], self._found)
+            else:
+                # Columns of many bars come from far away: one pass over both serves both crossings.
+                above, below = kernels.both_crosses(*self._crossing(step))
+                known, self._found[twin] = _as_asked(step, above, below)
+                self._shared.put(self._numbers[twin], self._found[twin])
+            self._shared.put(self._numbers[place], known)
+        self._found[place] = known
+        return known
+
+    def _packed(self, place: int) -> Words:
+        known = self._shared.get_packed(self._numbers[place])
+        if known is None:
+            step = self._plan.steps[place]
+            if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2:
+                above, below = kernels.packed_crosses(*self._crossing(step))
+                known, other = _as_asked(step, above, below)
+                twin = self._twin(place)
+                if twin is not None:
+                    self._shared.put_packed(self._numbers[twin], other)
+            else:
+                with np.errstate(all="ignore"):
+                    known = packed(_single(self._result(place)).astype(np.bool_, copy=False))
+            self._shared.put_packed(self._numbers[place], known)
+        return known
+
+    def _twin(self, place: int) -> int | None:
+        """Return the step that asks for the opposite of a crossing of two columns, if there is one."""
+        step = self._plan.steps[place]
+        if not isinstance(step, Compute) or step.name not in _OPPOSITE or len(slots_of(step)) != 2:
+            return None
+        return self._crossings.get((_OPPOSITE[step.name], step.operands, self._plan.intervals[place]))
+
+    def _crossing(self, step: Step) -> tuple[Floats, Floats]:
+        with np.errstate(all="ignore"):
+            x, y = (series(_single(self._result(number))) for number in slots_of(step))
+        return x, y
 
 
 _OPPOSITE = {"crossover": "crossunder", "crossunder": "crossover"}
 
 
-def _twins(plan: Plan) -> dict[int, int]:
-    """Return the steps that ask where one column crosses another, with those that ask for the opposite."""
-    places = {
-        (step.name, step.operands, interval): place
-        for place, (step, interval) in enumerate(zip(plan.steps, plan.intervals, strict=True))
-        if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2
-    }
-    return {
-        place: places[_OPPOSITE[name], operands, interval]
-        for (name, operands, interval), place in places.items()
-        if (_OPPOSITE[name], operands, interval) in places
-    }
-
-
-def _both_crosses(step: Step, found: Mapping[int, Result]) -> tuple[Flags, Flags]:
+def _as_asked(step: Step, above: C, below: C) -> tuple[C, C]:
     assert isinstance(step, Compute)
-    x, y = (_single(found[number]) for number in slots_of(step))
-    above, below = kernels.both_crosses(series(x), series(y))
     return (above, below) if step.name == "crossover" else (below, above)
 
 

@@ -149,10 +149,11 @@ class Plan:
             operand = self._bind(node, report)
         except _Refused:
             return None
-        if self._total > MAXIMUM_WARMUP:
+        total = self._looks_back(operand, MAXIMUM_WARMUP)
+        if total > MAXIMUM_WARMUP:
             report.type(
                 node.offset,
-                f"The indicators look back {self._total} bars in all; at most {MAXIMUM_WARMUP}.",
+                f"The indicators look back {total} bars in all; at most {MAXIMUM_WARMUP}.",
             )
             return None
         if self.lookback(operand) > MAXIMUM_HISTORY:
@@ -168,13 +169,16 @@ class Plan:
         """Return the number of bars before the first value."""
         return self.lookbacks[operand.number] if isinstance(operand, Slot) else 0
 
+    def _looks_back(self, operand: Operand, limit: int) -> int:
+        """Return what all indicators so far look back; where that is within the limit, no more than it."""
+        return self._total
+
     def _step(self, step: Step, extra: int = 0) -> Slot:
         # True, 1 and 1.0 are equal in Python but not here.
         types = tuple(map(type, step.operands)) if isinstance(step, Apply | Compute) else ()
         key = (step, types, self._higher)
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self.steps)
+        number = self._numbers.setdefault(key, len(self.steps))
+        if number == len(self.steps):
             before = max((self.lookbacks[each] for each in slots_of(step)), default=0)
             if isinstance(step, Spread):
                 bars = base_bars(step.interval, self.interval or step.interval.milliseconds)

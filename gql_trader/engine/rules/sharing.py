@@ -3,15 +3,15 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.bars import Flags
-from gql_trader.engine.indicators.columns import Column, Result
+from gql_trader.engine.indicators.columns import Result
 from gql_trader.engine.resampling import HigherBars
 from gql_trader.engine.rules.plan import Slot, Step
+from gql_trader.engine.signals import Words, packed
 
 
 class SharedColumns:
@@ -31,9 +31,9 @@ class SharedColumns:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._numbers: dict[tuple[Any, ...], int] = {}
-        self._results: OrderedDict[int, Result] = OrderedDict()
+        self._results: OrderedDict[tuple[int, bool], Result | Words] = OrderedDict()
         self._bytes = 0
-        self._constants: dict[bool, Flags] = {}
+        self._constants: dict[bool, Words] = {}
         self.higher: dict[Interval, HigherBars] = {}
 
     def number(self, step: Step, numbers: Sequence[int], interval: Interval | None = None) -> int:
@@ -51,36 +51,49 @@ class SharedColumns:
 
     def get(self, number: int) -> Result | None:
         """Return the result with this number if it is kept."""
-        result = self._results.get(number)
+        result = self._results.get((number, False))
         if result is not None:
-            self._results.move_to_end(number)
-        return result
+            self._results.move_to_end((number, False))
+        return cast("Result | None", result)
 
     def put(self, number: int, result: Result) -> None:
         """Keep a result, unless it alone is too large."""
+        self._keep((number, False), result)
+
+    def _keep(self, key: tuple[int, bool], result: Result | Words) -> None:
         size = _size(result)
-        if size > self._capacity or number in self._results:
+        if size > self._capacity or key in self._results:
             return
-        self._results[number] = result
+        self._results[key] = result
         self._bytes += size
         while self._bytes > self._capacity:
             _, dropped = self._results.popitem(last=False)
             self._bytes -= _size(dropped)
 
-    def flags(self, found: Column | float | bool | str, n: int) -> Flags:
-        """Return a condition as bool[n], which is not to be changed: constants have a column each."""
-        if isinstance(found, np.ndarray):
-            return found.astype(np.bool_, copy=False)
-        value = bool(found)
+    def get_packed(self, number: int) -> Words | None:
+        """Return the condition with this number, a bit a bar, if it is kept."""
+        result = self._results.get((number, True))
+        if result is None:
+            return None
+        self._results.move_to_end((number, True))
+        assert not isinstance(result, tuple)
+        return result.astype(np.uint64, copy=False)
+
+    def put_packed(self, number: int, words: Words) -> None:
+        """Keep a condition, a bit a bar."""
+        self._keep((number, True), words)
+
+    def constant(self, value: bool, n: int) -> Words:
+        """Return a condition that always or never holds, which is not to be changed."""
         if value not in self._constants:
-            self._constants[value] = np.full(n, value, dtype=np.bool_)
+            self._constants[value] = packed(np.full(n, value, dtype=np.bool_))
         return self._constants[value]
 
 
 _FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in get_args(Step)}
 
 
-def _size(result: Result) -> int:
+def _size(result: Result | Words) -> int:
     return sum(each.nbytes for each in result) if isinstance(result, tuple) else result.nbytes
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from gql_trader.engine import kernel_arrays
-from gql_trader.engine.bars import Flags, Floats
+from gql_trader.engine.bars import Floats
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
 from gql_trader.engine.metrics.daily import DAY, daily_curve
 from gql_trader.engine.search import kernel
@@ -34,6 +34,7 @@ def takes(spec: ExecutionSpec) -> bool:
         and not spec.minimal_roi
         and spec.max_daily_loss is None
         and spec.daily_target is None
+        and spec.max_drawdown is None
         and spec.max_daily_trades is None
         and spec.cooldown_bars == 0
     )
@@ -55,11 +56,6 @@ def _spec_array(spec: ExecutionSpec) -> Floats:
     return numbers
 
 
-def _in_words(flags: Flags) -> kernel.Words:
-    whole = flags[: len(flags) // 8 * 8].view(np.uint64)
-    return kernel_arrays.require(whole, np.uint64)
-
-
 class FastTrials:
     """Runs trials over the same bars one after the other, in memory that does not grow with their number."""
 
@@ -76,9 +72,6 @@ class FastTrials:
         ends = daily_curve(time, numbers, bars.interval, -1.0, setting.annual_days).value
         self._day_ends = np.ascontiguousarray(ends, dtype=np.int64)
         self._calendar_days = (int(time[-1]) + bars.interval - int(time[0])) / DAY
-        self._signals: RawSignals | None = None
-        self._flags: tuple[Flags, Flags, Flags, Flags]
-        self._words: tuple[kernel.Words, kernel.Words, kernel.Words, kernel.Words]
         self._daily = np.empty(len(ends))
         room = min(MOST_TRADES, len(time) + 1)
         self._profits = np.empty(room)
@@ -93,24 +86,16 @@ class FastTrials:
         The array is written again by the next call.
         """
         setting = self._setting
-        if signals is not self._signals:
-            self._signals = signals
-            self._flags = kernel_arrays.flags(signals.columns)
-            entry_long, exit_long, entry_short, exit_short = self._flags
-            self._words = (
-                _in_words(entry_long),
-                _in_words(exit_long),
-                _in_words(entry_short),
-                _in_words(exit_short),
-            )
         trades = kernel.run(
             _spec_array(spec),
             _SIZES[spec.sizing.kind],
             spec.direction is not Direction.SHORT,
             spec.direction is not Direction.LONG,
             *self._prices,
-            *self._flags,
-            *self._words,
+            signals.entry_long,
+            signals.exit_long,
+            signals.entry_short,
+            signals.exit_short,
             signals.warmup,
             self._table,
             self._day_ends,

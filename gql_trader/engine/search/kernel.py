@@ -14,13 +14,17 @@ from typing import Final
 
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
-from gql_trader.engine.bars import Flags, Floats, Integers
-from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS_IN, compiled
+from gql_trader.engine.bars import Floats, Integers
+from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS_IN, WORDS_IN, compiled
+from gql_trader.engine.signals import Words
+from gql_trader.engine.vectors import lowest_set
 
 BLOCK: Final = 16
 """Bars whose extremes are known together."""
+
+WORD: Final = 64
+"""Bars whose signals are in one word."""
 
 # Rows of the table of blocks.
 LOWEST: Final = 0
@@ -72,9 +76,6 @@ HALVE_ABOVE: Final = 128
 """Values that are added without halving them."""
 STACK: Final = 4 * 64
 
-Words = NDArray[np.uint64]
-
-_WORDS_IN = types.Array(types.uint64, 1, "C", readonly=True)
 _TABLE = types.Array(types.float64, 2, "C")
 _TABLE_IN = types.Array(types.float64, 2, "C", readonly=True)
 
@@ -111,26 +112,24 @@ def fill_table(high: Floats, low: Floats, close: Floats, table: Floats) -> None:
 
 
 @compiled(allocates=False)
-def _next_flag(some: Flags, others: Flags, words: Words, other_words: Words, begin: int, end: int) -> int:
-    """Return the first place from `begin` that is true in either column, `end` if there is none.
+def _is_set(words: Words, place: int) -> bool:
+    return bool((words[place // WORD] >> np.uint64(place % WORD)) & np.uint64(1))
 
-    Parameters
-    ----------
-    words, other_words
-        The same columns, eight flags at a time.
-    """
-    k = begin
-    while k < end and k % 8 != 0:
-        if some[k] or others[k]:
-            return k
-        k += 1
-    word = k // 8
-    while word < end // 8 and (words[word] | other_words[word]) == 0:
+
+@compiled(allocates=False)
+def _next_set(some: Words, others: Words, begin: int, end: int) -> int:
+    """Return the first place from `begin` whose bit is set in either, `end` if there is none."""
+    if begin >= end:
+        return begin
+    word = begin // WORD
+    last = (end - 1) // WORD
+    bits = ((some[word] | others[word]) >> np.uint64(begin % WORD)) << np.uint64(begin % WORD)
+    while bits == 0 and word < last:
         word += 1
-    k = max(k, 8 * word)
-    while k < end and not (some[k] or others[k]):
-        k += 1
-    return k
+        bits = some[word] | others[word]
+    if bits == 0:
+        return end
+    return min(WORD * word + lowest_set(bits), end)
 
 
 @compiled(allocates=False)
@@ -182,14 +181,10 @@ def _affordable(spec: Floats, sizing: int, price: float, balance: float) -> floa
         FLOATS_IN,
         FLOATS_IN,
         FLOATS_IN,
-        FLAGS_IN,
-        FLAGS_IN,
-        FLAGS_IN,
-        FLAGS_IN,
-        _WORDS_IN,
-        _WORDS_IN,
-        _WORDS_IN,
-        _WORDS_IN,
+        WORDS_IN,
+        WORDS_IN,
+        WORDS_IN,
+        WORDS_IN,
         types.int64,
         _TABLE_IN,
         INTEGERS_IN,
@@ -210,14 +205,10 @@ def run(
     high: Floats,
     low: Floats,
     close: Floats,
-    entry_long: Flags,
-    exit_long: Flags,
-    entry_short: Flags,
-    exit_short: Flags,
-    entry_long_words: Words,
-    exit_long_words: Words,
-    entry_short_words: Words,
-    exit_short_words: Words,
+    entry_long: Words,
+    exit_long: Words,
+    entry_short: Words,
+    exit_short: Words,
     warmup: int,
     table: Floats,
     day_ends: Integers,
@@ -233,12 +224,12 @@ def run(
     ----------
     spec, sizing
         float64[SPEC_FLOATS] and one of the sizes above.
-    open_, high, low, close, entry_long, exit_long, entry_short, exit_short
+    open_, high, low, close
         Columns of n bars.
-    entry_long_words, exit_long_words, entry_short_words, exit_short_words
-        The flags again, eight at a time, without what is left of the last eight.
+    entry_long, exit_long, entry_short, exit_short
+        uint64[ceil(n / 64)], a bit a bar.
     warmup
-        Bars at the beginning whose flags do not count.
+        Bars at the beginning whose bits do not count.
     table
         From `fill_table`.
     day_ends
@@ -283,8 +274,6 @@ def run(
         day += 1
     longs = entry_long if longs_allowed else entry_short
     shorts = entry_short if shorts_allowed else entry_long
-    long_words = entry_long_words if longs_allowed else entry_short_words
-    short_words = entry_short_words if shorts_allowed else entry_long_words
     first = max(warmup, 0)
     i = start
     while i < n:
@@ -292,7 +281,7 @@ def run(
         wants_short = False
         if side == 0.0:
             # What is said on the last bar never fills.
-            j = _next_flag(longs, shorts, long_words, short_words, min(max(i - 1, first), last), last)
+            j = _next_set(longs, shorts, min(max(i - 1, first), last), last)
             if j >= i:
                 # Bars i to j pass without a position.
                 if balance >= peak:
@@ -324,14 +313,14 @@ def run(
         protected = market > 0.0
         if not protected and i > first:
             j = i - 1
-            wants_long = entry_long[j] and not exit_long[j] and longs_allowed
-            wants_short = entry_short[j] and not exit_short[j] and shorts_allowed
+            leaves_long = _is_set(exit_long, j)
+            leaves_short = _is_set(exit_short, j)
+            wants_long = longs_allowed and _is_set(entry_long, j) and not leaves_long
+            wants_short = shorts_allowed and _is_set(entry_short, j) and not leaves_short
             if wants_long and wants_short:
                 wants_long = False
                 wants_short = False
-            if (side > 0.0 and (exit_long[j] or wants_short)) or (
-                side < 0.0 and (exit_short[j] or wants_long)
-            ):
+            if (side > 0.0 and (leaves_long or wants_short)) or (side < 0.0 and (leaves_short or wants_long)):
                 market = open_[i]
         for moment in range(2):
             if moment == 1:
@@ -427,23 +416,9 @@ def run(
         # The bars ahead that leave the position as it is.
         if exit_at < i:
             if side > 0.0:
-                exit_at = 1 + _next_flag(
-                    exit_long,
-                    shorts if shorts_allowed else exit_long,
-                    exit_long_words,
-                    short_words if shorts_allowed else exit_long_words,
-                    i - 1,
-                    last,
-                )
+                exit_at = 1 + _next_set(exit_long, shorts if shorts_allowed else exit_long, i - 1, last)
             else:
-                exit_at = 1 + _next_flag(
-                    exit_short,
-                    longs if longs_allowed else exit_short,
-                    exit_short_words,
-                    long_words if longs_allowed else exit_short_words,
-                    i - 1,
-                    last,
-                )
+                exit_at = 1 + _next_set(exit_short, longs if longs_allowed else exit_short, i - 1, last)
         stop = stop_level
         if side * trailing_level > side * stop:
             stop = trailing_level
@@ -497,10 +472,11 @@ def run(
             # Bar by bar to the end of the block.
             ahead = min((block + 1) * BLOCK, until)
             met = False
+            next_day = day_ends[day] if day < len(day_ends) else n
             while i < ahead:
-                worst = low[i] if side > 0.0 else high[i]
-                best = high[i] if side > 0.0 else low[i]
-                if side * worst <= side * stop or side * best >= side * target_level:
+                worst = side * (low[i] if side > 0.0 else high[i])
+                best = side * (high[i] if side > 0.0 else low[i])
+                if (worst <= side * stop) | (best >= side * target_level):
                     met = True
                     break
                 value = paid + signed * (close[i] - price)
@@ -509,18 +485,16 @@ def run(
                         deepest = max(deepest, 1.0 - trough / peak)
                     peak = value
                     trough = value
-                elif value < trough:
-                    trough = value
-                if day < len(day_ends) and day_ends[day] <= i:
+                trough = min(trough, value)
+                if next_day <= i:
                     while day < len(day_ends) and day_ends[day] <= i:
                         daily[day] = value
                         day += 1
-                if side * best > side * extreme:
-                    extreme = best
-                    if trailing > 0.0:
-                        moved = extreme * (1.0 - side * trailing)
-                        if side * moved > side * stop:
-                            stop = moved
+                    next_day = day_ends[day] if day < len(day_ends) else n
+                # Without branches, as nobody can tell which way they would go.
+                extreme = side * max(side * extreme, best)
+                moved = extreme * (1.0 - side * trailing) if trailing > 0.0 else stop
+                stop = side * max(side * stop, side * moved)
                 i += 1
             if met:
                 break

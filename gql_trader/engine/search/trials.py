@@ -46,14 +46,14 @@ def run_trials(
     """
     figures = np.full((len(trials), len(METRICS)), np.nan)
     fast = FastTrials(setting)
-    shared = SharedColumns(SHARED_BYTES)
+    signals = _signals_of(setting, SharedColumns(SHARED_BYTES))
     before: tuple[ParameterValues, RawSignals | None] | None = None
     traded = setting.bars.slice(setting.start, len(setting.bars))
     for done, place in enumerate(_by_tiles(trials), start=1):
         trial = trials[place]
         if trial.execution is not None:
             if before is None or before[0] != trial.parameters:
-                before = (trial.parameters, _signals(setting, trial.parameters, shared))
+                before = (trial.parameters, _valid(signals, trial.parameters))
             if before[1] is not None:
                 measured = fast.run(before[1], trial.execution) if takes(trial.execution) else None
                 if measured is None:
@@ -90,12 +90,18 @@ def _rankable(value: ParameterValue | None) -> tuple[str, ParameterValue]:
     return ("number" if number else type(value).__name__, "" if value is None else value)
 
 
-def _signals(setting: Setting, parameters: ParameterValues, shared: SharedColumns) -> RawSignals | None:
-    rules = setting.rules
+def _signals_of(setting: Setting, shared: SharedColumns) -> Callable[[ParameterValues], RawSignals]:
+    rules, bars = setting.rules, setting.bars
+    if isinstance(rules, CompiledRules):
+        return rules.repeated_signals(bars, shared).of
+    return lambda parameters: RawSignals.of(rules.signals(bars, parameters, shared=shared))
+
+
+def _valid(
+    signals: Callable[[ParameterValues], RawSignals], parameters: ParameterValues
+) -> RawSignals | None:
     try:
-        if isinstance(rules, CompiledRules):
-            return rules.raw_signals(setting.bars, parameters, shared)
-        return RawSignals(rules.signals(setting.bars, parameters, shared=shared), 0)
+        return signals(parameters)
     except RuleIssues:
         return None
 

@@ -81,7 +81,7 @@ def test_every_spec_that_it_takes_has_the_figures_of_the_engine(
     bars = random_bars(n, interval, seed=seed % 1000)
     setting = Setting(bars, int(random.integers(0, n)), NOTHING, 10_000.0, annual_days)
     warmup = int(random.integers(0, n + 1))
-    raw = RawSignals(_signals(random, n, density), warmup)
+    raw = RawSignals.of(_signals(random, n, density), warmup)
     assert takes(spec)
     _assert_equal(FastTrials(setting).run(raw, spec), _figures(setting, raw.masked(), spec))
 
@@ -92,7 +92,7 @@ def test_long_positions_that_pass_over_many_blocks(direction: Direction, spec: E
     spec = replace(spec, fill=FillModel.NEXT_OPEN, maker_fee=0.0, direction=direction)
     bars = random_bars(20_000, Interval.M15, seed=3)
     setting = Setting(bars, 0, NOTHING, 10_000.0, 365)
-    raw = RawSignals(_signals(np.random.default_rng(1), len(bars), 0.0005), 0)
+    raw = RawSignals.of(_signals(np.random.default_rng(1), len(bars), 0.0005))
     _assert_equal(FastTrials(setting).run(raw, spec), _figures(setting, raw.masked(), spec))
 
 
@@ -105,7 +105,7 @@ def test_prices_that_hardly_move_and_prices_that_repeat() -> None:
     signals = Signals.none(n)
     signals.entry_long[5] = signals.entry_short[250] = signals.exit_long[240] = True
     for spec in (ExecutionSpec(), ExecutionSpec(direction=Direction.BOTH, trailing_stop=0.01)):
-        raw = RawSignals(signals, 0)
+        raw = RawSignals.of(signals)
         _assert_equal(FastTrials(setting).run(raw, spec), _figures(setting, signals, spec))
 
 
@@ -142,7 +142,7 @@ def test_a_trial_with_more_trades_than_there_is_room_for_is_left_to_the_engine(
     spec = ExecutionSpec(stop_loss=0.001)
     expected = _figures(setting, NOTHING.signals(bars, {}), spec)
     assert expected[METRICS.index("trades")] > 5
-    assert FastTrials(setting).run(RawSignals(NOTHING.signals(bars, {}), 0), spec) is None
+    assert FastTrials(setting).run(RawSignals.of(NOTHING.signals(bars, {})), spec) is None
     found = run_trials(setting, [Trial({}, spec)])
     assert np.array_equal([found[name][0] for name in METRICS], expected, equal_nan=True)
 

@@ -1,0 +1,40 @@
+"""Jobs of live orders: sending them, following them, and ending sessions."""
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from gql_trader.bots import live_orders, live_sending, live_sessions
+from gql_trader.runtime import Runtime
+
+_log = structlog.get_logger(__name__)
+
+
+async def live_order(ctx: dict[str, Any], order_id: str) -> None:
+    """Send an order, or ask the exchange what has become of it; calling it again sends nothing again."""
+    await live_sending.attend(ctx["runtime"], UUID(order_id))
+
+
+async def live_session(ctx: dict[str, Any], session_id: str) -> None:
+    """Go on with a live session after something has happened to its orders; see `live_sessions.advance`."""
+    runtime: Runtime = ctx["runtime"]
+    async with runtime.unit_of_work() as uow:
+        await live_sessions.advance(uow, UUID(session_id))
+
+
+async def follow_orders(runtime: Runtime) -> None:
+    """Hand out the orders that are due. Any worker may, at any time."""
+    async with runtime.unit_of_work() as uow:
+        for order_id in await live_orders.due(uow):
+            uow.enqueue(live_orders.order_job(order_id))
+
+
+async def sweep_sessions(runtime: Runtime) -> None:
+    """End the sessions of who may not trade live any more, and go on with those that are being ended."""
+    async with runtime.unit_of_work() as uow:
+        barred = await live_sessions.stop_barred(uow, enabled=runtime.settings.live_trading_enabled)
+        for session_id in await live_sessions.to_advance(uow):
+            uow.enqueue(live_orders.session_job(session_id))
+    if barred:
+        _log.warning("live_sessions_stopped", count=len(barred))

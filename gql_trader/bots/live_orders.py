@@ -1,0 +1,466 @@
+"""The states of live orders and who may change them. An order is never sent twice.
+
+::
+
+    NEW ──claim──> UNKNOWN ──answer──> OPEN, PARTIALLY_FILLED ──> FILLED, CANCELLED
+     ^                │ ├────────────> REJECTED: refused, or not there once it can no longer arrive
+     └─ not taken ────┘ └──> asked for again, never sent again
+
+An order is stored before anything is sent. A worker claims it under a lease with a fencing token; the claim
+turns NEW into UNKNOWN and commits before the exchange hears of it. So whoever finds it UNKNOWN knows that
+it may have been sent, and only ever asks for it by its client order id. It becomes NEW again only if the
+exchange has certainly not taken it: too many requests, a wrong clock, no connection.
+
+Whoever changes an order locks its session first. Leases are measured by the database's clock.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from gql_trader.accounts.models import UserRow
+from gql_trader.bots import live_rights
+from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.models import OrderRow, TradingSessionRow
+from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow, OrderFillRow
+from gql_trader.bots.types import WAITING, OrderRequest, OrderSide, OrderStatus, OrderType, SessionStatus
+from gql_trader.bots.types_live import (
+    FRESH,
+    LATE_LOOK,
+    LEASE,
+    LIVE_ORDER,
+    LIVE_SESSION,
+    ORDERS_QUEUE,
+    Answer,
+    LiveOrderSpec,
+    Outcome,
+    Task,
+)
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.errors import InvalidState
+from gql_trader.exchange_keys import service as exchange_keys
+from gql_trader.infra.exchange.orders import Fill, OrderState
+from gql_trader.infra.key_ring import KeyRing
+from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.settings.types import SessionMode
+
+_log = structlog.get_logger(__name__)
+
+SWEEP_ORDERS = 500
+"""Most orders that are handed out in one look."""
+_LONGEST_PAUSE = 300.0
+_NOTHING = Decimal(0)
+_WAITING = frozenset(each.value for each in WAITING)
+_STATES = {
+    OrderState.OPEN: OrderStatus.OPEN,
+    OrderState.PARTIALLY_FILLED: OrderStatus.PARTIALLY_FILLED,
+    OrderState.FILLED: OrderStatus.FILLED,
+    OrderState.CANCELLED: OrderStatus.CANCELLED,
+    OrderState.REJECTED: OrderStatus.REJECTED,
+}
+
+
+def order_job(order_id: UUID) -> Job:
+    """Return the job that sends an order, or finds out what has become of it."""
+    return Job(LIVE_ORDER, ORDERS_QUEUE, f"{LIVE_ORDER}:{order_id}", (str(order_id),))
+
+
+def session_job(session_id: UUID) -> Job:
+    """Return the job that goes on with a live session after something has happened to its orders."""
+    return Job(LIVE_SESSION, ORDERS_QUEUE, f"{LIVE_SESSION}:{session_id}", (str(session_id),))
+
+
+def stage(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, reference_price: Decimal) -> None:
+    """Have a new order sent once this transaction has committed."""
+    order.client_order_id = order.id.hex
+    uow.session.add(
+        LiveOrderRow(
+            order_id=order.id,
+            fence=0,
+            due_at=_now(),
+            failures=0,
+            reference_price=reference_price,
+        )
+    )
+    ledger.waiting.append(order)
+    uow.enqueue(order_job(order.id))
+
+
+async def submit(
+    uow: UnitOfWork, session_id: UUID, spec: LiveOrderSpec, idempotency_key: str
+) -> tuple[OrderRow, HandLedger]:
+    """Place an order of a program's in a live session, once under a key; return it, and the locked account.
+
+    It is stored with this transaction, as NEW, and sent by a worker after the commit, at most once; whether
+    its user may still trade is asked then. The job of `session_job` is handed out each time that something of
+    it was filled, and when it has come to its end. Under a key that was used before, the order of then is
+    returned, whatever is asked for now, and none is placed: a job that is killed and run again places
+    nothing twice. So the key follows from what the order is for: the session, the bar, the purpose.
+
+    Whether the session can pay for it is the caller's to know: `HandLedger.cash`, less what
+    `HandLedger.waiting` has promised. What the exchange's rules do not allow is REJECTED, with a reason.
+
+    Raises
+    ------
+    InvalidState
+        If the session is not live, or has ended.
+    """
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or (ledger := locked[1]) is None or locked[0].mode != SessionMode.LIVE.value:
+        raise InvalidState("This session is not live.")
+    session = locked[0]
+    known = await uow.session.scalar(
+        select(OrderRow).where(
+            OrderRow.user_id == session.user_id, OrderRow.idempotency_key == idempotency_key
+        )
+    )
+    if known is not None:
+        return known, ledger
+    if session.status == SessionStatus.STOPPED.value:
+        raise InvalidState("This session has ended.")
+    order = add_order(
+        uow,
+        ledger,
+        OrderRequest(
+            session_id=session_id,
+            market="",
+            side=spec.side,
+            type=spec.type,
+            quantity=spec.quantity,
+            idempotency_key=idempotency_key,
+            price=spec.price,
+            stop_price=spec.stop_price,
+            reduce_only=spec.exit_reason is not None,
+        ),
+        spec.market_id,
+    )
+    order.idempotency_key, order.exit_reason = idempotency_key, spec.exit_reason
+    stage(uow, ledger, order, spec.reference_price)
+    await uow.session.flush()
+    return order, ledger
+
+
+async def request_cancel(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, reason: str) -> None:
+    """Cancel an order that was not sent yet; have the exchange asked to cancel one that may have been."""
+    await uow.session.flush()
+    if order.status == OrderStatus.NEW.value:
+        # No worker is at it: whoever claims it turns it into UNKNOWN, with the session locked.
+        order.status, order.reason = OrderStatus.CANCELLED.value, reason
+        ledger.waiting.remove(order)
+        await _set(uow, order.id, due_at=None)
+        return
+    if order.cancel_requested_at is None:
+        order.cancel_requested_at = uow.clock.now()
+        await _set(uow, order.id, due_at=_now(), cancel_reason=reason)
+    uow.enqueue(order_job(order.id))
+
+
+async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:
+    """Return about what the markets of some orders traded at when they were placed, by order."""
+    rows = await uow.session.execute(
+        select(LiveOrderRow.order_id, LiveOrderRow.reference_price).where(
+            LiveOrderRow.order_id.in_([each.id for each in orders]),
+            LiveOrderRow.reference_price.is_not(None),
+        )
+    )
+    return {row.order_id: row.reference_price for row in rows}
+
+
+async def due(uow: UnitOfWork) -> list[UUID]:
+    """Return the orders that a worker should be at and none is."""
+    statement = (
+        select(LiveOrderRow.order_id)
+        .where(LiveOrderRow.due_at <= _now(), _free())
+        .order_by(LiveOrderRow.due_at)
+        .limit(SWEEP_ORDERS)
+    )
+    return list(await uow.session.scalars(statement))
+
+
+async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool) -> Task | None:
+    """Take an order that is due and that nobody is at; None if there is nothing to do.
+
+    An order that was not sent yet is from now on one that may have been. Whether its user may still trade,
+    and with this key, is asked here: if not, it is rejected, and nothing is sent.
+
+    Parameters
+    ----------
+    enabled
+        Whether this server trades live.
+    """
+    session_id = await uow.session.scalar(select(OrderRow.session_id).where(OrderRow.id == order_id))
+    if session_id is None:
+        return None
+    session = await _locked(uow, session_id)
+    order = await uow.session.get_one(OrderRow, order_id, populate_existing=True)
+    live = (
+        await uow.session.execute(
+            update(LiveOrderRow)
+            .where(LiveOrderRow.order_id == order_id, LiveOrderRow.due_at <= _now(), _free())
+            .values(fence=LiveOrderRow.fence + 1, lease_expires_at=_now() + LEASE)
+            .returning(*LiveOrderRow.__table__.c)
+            .execution_options(synchronize_session=False)
+        )
+    ).one_or_none()
+    if live is None:
+        return None
+    held = await uow.session.get(LiveSessionRow, session_id)
+    sends = order.status == OrderStatus.NEW.value
+    if held is None:
+        # The session has ended: only an order that was rejected is looked for so late.
+        await _finish(uow, order_id)
+        return None
+    key = await exchange_keys.open_key(uow, keys, session.user_id, held.exchange_key_id)
+    if sends:
+        problem = live_rights.problem_of_user(
+            await uow.session.get(UserRow, session.user_id), enabled=enabled
+        )
+        problem = problem or live_rights.problem_of_key(key.record)
+        if uow.clock.now() - order.created_at > FRESH:
+            problem = "It could not be sent in time."
+        if problem is not None:
+            await _reject(uow, order, f"{problem} Nothing was sent.")
+            return None
+        order.status = OrderStatus.UNKNOWN.value
+        await uow.session.flush()
+        await _set(uow, order_id, sent_at=_now(), key_version=key.record.version)
+    assert order.market_id is not None, "live orders name their market"
+    market, _ = await market_data.market_with_base(uow, order.market_id)
+    return Task(
+        order_id=order_id,
+        session_id=session_id,
+        fence=live.fence,
+        sends=sends,
+        cancels=order.cancel_requested_at is not None,
+        key=key,
+        symbol=market.symbol,
+        client_order_id=order.client_order_id,
+        side=OrderSide(order.side),
+        type=OrderType(order.type),
+        quantity=order.quantity,
+        price=order.price,
+        stop_price=order.stop_price,
+        reference_price=live.reference_price,
+        booked=order.filled_quantity,
+    )
+
+
+async def write(uow: UnitOfWork, task: Task, outcome: Outcome, poll_seconds: float) -> bool:
+    """Write down what was learnt of an order; return False if it is another worker's by now.
+
+    Parameters
+    ----------
+    poll_seconds
+        When to ask again for an order that waits at the exchange.
+    """
+    locked = await lock_ledger(uow, task.session_id)
+    if locked is None or (ledger := locked[1]) is None:
+        return False
+    session = locked[0]
+    live = (
+        await uow.session.execute(
+            update(LiveOrderRow)
+            .where(LiveOrderRow.order_id == task.order_id, LiveOrderRow.fence == task.fence)
+            .values(fence=LiveOrderRow.fence + 1, lease_expires_at=None)
+            .returning(*LiveOrderRow.__table__.c, _now().label("now"))
+            .execution_options(synchronize_session=False)
+        )
+    ).one_or_none()
+    if live is None:
+        return False
+    order = await uow.session.get_one(OrderRow, task.order_id)
+    log = _log.bind(order_id=str(order.id), session_id=str(session.id), exchange=task.key.record.exchange)
+    match outcome.answer:
+        case Answer.FOUND:
+            await _take_over(uow, ledger, order, live, outcome, poll_seconds)
+        case Answer.REFUSED:
+            log.info("live_order_refused")
+            await _reject(uow, order, outcome.message)
+        case Answer.NOT_TAKEN:
+            await _put_back(uow, order, live, outcome)
+        case Answer.ABSENT:
+            await _not_there(uow, order, live, task)
+        case Answer.UNTOLD:
+            log.warning("live_order_untold", sent=task.sends, failures=live.failures + 1)
+            await _ask_again(uow, order, live)
+    await uow.session.flush()
+    if order.status not in _WAITING or ledger.told:
+        uow.enqueue(session_job(session.id))
+    return True
+
+
+async def _take_over(
+    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], outcome: Outcome, poll: float
+) -> None:
+    """Book the fills of an order that the exchange has, and take over its state."""
+    found = outcome.order
+    assert found is not None
+    given_up = order.status not in _WAITING
+    if given_up:
+        _log.error("live_order_arrived_late", order_id=str(order.id), state=found.state.value)
+    order.exchange_order_id = found.id
+    await _book(uow, ledger, order, outcome.fills)
+    settled = order.filled_quantity >= found.filled
+    state = _STATES[found.state]
+    if not settled or (state is OrderStatus.OPEN and order.filled_quantity):
+        # What the exchange has filled and does not list yet comes with one of the next looks.
+        state = OrderStatus.PARTIALLY_FILLED if order.filled_quantity else OrderStatus.OPEN
+    order.status = state.value
+    if state.value in _WAITING:
+        order.reason = None
+        if given_up:
+            # Its user was told that it was not placed: nobody counts on it any more.
+            order.cancel_requested_at = uow.clock.now()
+            await _set(uow, order.id, cancel_reason="It arrived at the exchange after it had been given up.")
+        pause = poll if settled else min(_pause(live.failures), poll)
+        wants_cancel = order.cancel_requested_at is not None
+        await _set(
+            uow,
+            order.id,
+            due_at=_now() + timedelta(seconds=min(pause, 1.0) if wants_cancel else pause),
+            failures=0 if settled else live.failures + 1,
+        )
+        return
+    order.reason = None
+    if state is OrderStatus.CANCELLED:
+        order.reason = live.cancel_reason or "The exchange has cancelled it."
+    elif state is OrderStatus.REJECTED:
+        order.reason = "The exchange has rejected it."
+    await _finish(uow, order.id)
+
+
+async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Sequence[Fill]) -> None:
+    assert order.market_id is not None
+    known = set(
+        await uow.session.scalars(select(OrderFillRow.fill_id).where(OrderFillRow.order_id == order.id))
+    )
+    market, base = await market_data.market_with_base(uow, order.market_id)
+    quote = market.symbol.partition("/")[2]
+    for fill in sorted(fills, key=lambda each: (each.time, each.id)):
+        if fill.id in known:
+            continue
+        known.add(fill.id)
+        fee, base_fee = _NOTHING, _NOTHING
+        if fill.fee is not None and fill.fee.currency == quote:
+            fee = fill.fee.amount
+        elif fill.fee is not None and fill.fee.currency == base.symbol:
+            base_fee = fill.fee.amount
+        time = to_milliseconds(fill.time)
+        cash = ledger.book(order, Filled(fill.amount, fill.price, time, fee, base_fee))
+        trade = ledger.held.get(order.market_id)
+        if trade is not None and trade.marked_until is None:
+            trade.marked_until = time
+        await uow.session.execute(
+            insert(OrderFillRow).values(
+                order_id=order.id,
+                fill_id=fill.id,
+                session_id=order.session_id,
+                price=fill.price,
+                quantity=fill.amount,
+                fee=fill.fee.amount if fill.fee else None,
+                fee_currency=fill.fee.currency if fill.fee else None,
+                maker=fill.maker,
+                cash=cash,
+                time=fill.time,
+            )
+        )
+    if ledger.told:
+        await write_ledger(uow, ledger)
+
+
+async def _put_back(uow: UnitOfWork, order: OrderRow, live: Row[Any], outcome: Outcome) -> None:
+    """Let an order be sent again that the exchange has certainly not taken, if it is not too late then."""
+    pause = max(outcome.retry_after or 0.0, _pause(live.failures))
+    if order.cancel_requested_at is not None:
+        order.status, order.reason = OrderStatus.CANCELLED.value, live.cancel_reason
+        await _finish(uow, order.id)
+    elif uow.clock.now() + timedelta(seconds=pause) - order.created_at > FRESH:
+        await _reject(uow, order, f"{outcome.message} It was not placed.")
+    else:
+        order.status = OrderStatus.NEW.value
+        await _set(
+            uow,
+            order.id,
+            due_at=_now() + timedelta(seconds=pause),
+            failures=live.failures + 1,
+            sent_at=None,
+        )
+
+
+async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Task) -> None:
+    """Reject an order that the exchange has not got, once it can no longer arrive there."""
+    if order.status == OrderStatus.REJECTED.value:
+        await _finish(uow, order.id)
+    elif order.status == OrderStatus.UNKNOWN.value and live.key_version == task.key.record.version:
+        if live.now - live.sent_at < LEASE:
+            await _ask_again(uow, order, live)
+            return
+        order.reason = "No answer came when it was sent, and the exchange has not got it: it was not placed."
+        order.status = OrderStatus.REJECTED.value
+        # Should a worker that was asleep have sent it after all, it is found.
+        await _set(uow, order.id, due_at=_now() + LATE_LOOK, failures=0)
+    else:
+        # Another account's key, or an exchange that forgets: nothing that may be concluded from.
+        _log.warning("live_order_absent", order_id=str(order.id), status=order.status)
+        await _set(
+            uow,
+            order.id,
+            due_at=_now() + timedelta(seconds=_pause(live.failures)),
+            failures=live.failures + 1,
+        )
+
+
+async def _ask_again(uow: UnitOfWork, order: OrderRow, live: Row[Any]) -> None:
+    due_at = live.now + timedelta(seconds=_pause(live.failures))
+    if order.status == OrderStatus.UNKNOWN.value and live.sent_at is not None:
+        # Once more when it can be told that it will never be there, and before that now and then.
+        settled_at = live.sent_at + LEASE
+        if live.now < settled_at < due_at:
+            due_at = settled_at
+    await _set(uow, order.id, due_at=due_at, failures=live.failures + 1)
+
+
+async def _reject(uow: UnitOfWork, order: OrderRow, reason: str) -> None:
+    order.status, order.reason = OrderStatus.REJECTED.value, reason
+    await uow.session.flush()
+    await _finish(uow, order.id)
+    uow.enqueue(session_job(order.session_id))
+
+
+async def _finish(uow: UnitOfWork, order_id: UUID) -> None:
+    await _set(uow, order_id, due_at=None, lease_expires_at=None)
+
+
+async def _set(uow: UnitOfWork, order_id: UUID, **values: Any) -> None:
+    await uow.session.execute(
+        update(LiveOrderRow)
+        .where(LiveOrderRow.order_id == order_id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _locked(uow: UnitOfWork, session_id: UUID) -> TradingSessionRow:
+    statement = select(TradingSessionRow).where(TradingSessionRow.id == session_id).with_for_update()
+    found = await uow.session.scalar(statement.execution_options(populate_existing=True))
+    assert found is not None, "the foreign key keeps it"
+    return found
+
+
+def _pause(failures: int) -> float:
+    return min(_LONGEST_PAUSE, 2.0 ** min(failures, 10))
+
+
+def _now() -> ColumnElement[Any]:
+    return func.clock_timestamp()
+
+
+def _free() -> ColumnElement[bool]:
+    return or_(LiveOrderRow.lease_expires_at.is_(None), LiveOrderRow.lease_expires_at < _now())

@@ -1,0 +1,114 @@
+"""The half of live orders that talks to exchanges: between two transactions, never inside one."""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+
+from gql_trader.bots import live_orders
+from gql_trader.bots.types_live import LONGEST_CALL, Answer, Outcome, Task
+from gql_trader.infra.exchange.errors import (
+    DuplicateOrder,
+    ExchangeBusy,
+    ExchangeFailure,
+    ExchangeUnavailable,
+    OrderMissing,
+    OutcomeUnknown,
+)
+from gql_trader.infra.exchange.orders import ExchangeOrder, Fill, OrderKind, OrderRequest, Side
+from gql_trader.infra.exchange.pacing import Patience
+from gql_trader.infra.exchange.trading import TradingClient
+from gql_trader.infra.leases import settle
+from gql_trader.market_data.fetching import spot_market
+from gql_trader.runtime import Runtime
+
+_log = structlog.get_logger(__name__)
+
+PATIENCE = Patience(seconds=30.0, attempts=4)
+
+
+async def attend(runtime: Runtime, order_id: UUID) -> None:
+    """Send an order, or find out what has become of it, if it is due and nobody is at it.
+
+    May be called any number of times, by any number of workers, and be killed anywhere: what was committed
+    before the exchange was asked says what may have been done.
+    """
+    enabled = runtime.settings.live_trading_enabled
+    async with runtime.unit_of_work() as uow:
+        task = await live_orders.claim(uow, runtime.keys, order_id, enabled=enabled)
+    if task is None:
+        return
+    outcome = await _ask(runtime, task)
+    seconds = runtime.settings.live_order_poll_seconds
+    if not await settle(runtime.unit_of_work, lambda uow: live_orders.write(uow, task, outcome, seconds)):
+        _log.warning("live_order_taken_over", order_id=str(order_id), fence=task.fence)
+
+
+async def _ask(runtime: Runtime, task: Task) -> Outcome:
+    key = task.key
+    try:
+        async with (
+            asyncio.timeout(LONGEST_CALL),
+            runtime.exchanges.client(key.record.exchange, key.credentials, PATIENCE) as client,
+        ):
+            return await (_send(client, task) if task.sends else _look(client, task))
+    except TimeoutError:
+        return Outcome(Answer.UNTOLD, message="The exchange did not answer in time.")
+
+
+async def _send(client: TradingClient, task: Task) -> Outcome:
+    try:
+        symbol = (await spot_market(client, task.symbol)).symbol
+    except ExchangeUnavailable as failure:
+        return _not_taken(failure)
+    except ExchangeFailure as failure:
+        return Outcome(Answer.REFUSED, message=failure.message)
+    request = OrderRequest(
+        symbol=symbol,
+        client_order_id=task.client_order_id,
+        side=Side(task.side.value.lower()),
+        kind=OrderKind(task.type.value),
+        amount=task.quantity,
+        price=task.price,
+        stop_price=task.stop_price,
+        reference_price=task.reference_price,
+    )
+    try:
+        found = await client.place(request)
+    except (OutcomeUnknown, DuplicateOrder) as failure:
+        return Outcome(Answer.UNTOLD, message=failure.message)
+    except ExchangeUnavailable as failure:
+        # It was sent, and not found for as long as it could still arrive: that is no leave to send it again.
+        return Outcome(Answer.REFUSED, message=failure.message) if failure.sent else _not_taken(failure)
+    except ExchangeFailure as failure:
+        return Outcome(Answer.REFUSED, message=failure.message)
+    return await _found(client, task, found)
+
+
+def _not_taken(failure: ExchangeUnavailable) -> Outcome:
+    wait = failure.retry_after if isinstance(failure, ExchangeBusy) else None
+    return Outcome(Answer.NOT_TAKEN, message=failure.message, retry_after=wait)
+
+
+async def _look(client: TradingClient, task: Task) -> Outcome:
+    try:
+        name = task.name((await spot_market(client, task.symbol)).symbol)
+        found = await (client.cancel(name) if task.cancels else client.find(name))
+    except OrderMissing:
+        return Outcome(Answer.ABSENT)
+    except ExchangeFailure as failure:
+        return Outcome(Answer.UNTOLD, message=failure.message)
+    if found is None:
+        return Outcome(Answer.ABSENT)
+    return await _found(client, task, found)
+
+
+async def _found(client: TradingClient, task: Task, found: ExchangeOrder) -> Outcome:
+    fills: list[Fill] = []
+    if found.filled > task.booked:
+        try:
+            fills = await client.fills(found)
+        except ExchangeFailure as failure:
+            # The order is known by now; its fills are asked for again.
+            _log.warning("fills_not_read", order_id=str(task.order_id), failure=type(failure).__name__)
+    return Outcome(Answer.FOUND, found, fills)

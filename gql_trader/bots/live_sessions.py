@@ -1,0 +1,172 @@
+"""Live sessions: what they trade with, and how those by hand end."""
+
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select
+
+from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
+from gql_trader.bots import live_orders, live_rights
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.lifecycle import idle_users
+from gql_trader.bots.live_checks import key_to_trade_with
+from gql_trader.bots.models import TradeRow, TradingSessionRow
+from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.types import CLOSING, OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
+from gql_trader.core.actor import Actor
+from gql_trader.core.errors import Forbidden, InvalidState
+from gql_trader.exchange_keys.types import ExchangeKeyRecord
+from gql_trader.infra.key_ring import KeyRing
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.market_data.types import MarketRecord
+from gql_trader.settings.types import SessionMode
+
+MOST_CLOSINGS = 3
+"""How often it is tried to sell what a session holds, each time after it is known what came of the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class LivePermit:
+    """By what somebody proves that they may trade live; see `require_live_rights`."""
+
+    keys: KeyRing
+    live: LiveTrading
+    totp_code: str | None
+
+
+async def permitted_key(
+    uow: UnitOfWork, actor: Actor, request: SessionRequest, permit: LivePermit | None
+) -> ExchangeKeyRecord:
+    """Return the key that a live session shall trade with, using up the user's code of the second factor.
+
+    Raises
+    ------
+    InvalidInput, NotFound
+        If the request names no key, or not one of the user's.
+    InvalidState
+        If the key is not verified, may not trade, or may withdraw.
+    Forbidden, DomainError
+        As `require_live_rights` does.
+    """
+    if permit is None:
+        raise Forbidden("This does not start live trading.", ("mode",))
+    await check_live_rights(uow, permit.live, actor, ("mode",))
+    key = await key_to_trade_with(uow, actor, request.exchange_key_id)
+    if problem := live_rights.problem_of_key(key):
+        raise InvalidState(problem, ("exchangeKeyId",))
+    await require_live_rights(uow, permit.keys, permit.live, actor, permit.totp_code, ("mode",))
+    return key
+
+
+async def attach(uow: UnitOfWork, session_id: UUID, key: ExchangeKeyRecord) -> None:
+    """Let a live session trade with a key, which cannot be deleted until it ends."""
+    await uow.session.execute(
+        insert(LiveSessionRow).values(
+            session_id=session_id, exchange_key_id=key.id, exchange=key.exchange, closings=0
+        )
+    )
+
+
+async def detach(uow: UnitOfWork, session_id: UUID) -> None:
+    """Let go of a session's key, once the session has ended and nothing of it is with the exchange."""
+    await uow.session.execute(delete(LiveSessionRow).where(LiveSessionRow.session_id == session_id))
+
+
+async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close_positions: bool) -> None:
+    """Have what waits in a live session cancelled, and the session end after that.
+
+    Parameters
+    ----------
+    close_positions
+        Whether what is held is to be sold at the market before.
+    """
+    held = await uow.session.get(LiveSessionRow, ledger.session.id)
+    assert held is not None, "an active live session has one"
+    held.close_positions = close_positions
+    ledger.session.status = CLOSING
+    for order in list(ledger.waiting):
+        await live_orders.request_cancel(uow, ledger, order, reason)
+    await uow.session.flush()
+    uow.enqueue(live_orders.session_job(ledger.session.id))
+
+
+async def advance(uow: UnitOfWork, session_id: UUID) -> None:
+    """Go on with ending a live session by hand, if it is told to and nothing of it is with the exchange.
+
+    May be called any number of times: the session is locked, and what waits is waited for.
+    """
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or (ledger := locked[1]) is None:
+        return
+    session = locked[0]
+    if session.market_id is not None or session.status != CLOSING:
+        return
+    held = await uow.session.get_one(LiveSessionRow, session_id, populate_existing=True)
+    if ledger.waiting:
+        return
+    if held.close_positions and held.closings < MOST_CLOSINGS:
+        sold = [await _sell(uow, ledger, trade) for trade in ledger.held.values()]
+        if any(sold):
+            held.closings += 1
+            return
+    session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
+    await write_ledger(uow, ledger)
+    await detach(uow, session_id)
+
+
+async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
+    """Sell what is held of a market, as far as it takes orders of that size; return whether it does."""
+    assert trade.market_id is not None
+    market, _ = await market_data.market_with_base(uow, trade.market_id)
+    quantity, price = sellable(market, trade.quantity), trade.mark_price or trade.entry_price
+    if not quantity or quantity * price < (market.min_notional or 0):
+        return False
+    request = OrderRequest(
+        ledger.session.id, "", OrderSide.SELL, OrderType.MARKET, quantity, "", reduce_only=True
+    )
+    live_orders.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
+    return True
+
+
+def sellable(market: MarketRecord, quantity: Decimal) -> Decimal:
+    """Return how much of a quantity a market takes: whole steps, and nothing below its minimum."""
+    step = Decimal(1).scaleb(-market.amount_precision)
+    whole = quantity.quantize(step, rounding=ROUND_FLOOR)
+    return whole if whole >= (market.min_amount or 0) else Decimal(0)
+
+
+async def to_advance(uow: UnitOfWork) -> list[UUID]:
+    """Return the live sessions by hand that are being ended."""
+    statement = select(TradingSessionRow.id).where(
+        TradingSessionRow.mode == SessionMode.LIVE.value,
+        TradingSessionRow.market_id.is_(None),
+        TradingSessionRow.status == CLOSING,
+    )
+    return list(await uow.session.scalars(statement))
+
+
+async def stop_barred(uow: UnitOfWork, *, enabled: bool) -> list[UUID]:
+    """Have live sessions by hand end whose users may not trade live any more; return which.
+
+    Their orders are cancelled; nothing is sold in the name of somebody who may not trade.
+
+    Parameters
+    ----------
+    enabled
+        Whether this server trades live.
+    """
+    statement = select(TradingSessionRow.id).where(
+        TradingSessionRow.mode == SessionMode.LIVE.value,
+        TradingSessionRow.market_id.is_(None),
+        TradingSessionRow.status == SessionStatus.ACTIVE.value,
+    )
+    if enabled:
+        statement = statement.where(TradingSessionRow.user_id.in_(idle_users()))
+    barred = list(await uow.session.scalars(statement))
+    for session_id in barred:
+        locked = await lock_ledger(uow, session_id)
+        if locked is not None and locked[1] is not None and locked[0].status == SessionStatus.ACTIVE.value:
+            await begin_stopping(uow, locked[1], "Live trading is not allowed any more.", False)
+    return barred

@@ -1,0 +1,79 @@
+"""Tables of live trading: what a session trades with, where its orders stand with the exchange, and fills."""
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Numeric
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gql_trader.infra.database import Base
+
+_EXACT = Numeric()
+
+
+class LiveSessionRow(Base):
+    """The exchange and the key that a live session trades with, as long as it has not ended.
+
+    The key cannot be deleted while there is such a row. ``close_positions`` is what was asked for when the
+    session was told to stop, null before; ``closings`` counts how often its positions were tried to be
+    closed since.
+    """
+
+    __tablename__ = "live_sessions"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    exchange_key_id: Mapped[UUID] = mapped_column(ForeignKey("exchange_keys.id"), index=True)
+    exchange: Mapped[str]
+    close_positions: Mapped[bool | None]
+    closings: Mapped[int]
+
+
+class LiveOrderRow(Base):
+    """Where a live order stands with its exchange, for the workers that send and follow it.
+
+    ``fence`` and ``lease_expires_at`` say which worker may act; whatever it writes names the fence.
+    ``due_at`` is when to act on the order next, null once there is nothing left to do. ``sent_at`` is when a
+    worker was last allowed to send it, ``key_version`` with which version of the key. ``failures`` counts
+    attempts to ask the exchange that have failed one after the other. All times are the database's.
+    """
+
+    __tablename__ = "live_orders"
+    __table_args__ = (
+        Index("ix_live_orders_due_at", "due_at", postgresql_where="due_at IS NOT NULL"),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    lease_expires_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    key_version: Mapped[int | None]
+    failures: Mapped[int]
+    reference_price: Mapped[Decimal | None] = mapped_column(_EXACT)
+    cancel_reason: Mapped[str | None]
+
+
+class OrderFillRow(Base):
+    """A trade of a live order by the exchange's own id of it, so that it is booked once.
+
+    ``cash`` is what it has changed the session's cash by, in the quote currency.
+    """
+
+    __tablename__ = "order_fills"
+
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    fill_id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), index=True
+    )
+    price: Mapped[Decimal] = mapped_column(_EXACT)
+    quantity: Mapped[Decimal] = mapped_column(_EXACT)
+    fee: Mapped[Decimal | None] = mapped_column(_EXACT)
+    fee_currency: Mapped[str | None]
+    maker: Mapped[bool | None]
+    cash: Mapped[Decimal] = mapped_column(_EXACT)
+    time: Mapped[datetime]

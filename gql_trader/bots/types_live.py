@@ -1,0 +1,121 @@
+"""Specs, enums and names of live trading."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum, auto
+from typing import Final
+from uuid import UUID
+
+from gql_trader.bots.types import OrderSide, OrderType
+from gql_trader.exchange_keys.types import OpenedKey
+from gql_trader.infra.exchange.orders import ExchangeOrder, Fill, OrderName
+
+ORDERS_QUEUE: Final = "orders"
+LIVE_ORDER: Final = "live_order"
+LIVE_SESSION: Final = "live_session"
+
+LEASE: Final = timedelta(seconds=120)
+"""How long a worker may be at an order. What it sends, it sends within `LONGEST_CALL`."""
+LONGEST_CALL: Final = 100.0
+"""Seconds that talking to the exchange about an order takes, at most; shorter than the lease."""
+FRESH: Final = timedelta(seconds=60)
+"""An order that could not be sent this long after it was placed is not sent any more."""
+LATE_LOOK: Final = timedelta(minutes=10)
+"""After this the exchange is asked once more for an order that it did not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOrderSpec:
+    """An order that a program, not a person, has placed in a live session.
+
+    Attributes
+    ----------
+    quantity
+        In the base currency, a multiple of the market's step.
+    reference_price
+        About what the market trades at.
+    exit_reason
+        Why it closes a position, as `gql_trader.engine.execution.ExitReason`; None if it opens one.
+    """
+
+    market_id: UUID
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal
+    reference_price: Decimal
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    exit_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A worker's right to act on an order, and all that it needs for that.
+
+    Attributes
+    ----------
+    fence
+        Fencing token: whatever the worker writes names it.
+    sends
+        Whether it has to send the order; else it asks for it, and has it cancelled if `cancels`.
+    symbol
+        ``BASE/QUOTE``.
+    booked
+        How much of the order has been booked as filled.
+    """
+
+    order_id: UUID
+    session_id: UUID
+    fence: int
+    sends: bool
+    cancels: bool
+    key: OpenedKey
+    symbol: str
+    client_order_id: str
+    side: OrderSide
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    stop_price: Decimal | None
+    reference_price: Decimal | None
+    booked: Decimal
+
+    def name(self, symbol: str) -> OrderName:
+        """Return what the exchange finds the order by, under ccxt's symbol."""
+        return OrderName(symbol, self.client_order_id, self.type.has_stop)
+
+
+class Answer(Enum):
+    """What a worker has learnt of an order."""
+
+    FOUND = auto()
+    """The exchange has it."""
+    REFUSED = auto()
+    """It was not placed, and will not be."""
+    NOT_TAKEN = auto()
+    """It was certainly not placed, and may be sent again."""
+    ABSENT = auto()
+    """The exchange was asked, and has not got it."""
+    UNTOLD = auto()
+    """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of asking the exchange.
+
+    Attributes
+    ----------
+    message
+        Why, a sentence for the user.
+    retry_after
+        Seconds that the exchange wants to be left alone.
+    """
+
+    answer: Answer
+    order: ExchangeOrder | None = None
+    fills: Sequence[Fill] = ()
+    message: str = ""
+    retry_after: float | None = None

@@ -1,0 +1,191 @@
+// Charts on TradingView's Lightweight Charts. Colours come from the stylesheet, so that light and dark are one matter.
+
+import {
+  AreaSeries, BaselineSeries, CandlestickSeries, createChart, createSeriesMarkers, LineSeries,
+} from './vendor/lightweight-charts.js';
+import { button, h, price } from './dom.js';
+
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6'];
+
+/** Colours of curves in their order, for legends beside a chart. */
+export const lineColour = (index) => `var(--${LINES[index % LINES.length]})`;
+
+const seconds = (milliseconds) => milliseconds / 1000;
+
+/** Points for a line; where there is no value, there is a gap. */
+const points = (times, values) =>
+  times.map((time, index) => (values[index] === null ? { time: seconds(time) } : { time: seconds(time), value: values[index] }));
+
+/** A chart that fills its frame, follows light and dark, listens to the keyboard and goes with the signal. */
+function makeChart(frame, label, signal) {
+  const chart = createChart(frame, { autoSize: true, layout: { attributionLogo: false } });
+  const painters = [
+    () => chart.applyOptions({
+      layout: {
+        background: { color: 'transparent' }, textColor: colour('quiet'), fontFamily: 'system-ui, sans-serif',
+        panes: { separatorColor: colour('border'), separatorHoverColor: colour('border') },
+      },
+      grid: { vertLines: { color: colour('grid') }, horzLines: { color: colour('grid') } },
+      rightPriceScale: { borderColor: colour('border') },
+      timeScale: { borderColor: colour('border'), timeVisible: true, minBarSpacing: 0.05 },
+    }),
+  ];
+  const paint = () => painters.forEach((painter) => painter());
+  paint();
+  dark.addEventListener('change', paint, { signal });
+  frame.tabIndex = 0;
+  frame.setAttribute('role', 'img');
+  frame.setAttribute('aria-label', `${label}. Arrow keys move, plus and minus zoom, 0 shows everything.`);
+  frame.addEventListener('keydown', (event) => moveByKey(chart, event), { signal });
+  signal.addEventListener('abort', () => chart.remove());
+  return {
+    chart,
+    /** Add a series; `options` is a function, since colours change. */
+    add(kind, options, pane = 0) {
+      const series = chart.addSeries(kind, options(), pane);
+      painters.push(() => series.applyOptions(options()));
+      return series;
+    },
+    onPaint: (painter) => painters.push(painter),
+  };
+}
+
+function moveByKey(chart, event) {
+  const scale = chart.timeScale();
+  const range = scale.getVisibleLogicalRange();
+  if (!range) return;
+  const width = range.to - range.from;
+  const [shift, growth] = {
+    ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], '+': [0, -0.2], '=': [0, -0.2], '-': [0, 0.25],
+  }[event.key] ?? [0, 0];
+  if (event.key === '0') scale.fitContent();
+  else if (shift || growth) {
+    scale.setVisibleLogicalRange({ from: range.from + width * (shift - growth / 2), to: range.to + width * (shift + growth / 2) });
+  } else return;
+  event.preventDefault();
+}
+
+/** Candles with indicator lines and trades; indicators of another size than prices have a pane of their own. */
+export function drawPrices(frame, { candles, lines, entries, exits }, label, signal) {
+  const times = candles.time;
+  const { chart, add, onPaint } = makeChart(frame, label, signal);
+  const bars = add(CandlestickSeries, () => ({
+    upColor: colour('gain'), downColor: colour('loss'), wickUpColor: colour('gain'), wickDownColor: colour('loss'),
+    borderVisible: false, priceLineVisible: false,
+  }));
+  bars.setData(times.map((time, i) => ({
+    time: seconds(time), open: candles.open[i], high: candles.high[i], low: candles.low[i], close: candles.close[i],
+  })));
+
+  const low = candles.low.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = candles.high.reduce((a, b) => Math.max(a, b), -Infinity);
+  const drawn = lines.map(({ label: title, values }, index) => {
+    const known = values.filter((value) => value !== null);
+    const middle = known.sort((a, b) => a - b)[Math.floor(known.length / 2)];
+    const series = add(
+      LineSeries,
+      () => ({ color: colour(LINES[index % LINES.length]), lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }),
+      middle > low / 3 && middle < high * 3 ? 0 : 1,
+    );
+    series.setData(points(times, values));
+    return { title, series, index };
+  });
+  chart.panes()[0].setStretchFactor(3);
+
+  const markers = createSeriesMarkers(bars, []);
+  const mark = () => markers.setMarkers([...entryMarkers(entries, times), ...exitMarkers(exits, times)].sort((a, b) => a.time - b.time));
+  mark();
+  onPaint(mark);
+  const latest = () => chart.timeScale().setVisibleLogicalRange({ from: times.length - 250, to: times.length + 5 });
+  frame.append(
+    legend(chart, bars, drawn),
+    h('span', { class: 'zoom' }, button('Latest', latest), button('Everything', () => chart.timeScale().fitContent())),
+  );
+  latest();
+}
+
+// A marker stands at the candle in which the trade filled, which may be several bars.
+function candleOf(times, time) {
+  let from = 0;
+  let to = times.length - 1;
+  while (from < to) {
+    const middle = Math.ceil((from + to) / 2);
+    if (times[middle] <= time) from = middle;
+    else to = middle - 1;
+  }
+  return seconds(times[from]);
+}
+
+const entryMarkers = ({ time, side }, times) =>
+  time.map((each, i) => ({
+    time: candleOf(times, each),
+    position: side[i] === 'LONG' ? 'belowBar' : 'aboveBar',
+    shape: side[i] === 'LONG' ? 'arrowUp' : 'arrowDown',
+    color: colour(side[i] === 'LONG' ? 'gain' : 'loss'),
+    size: 0.8,
+  }));
+
+const exitMarkers = ({ time, side }, times) =>
+  time.map((each, i) => ({
+    time: candleOf(times, each), position: side[i] === 'LONG' ? 'aboveBar' : 'belowBar', shape: 'circle', color: colour('accent'), size: 0.4,
+  }));
+
+/** What the lines are, and the numbers under the crosshair. */
+function legend(chart, bars, drawn) {
+  const quote = h('span');
+  const values = drawn.map(({ title, index }) => {
+    const value = h('span');
+    return { value, row: h('span', { style: { color: lineColour(index) } }, `${title} `, value) };
+  });
+  chart.subscribeCrosshairMove(({ seriesData }) => {
+    const bar = seriesData.get(bars);
+    quote.textContent = bar ? `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}` : '';
+    drawn.forEach(({ series }, i) => (values[i].value.textContent = price(seriesData.get(series)?.value ?? null)));
+  });
+  return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row));
+}
+
+/** Equity above drawdown; returns a function that adds a point to both. */
+export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
+  const { chart, add } = makeChart(frame, label, signal);
+  const above = add(AreaSeries, () => ({
+    lineColor: colour('accent'), topColor: colour('accent-soft'), bottomColor: 'transparent', lineWidth: 2, priceLineVisible: false,
+  }));
+  const below = add(
+    BaselineSeries,
+    () => ({
+      baseValue: { type: 'price', price: 0 }, bottomLineColor: colour('loss'), bottomFillColor1: colour('loss-soft'),
+      bottomFillColor2: colour('loss-soft'), topLineColor: colour('loss'), lineWidth: 1, priceLineVisible: false,
+      priceFormat: { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` },
+    }),
+    1,
+  );
+  chart.panes()[0].setStretchFactor(2);
+  above.setData(points(time, equity));
+  below.setData(points(time, drawdown.map((depth) => -depth)));
+  chart.timeScale().fitContent();
+  let last = time.at(-1) ?? -Infinity;
+  let peak = equity.reduce((a, b) => Math.max(a, b), -Infinity);
+  return (milliseconds, value) => {
+    if (milliseconds < last) return;
+    last = milliseconds;
+    peak = Math.max(peak, value);
+    above.update({ time: seconds(milliseconds), value });
+    below.update({ time: seconds(milliseconds), value: value / peak - 1 });
+  };
+}
+
+/** Equity of several runs as growth since each began. */
+export function drawComparison(frame, curves, label, signal) {
+  const { chart, add } = makeChart(frame, label, signal);
+  curves.forEach(({ time, equity }, index) => {
+    const series = add(LineSeries, () => ({
+      color: colour(LINES[index % LINES.length]), lineWidth: 2, priceLineVisible: false,
+      priceFormat: { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` },
+    }));
+    series.setData(points(time, equity.map((value) => value / equity[0] - 1)));
+  });
+  chart.timeScale().fitContent();
+}

@@ -1,0 +1,337 @@
+// Every GraphQL document of this page. A test validates them against the schema.
+
+export const VIEWER = /* GraphQL */ `
+  query Viewer { me { id username role preferences { timezone } } }
+`;
+
+// ---- what there is to choose from ----
+
+const STRATEGY = /* GraphQL */ `
+  fragment StrategyParts on Strategy {
+    id name description builtin codeRef version
+    parameters { name type default min max step choices description }
+    defaultParameters
+    rules { entryLong exitLong entryShort exitShort plots }
+  }
+`;
+
+export const CATALOGUE = /* GraphQL */ `
+  query Catalogue {
+    strategies(first: 100) { nodes { ...StrategyParts } }
+    markets(first: 100) { nodes { symbol exchange intervals } }
+  }
+  ${STRATEGY}
+`;
+
+export const SERIES = /* GraphQL */ `
+  query Series($symbol: String!, $exchange: String!, $interval: Interval!) {
+    market(symbol: $symbol, exchange: $exchange) { priceSeries(interval: $interval) { count start end } }
+  }
+`;
+
+// ---- backtests ----
+
+const EXECUTION = /* GraphQL */ `
+  fragment ExecutionParts on Execution {
+    fill direction makerFee takerFee slippage leverage stopLoss takeProfit trailingStop trailingActivation
+    maxDailyLoss dailyTarget maxDailyTrades cooldownBars sizing { equityFraction cash quantity riskFraction }
+  }
+`;
+
+const METRICS = /* GraphQL */ `
+  fragment MetricsParts on Metrics {
+    totalReturn cagr buyAndHoldReturn finalEquity sharpeRatio sortinoRatio calmarRatio omegaRatio annualVolatility
+    maxDrawdown maxDrawdownDurationDays ulcerIndex valueAtRisk95 expectedShortfall95 trades winRate profitFactor
+    expectancy payoffRatio sqn kelly avgTradeReturn bestTrade worstTrade avgTradeDurationHours maxConsecutiveWins
+    maxConsecutiveLosses exposure turnover feesPaid fundingPaid alpha beta
+  }
+`;
+
+const BACKTEST = /* GraphQL */ `
+  fragment BacktestHead on Backtest {
+    id status progress error label interval start end bars initialCapital parameters durationMs createdAt
+    strategy { id name }
+    market { symbol exchange quote { symbol } }
+  }
+`;
+
+export const BACKTESTS = /* GraphQL */ `
+  query Backtests($orderBy: [BacktestOrder!], $first: Int, $after: String) {
+    backtests(orderBy: $orderBy, first: $first, after: $after) {
+      nodes { ...BacktestHead metrics { totalReturn sharpeRatio maxDrawdown trades } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+  ${BACKTEST}
+`;
+
+export const RUN_BACKTEST = /* GraphQL */ `
+  mutation RunBacktest($input: RunBacktestInput!) {
+    runBacktest(input: $input) { backtest { id } cached errors { code message path } }
+  }
+`;
+
+export const CANCEL_BACKTEST = /* GraphQL */ `
+  mutation CancelBacktest($id: ID!) { cancelBacktest(input: { id: $id }) { backtest { id status } errors { code message path } } }
+`;
+
+export const DELETE_BACKTEST = /* GraphQL */ `
+  mutation DeleteBacktest($id: ID!) { deleteBacktest(input: { id: $id }) { deletedId errors { code message path } } }
+`;
+
+export const BACKTEST_PROGRESS = /* GraphQL */ `
+  subscription BacktestProgress($id: ID!, $after: String) {
+    backtestProgress(id: $id, after: $after) { cursor status progress barTime equity backtest { error } }
+  }
+`;
+
+const LEDGER = /* GraphQL */ `
+  fragment LedgerPage on LedgerConnection {
+    totalCount
+    nodes { number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction fees bars exitReason }
+    pageInfo { hasNextPage endCursor }
+  }
+`;
+
+export const BACKTEST_RESULT = /* GraphQL */ `
+  query BacktestResult($id: ID!) {
+    backtest(id: $id) {
+      ...BacktestHead
+      execution { ...ExecutionParts }
+      metrics { ...MetricsParts }
+      equity(maxPoints: 3000) { time equity drawdown }
+      monthlyReturns { year month return }
+      ledger(first: 25) { ...LedgerPage }
+      dailyCsvUrl
+      ledgerCsvUrl
+    }
+  }
+  ${BACKTEST} ${EXECUTION} ${METRICS} ${LEDGER}
+`;
+
+export const BACKTEST_PLOT = /* GraphQL */ `
+  query BacktestPlot($id: ID!) {
+    backtest(id: $id) {
+      plot(maxPoints: 5000) {
+        barsPerCandle
+        candles { time open high low close }
+        lines { label plot values }
+        entries { time price side number }
+        exits { time price side number exitReason }
+      }
+    }
+  }
+`;
+
+export const LEDGER_PAGE = /* GraphQL */ `
+  query Ledger($id: ID!, $after: String) { backtest(id: $id) { ledger(first: 50, after: $after) { ...LedgerPage } } }
+  ${LEDGER}
+`;
+
+export const COMPARISON = /* GraphQL */ `
+  query Comparison($ids: [ID!]!) {
+    nodes(ids: $ids) {
+      ... on Backtest {
+        ...BacktestHead
+        metrics { ...MetricsParts }
+        equity(maxPoints: 1500) { time equity drawdown }
+      }
+    }
+  }
+  ${BACKTEST} ${METRICS}
+`;
+
+// ---- strategies ----
+
+export const CHECK_STRATEGY = /* GraphQL */ `
+  query CheckStrategy($input: StrategyRulesInput!) {
+    checkStrategy(input: $input) { valid warmupBars indicators issues { path line column message } }
+  }
+`;
+
+export const CREATE_STRATEGY = /* GraphQL */ `
+  mutation CreateStrategy($input: CreateStrategyInput!) {
+    createStrategy(input: $input) { strategy { ...StrategyParts } errors { code message path } }
+  }
+  ${STRATEGY}
+`;
+
+export const UPDATE_STRATEGY = /* GraphQL */ `
+  mutation UpdateStrategy($input: UpdateStrategyInput!) {
+    updateStrategy(input: $input) { strategy { ...StrategyParts } errors { code message path } }
+  }
+  ${STRATEGY}
+`;
+
+export const DELETE_STRATEGY = /* GraphQL */ `
+  mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }
+`;
+
+export const INDICATORS = /* GraphQL */ `
+  query Indicators { indicators { name group signature description } }
+`;
+
+// ---- searches ----
+
+export const SEARCHES = /* GraphQL */ `
+  query Searches {
+    optimizations(first: 20) {
+      nodes { id status method objective trialsTotal trialsDone interval createdAt strategy { name } market { symbol } }
+    }
+  }
+`;
+
+export const RUN_SEARCH = /* GraphQL */ `
+  mutation RunSearch($input: RunOptimizationInput!) {
+    runOptimization(input: $input) { optimization { id } cached errors { code message path } }
+  }
+`;
+
+export const CANCEL_SEARCH = /* GraphQL */ `
+  mutation CancelSearch($id: ID!) {
+    cancelOptimization(input: { id: $id }) { optimization { id status } errors { code message path } }
+  }
+`;
+
+export const SEARCH_PROGRESS = /* GraphQL */ `
+  subscription SearchProgress($id: ID!, $after: String) {
+    optimizationProgress(id: $id, after: $after) { cursor status progress trialsDone optimization { error } }
+  }
+`;
+
+const TRIAL = /* GraphQL */ `
+  fragment TrialParts on Trial { number parameters objective valid metrics { totalReturn sharpeRatio maxDrawdown trades } }
+`;
+
+export const SEARCH_RESULT = /* GraphQL */ `
+  query SearchResult($id: ID!) {
+    optimization(id: $id) {
+      id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
+      ranges { name }
+      strategy { name }
+      market { symbol exchange }
+      best { ...TrialParts }
+      trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) { nodes { ...TrialParts } }
+      significance { probabilisticSharpeRatio deflatedSharpeRatio }
+    }
+  }
+  ${TRIAL}
+`;
+
+export const HEAT_MAP = /* GraphQL */ `
+  query HeatMap($id: ID!, $x: String!, $y: String!) {
+    optimization(id: $id) { heatmap(x: $x, y: $y) { xValues yValues best mean trials } }
+  }
+`;
+
+export const PROMOTE_TRIAL = /* GraphQL */ `
+  mutation PromoteTrial($input: PromoteTrialInput!) {
+    promoteTrial(input: $input) { backtest { id } errors { code message path } }
+  }
+`;
+
+// ---- bots ----
+
+const BOT = /* GraphQL */ `
+  fragment BotParts on Bot {
+    id name state error interval mode initialCapital parameters waitingFor
+    strategy { id name }
+    market { symbol exchange quote { symbol } }
+    replay { start end speed }
+    guards { kind limit used resetsAt tripped trippedBy }
+  }
+`;
+
+const TRADE = /* GraphQL */ `
+  fragment TradeParts on Trade {
+    id number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction status exitReason
+  }
+`;
+
+export const BOTS = /* GraphQL */ `
+  query Bots { bots(first: 50) { nodes { ...BotParts session { id equity profitFraction } } } }
+  ${BOT}
+`;
+
+export const BOT_DETAIL = /* GraphQL */ `
+  query Bot($id: ID!) {
+    bot(id: $id) {
+      ...BotParts
+      session {
+        id status capital equity profit profitFraction bars lastBarTime startedAt endedAt
+        positions { side quantity entryTime entryPrice markPrice unrealizedProfit }
+        trades(last: 50) { nodes { ...TradeParts } }
+        equityCurve(maxPoints: 2000) { time equity drawdown }
+      }
+    }
+  }
+  ${BOT} ${TRADE}
+`;
+
+export const CREATE_BOT = /* GraphQL */ `
+  mutation CreateBot($input: CreateBotInput!) { createBot(input: $input) { bot { id } errors { code message path } } }
+`;
+
+export const START_BOT = /* GraphQL */ `
+  mutation StartBot($id: ID!) { startBot(input: { id: $id }) { bot { ...BotParts } errors { code message path } } }
+  ${BOT}
+`;
+
+export const STOP_BOT = /* GraphQL */ `
+  mutation StopBot($id: ID!) { stopBot(input: { id: $id }) { bot { ...BotParts } errors { code message path } } }
+  ${BOT}
+`;
+
+export const STOP_ALL_BOTS = /* GraphQL */ `
+  mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }
+`;
+
+export const DELETE_BOT = /* GraphQL */ `
+  mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }
+`;
+
+export const BOT_STATUS = /* GraphQL */ `
+  subscription BotStatus($botId: ID, $after: String) {
+    botStatus(botId: $botId, after: $after) { cursor state bot { ...BotParts session { id equity profitFraction } } }
+  }
+  ${BOT}
+`;
+
+export const BOT_EQUITY = /* GraphQL */ `
+  subscription BotEquity($botId: ID!, $after: String) {
+    equity(botId: $botId, after: $after) { cursor time equity sessionId }
+  }
+`;
+
+export const BOT_TRADES = /* GraphQL */ `
+  subscription BotTrades($botId: ID!, $after: String) {
+    trades(botId: $botId, after: $after) { cursor trade { ...TradeParts session { id } } }
+  }
+  ${TRADE}
+`;
+
+// ---- administration ----
+
+export const USERS = /* GraphQL */ `
+  query Users($status: [UserStatus!], $search: String) {
+    users(status: $status, search: $search, first: 50) { totalCount nodes { id username email role status createdAt } }
+  }
+`;
+
+export const APPROVE_USER = /* GraphQL */ `
+  mutation ApproveUser($id: ID!) { approveUser(input: { id: $id }) { user { id status } errors { code message path } } }
+`;
+
+export const DISABLE_USER = /* GraphQL */ `
+  mutation DisableUser($id: ID!) { disableUser(input: { id: $id }) { user { id status } errors { code message path } } }
+`;
+
+export const ENABLE_USER = /* GraphQL */ `
+  mutation EnableUser($id: ID!) { enableUser(input: { id: $id }) { user { id status } errors { code message path } } }
+`;
+
+export const CHANGE_ROLE = /* GraphQL */ `
+  mutation ChangeRole($input: ChangeUserRoleInput!) {
+    changeUserRole(input: $input) { user { id role } errors { code message path } }
+  }
+`;

@@ -1,0 +1,169 @@
+// Elements, forms, numbers and messages: all that the views share, without a framework.
+
+/** Make an element; text is always text, never markup. Properties: attributes, listeners, `style` as an object. */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  const { value, ...attributes } = properties;
+  for (const [name, given] of Object.entries(attributes)) {
+    if (given === null || given === undefined || given === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), given);
+    else if (name === 'style') Object.entries(given).forEach((each) => element.style.setProperty(...each));
+    else element.setAttribute(name, given === true ? '' : given);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  if (value !== undefined && value !== null) element.value = value;
+  return element;
+}
+
+export const link = (href, ...text) => h('a', { href }, ...text);
+
+/** A table: columns are [title, cell of a row, { number, hidden }]; the caption is for screen readers. */
+export function table(caption, columns, rows, empty = 'Nothing yet.') {
+  if (rows.length === 0) return h('p', { class: 'quiet' }, empty);
+  const kind = (options) => ({ class: options?.number ? 'number' : null });
+  return h(
+    'div',
+    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
+    h(
+      'table',
+      {},
+      h('caption', { class: 'hidden' }, caption),
+      h('thead', {}, h('tr', {}, columns.map(([title, , options]) => h('th', { scope: 'col', ...kind(options) }, title)))),
+      h('tbody', {}, rows.map((row) => h('tr', {}, columns.map(([, cell, options]) => h('td', kind(options), cell(row)))))),
+    ),
+  );
+}
+
+// ---- numbers and times ----
+
+const NONE = '–';
+const formats = new Map();
+
+function format(value, minimum, maximum) {
+  const key = `${minimum}:${maximum}`;
+  if (!formats.has(key)) {
+    formats.set(key, new Intl.NumberFormat('en', { minimumFractionDigits: minimum, maximumFractionDigits: maximum }));
+  }
+  return formats.get(key).format(value).replace('-', '−');
+}
+
+export const number = (value, digits = 2) => (value === null ? NONE : format(value, digits, digits));
+export const percent = (value, digits = 2) => (value === null ? NONE : `${format(100 * value, digits, digits)} %`);
+export const money = (value) => (value === null ? NONE : format(value, 2, 2));
+export const price = (value) => (value === null ? NONE : format(value, 2, Math.abs(value) < 1 ? 8 : 4));
+export const quantity = (value) => (value === null ? NONE : format(value, 0, 8));
+export const time = (value) => (value === null ? NONE : value.slice(0, 16).replace('T', ' '));
+export const day = (value) => (value === null ? NONE : value.slice(0, 10));
+export const words = (constant) => constant.toLowerCase().replaceAll('_', ' ');
+export const interval = (name) => `${name.slice(1)} ${{ M: 'min', H: 'h', D: 'd', W: 'w' }[name[0]]}`;
+
+/** A number that is green above zero and red below. */
+export const signed = (value, text) =>
+  h('span', { class: value > 0 ? 'gain' : value < 0 ? 'loss' : null }, (value > 0 ? '+' : '') + text);
+
+// ---- messages ----
+
+/** Tell something in a corner of the page; errors stay longer. */
+export function say(text, kind = 'info') {
+  const message = h('p', { class: kind }, text, h('button', { type: 'button', 'aria-label': 'Dismiss', onclick: () => message.remove() }, '×'));
+  document.getElementById('messages').append(message);
+  setTimeout(() => message.remove(), kind === 'error' ? 12_000 : 5_000);
+}
+
+/** Tell an error, except that something was given up because the page went elsewhere. */
+export function complain(error) {
+  if (error.name === 'AbortError') return;
+  say(error.requestId && error.code === 'INTERNAL' ? `${error.message} (${error.requestId})` : error.message, 'error');
+  if (!['ApiError', 'RefusedError'].includes(error.name)) console.error(error);
+}
+
+/** A button that is busy until what it does is done, and tells why if it fails. */
+export function button(text, action, properties = {}) {
+  const element = h('button', { type: 'button', ...properties }, text);
+  element.addEventListener('click', () => busily(element, action).catch(complain));
+  return element;
+}
+
+async function busily(element, action) {
+  element.disabled = true;
+  try {
+    await action();
+  } finally {
+    element.disabled = false;
+  }
+}
+
+// ---- forms ----
+
+let fields = 0;
+
+/** A labelled control; `path` is where the server's errors call it, such as "execution.stopLoss". */
+export function field(label, control, { path, hint } = {}) {
+  const id = `field-${++fields}`;
+  control.id = id;
+  control.setAttribute('aria-describedby', `${id}-notes`);
+  const notes = h('small', { id: `${id}-notes` }, hint ?? '');
+  notes.dataset.hint = hint ?? '';
+  if (path) control.dataset.path = path;
+  return h('div', { class: control.type === 'checkbox' ? 'field check' : 'field' }, h('label', { for: id }, label), control, notes);
+}
+
+export const input = (properties) => h('input', { type: 'text', autocomplete: 'off', ...properties });
+export const choice = (options, value, properties = {}) =>
+  h('select', { ...properties, value: value === undefined ? options[0]?.[0] : value }, options.map(([key, text]) => h('option', { value: key }, text)));
+
+/** A form that shows the reasons of a refusal beside the fields that they are about. */
+export function form(properties, submit, ...children) {
+  const problem = h('p', { class: 'problem', role: 'alert' });
+  const element = h('form', { novalidate: true, ...properties }, ...children, problem);
+  element.addEventListener('submit', (event) => {
+    event.preventDefault();
+    clearErrors(element);
+    problem.textContent = '';
+    const pressed = element.querySelector('[type=submit]');
+    busily(pressed, submit).catch((error) => {
+      if (error.name !== 'RefusedError') return complain(error);
+      problem.textContent = showErrors(element, error.errors).join(' ');
+    });
+  });
+  return element;
+}
+
+function clearErrors(element) {
+  for (const control of element.querySelectorAll('[aria-invalid]')) {
+    control.removeAttribute('aria-invalid');
+    const notes = document.getElementById(`${control.id}-notes`);
+    notes.classList.remove('problem');
+    notes.textContent = notes.dataset.hint;
+  }
+}
+
+/** Put each error beside its field; return the messages of those that have none. */
+export function showErrors(element, errors) {
+  const homeless = [];
+  for (const { path, message } of errors) {
+    let control = null;
+    for (let length = path.length; length > 0 && !control; length--) {
+      control = element.querySelector(`[data-path="${CSS.escape(path.slice(0, length).join('.'))}"]`);
+    }
+    if (!control) {
+      homeless.push(message);
+      continue;
+    }
+    control.setAttribute('aria-invalid', 'true');
+    control.closest('details')?.setAttribute('open', '');
+    const notes = document.getElementById(`${control.id}-notes`);
+    notes.classList.add('problem');
+    notes.textContent = message;
+  }
+  element.querySelector('[aria-invalid]')?.focus();
+  return homeless;
+}
+
+/** A progress bar with a text: call the result with a fraction and what to say. */
+export function progressBar(label) {
+  const bar = h('progress', { max: 1, value: 0, 'aria-label': label });
+  const text = h('span', { class: 'quiet' });
+  const element = h('p', { class: 'progress' }, bar, text);
+  return { element, show: (fraction, said) => ((bar.value = fraction), (text.textContent = said)) };
+}

@@ -1,0 +1,1 @@
+"""Figures over a user's sessions: profit, equity, days and trades."""
