@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "mark_between_closes"
-down_revision = "add_orders_by_hand"
+down_revision = "add_live_orders"
 branch_labels = None
 depends_on = None
 
