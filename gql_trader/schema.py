@@ -35,6 +35,7 @@ from gql_trader.bots.schema import (
 )
 from gql_trader.bots.schema_events import BotSubscription
 from gql_trader.bots.schema_hand import HandMutation
+from gql_trader.bots.schema_keys import BotKeyMutation
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -115,6 +116,7 @@ MUTATIONS = [
     VerificationMutation,
     BotMutation,
     HandMutation,
+    BotKeyMutation,
     OptimizationMutation,
     AutomationMutation,
     AlertMutation,

@@ -338,7 +338,8 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
         "equity": equity,
         "cash": to_float(ledger.cash),
     }
-    if ledger.valued_at is not None:
+    # A bot notes itself which bars it has traded.
+    if ledger.valued_at is not None and session.market_id is None:
         values["last_bar_time"] = func.greatest(
             func.coalesce(SessionStateRow.last_bar_time, 0), ledger.valued_at
         )

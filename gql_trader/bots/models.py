@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.bots import models_live as models_live
+from gql_trader.bots import models_live_bot as models_live_bot
 from gql_trader.infra.database import Base
 
 _EXACT = Numeric()
@@ -60,6 +61,9 @@ class BotRow(Base):
     replay_start: Mapped[datetime | None]
     replay_end: Mapped[datetime | None]
     replay_speed: Mapped[float | None]
+    exchange_key_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("exchange_keys.id", ondelete="SET NULL"), index=True
+    )
     state: Mapped[str]
     error: Mapped[str | None]
     session_id: Mapped[UUID | None]

@@ -15,6 +15,8 @@ from gql_trader.bots.schema_exports import TradesOwner, trades_link
 from gql_trader.bots.schema_session import TradingSession, TradingSessionConnection
 from gql_trader.bots.schema_types import OWNER, GuardState, market_of
 from gql_trader.core.intervals import Interval
+from gql_trader.exchange_keys.loaders import ExchangeKeyLoaders
+from gql_trader.exchange_keys.schema_types import ExchangeKey
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
 from gql_trader.gql.permissions import visible
@@ -84,6 +86,13 @@ class Bot(Node):
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
+
+    @strawberry.field(description="The key that it trades with in the mode LIVE; null if it has none.")
+    async def exchange_key(self, info: Info) -> ExchangeKey | None:
+        if self.row.exchange_key_id is None:
+            return None
+        key = await info.context.loaders(ExchangeKeyLoaders).key.load(self.row.exchange_key_id)
+        return None if key is None else ExchangeKey.from_record(key)
 
     @strawberry.field(description="How signals become fills.")
     def execution(self) -> Execution:

@@ -19,6 +19,8 @@ RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
 TICK: Final = "tick"
 CHECK: Final = "check"
+LIVE_BOT: Final = "live_bot"
+CHECK_LIVE_BOT: Final = "check_live_bot"
 MATCH_ORDERS: Final = "match_orders"
 
 ENGINE_FAILED: Final = "The engine failed. The server's log tells more under this session's id."
@@ -167,6 +169,7 @@ class BotRequest:
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     check_interval_seconds: int = DEFAULT_CHECK_SECONDS
     feed: Feed = field(default_factory=Feed)
+    exchange_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class BotChange:
     execution: ExecutionSpec | None = None
     check_interval_seconds: int | None = None
     feed: Feed | None = None
+    exchange_key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,209 @@
+"""What a live bot does with its locked account: orders, each placed once, until the position is as it should.
+
+Every decision is stored with the order that follows from it, in one transaction under the session's lock, and
+whatever is placed waits until it is known what became of all before it. So a job may be killed anywhere and
+run again, by any number of workers: it finds what was decided, and places nothing twice.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+
+from gql_trader.bots import lifecycle, live_orders
+from gql_trader.bots.announcing import tell_failed
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.live_sessions import MOST_CLOSINGS, detach, sellable
+from gql_trader.bots.marking import looks_between
+from gql_trader.bots.models import BotRow, OrderRow, TradeRow
+from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live_bot import LiveBotRow
+from gql_trader.bots.types import (
+    CLOSING,
+    STARTED,
+    BotState,
+    OrderRequest,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    SessionStatus,
+)
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.execution import ExitReason
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.market_data.types import MarketRecord
+
+_log = structlog.get_logger(__name__)
+
+
+async def advance(uow: UnitOfWork, session_id: UUID) -> None:
+    """Go on with a live bot's session after something has happened to its orders; again changes nothing."""
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or (ledger := locked[1]) is None:
+        return
+    if (live := await uow.session.get(LiveBotRow, session_id, populate_existing=True)) is not None:
+        await pursue(uow, ledger, live)
+
+
+async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
+    """Do what a session's end, or a position's, asks for next; nothing while orders are under way."""
+    session = ledger.session
+    if session.status == SessionStatus.STOPPED.value:
+        return
+    assert session.market_id is not None, "bots trade one market"
+    market, _ = await market_data.market_with_base(uow, session.market_id)
+    trade = ledger.held.get(session.market_id)
+    quantity = tradable(market, trade)
+    if session.status == CLOSING:
+        await _end(uow, ledger, live, market, trade, quantity)
+    elif live.exiting is None:
+        plan_check(uow, ledger, live, quantity)
+    elif ledger.waiting:
+        return
+    elif not quantity:
+        live.exiting = live.exit_at = live.highest = live.check_at = None
+        live.exit_orders = 0
+    elif live.exit_orders >= MOST_CLOSINGS:
+        await fail(uow, ledger, live, await _why_not_closed(uow, session.id))
+    else:
+        live.exit_orders += 1
+        key = f"bot:{session.id}:{live.exit_at}:exit:{live.exit_orders}"
+        assert trade is not None
+        price = trade.mark_price or trade.entry_price
+        await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason(live.exiting))
+    await uow.session.flush()
+
+
+def tradable(market: MarketRecord, trade: TradeRow | None) -> Decimal:
+    """Return how much of a position the market takes; what is too little to be sold counts as nothing."""
+    if trade is None:
+        return Decimal(0)
+    quantity = sellable(market, trade.quantity)
+    worth = quantity * (trade.mark_price or trade.entry_price)
+    return quantity if worth >= (market.min_notional or 0) else Decimal(0)
+
+
+def plan_check(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quantity: Decimal) -> None:
+    """Say when a position is looked at between closes; without one it is not."""
+    session = ledger.session
+    assert session.interval is not None, "bots have one"
+    if not quantity or not looks_between(Interval[session.interval], session.check_seconds):
+        live.check_at = None
+    elif live.check_at is None:
+        live.check_at = uow.clock.now() + timedelta(seconds=session.check_seconds)
+
+
+async def place(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    market: MarketRecord,
+    side: OrderSide,
+    quantity: Decimal,
+    price: Decimal,
+    key: str,
+    reason: ExitReason | None = None,
+) -> OrderRow | None:
+    """Place a market order under a key that follows from what it is for; None if that was done before.
+
+    Parameters
+    ----------
+    price
+        About what the market trades at.
+    reason
+        Why it closes a position; None: it opens one.
+    """
+    session = ledger.session
+    known = select(OrderRow.id).where(OrderRow.user_id == session.user_id, OrderRow.idempotency_key == key)
+    if await uow.session.scalar(known) is not None:
+        return None
+    request = OrderRequest(
+        session.id, "", side, OrderType.MARKET, quantity, key, reduce_only=reason is not None
+    )
+    order = add_order(uow, ledger, request, market.id)
+    # The database refuses a second one, whatever happens.
+    order.idempotency_key = key
+    order.exit_reason = None if reason is None else reason.value
+    live_orders.stage(uow, ledger, order, price)
+    await uow.session.flush()
+    return order
+
+
+async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: ExitReason) -> None:
+    """Have a position closed, for the first reason that there is."""
+    if live.exiting is None:
+        live.exiting, live.exit_at = reason.value, to_milliseconds(uow.clock.now())
+    await pursue(uow, ledger, live)
+
+
+async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
+    """Let a bot fail: what waits is cancelled, what is held stays in the account, and its user is told."""
+    session = ledger.session
+    assert session.market_id is not None
+    market, _ = await market_data.market_with_base(uow, session.market_id)
+    if quantity := tradable(market, ledger.held.get(session.market_id)):
+        reason += f" Nothing was sold: {quantity.normalize():f} of {market.symbol} is still in the account."
+    changed = await lifecycle.change_state(
+        uow, BotRow.session_id == session.id, [*STARTED, BotState.STOPPING], BotState.FAILED, reason
+    )
+    for bot in changed:
+        await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
+    _log.warning("live_bot_failed", session_id=str(session.id))
+    held = await uow.session.get_one(LiveSessionRow, session.id)
+    held.close_positions, session.status = False, CLOSING
+    await uow.session.flush()
+    await _end(uow, ledger, live, market, None, Decimal(0))
+
+
+async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
+    statement = (
+        select(OrderRow.reason)
+        .where(OrderRow.session_id == session_id, OrderRow.status == OrderStatus.REJECTED.value)
+        .order_by(OrderRow.number.desc())
+        .limit(1)
+    )
+    told = await uow.session.scalar(statement)
+    return f"The position could not be closed. {told or ''}".strip()
+
+
+async def _end(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    live: LiveBotRow,
+    market: MarketRecord,
+    trade: TradeRow | None,
+    quantity: Decimal,
+) -> None:
+    """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
+    session = ledger.session
+    held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
+    for order in list(ledger.waiting):
+        if order.cancel_requested_at is None:
+            await live_orders.request_cancel(uow, ledger, order, "The bot was stopped.")
+    if ledger.waiting:
+        return
+    wanted = bool(held.close_positions) and quantity > 0
+    if wanted and held.closings < MOST_CLOSINGS:
+        assert trade is not None
+        held.closings += 1
+        price = trade.mark_price or trade.entry_price
+        key = f"bot:{session.id}:close:{held.closings}"
+        await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason.END_OF_DATA)
+        return
+    session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
+    await write_ledger(uow, ledger)
+    of_session = BotRow.session_id == session.id
+    ending = [*STARTED, BotState.STOPPING]
+    if wanted:
+        reason = await _why_not_closed(uow, session.id)
+        reason += f" {quantity.normalize():f} of {market.symbol} is still in the account."
+        for bot in await lifecycle.change_state(uow, of_session, ending, BotState.FAILED, reason):
+            await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
+    else:
+        await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
+    await uow.session.delete(live)
+    await uow.session.flush()
+    await detach(uow, session.id)
