@@ -13,15 +13,18 @@ import statistics
 from collections.abc import Callable
 from time import process_time
 
+import numpy as np
 import strawberry
-from graphql import ExecutionResult, parse
+from graphql import DocumentNode, ExecutionResult, parse
 from strawberry.schema.config import StrawberryConfig
 
 from benchmarks.engine import PLAIN, PROTECTED, rules_of, synthetic_bars
 from gql_trader.backtests.compute import RunInput, compute
 from gql_trader.backtests.curves import Columns, thinned_equity
+from gql_trader.backtests.ledger import COLUMNS as LEDGER
 from gql_trader.backtests.ledger import LedgerRows, decode_segments, encode_ledger
 from gql_trader.backtests.progress import Stage
+from gql_trader.backtests.schema_ledger import LedgerColumns
 from gql_trader.backtests.schema_types import EquityColumns, LedgerEntry, ledger_entries
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
@@ -36,12 +39,9 @@ from gql_trader.infra.json_codec import dumps
 
 CAPITAL = 10_000.0
 POINTS = 4000
-QUERY = """{
-    equity { time equity drawdown }
-    ledger {
-        number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction fees funding bars
-        exitReason maxFavorable maxAdverse equityAfter
-    }
+TRADE = """{
+    number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction fees funding bars
+    exitReason maxFavorable maxAdverse equityAfter
 }"""
 
 
@@ -62,19 +62,25 @@ class Answer:
         """Return every trade."""
         return ledger_entries(self.rows)
 
+    @strawberry.field
+    def ledger_columns(self) -> LedgerColumns:
+        """Return every trade, as columns."""
+        return LedgerColumns.from_rows(self.rows)
+
 
 SCHEMA = strawberry.Schema(
     Answer, config=StrawberryConfig(scalar_map=SCALARS), execution_context_class=FastExecutor
 )
 
 
-DOCUMENT = parse(QUERY)
+OBJECTS = parse(f"{{ equity {{ time equity drawdown }} ledger {TRADE} }}")
+COLUMNS = parse(f"{{ equity {{ time equity drawdown }} ledgerColumns {TRADE} }}")
 
 
-def answer(rows: LedgerRows, curve: Columns) -> bytes:
+def answer(rows: LedgerRows, curve: Columns, document: DocumentNode = COLUMNS) -> bytes:
     """Return the JSON of the curve and the whole ledger, of a document parsed before as the server's are."""
     executor = FastExecutor.build(
-        core_schema(SCHEMA), DOCUMENT, root_value=Answer(rows=rows, curve=curve), context_value=None
+        core_schema(SCHEMA), document, root_value=Answer(rows=rows, curve=curve), context_value=None
     )
     assert isinstance(executor, FastExecutor), executor
     found = executor.execute_operation()
@@ -95,10 +101,17 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
         result = simulation.run(bars, run.rules.signals(bars, run.parameters), spec, CAPITAL)
         return metrics.compute(result, bars, run.annual_days)
 
-    def stored() -> bytes:
+    def stored(document: DocumentNode) -> bytes:
         outcome = compute(run, unheard)
         segments = dict(enumerate(outcome.ledger))
-        return answer(decode_segments(segments), decode_columns(outcome.equity))
+        return answer(decode_segments(segments), decode_columns(outcome.equity), document)
+
+    def at_once() -> bytes:
+        result = simulation.run(bars, run.rules.signals(bars, run.parameters), spec, CAPITAL)
+        metrics.compute(result, bars, run.annual_days)
+        columns = {name: getattr(result.ledger, name) for name in LEDGER}
+        rows = LedgerRows(np.arange(1, len(result.ledger) + 1), columns)
+        return answer(rows, {"time": bars.time, "equity": result.equity})
 
     result = simulation.run(bars, run.rules.signals(bars, run.parameters), spec, CAPITAL)
     curve = {"time": bars.time, "equity": result.equity}
@@ -115,17 +128,22 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
         "run as stored: the engine, progress, all encoded": lambda: compute(run, unheard),
         "  of which encoding the curve": lambda: encode_columns(curve),
         "  of which encoding the ledger": lambda: encode_ledger(result.ledger),
-        "from stored bytes to JSON": lambda: answer(
+        "from stored bytes to JSON, all trades as columns": lambda: answer(
             decode_segments(segments), decode_columns(outcome.equity)
         ),
         "  of which decoding the curve": lambda: decode_columns(outcome.equity),
         "  of which thinning it": lambda: thinned_equity(curve, CAPITAL, POINTS),
         "  of which decoding the ledger": lambda: decode_segments(segments),
         "  of which JSON of everything": lambda: answer(rows, curve),
-        "from stored bytes to JSON, a page of 100 trades": lambda: answer(
-            decode_segments({0: segments[0]}).take(slice(0, 100)), decode_columns(outcome.equity)
+        "from stored bytes to JSON, all trades as objects": lambda: answer(
+            decode_segments(segments), decode_columns(outcome.equity), OBJECTS
         ),
-        "bars to JSON, through what is stored": stored,
+        "from stored bytes to JSON, a page of 100 trades": lambda: answer(
+            decode_segments({0: segments[0]}).take(slice(0, 100)), decode_columns(outcome.equity), OBJECTS
+        ),
+        "bars to JSON, nothing stored": at_once,
+        "bars to JSON, through what is stored": lambda: stored(COLUMNS),
+        "the same, trades as objects": lambda: stored(OBJECTS),
     }
 
 

@@ -1,18 +1,19 @@
-// Usage: node browse.mjs http://127.0.0.1:8000 USERNAME PASSWORD /usr/bin/chromium [DIRECTORY FOR SCREENSHOTS]
+// Usage: node browse.mjs '{"server": "http://127.0.0.1:8000", "chromium": "/usr/bin/chromium", …}'
 //
-// Uses a running server's pages as people do, in a headless Chromium that reaches no other host: signs in, runs a
-// backtest, sees its chart, and has GraphiQL run a query, a mutation and a subscription. Prints each step; the exit
-// status is 1 if one fails, if another host was asked, if the console has an error or if a policy was violated.
+// Uses a running server's pages as people do, in a headless Chromium that reaches no other host: the page at /, view by
+// view, and GraphiQL. Prints each step; the exit status is 1 if one fails, if another host was asked, if the console has
+// an error or if a policy was violated. Besides the two above, its argument has
+//   user, admin   { username, password }; the administrator has a second factor and gives its code as totpCode
+//   pictures      directory for screenshots; none without it
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const [server, username, password, executablePath, pictures] = process.argv.slice(2);
-if (!executablePath) {
-  console.error('usage: node browse.mjs SERVER USERNAME PASSWORD CHROMIUM [DIRECTORY]');
-  process.exit(2);
-}
+const { server, chromium: executablePath, user, admin, pictures } = JSON.parse(process.argv[2]);
 const { hostname, host } = new URL(server);
 const problems = [];
+
+// Browsers log every answer of this status; wrong passwords are meant to have it.
+const isRefusedLogin = (message) => message.location().url === `${server}/session` && message.text().includes('401');
 
 async function open() {
   const browser = await chromium.launch({
@@ -33,7 +34,7 @@ async function open() {
   const page = await context.newPage();
   page.on('request', (request) => isForeign(request.url()) && problems.push(`asked for ${request.url()}`));
   page.on('websocket', (socket) => isForeign(socket.url()) && problems.push(`connected to ${socket.url()}`));
-  page.on('console', (message) => message.type() === 'error' && problems.push(`console: ${message.text()}`));
+  page.on('console', (message) => message.type() === 'error' && !isRefusedLogin(message) && problems.push(`console: ${message.text()}`));
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.stack}`));
   return { browser, page };
 }
@@ -42,7 +43,9 @@ const steps = [];
 const step = (name, run) => steps.push([name, run]);
 
 async function picture(page, name, options) {
-  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), ...options });
+  if (!pictures) return;
+  for (const message of await page.getByRole('button', { name: 'Dismiss' }).all()) await message.click();
+  await page.screenshot({ path: join(pictures, `${name}.png`), ...options });
 }
 
 /** Wait until the canvases of a frame have pixels of each of these colours of the stylesheet. */
@@ -62,16 +65,27 @@ function drawn(page, frame, names) {
   );
 }
 
-step('signing in', async (page) => {
-  await page.goto(`${server}/`);
+async function choose(page, strategy) {
+  await page.getByLabel('Strategy').selectOption({ label: strategy });
+  await page.getByLabel('Market').selectOption('demo:BTC/USD');
+}
+
+async function signIn(page, { username, password }) {
   await page.getByLabel('Username or e-mail').fill(username);
-  await page.getByLabel('Password').fill(password);
+  await page.getByLabel('Password', { exact: true }).fill(password);
   await page.keyboard.press('Enter');
+}
+
+step('signing in, not with a wrong password', async (page) => {
+  await page.goto(`${server}/`);
+  await signIn(page, { ...user, password: 'not this one' });
+  await page.getByRole('alert').filter({ hasText: /./ }).waitFor();
+  await signIn(page, user);
   await page.getByRole('heading', { name: 'Run a backtest' }).waitFor();
 });
 
 step('a mistake is told beside its field', async (page) => {
-  await page.getByLabel('Strategy').selectOption({ label: 'EMA cross' });
+  await choose(page, 'EMA cross');
   await page.getByLabel('fast', { exact: true }).fill('-1');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.locator('[data-path="parameters.fast"][aria-invalid]').waitFor();
@@ -97,6 +111,97 @@ step('its chart is drawn', async (page) => {
   await picture(page, 'page');
 });
 
+step('two backtests are compared', async (page) => {
+  await page.getByRole('button', { name: 'Change and run again' }).click();
+  await page.getByLabel('fast', { exact: true }).fill('30');
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByRole('heading', { name: 'Equity and drawdown' }).waitFor();
+  await page.getByRole('link', { name: 'Backtests' }).click();
+  for (const box of [0, 1]) await page.getByRole('checkbox', { name: /^Compare EMA cross/ }).nth(box).check();
+  await page.getByRole('button', { name: 'Compare 2' }).click();
+  await drawn(page, '.chart', ['line-1', 'line-2']);
+  await page.getByRole('row', { name: 'Sharpe ratio' }).locator('strong').waitFor();
+});
+
+step('the editor shows a mistake at its place', async (page) => {
+  await page.getByRole('link', { name: 'Strategies' }).click();
+  await page.getByRole('link', { name: 'Write a new one' }).click();
+  await page.getByRole('heading', { name: 'A new strategy' }).waitFor();
+  await page.getByText('Valid. It needs').waitFor();
+  await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(closs, slow))');
+  await page.getByText(/^1:33 /).waitFor();
+  await page.locator('.marks mark', { hasText: 'closs' }).waitFor();
+  await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(close, slow))');
+  await page.getByText('Valid. It needs').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill(`Mine ${Date.now()}`);
+  await page.getByRole('button', { name: 'Save as mine' }).click();
+  await page.getByText('yours · version 1').waitFor();
+});
+
+step('a search has a heat map', async (page) => {
+  await page.getByRole('link', { name: 'Searches' }).click();
+  await choose(page, 'EMA cross');
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
+  await page.locator('#heatmap td .heat').nth(20).waitFor({ timeout: 60_000 });
+  await picture(page, 'heatmap');
+});
+
+step('a bot starts on a replay, and a trade arrives live', async (page) => {
+  await page.getByRole('link', { name: 'Bots' }).click();
+  await choose(page, 'EMA cross');
+  await page.getByLabel('fast', { exact: true }).fill('2');
+  await page.getByLabel('slow', { exact: true }).fill('5');
+  await page.getByText('Execution: fills').click();
+  await page.getByLabel('Daily loss limit, %').fill('5');
+  await page.getByLabel('Feed').selectOption('replay');
+  await page.getByLabel('From').fill('2025-01-01');
+  await page.getByRole('button', { name: 'Make', exact: true }).click();
+  await page.getByText('max daily loss').waitFor();
+  await page.getByRole('button', { name: 'Start' }).click();
+  await page.locator('#trades .fresh').first().waitFor({ timeout: 30_000 });
+  await drawn(page, '.chart', ['accent']);
+  if (pictures) await page.locator('#trades .fresh').nth(4).waitFor();
+  await picture(page, 'bot');
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByRole('button', { name: 'Start' }).waitFor();
+});
+
+step('its days are a calendar of colours', async (page) => {
+  await page.getByRole('link', { name: 'Days' }).click();
+  await page.locator('#calendar').locator('.gain, .loss').first().waitFor();
+});
+
+step('every view fits a phone', async (page) => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot'], ['Profit', '.figures']]) {
+    await page.getByRole('link', { name, exact: true }).click();
+    await page.locator(content).first().waitFor();
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (width > 360) throw new Error(`${name} is ${width} pixels wide`);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+});
+
+step('an administrator signs in with a second factor and lets somebody in', async (page) => {
+  const newcomer = `newcomer${Date.now()}`;
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('Create an account').click();
+  await page.getByLabel('New username').fill(newcomer);
+  await page.getByLabel('E-mail', { exact: true }).fill(`${newcomer}@example.com`);
+  await page.getByLabel('New password').fill('Plenty-Of-Chalk-41');
+  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.locator('#messages p').waitFor();
+  await signIn(page, admin);
+  await page.getByLabel('Code of your second factor').fill(admin.totpCode);
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'Users' }).click();
+  await page.getByRole('row', { name: newcomer }).getByRole('button', { name: 'Approve' }).click();
+  await page.getByText(`${newcomer} may sign in now.`).waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(page, user);
+  await page.getByRole('heading', { name: 'Run a backtest' }).waitFor();
+});
+
 // ---- GraphiQL ----
 
 const EDITOR = '.graphiql-query-editor .CodeMirror';
@@ -115,7 +220,7 @@ async function graphiql(page, title, document, expected) {
 
 step('GraphiQL runs a query, a mutation and a subscription', async (page) => {
   await page.goto(`${server}/graphql`);
-  await page.getByText(`Signed in as ${username}`).waitFor();
+  await page.getByText(`Signed in as ${user.username}`).waitFor();
   await page.locator(EDITOR).waitFor();
   const found = await graphiql(page, 'Find', 'query Find { strategy(slug: "golden-cross") { id } }', '"strategy"');
   const run = await graphiql(

@@ -192,6 +192,12 @@ class Settings(BaseSettings):
     """How often an exchange is asked about a live order that waits there."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
+    balance_snapshot_minutes: Annotated[int, Field(ge=1, le=1440)] = 10
+    """How often the balance of a user whose sessions trade is noted, in minutes."""
+    heartbeat_hours: Annotated[tuple[Annotated[int, Field(ge=0, le=23)], ...], NoDecode] = (2, 8, 14, 20)
+    """Hours of the day, in each user's time zone, at which balances are told; NEVER: at none."""
+    balance_retention_days: Annotated[int, Field(ge=31, le=36_500)] = 400
+    """How long noted balances are kept; whole months are forgotten at a time."""
     bot_decision_days: Annotated[int, Field(ge=1, le=3650)] = 7
     """How long what strategies said at every bar of a live market is kept."""
     max_active_optimizations_per_user: Annotated[int, Field(ge=1)] = 5
@@ -280,6 +286,17 @@ class Settings(BaseSettings):
         # A variable that is set to nothing names no file, least of all the present directory.
         return None if value == "" else value
 
+    @field_validator("heartbeat_hours", mode="before")
+    @classmethod
+    def _never(cls, value: object) -> object:
+        # An empty variable counts as not set, so that none needs a word.
+        return () if value in (("NEVER",), ("never",)) else value
+
+    @field_validator("heartbeat_hours")
+    @classmethod
+    def _sort_hours(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _ignore_case(cls, value: object) -> object:
@@ -338,9 +355,9 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
-        for key in ("allowed_origins", "ALLOWED_ORIGINS"):
+        for key in ("allowed_origins", "ALLOWED_ORIGINS", "heartbeat_hours", "HEARTBEAT_HOURS"):
             text = values.get(key)
-            if isinstance(text, str):
+            if isinstance(text, str) and text:
                 values[key] = tuple(part.strip() for part in text.split(",") if part.strip())
         return values
 

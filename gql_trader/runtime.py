@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from gql_trader.config import Settings
@@ -36,6 +37,7 @@ class Runtime:
 
     settings: Settings
     clock: Clock
+    started_at: datetime
     database: Database
     queue: JobQueue
     events: EventStreams
@@ -88,6 +90,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         yield Runtime(
             settings=settings,
             clock=clock,
+            started_at=clock.now(),
             database=database,
             queue=queue,
             events=events,

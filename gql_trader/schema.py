@@ -1,5 +1,7 @@
 """The whole schema: what each domain contributes, side by side."""
 
+from functools import cache
+
 import strawberry
 
 from gql_trader.accounts.schema import AccountMutation, AccountQuery, resolve_user_nodes
@@ -25,6 +27,7 @@ from gql_trader.backtests.schema import (
     resolve_backtest_nodes,
 )
 from gql_trader.backtests.schema_verification import VerificationMutation
+from gql_trader.balances.schema import BalanceQuery, BalanceSubscription
 from gql_trader.bots.schema import (
     BotMutation,
     BotQuery,
@@ -72,6 +75,8 @@ from gql_trader.optimizations.schema import (
     OptimizationSubscription,
     resolve_optimization_nodes,
 )
+from gql_trader.reports.schema import ReportQuery
+from gql_trader.reports.schema_system import SystemQuery, SystemSubscription
 from gql_trader.settings.schema import SettingsMutation, SettingsQuery
 from gql_trader.settings.schema_preferences import PreferencesMutation
 from gql_trader.settings.schema_presets import PresetMutation, resolve_settings_preset_nodes
@@ -89,11 +94,14 @@ QUERIES = [
     CandleSyncQuery,
     StrategyQuery,
     BacktestsQuery,
+    BalanceQuery,
     BotQuery,
     OptimizationQuery,
     RateLimitQuery,
     AutomationQuery,
     AlertQuery,
+    ReportQuery,
+    SystemQuery,
 ]
 MUTATIONS = [
     AccountMutation,
@@ -123,11 +131,13 @@ MUTATIONS = [
 ]
 SUBSCRIPTIONS = [
     BacktestSubscription,
+    BalanceSubscription,
     BotSubscription,
     CandleSubscription,
     CandleSyncSubscription,
     NotificationSubscription,
     OptimizationSubscription,
+    SystemSubscription,
 ]
 NODE_RESOLVERS: dict[str, NodeResolver] = {
     "Alert": resolve_alert_nodes,
@@ -156,6 +166,7 @@ NODE_RESOLVERS: dict[str, NodeResolver] = {
 }
 
 
+@cache
 def create_schema() -> strawberry.Schema:
-    """Return the schema of all domains."""
+    """Return the schema of all domains, which takes a third of a second to make and never changes."""
     return build_schema(QUERIES, MUTATIONS, SUBSCRIPTIONS, NODE_RESOLVERS)

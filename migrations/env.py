@@ -1,6 +1,7 @@
 """How Alembic reaches the database: through asyncpg, in one transaction, and never waiting for a lock."""
 
 import asyncio
+import re
 
 from alembic import context
 from sqlalchemy import Connection, MetaData, text
@@ -14,6 +15,9 @@ _ADVISORY_LOCK = 0x67716C5F7472
 
 # A migration that cannot have its lock soon must fail rather than make every query queue behind it.
 _SERVER_SETTINGS = {"lock_timeout": "5000", "application_name": "gql_trader migrations"}
+
+# The months of a partitioned table, which the workers make and drop.
+_MONTH = re.compile(r"_\d{4}_\d{2}", re.ASCII)
 
 
 def _database_url() -> str:
@@ -33,9 +37,17 @@ def _metadata() -> MetaData | None:
     return metadata
 
 
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    return not (kind == "table" and name is not None and _MONTH.fullmatch(name[-8:]))
+
+
 def _migrate(connection: Connection) -> None:
     context.configure(
-        connection=connection, target_metadata=_metadata(), compare_type=True, compare_server_default=True
+        connection=connection,
+        target_metadata=_metadata(),
+        compare_type=True,
+        compare_server_default=True,
+        include_name=_is_ours,
     )
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})

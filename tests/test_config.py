@@ -72,6 +72,19 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch) -
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
 
 
+@pytest.mark.parametrize(
+    ("text", "hours"), [("8", (8,)), ("20, 8,14,8", (8, 14, 20)), ("NEVER", ()), ("", (2, 8, 14, 20))]
+)
+def test_the_hours_of_heartbeats_are_a_list(text: str, hours: tuple[int, ...]) -> None:
+    assert Settings.model_validate({"heartbeat_hours": text}).heartbeat_hours == hours
+
+
+@pytest.mark.parametrize("text", ["24", "-1", "8;14", "8,NEVER"])
+def test_hours_that_no_day_has_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="heartbeat_hours"):
+        Settings.model_validate({"heartbeat_hours": text})
+
+
 def test_what_is_empty_is_not_set_and_an_empty_variable_unsets_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

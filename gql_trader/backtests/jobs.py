@@ -20,8 +20,8 @@ from gql_trader.backtests.running import load_again, load_input
 from gql_trader.backtests.types import QUEUE
 from gql_trader.core.errors import DomainError
 from gql_trader.engine.plugins import PluginError
-from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
+from gql_trader.infra.runs import lost_jobs
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -158,23 +158,15 @@ async def sweep(runtime: Runtime) -> None:
     """Queue again what dead workers were at, and what the queue has lost. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
         taken_over = await lifecycle.take_over_expired(uow)
-        stale = await lifecycle.stale_dispatches(uow, STALE_SECONDS)
         verifications = {job.key: job for job in await verification.unfinished(uow, STALE_SECONDS)}
     if taken_over:
         _log.warning("backtests_taken_over", count=taken_over)
-    if not stale and not verifications:
-        return
-    keys = {lifecycle.job_key(key, dispatch): (key, dispatch) for key, dispatch in stale}
-    try:
-        waiting = await runtime.queue.waiting(QUEUE, [*keys, *verifications])
-    except JobTransportError as error:
-        _log.warning("queue_unreachable", reason=str(error))
-        return
-    async with runtime.unit_of_work() as uow:
-        sent = await lifecycle.redispatch(uow, [keys[key] for key in keys if key not in waiting])
-        for key, job in verifications.items():
-            # Those that run are among them: the queue takes no second one of the same key.
-            if key not in waiting:
-                uow.enqueue(job)
+    sent = await lifecycle.RUNS.send_lost(runtime.unit_of_work, runtime.queue, STALE_SECONDS)
     if sent:
         _log.warning("backtests_dispatched_again", count=sent)
+    if verifications:
+        lost = await lost_jobs(runtime.queue, QUEUE, verifications)
+        async with runtime.unit_of_work() as uow:
+            for key in sorted(lost):
+                # Those that run are among them: the queue takes no second one of the same key.
+                uow.enqueue(verifications[key])

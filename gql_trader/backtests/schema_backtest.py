@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from sqlalchemy import Row
 
-from gql_trader.backtests.ledger import LedgerFilter, cut_page, window
+from gql_trader.backtests.ledger import SEGMENT_ROWS, LedgerFilter, cut_page, window
 from gql_trader.backtests.loaders import (
     BacktestLoaders,
     EquityKey,
@@ -23,14 +23,20 @@ from gql_trader.backtests.schema_charts import (
     resolve_lookahead,
     resolve_plot,
 )
-from gql_trader.backtests.schema_enums import ExitReason, RunStatus, Side
+from gql_trader.backtests.schema_enums import RunStatus
 from gql_trader.backtests.schema_execution import Execution
 from gql_trader.backtests.schema_exports import ExportFile, export_link
+from gql_trader.backtests.schema_ledger import (
+    LEDGER_COLUMNS,
+    LedgerColumns,
+    LedgerConnection,
+    OnlyReason,
+    OnlySide,
+)
 from gql_trader.backtests.schema_types import (
     OWNER,
     DailyColumns,
     EquityColumns,
-    LedgerEntry,
     Metrics,
     MonthlyReturn,
     ledger_entries,
@@ -41,7 +47,7 @@ from gql_trader.core.money import to_float
 from gql_trader.engine.monthly import monthly_returns
 from gql_trader.gql.context import Info
 from gql_trader.gql.cost import COLUMNS_COST, costs
-from gql_trader.gql.pagination import After, Before, Connection, First, Last
+from gql_trader.gql.pagination import After, Before, First, Last
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON
@@ -64,12 +70,6 @@ MaxPoints = Annotated[
         "Left out: every bar. All columns of one operation have at most 4,000,000 numbers together."
     ),
 ]
-
-
-@visible(OWNER)
-@strawberry.type(name="LedgerConnection", description="One page of a ledger, oldest trade first.")
-class LedgerConnection(Connection[LedgerEntry]):
-    """Trades of a run."""
 
 
 @visible(OWNER)
@@ -169,10 +169,8 @@ class Backtest(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        side: Annotated[Side | None, strawberry.argument(description="Only trades on this side.")] = None,
-        exit_reason: Annotated[
-            ExitReason | None, strawberry.argument(description="Only trades closed for this reason.")
-        ] = None,
+        side: OnlySide = None,
+        exit_reason: OnlyReason = None,
     ) -> LedgerConnection | None:
         if not self._completed:
             return None
@@ -199,6 +197,25 @@ class Backtest(Node):
             has_previous=page.has_previous,
             count=count,
         )
+
+    @strawberry.field(
+        description="Every closed trade as columns, oldest first: much less to send and read than objects. "
+        "Null until the run has completed. All columns of one operation have at most 4,000,000 "
+        "numbers together; of more than 250,000 trades there are pages and a file.",
+        metadata=costs(COLUMNS_COST),
+    )
+    async def ledger_columns(
+        self, info: Info, side: OnlySide = None, exit_reason: OnlyReason = None
+    ) -> LedgerColumns | None:
+        if not self._completed:
+            return None
+        info.context.spend(LEDGER_COLUMNS * self.row.trades)
+        chosen = LedgerFilter(side, exit_reason)
+        whole = LedgerKey(self.row.id, 0, -(-self.row.trades // SEGMENT_ROWS))
+        rows = await info.context.loaders(BacktestLoaders).ledger.load(whole)
+        if rows is None:
+            return None
+        return LedgerColumns.from_rows(rows if chosen.is_empty else rows.take(chosen.mask(rows)))
 
     @strawberry.field(
         description="Equity at every bar's close; null until the run has completed.",

@@ -198,8 +198,12 @@ def ledger_entries(rows: LedgerRows) -> list[LedgerEntry]:
 class EquityColumns:
     """Equity and drawdown."""
 
-    time: EpochSeries = strawberry.field(description="Opening time of each bar.")
-    equity: FloatSeries = strawberry.field(description="Equity at the bar's close, in the quote currency.")
+    time: EpochSeries = strawberry.field(
+        description="Opening time of each bar; over several sessions, a moment."
+    )
+    equity: FloatSeries = strawberry.field(
+        description="Equity at the bar's close, or at that moment, in the quote currency."
+    )
     drawdown: FloatSeries = strawberry.field(description="Fall from the running peak, 0 to 1.")
 
     @classmethod

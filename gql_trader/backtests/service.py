@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert
+from sqlalchemy import Row, insert
 
 from gql_trader.accounts.quotas import check_quota
 from gql_trader.backtests import lifecycle, repository
@@ -22,8 +22,6 @@ from gql_trader.core.errors import (
     DomainErrors,
     ErrorCode,
     InvalidInput,
-    InvalidState,
-    NotFound,
 )
 from gql_trader.core.ids import uuid7
 from gql_trader.engine.plugins import PluginRegistry
@@ -32,10 +30,13 @@ from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.runs import OwnedRuns
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.strategies import service as strategies
 
 MAXIMUM_TAGS = 20
+
+_OWNED = OwnedRuns("backtest", BacktestRow, repository.backtest, lifecycle.cancel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ async def _same_request(uow: UnitOfWork, actor: Actor, before: Row[str, UUID], h
             ("idempotencyKey",),
             ErrorCode.IDEMPOTENCY_MISMATCH,
         )
-    return await _own(uow, actor, before.backtest_id)
+    return await _OWNED.get(uow, actor, before.backtest_id)
 
 
 async def cancel(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:
@@ -209,10 +210,7 @@ async def cancel(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:
     InvalidState
         If it has ended already.
     """
-    row = await _own(uow, actor, backtest_id)
-    if not await lifecycle.cancel(uow, backtest_id):
-        raise InvalidState(f"This backtest has ended: {row.status}.", ("id",))
-    return await _own(uow, actor, backtest_id)
+    return await _OWNED.cancel(uow, actor, backtest_id)
 
 
 async def delete_backtest(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> None:
@@ -225,22 +223,7 @@ async def delete_backtest(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> N
     InvalidState
         If it is queued or running.
     """
-    row = await _own(uow, actor, backtest_id)
-    ended = [status.value for status in RunStatus if status.is_final]
-    statement = (
-        delete(BacktestRow)
-        .where(BacktestRow.id == backtest_id, BacktestRow.status.in_(ended))
-        .returning(BacktestRow.id)
-    )
-    if await uow.session.scalar(statement) is None:
-        raise InvalidState(f"This backtest is {row.status}; cancel it first.", ("id",))
-
-
-async def _own(uow: UnitOfWork, actor: Actor, backtest_id: UUID) -> Row[Any]:
-    row = await repository.backtest(uow.session, actor.user_id, backtest_id)
-    if row is None:
-        raise NotFound("There is no such backtest.", ("id",))
-    return row
+    await _OWNED.delete(uow, actor, backtest_id)
 
 
 async def list_backtests(

@@ -84,6 +84,11 @@ class Claim:
     backtest_id: BacktestId
     attempt: int
 
+    @property
+    def key(self) -> tuple[BacktestId]:
+        """The primary key."""
+        return (self.backtest_id,)
+
 
 class BacktestOrderField(StrEnum):
     """What backtests may be ordered by."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import func, update
 
+from gql_trader.bots import rollups
 from gql_trader.bots.announcing import announce
 from gql_trader.bots.models import EquityPointRow, GuardRow, OrderRow, SessionStateRow, TradeRow
 from gql_trader.bots.stepping import Step, Trade
@@ -73,6 +74,7 @@ async def book(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
 
     The others have been written, stopped or taken over meanwhile; of them nothing is changed.
     """
+    await rollups.keep_left(uow, [each.step for each in bookings], [each.fence for each in bookings])
     given = rows_of(_STATE_COLUMNS, [_state_row(each) for each in bookings])
     statement = (
         update(SessionStateRow)
@@ -96,6 +98,7 @@ async def book(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
     await _write_orders(uow, steps)
     await _write_points(uow, steps)
     await _write_guards(uow, steps)
+    await rollups.keep_steps(uow, steps)
     _publish(uow, steps)
     return written
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from gql_trader.bots import rollups
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import OrderFillRow
 from gql_trader.bots.quotes import Quote
@@ -29,7 +30,7 @@ from gql_trader.bots.types import (
     trade_stream,
 )
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
-from gql_trader.core.money import MONEY_DIGITS, to_exact, to_float, to_price
+from gql_trader.core.money import MONEY_DIGITS, to_decimal, to_exact, to_float, to_price
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.settings.types import SessionMode
 
@@ -352,6 +353,8 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
         .execution_options(synchronize_session=False)
     )
     await _note_equity(uow, ledger, moment, equity)
+    closed = [each.id for each in ledger.closed]
+    await rollups.keep_by_hand(uow, session.id, moment, to_decimal(equity), closed)
     about = {"sessionId": str(session.id), "botId": str(session.bot_id) if session.bot_id else None}
     time = to_milliseconds(session.trade_from) if valued_at is None else valued_at
     mark = {**about, "time": time, "equity": equity}

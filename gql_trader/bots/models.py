@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.bots import models_live as models_live
 from gql_trader.bots import models_live_bot as models_live_bot
+from gql_trader.bots import models_rollups as models_rollups
 from gql_trader.infra.database import Base
 
 _EXACT = Numeric()
@@ -273,6 +274,7 @@ class TradeRow(Base):
         ),
         UniqueConstraint("session_id", "number", name="uq_trades_session_id_number"),
         Index("ix_trades_user_id_changed_at", "user_id", "changed_at"),
+        Index("ix_trades_user_id_entry_time_id", "user_id", "entry_time", "id"),
         Index("ix_trades_open", "session_id", postgresql_where="exit_time IS NULL"),
     )
 

@@ -11,13 +11,17 @@ from uuid import UUID
 import numpy as np
 
 from gql_trader.core.ids import TradingSessionId, UserId
+from gql_trader.core.intervals import Interval
 from gql_trader.engine import batch
-from gql_trader.engine.bars import Bars
+from gql_trader.engine.bars import Bars, Floats, Integers
 from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.ledger import EXIT_REASONS, Ledger
 from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
 from gql_trader.engine.simulation import Simulation
+
+_QUARTER = Interval.M15.milliseconds
+_NO_EXITS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,23 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class Quarter:
+    """Where a session stood at the end of a quarter of an hour.
+
+    Attributes
+    ----------
+    time
+        When the quarter began, Unix milliseconds.
+    closed
+        How many of the step's trades were closed by then.
+    """
+
+    time: int
+    equity: float
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Where a session stands after a step, and what was traded in it.
 
@@ -113,6 +134,10 @@ class Step:
         Whether a daily guard has tripped in this step and still holds.
     points
         Opening times (Unix milliseconds) of bars whose equity is noted, and the equity at their closes.
+    leaves_quarter
+        Whether the first of the bars opened in a later quarter of an hour than the last bar before them.
+    quarters
+        Those that ended within the step, without the ones in which nothing has changed.
     """
 
     standing: Standing
@@ -126,6 +151,8 @@ class Step:
     trades: tuple[Trade, ...]
     points: tuple[tuple[int, float], ...]
     finished: bool
+    leaves_quarter: bool = False
+    quarters: tuple[Quarter, ...] = ()
 
 
 def take_step(
@@ -202,7 +229,30 @@ def take_step(
         trades=trades,
         points=tuple(points),
         finished=finish,
+        leaves_quarter=done > 0 and _leaves(before.last_bar_time, int(bars.time[new])),
+        quarters=_quarters(bars.time[new:stop], result.equity, result.ledger.exit_index - first),
     )
+
+
+def _leaves(last_bar_time: int | None, time: int) -> bool:
+    return last_bar_time is not None and last_bar_time // _QUARTER < time // _QUARTER
+
+
+def _quarters(time: Integers, equity: Floats, exits: Integers) -> tuple[Quarter, ...]:
+    """Return where a session stood at the end of each quarter but the last of some bars.
+
+    Parameters
+    ----------
+    exits
+        At which of the bars trades were closed, ascending; -1: before the first of them.
+    """
+    begins = time // _QUARTER
+    ends = np.flatnonzero(begins[1:] != begins[:-1])
+    closed, reached = np.searchsorted(exits, ends, side="right"), equity[ends]
+    changed = np.ones(len(ends), bool)
+    changed[1:] = (reached[1:] != reached[:-1]) | (closed[1:] != closed[:-1])
+    kept = (begins[ends[changed]] * _QUARTER, reached[changed], closed[changed])
+    return tuple(map(Quarter, *(column.tolist() for column in kept)))
 
 
 def take_quiet_steps(
@@ -227,6 +277,8 @@ def take_quiet_steps(
     states = [each.state for each in able if each.state is not None]
     found = batch.advance([each.execution for each in able], states, bars, signals)
     n, last_bar_time = len(bars), int(bars.time[-1])
+    # They have all traded the same bars before.
+    leaves = _leaves(able[0].last_bar_time, int(bars.time[0]))
     balance, equity, cash = found.balance.tolist(), found.equity.tolist(), found.cash.tolist()
     steps: list[Step] = []
     for at, (each, quiet) in enumerate(zip(able, found.quiet.tolist(), strict=True)):
@@ -262,6 +314,8 @@ def take_quiet_steps(
                 trades=(),
                 points=tuple((int(bars.time[bar]), float(found.marks[at, bar])) for bar in noted),
                 finished=False,
+                leaves_quarter=leaves,
+                quarters=_quarters(bars.time, found.marks[at], _NO_EXITS) if n > 1 else (),
             )
         )
     return steps, others

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import strawberry
@@ -41,6 +42,8 @@ class Services(Protocol):
     def settings(self) -> Settings: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def started_at(self) -> datetime: ...
     @property
     def database(self) -> Database: ...
     @property

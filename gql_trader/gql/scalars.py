@@ -12,6 +12,8 @@ from strawberry.types.scalar import ScalarDefinition
 JSON = NewType("JSON", object)
 FloatSeries = NewType("FloatSeries", object)
 """A numpy float64 array; NaN is written as null."""
+IntSeries = NewType("IntSeries", object)
+"""A numpy int64 array."""
 EpochSeries = NewType("EpochSeries", object)
 """A numpy int64 array of Unix milliseconds."""
 
@@ -141,6 +143,12 @@ SCALARS: dict[object, ScalarDefinition] = {
     FloatSeries: strawberry.scalar(
         name="FloatSeries",
         description="A column of numbers as one JSON array; null where a value is undefined.",
+        serialize=_same,
+        parse_value=_output_only,
+    ),
+    IntSeries: strawberry.scalar(
+        name="IntSeries",
+        description="A column of whole numbers as one JSON array.",
         serialize=_same,
         parse_value=_output_only,
     ),

@@ -3,14 +3,16 @@
 Every column of a bundle is encoded by what its values are like:
 
 - integers, and floats that are exact multiples of a power of ten (prices on a tick): differences of
-  consecutive integers, divided by their greatest common divisor, in the narrowest width that holds them;
+  consecutive integers, divided by their greatest common divisor, in the narrowest width that holds them; if
+  all are the same (times of bars without a gap), only that one;
 - other floats that mostly change little from one to the next (equity curves): a bit each for whether the
   value changed, and the differences of the bit patterns of those that did, zigzag coded;
 - anything else: the values' own bytes.
 
-In all cases the bytes are then shuffled (all first bytes, all second bytes, …) and compressed with zstd,
-which makes long runs of the high bytes. Decoding restores every bit: NaN payloads, infinities, denormals
-and the sign of zero included. A checksum over the whole bundle refuses damaged data before any is used.
+The bytes are then shuffled (all first bytes, all second bytes, …) and compressed with zstd, which makes long
+runs of the high bytes. The six lower bytes of a curve's changes, which are noise, are left as they are.
+Decoding restores every bit: NaN payloads, infinities, denormals and the sign of zero included. A checksum
+over the whole bundle refuses damaged data before any is used.
 """
 
 import json
@@ -26,11 +28,15 @@ from numpy.typing import NDArray
 
 Column = NDArray[Any]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Number of the layout written by `encode_columns`."""
 
-READABLE_FORMATS: Final = (1, 2)
-"""Layouts read by `decode_columns`. Format 1 knows no changes of bit patterns; all else is as in format 2."""
+READABLE_FORMATS: Final = (1, 2, 3)
+"""Layouts read by `decode_columns`, each with what those before it have.
+
+Format 2 has changes of bit patterns, shuffled and compressed with all their bytes; format 3 has them with
+their noise apart, and steps.
+"""
 
 MAXIMUM_DECIMALS: Final = 12
 
@@ -41,14 +47,16 @@ _WIDTHS: Final = (1, 2, 4, 8)
 _EXACT: Final = 2**53
 _LEVEL: Final = 3
 _CURVE_LEVEL: Final = 1
-"""Bit patterns of computed floats are noise in their low bytes: higher levels take longer for nothing."""
+"""What is left of a curve are flags and high bytes, which higher levels make hardly smaller."""
 
 _SHORTEST_CURVE: Final = 2048
 _SMALL_CHANGE: Final = 2**48
 """Changes below leave the two highest bytes empty, which is what makes them worth their own layout."""
 
+_NOISE_BYTES: Final = 6
+
 _threads = threading.local()
-"""A compressor for each thread and level: making one costs more than compressing a thousand numbers."""
+"""What each thread compresses and decompresses with: making it costs more than a thousand numbers do."""
 
 
 class CorruptColumnsError(ValueError):
@@ -87,18 +95,30 @@ def encode_columns(columns: Mapping[str, Column]) -> bytes:
         If a column is not one-dimensional or not of numbers.
     """
     headers: list[dict[str, Any]] = []
-    payloads: list[bytes] = []
+    payloads: list[bytes | memoryview] = []
     for name, column in columns.items():
-        header, payload = _encode(name, np.asarray(column))
+        header, parts = _encode(name, np.asarray(column))
         headers.append(header)
-        payloads.append(payload)
+        payloads.extend(parts)
     header_bytes = json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode()
-    rest = b"".join((header_bytes, *payloads))
-    return _PREFIX.pack(_MAGIC, FORMAT, zlib.crc32(rest), len(header_bytes), len(rest)) + rest
+    checksum, length = 0, 0
+    for part in (header_bytes, *payloads):
+        checksum = zlib.crc32(part, checksum)
+        length += len(part)
+    prefix = _PREFIX.pack(_MAGIC, FORMAT, checksum, len(header_bytes), length)
+    return b"".join((prefix, header_bytes, *payloads))
 
 
-def decode_columns(data: bytes | bytearray | memoryview) -> dict[str, Column]:
+def decode_columns(
+    data: bytes | bytearray | memoryview, into: Mapping[str, Column] | None = None
+) -> dict[str, Column]:
     """Return the columns of a bundle, bit for bit as they were encoded.
+
+    Parameters
+    ----------
+    into
+        Arrays for some of the columns, of their length and type. They are filled and returned; what is in
+        them if the bytes turn out to be damaged, nobody knows.
 
     Returns
     -------
@@ -128,14 +148,15 @@ def decode_columns(data: bytes | bytearray | memoryview) -> dict[str, Column]:
         position = header_length
         for header in json.loads(bytes(rest[:header_length])):
             stop = position + header["bytes"]
-            columns[header["name"]] = _decode(header, rest[position:stop])
+            name = header["name"]
+            columns[name] = _decode(header, rest[position:stop], into.get(name) if into else None)
             position = stop
         return columns
     except (ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
         raise CorruptColumnsError(f"the columns cannot be read: {error}") from error
 
 
-def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
+def _encode(name: str, column: Column) -> tuple[dict[str, Any], list[bytes | memoryview]]:
     if column.ndim != 1 or column.dtype.kind not in "biuf" or column.dtype.itemsize > 8:
         raise TypeError(
             f"column {name!r} must be one-dimensional bool, integer or float; "
@@ -150,22 +171,27 @@ def _encode(name: str, column: Column) -> tuple[dict[str, Any], bytes]:
             integers, header["decimals"] = found
     elif little.dtype.kind in "iu" and little.dtype != np.uint64:
         integers = little.astype("<i8")
-    differences = None if integers is None else _differences(integers)
-    level = _LEVEL
+    step = None if integers is None else _step(integers)
+    differences = None if integers is None or step is not None else _differences(integers)
+    if integers is not None and step is not None:
+        header.update(first=int(integers[0]), step=step, bytes=0)
+        return header, []
     if differences is not None:
         first, divisor, narrow = differences
         header.update(first=first, divisor=divisor, width=narrow.dtype.itemsize)
         payload = _shuffle(narrow.view(f"<u{narrow.dtype.itemsize}"))
     elif little.dtype == np.float64 and _is_curve(little.view("<i8")):
         header.pop("decimals", None)
-        header["changed"], payload = _changes(little.view("<i8"))
-        level = _CURVE_LEVEL
+        count, payload, noise = _changes(little.view("<i8"))
+        packed = _compressor(_CURVE_LEVEL).compress(payload)
+        header.update(changed=count, packed=len(packed), bytes=len(packed) + _NOISE_BYTES * count)
+        return header, [packed, *noise]
     else:
         header.pop("decimals", None)
         payload = _shuffle(little.view(f"<u{little.dtype.itemsize}"))
-    packed = _compressor(level).compress(payload)
+    packed = _compressor(_LEVEL).compress(payload)
     header["bytes"] = len(packed)
-    return header, packed
+    return header, [packed]
 
 
 def _compressor(level: int) -> zstandard.ZstdCompressor:
@@ -176,26 +202,54 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
     return compressors[level]
 
 
-def _decode(header: dict[str, Any], packed: memoryview) -> Column:
+def _decompressor() -> zstandard.ZstdDecompressor:
+    if not hasattr(_threads, "decompressor"):
+        _threads.decompressor = zstandard.ZstdDecompressor()
+    found: zstandard.ZstdDecompressor = _threads.decompressor
+    return found
+
+
+def _decode(header: dict[str, Any], packed: memoryview, into: Column | None = None) -> Column:
     n, dtype = int(header["n"]), np.dtype(header["type"])
+    if into is not None and (len(into) != n or into.dtype != dtype):
+        raise CorruptColumnsError(f"column {header['name']!r} has {n} values of {dtype}")
+    found = _restored(header, packed, n, dtype, into)
+    if into is not None and found is not into:
+        into[...] = found
+        return into
+    return found
+
+
+def _restored(
+    header: dict[str, Any], packed: memoryview, n: int, dtype: np.dtype[Any], into: Column | None
+) -> Column:
     if "changed" in header:
         return _unchanged(header, packed, n).view(dtype)
+    if "step" in header:
+        first, step = int(header["first"]), int(header["step"])
+        integers = np.arange(first, first + n * step, step) if step else np.full(n, first)
+        return _as_numbers(header, integers, dtype, into)
     width = int(header["width"]) if "first" in header else dtype.itemsize
     if zstandard.frame_content_size(packed) != n * width:
         raise CorruptColumnsError(f"column {header['name']!r} has not {n} values of {width} bytes")
-    words = _unshuffle(zstandard.ZstdDecompressor().decompress(packed), n, width)
+    words = _unshuffle(_decompressor().decompress(packed), n, width)
     if "first" not in header:
         return words.view(dtype)
-    integers = np.empty(n, "<i8")
-    integers[...] = words.view(f"<i{width}")
+    integers = words.view(f"<i{width}").astype("<i8")
     if n:
         # The first difference is stored as zero: the running sum starts at the first value itself.
         if header["divisor"] != 1:
             integers *= header["divisor"]
         integers[0] = header["first"]
         np.cumsum(integers, out=integers)
+    return _as_numbers(header, integers, dtype, into)
+
+
+def _as_numbers(
+    header: dict[str, Any], integers: NDArray[np.int64], dtype: np.dtype[Any], into: Column | None
+) -> Column:
     if "decimals" in header:
-        return integers / _power_of_ten(header["decimals"])
+        return np.divide(integers, _power_of_ten(header["decimals"]), out=into)
     return integers.astype(dtype, copy=False)
 
 
@@ -236,6 +290,19 @@ def _exact_ticks(values: NDArray[np.float64], decimals: int) -> NDArray[np.int64
     return integers
 
 
+def _step(integers: NDArray[np.int64]) -> int | None:
+    """Return the difference that all integers have to the one before, None if there is no such thing."""
+    if len(integers) < 2:
+        return None
+    first, last = int(integers[0]), int(integers[-1])
+    step, rest = divmod(last - first, len(integers) - 1)
+    # Most columns are ruled out by three of their values.
+    middle = len(integers) // 2
+    if rest or int(integers[middle]) != first + middle * step or max(abs(first), abs(last)) >= 2**62:
+        return None
+    return step if bool((integers[1:] - integers[:-1] == step).all()) else None
+
+
 def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] | None:
     if not len(integers):
         return 0, 1, np.empty(0, "<i1")
@@ -243,12 +310,6 @@ def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] |
     if int(integers.max()) - int(integers.min()) >= 2**62:
         return None
     steps = np.diff(integers, prepend=integers[:1])
-    if len(steps) > 1 and bool((steps[1:] == steps[1]).all()):
-        # Times of bars without a gap: what follows would find the same, in several passes.
-        divisor = abs(int(steps[1])) or 1
-        regular = np.full(len(steps), int(steps[1]) // divisor, "<i1")
-        regular[0] = 0
-        return int(integers[0]), divisor, regular
     divisor = int(np.gcd.reduce(steps)) or 1
     if divisor != 1:
         steps //= divisor
@@ -267,24 +328,42 @@ def _is_curve(patterns: NDArray[np.int64]) -> bool:
     return int(((steps > -_SMALL_CHANGE) & (steps < _SMALL_CHANGE)).sum()) * 8 >= len(places) * 7
 
 
-def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes]:
+def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes, list[memoryview]]:
     # Differences wrap around in 64 bits, as their running sum does when it is read.
-    steps = np.diff(patterns, prepend=patterns.dtype.type(0))
+    steps = np.empty_like(patterns)
+    steps[:1] = patterns[:1]
+    np.subtract(patterns[1:], patterns[:-1], out=steps[1:])
     changed = steps != 0
     steps = steps[changed]
     # Zigzag: the sign goes to the lowest bit, so that small falls have empty high bytes as small rises do.
-    zigzag = ((steps << 1) ^ (steps >> 63)).view("<u8")
-    return len(zigzag), np.packbits(changed).tobytes() + _shuffle(zigzag)
+    zigzag = (steps << 1) ^ (steps >> 63)
+    high = (zigzag >> 48).astype("<u2")
+    noise = [zigzag.astype("<u4").view(np.uint8).data, (zigzag >> 32).astype("<u2").view(np.uint8).data]
+    return len(zigzag), b"".join((np.packbits(changed).data, high.data)), noise
 
 
-def _unchanged(header: dict[str, Any], packed: memoryview, n: int) -> NDArray[np.int64]:
+def _unchanged(header: dict[str, Any], data: memoryview, n: int) -> NDArray[np.int64]:
     """Return the bit patterns of a column stored as changes."""
     count, flags = int(header["changed"]), -(-n // 8)
-    if zstandard.frame_content_size(packed) != flags + 8 * count:
+    noisy = "packed" in header
+    packed = data[: header["packed"]] if noisy else data
+    size = flags + (2 if noisy else 8) * count
+    if (
+        zstandard.frame_content_size(packed) != size
+        or len(data) - len(packed) != noisy * _NOISE_BYTES * count
+    ):
         raise CorruptColumnsError(f"column {header['name']!r} has not {count} changes of {n} values")
-    data = memoryview(zstandard.ZstdDecompressor().decompress(packed))
-    changed = np.unpackbits(np.frombuffer(data[:flags], np.uint8), count=n).view(np.bool_)
-    zigzag = _unshuffle(data[flags:], count, 8)
+    unpacked = memoryview(_decompressor().decompress(packed))
+    changed = np.unpackbits(np.frombuffer(unpacked[:flags], np.uint8), count=n).view(np.bool_)
+    if noisy:
+        noise = data[len(packed) :]
+        zigzag = np.frombuffer(unpacked[flags:], "<u2").astype("<u8")
+        zigzag <<= 16
+        zigzag |= np.frombuffer(noise[4 * count :], "<u2")
+        zigzag <<= 32
+        zigzag |= np.frombuffer(noise[: 4 * count], "<u4")
+    else:
+        zigzag = _unshuffle(unpacked[flags:], count, 8)
     steps = np.zeros(n, "<i8")
     steps[changed] = (zigzag >> np.uint64(1)).view("<i8") ^ -(zigzag & np.uint64(1)).view("<i8")
     return np.cumsum(steps, out=steps)

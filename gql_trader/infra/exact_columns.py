@@ -7,6 +7,7 @@ a tie that the product's own rounding may decide it), the value is left to `gql_
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -42,7 +43,7 @@ def money_column(values: Floats) -> list[Decimal]:
     ValueError
         If a value is not finite.
     """
-    return _rounded(values, _EXACT_POWERS[MONEY_DIGITS], np.isfinite(values), to_decimal)
+    return _decimals(values, _money(values))
 
 
 def price_column(values: Floats) -> list[Decimal]:
@@ -58,11 +59,17 @@ def price_column(values: Floats) -> list[Decimal]:
     ValueError
         If a value is not finite.
     """
-    # 0: below the smallest magnitude whose power is exact.
-    order = np.searchsorted(_MAGNITUDES, np.abs(values), side="right")
-    places = np.maximum(PRICE_DIGITS - 1 - (order - 12), MONEY_DIGITS)
-    known = ((order > 0) | (values == 0.0)) & np.isfinite(values)
-    return _rounded(values, _EXACT_POWERS[np.minimum(places, 22)], known, to_price)
+    return _decimals(values, _prices(values))
+
+
+def money_floats(values: Floats) -> Floats:
+    """Return the float64 nearest to ``to_decimal`` of every value, as `money_column` does otherwise."""
+    return _floats(values, _money(values))
+
+
+def price_floats(values: Floats) -> Floats:
+    """Return the float64 nearest to ``to_price`` of every value, as `price_column` does otherwise."""
+    return _floats(values, _prices(values))
 
 
 def utc_datetimes(milliseconds: NDArray[np.int64]) -> list[datetime]:
@@ -77,9 +84,34 @@ def utc_datetimes(milliseconds: NDArray[np.int64]) -> list[datetime]:
     return [moment.replace(tzinfo=UTC) for moment in moments]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rounded:
+    """Values rounded as floats, whether each is certain to be right, and what rounds those that are not."""
+
+    values: Floats
+    certain: NDArray[np.bool_]
+    one: Callable[[float], Decimal]
+
+    @property
+    def doubtful(self) -> list[int]:
+        return np.flatnonzero(~self.certain).tolist()
+
+
+def _money(values: Floats) -> _Rounded:
+    return _rounded(values, _EXACT_POWERS[MONEY_DIGITS], np.isfinite(values), to_decimal)
+
+
+def _prices(values: Floats) -> _Rounded:
+    # 0: below the smallest magnitude whose power is exact.
+    order = np.searchsorted(_MAGNITUDES, np.abs(values), side="right")
+    places = np.maximum(PRICE_DIGITS - 1 - (order - 12), MONEY_DIGITS)
+    known = ((order > 0) | (values == 0.0)) & np.isfinite(values)
+    return _rounded(values, _EXACT_POWERS[np.minimum(places, 22)], known, to_price)
+
+
 def _rounded(
     values: Floats, powers: Floats | np.float64, known: NDArray[np.bool_], one: Callable[[float], Decimal]
-) -> list[Decimal]:
+) -> _Rounded:
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = values * powers
         units = np.rint(scaled)
@@ -88,9 +120,20 @@ def _rounded(
         # Above, the shortest text, of seventeen digits at most, has no more than eight behind the point.
         short = known & (np.abs(values) >= _SHORT_FROM) & (np.abs(values) < _MOST)
     # Adding zero makes -0.0 a plain zero.
-    rounded = np.where(short, values, np.where(sure, units, 0.0) / powers + 0.0)
-    texts = (dumps_text(rounded)[1:-1] + ",").replace(".0,", ",").split(",")[:-1] if len(values) else []
+    return _Rounded(np.where(short, values, np.where(sure, units, 0.0) / powers + 0.0), sure | short, one)
+
+
+def _decimals(values: Floats, rounded: _Rounded) -> list[Decimal]:
+    if not len(values):
+        return []
+    texts = (dumps_text(rounded.values)[1:-1] + ",").replace(".0,", ",").split(",")[:-1]
     found = list(map(Decimal, texts))
-    for place in np.flatnonzero(~(sure | short)).tolist():
-        found[place] = one(float(values[place]))
+    for place in rounded.doubtful:
+        found[place] = rounded.one(float(values[place]))
     return found
+
+
+def _floats(values: Floats, rounded: _Rounded) -> Floats:
+    for place in rounded.doubtful:
+        rounded.values[place] = float(rounded.one(float(values[place])))
+    return rounded.values

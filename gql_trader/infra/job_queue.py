@@ -72,7 +72,10 @@ class JobQueue:
             job = await self._redis.enqueue_job(name, *arguments, _job_id=key, _queue_name=queue)
             if job is not None:
                 # Should we end here, a worker finds the job at its next look, half a second later.
-                await self._redis.publish(wake_channel(queue), b"")
+                pipeline = self._redis.pipeline(transaction=False)
+                pipeline.publish(wake_channel(queue), b"")
+                pipeline.sadd(QUEUES_KEY, queue)
+                await pipeline.execute()
             return job is not None
 
         return await self._call(send)
@@ -118,6 +121,25 @@ class JobQueue:
 
         return await self._call(read)
 
+    async def depths(self) -> dict[str, int]:
+        """Return how many jobs wait in each queue that was ever used, or are being run.
+
+        Raises
+        ------
+        JobTransportError
+            If Redis is away.
+        """
+
+        async def read() -> dict[str, int]:
+            # A set that changes while it is read may tell of a member twice.
+            names = sorted({name.decode() async for name in self._redis.sscan_iter(QUEUES_KEY)})
+            pipeline = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipeline.zcard(name)
+            return dict(zip(names, await pipeline.execute(), strict=True))
+
+        return await self._call(read)
+
     async def ping(self) -> None:
         """Return if Redis answers.
 
@@ -145,6 +167,8 @@ class JobQueue:
 
 
 HEARTBEAT_PREFIX = "gql_trader:worker:"
+QUEUES_KEY = "gql_trader:queues"
+"""Names of all queues that were ever used."""
 
 
 def heartbeat_from_json(text: bytes) -> Heartbeat:

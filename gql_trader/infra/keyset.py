@@ -9,7 +9,7 @@ import binascii
 import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -130,7 +130,7 @@ def _plain(value: Any) -> Any:
         str(value)
         if isinstance(value, UUID | Decimal)
         else value.isoformat()
-        if isinstance(value, datetime)
+        if isinstance(value, date)
         else value
     )
 
@@ -168,6 +168,8 @@ def _typed(keys: Sequence[SortKey], values: list[Any], argument: str) -> list[An
                     raise ValueError("no time zone")
                 # Raises OverflowError next to the ends of the calendar.
                 typed.append(moment.astimezone(UTC))
+            elif python_type is date and isinstance(value, str):
+                typed.append(date.fromisoformat(value))
             elif python_type is int and type(value) is int and _fits(key.column.type, value):
                 typed.append(value)
             elif python_type in (UUID, Decimal, str) and isinstance(value, str) and "\0" not in value:

@@ -16,7 +16,7 @@ from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 
 from gql_trader.infra import json_codec
-from gql_trader.infra.job_queue import HEARTBEAT_PREFIX, arq_redis, wake_channel
+from gql_trader.infra.job_queue import HEARTBEAT_PREFIX, QUEUES_KEY, arq_redis, wake_channel
 from gql_trader.infra.redis_client import TRANSPORT_ERRORS, connect
 
 _log = structlog.get_logger(__name__)
@@ -186,7 +186,10 @@ class WakeWorker(Worker):
             "completed": self.jobs_complete,
             "failed": self.jobs_failed,
         }
-        await self.pool.setex(self.health_check_key, _HEARTBEAT_KEEP_SECONDS, json_codec.dumps(beat))
+        pipeline = self.pool.pipeline(transaction=False)
+        pipeline.setex(self.health_check_key, _HEARTBEAT_KEEP_SECONDS, json_codec.dumps(beat))
+        pipeline.sadd(QUEUES_KEY, self.queue_name)
+        await pipeline.execute()
 
     async def stop(self) -> None:
         """Cancel the running jobs, hand them back, wake the other workers and close the connections."""

@@ -11,10 +11,9 @@ from gql_trader.core.errors import DomainError
 from gql_trader.core.intervals import Interval
 from gql_trader.infra.backoff import full_jitter
 from gql_trader.infra.exchange.errors import ExchangeBusy, ExchangeFailure, ExchangeUnavailable
-from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.market_data import fetching, sync_lifecycle
-from gql_trader.market_data.types_syncs import QUEUE, SyncClaim
+from gql_trader.market_data.types_syncs import SyncClaim
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -139,18 +138,8 @@ async def sweep_syncs(runtime: Runtime) -> None:
     """
     async with runtime.unit_of_work() as uow:
         taken_over = await sync_lifecycle.take_over_expired(uow)
-        stale = await sync_lifecycle.stale_dispatches(uow, STALE_SECONDS)
     if taken_over:
         _log.warning("syncs_taken_over", count=taken_over)
-    if not stale:
-        return
-    keys = {sync_lifecycle.job_key(key, dispatch): (key, dispatch) for key, dispatch in stale}
-    try:
-        waiting = await runtime.queue.waiting(QUEUE, list(keys))
-    except JobTransportError as error:
-        _log.warning("queue_unreachable", reason=str(error))
-        return
-    async with runtime.unit_of_work() as uow:
-        sent = await sync_lifecycle.redispatch(uow, [keys[key] for key in keys if key not in waiting])
+    sent = await sync_lifecycle.RUNS.send_lost(runtime.unit_of_work, runtime.queue, STALE_SECONDS)
     if sent:
         _log.info("syncs_dispatched_again", count=sent)

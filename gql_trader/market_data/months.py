@@ -120,10 +120,7 @@ def decode_months(parts: Sequence[Chunk], tail: Bars | None, interval: Interval)
     at = 0
     for part in parts:
         to = at + part.month.n
-        decoded = _decode(part)
-        time[at:to] = decoded["time"]
-        for name, column in floats.items():
-            column[at:to] = decoded[name]
+        _decode(part, {"time": time[at:to]} | {name: column[at:to] for name, column in floats.items()})
         at = to
     if tail is not None:
         time[total:] = tail.time
@@ -132,13 +129,12 @@ def decode_months(parts: Sequence[Chunk], tail: Bars | None, interval: Interval)
     return Bars(time=time, **floats, interval=interval.milliseconds)
 
 
-def _decode(part: Chunk) -> dict[str, NDArray[Any]]:
+def _decode(part: Chunk, into: dict[str, NDArray[Any]]) -> None:
     month = np.datetime64(part.month.start, "ms").astype("M8[M]")
     where = f"the candles of {month} of series {part.series_id}"
     try:
-        decoded = decode_columns(part.data)
+        decoded = decode_columns(part.data, into)
     except CorruptColumnsError as error:
         raise CorruptColumnsError(f"{where} are damaged: {error}") from error
-    if any(name not in decoded or len(decoded[name]) != part.month.n for name in COLUMNS):
-        raise CorruptColumnsError(f"{where} are not {part.month.n} candles")
-    return decoded
+    if any(name not in decoded for name in COLUMNS):
+        raise CorruptColumnsError(f"{where} lack a column")

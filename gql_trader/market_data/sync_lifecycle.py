@@ -1,33 +1,27 @@
-"""The states of a sync and who may change them: claims, leases, waiting for an exchange, the sweeper.
+"""The states of a sync and who may change them, by the rules of all runs (infra/runs.py).
 
-Every change is one UPDATE that names the state it expects, so that of two workers exactly one wins. Leases
-are measured by the database's clock, since machines disagree about time. The candles of one market and
-interval are fetched by one worker at a time: whoever comes second finds them there.
+The candles of one market and interval are fetched by one worker at a time: whoever comes second finds them
+there. A sync whose exchange is away waits for its time.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, case, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, not_, select
 from sqlalchemy.orm import aliased
 
 from gql_trader.core.ids import CandleSyncId
 from gql_trader.core.runs import RunStatus
 from gql_trader.infra.advisory_locks import lock_name
+from gql_trader.infra.runs import RunTable, gave_up, now
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data.models_syncs import CandleSyncRow
 from gql_trader.market_data.repository_syncs import SYNC
 from gql_trader.market_data.types_syncs import QUEUE, SYNC_CANDLES, SyncClaim, stream_of
 
-MAXIMUM_CRASHES = 3
-"""A sync in whose middle this many workers died is taken for what kills them, and fails."""
-
 MAXIMUM_FAILURES = 12
 """After asking this often in vain, hours after the first time, a sync fails."""
-
-SWEEP_ROWS = 1000
 
 
 def job_key(sync_id: UUID, dispatch: int) -> str:
@@ -39,10 +33,6 @@ def _job(sync_id: UUID, dispatch: int) -> Job:
     return Job(SYNC_CANDLES, QUEUE, job_key(sync_id, dispatch), (str(sync_id),))
 
 
-def _now() -> ColumnElement[Any]:
-    return func.clock_timestamp()
-
-
 def _fetched_by_another() -> ColumnElement[bool]:
     other = aliased(CandleSyncRow)
     return exists().where(
@@ -51,8 +41,12 @@ def _fetched_by_another() -> ColumnElement[bool]:
         other.interval == CandleSyncRow.interval,
         other.id != CandleSyncRow.id,
         other.status == RunStatus.RUNNING.value,
-        other.lease_expires_at >= _now(),
+        other.lease_expires_at >= now(),
     )
+
+
+RUNS = RunTable(CandleSyncRow, _job, due="due_at", waits=True, sweepable=lambda: not_(_fetched_by_another()))
+"""Syncs as runs."""
 
 
 def announce(uow: UnitOfWork, row: Row[Any]) -> None:
@@ -86,57 +80,22 @@ async def claim(uow: UnitOfWork, sync_id: UUID, lease_seconds: float) -> tuple[S
     if wanted is None:
         return None
     await lock_name(uow.session, f"candle-sync:{wanted.exchange}:{wanted.symbol}:{wanted.interval}")
-    abandoned = (
-        (CandleSyncRow.status == RunStatus.RUNNING.value)
-        & (CandleSyncRow.lease_expires_at < _now())
-        # The last one that may crash is left to the sweeper, which fails it.
-        & (CandleSyncRow.crashes < MAXIMUM_CRASHES - 1)
-    )
-    due = (CandleSyncRow.status == RunStatus.QUEUED.value) & (CandleSyncRow.due_at <= _now())
-    row = (
-        await uow.session.execute(
-            update(CandleSyncRow)
-            .where(CandleSyncRow.id == sync_id, due | abandoned, ~_fetched_by_another())
-            .values(
-                status=RunStatus.RUNNING.value,
-                attempt=CandleSyncRow.attempt + 1,
-                crashes=CandleSyncRow.crashes + case((abandoned, 1), else_=0),
-                started_at=func.coalesce(CandleSyncRow.started_at, _now()),
-                lease_expires_at=_now() + timedelta(seconds=lease_seconds),
-            )
-            .returning(*SYNC)
-        )
-    ).one_or_none()
+    started_at = func.coalesce(CandleSyncRow.started_at, now())
+    row = await RUNS.claim(uow, (sync_id,), lease_seconds, not_(_fetched_by_another()), started_at=started_at)
     if row is None:
         return None
     _publish(uow, row)
     return SyncClaim(CandleSyncId(row.id), row.attempt), row
 
 
-async def _change(uow: UnitOfWork, held: SyncClaim, **values: Any) -> Row[Any] | None:
-    """Change a sync if it is still this worker's, and return it."""
-    statement = (
-        update(CandleSyncRow)
-        .where(
-            CandleSyncRow.id == held.sync_id,
-            CandleSyncRow.attempt == held.attempt,
-            CandleSyncRow.status == RunStatus.RUNNING.value,
-        )
-        .values(**values)
-        .returning(*SYNC)
-    )
-    return (await uow.session.execute(statement)).one_or_none()
-
-
 async def renew(uow: UnitOfWork, held: SyncClaim, lease_seconds: float) -> bool:
     """Extend a lease; return False if the sync is no longer this worker's."""
-    until = _now() + timedelta(seconds=lease_seconds)
-    return await _change(uow, held, lease_expires_at=until) is not None
+    return await RUNS.renew(uow, held, lease_seconds)
 
 
 async def found_market(uow: UnitOfWork, held: SyncClaim, market_id: UUID) -> bool:
     """Note which market it is; return False if the sync is no longer this worker's."""
-    return await _change(uow, held, market_id=market_id) is not None
+    return await RUNS.change(uow, held, market_id=market_id) is not None
 
 
 async def advance(uow: UnitOfWork, held: SyncClaim, progress: float, fetched: int, refused: int) -> bool:
@@ -149,7 +108,7 @@ async def advance(uow: UnitOfWork, held: SyncClaim, progress: float, fetched: in
     fetched, refused
         How many candles were new or changed, and how many were none.
     """
-    row = await _change(
+    row = await RUNS.change(
         uow,
         held,
         progress=progress,
@@ -175,7 +134,9 @@ async def fail(uow: UnitOfWork, held: SyncClaim, message: str) -> bool:
 
 
 async def _end(uow: UnitOfWork, held: SyncClaim, status: RunStatus, **values: Any) -> bool:
-    row = await _change(uow, held, status=status.value, lease_expires_at=None, finished_at=_now(), **values)
+    row = await RUNS.change(
+        uow, held, status=status.value, lease_expires_at=None, finished_at=now(), **values
+    )
     if row is None:
         return False
     _publish(uow, row)
@@ -192,41 +153,32 @@ async def _hand_on(uow: UnitOfWork, row: Row[Any]) -> None:
             SYNC.symbol == row.symbol,
             SYNC.interval == row.interval,
             SYNC.status == RunStatus.QUEUED.value,
-            SYNC.due_at <= _now(),
+            SYNC.due_at <= now(),
         )
         .order_by(SYNC.id)
         .limit(1)
     )
     following = (await uow.session.execute(statement)).one_or_none()
     if following is not None:
-        await redispatch(uow, [(following.id, following.dispatch)])
+        await RUNS.dispatch_again(uow, [(following.id, following.dispatch)])
 
 
 async def hand_back(uow: UnitOfWork, held: SyncClaim, *, crashed: bool = False) -> bool:
     """Put a sync back into the queue: its worker was told to stop, or has crashed."""
-    row = await _change(
-        uow,
-        held,
-        status=RunStatus.QUEUED.value,
-        lease_expires_at=None,
-        due_at=_now(),
-        dispatch=CandleSyncRow.dispatch + 1,
-        attempt=CandleSyncRow.attempt + 1,
-        crashes=CandleSyncRow.crashes + int(crashed),
-    )
+    row = await RUNS.hand_back(uow, held, crashed=crashed)
     if row is not None:
-        announce(uow, row)
+        _publish(uow, row)
     return row is not None
 
 
 async def wait(uow: UnitOfWork, held: SyncClaim, seconds: float, message: str) -> bool:
     """Let a sync rest because the exchange cannot be asked; the sweeper hands it out when it is due."""
-    row = await _change(
+    row = await RUNS.change(
         uow,
         held,
         status=RunStatus.QUEUED.value,
         lease_expires_at=None,
-        due_at=_now() + timedelta(seconds=seconds),
+        due_at=now() + timedelta(seconds=seconds),
         attempt=CandleSyncRow.attempt + 1,
         failures=CandleSyncRow.failures + 1,
         error=message,
@@ -237,55 +189,19 @@ async def wait(uow: UnitOfWork, held: SyncClaim, seconds: float, message: str) -
     return row is not None
 
 
-async def stale_dispatches(uow: UnitOfWork, older_than_seconds: float) -> list[tuple[UUID, int]]:
-    """Return the syncs (id, dispatch) that are due for a while and have not been taken."""
-    statement = (
-        select(CandleSyncRow.id, CandleSyncRow.dispatch)
-        .where(
-            CandleSyncRow.status == RunStatus.QUEUED.value,
-            CandleSyncRow.due_at < _now() - timedelta(seconds=older_than_seconds),
-            ~_fetched_by_another(),
-        )
-        .order_by(CandleSyncRow.due_at)
-        .limit(SWEEP_ROWS)
-    )
-    return [(key, dispatch) for key, dispatch in (await uow.session.execute(statement)).all()]
-
-
-async def redispatch(uow: UnitOfWork, lost: Sequence[tuple[UUID, int]]) -> int:
-    """Hand queued syncs to the workers again; return how many."""
-    count = 0
-    for key, dispatch in lost:
-        statement = (
-            update(CandleSyncRow)
-            .where(
-                CandleSyncRow.id == key,
-                CandleSyncRow.dispatch == dispatch,
-                CandleSyncRow.status == RunStatus.QUEUED.value,
-            )
-            .values(dispatch=CandleSyncRow.dispatch + 1)
-            .returning(CandleSyncRow.dispatch)
-        )
-        renewed = await uow.session.scalar(statement)
-        if renewed is not None:
-            uow.enqueue(_job(key, renewed))
-            count += 1
-    return count
-
-
 async def take_over_expired(uow: UnitOfWork) -> int:
     """Queue again the syncs whose workers have died, fail those that keep killing them; return how many."""
     expired = (
         select(SYNC.id, SYNC.attempt, SYNC.crashes)
-        .where(SYNC.status == RunStatus.RUNNING.value, SYNC.lease_expires_at < _now())
+        .where(RUNS.is_expired())
         .order_by(SYNC.id)
         .with_for_update(skip_locked=True)
     )
     rows = (await uow.session.execute(expired)).all()
     for key, attempt, crashes in rows:
         held = SyncClaim(CandleSyncId(key), attempt)
-        if crashes + 1 >= MAXIMUM_CRASHES:
-            await fail(uow, held, f"Gave up after {crashes + 1} workers died in the middle of this sync.")
+        if reason := gave_up(crashes, "this sync"):
+            await fail(uow, held, reason)
         else:
             await hand_back(uow, held, crashed=True)
     return len(rows)

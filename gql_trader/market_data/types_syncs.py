@@ -71,3 +71,8 @@ class SyncClaim:
 
     sync_id: CandleSyncId
     attempt: int
+
+    @property
+    def key(self) -> tuple[CandleSyncId]:
+        """The primary key."""
+        return (self.sync_id,)

@@ -88,6 +88,18 @@ KINDS: Mapping[NotificationKind, Kind] = {
         title="A bot has failed",
         body="Your bot “{name}” has failed and trades no more: {reason}",
     ),
+    NotificationKind.HEARTBEAT: Kind(
+        description="Your balance at certain hours of your day, while anything of yours trades.",
+        title="Your balance",
+        body="Balance: {balance}, P/L: {profit}",
+        channels=_EVERYWHERE - {Channel.EMAIL},
+    ),
+    NotificationKind.DAILY_PROFIT: Kind(
+        description="What your sessions gained on a day, if anything changed; shortly after your midnight.",
+        title="Your day",
+        body="{day}: {profit}; trades closed: {trades}",
+        channels=frozenset(),
+    ),
     NotificationKind.WEBHOOK_DISABLED: Kind(
         description="One of your webhooks was turned off, since its server could not be told for a day or is "
         "gone.",

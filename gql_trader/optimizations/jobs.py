@@ -11,13 +11,12 @@ from sqlalchemy import Row
 
 from gql_trader.core.errors import DomainError
 from gql_trader.engine.plugins import PluginError
-from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.optimizations import lifecycle, sweeping
 from gql_trader.optimizations.lifecycle import Report, Trials
 from gql_trader.optimizations.running import compute_report, compute_trials, load_before, load_setting
-from gql_trader.optimizations.types import QUEUE, ChunkKind, Claim
+from gql_trader.optimizations.types import ChunkKind, Claim
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -117,17 +116,6 @@ async def sweep(runtime: Runtime) -> None:
             taken_over += await sweeping.take_over(uow, held, crashes)
     if taken_over:
         _log.warning("chunks_taken_over", count=taken_over)
-    async with runtime.unit_of_work() as uow:
-        stale = await sweeping.stale_dispatches(uow, STALE_SECONDS)
-    if not stale:
-        return
-    keys = {lifecycle.job_key(*each): each for each in stale}
-    try:
-        waiting = await runtime.queue.waiting(QUEUE, list(keys))
-    except JobTransportError as error:
-        _log.warning("queue_unreachable", reason=str(error))
-        return
-    async with runtime.unit_of_work() as uow:
-        sent = await sweeping.redispatch(uow, [keys[key] for key in keys if key not in waiting])
+    sent = await lifecycle.CHUNKS.send_lost(runtime.unit_of_work, runtime.queue, STALE_SECONDS)
     if sent:
         _log.warning("chunks_dispatched_again", count=sent)

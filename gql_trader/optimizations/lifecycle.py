@@ -1,19 +1,17 @@
-"""The states of a search and its chunks, and who may change them.
+"""The states of a search and its chunks, and who may change them, by the rules of all runs (infra/runs.py).
 
-Every change locks the search's row first, then names the state of the chunk that it expects, so that of two
-workers, or a worker and a user, exactly one wins, and none waits for another in a circle. Leases are measured
-by the database's clock, since machines disagree about time.
+Every change locks the search's row first, so that none waits for another in a circle.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, case, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Row, exists, func, select, true, update
 
 from gql_trader.backtests.types import RunStatus
 from gql_trader.core.ids import OptimizationId
+from gql_trader.infra.runs import RunTable, now
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.notifications.long_runs import EndedRun, tell_ended
 from gql_trader.notifications.types import NotificationKind
@@ -24,9 +22,6 @@ from gql_trader.optimizations.models import (
 )
 from gql_trader.optimizations.types import QUEUE, RUN_CHUNK, ChunkStatus, Claim, stream_of
 
-MAXIMUM_CRASHES = 3
-"""A chunk in whose middle this many workers died is taken for what kills them, and its search fails."""
-
 HANDED_OUT = 64
 """Chunks of one search that are in the queue or running at a time: others get their turn in between."""
 
@@ -35,10 +30,6 @@ STEPS = 200
 
 _COLUMNS = OptimizationRow.__table__.c
 _CHUNK = OptimizationChunkRow
-_CLAIMED = [
-    OptimizationChunkRow.__table__.c[name]
-    for name in ("number", "kind", "stage", "first_trial", "trial_count", "attempt")
-]
 ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 """States of a search that has not ended."""
 
@@ -79,9 +70,21 @@ def job_for(optimization_id: UUID, number: int, dispatch: int) -> Job:
     return Job(RUN_CHUNK, QUEUE, key, (str(optimization_id), number))
 
 
-def now() -> ColumnElement[Any]:
-    """Return the database's clock."""
-    return func.clock_timestamp()
+def of_active() -> ColumnElement[bool]:
+    """Return the condition for chunks of searches that have not ended."""
+    return exists().where(OptimizationRow.id == _CHUNK.optimization_id, OptimizationRow.status.in_(ACTIVE))
+
+
+CHUNKS = RunTable(
+    OptimizationChunkRow,
+    job_for,
+    due="queued_at",
+    key=("optimization_id", "number"),
+    # Without what they have found, which is large.
+    columns=("number", "kind", "stage", "first_trial", "trial_count", "attempt", "dispatch"),
+    sweepable=of_active,
+)
+"""Chunks as runs."""
 
 
 async def _lock(uow: UnitOfWork, optimization_id: UUID) -> Row[Any] | None:
@@ -89,14 +92,6 @@ async def _lock(uow: UnitOfWork, optimization_id: UUID) -> Row[Any] | None:
     statement = select(*_COLUMNS).where(OptimizationRow.id == optimization_id).with_for_update()
     row = (await uow.session.execute(statement)).one_or_none()
     return row if row is not None and row.status in ACTIVE else None
-
-
-def _is(held: Claim) -> ColumnElement[bool]:
-    return (_CHUNK.optimization_id == held.optimization_id) & (_CHUNK.number == held.number)
-
-
-def _held(held: Claim) -> ColumnElement[bool]:
-    return _is(held) & (_CHUNK.attempt == held.attempt) & (_CHUNK.status == ChunkStatus.RUNNING.value)
 
 
 async def claim(
@@ -112,28 +107,7 @@ async def claim(
     search = await _lock(uow, optimization_id)
     if search is None:
         return None
-    abandoned = (
-        (_CHUNK.status == ChunkStatus.RUNNING.value)
-        & (_CHUNK.lease_expires_at < now())
-        # The last one that may crash is left to the sweeper, which fails the search.
-        & (_CHUNK.crashes < MAXIMUM_CRASHES - 1)
-    )
-    statement = (
-        update(_CHUNK)
-        .where(
-            _CHUNK.optimization_id == optimization_id,
-            _CHUNK.number == number,
-            (_CHUNK.status == ChunkStatus.QUEUED.value) | abandoned,
-        )
-        .values(
-            status=ChunkStatus.RUNNING.value,
-            attempt=_CHUNK.attempt + 1,
-            crashes=_CHUNK.crashes + case((abandoned, 1), else_=0),
-            lease_expires_at=now() + timedelta(seconds=lease_seconds),
-        )
-        .returning(*_CLAIMED)
-    )
-    chunk = (await uow.session.execute(statement)).one_or_none()
+    chunk = await CHUNKS.claim(uow, (optimization_id, number), lease_seconds)
     if chunk is None:
         return None
     if search.status == RunStatus.QUEUED.value:
@@ -151,13 +125,7 @@ async def renew(uow: UnitOfWork, held: Claim, lease_seconds: float) -> bool:
     wanted = exists().where(
         OptimizationRow.id == held.optimization_id, OptimizationRow.status == RunStatus.RUNNING.value
     )
-    statement = (
-        update(_CHUNK)
-        .where(_held(held), wanted)
-        .values(lease_expires_at=now() + timedelta(seconds=lease_seconds))
-        .returning(_CHUNK.number)
-    )
-    return await uow.session.scalar(statement) is not None
+    return await CHUNKS.renew(uow, held, lease_seconds, wanted)
 
 
 async def hand_back(uow: UnitOfWork, held: Claim, *, crashed: bool = False, expired: bool = False) -> bool:
@@ -170,24 +138,8 @@ async def hand_back(uow: UnitOfWork, held: Claim, *, crashed: bool = False, expi
     """
     if await _lock(uow, held.optimization_id) is None:
         return False
-    statement = (
-        update(_CHUNK)
-        .where(_held(held), _CHUNK.lease_expires_at < now() if expired else true())
-        .values(
-            status=ChunkStatus.QUEUED.value,
-            lease_expires_at=None,
-            queued_at=now(),
-            dispatch=_CHUNK.dispatch + 1,
-            attempt=_CHUNK.attempt + 1,
-            crashes=_CHUNK.crashes + int(crashed),
-        )
-        .returning(_CHUNK.dispatch)
-    )
-    dispatch = await uow.session.scalar(statement)
-    if dispatch is None:
-        return False
-    uow.enqueue(job_for(held.optimization_id, held.number, dispatch))
-    return True
+    condition = CHUNKS.is_expired() if expired else true()
+    return await CHUNKS.hand_back(uow, held, condition, crashed=crashed) is not None
 
 
 async def complete_trials(uow: UnitOfWork, held: Claim, found: Trials) -> bool:
@@ -233,13 +185,8 @@ async def complete_report(uow: UnitOfWork, held: Claim, report: Report) -> bool:
 
 
 async def _finish_chunk(uow: UnitOfWork, held: Claim, **values: Any) -> int | None:
-    statement = (
-        update(_CHUNK)
-        .where(_held(held))
-        .values(status=ChunkStatus.DONE.value, lease_expires_at=None, **values)
-        .returning(_CHUNK.trial_count)
-    )
-    return await uow.session.scalar(statement)
+    done = await CHUNKS.change(uow, held, status=ChunkStatus.DONE.value, lease_expires_at=None, **values)
+    return None if done is None else done.trial_count
 
 
 async def hand_out(uow: UnitOfWork, optimization_id: UUID) -> None:
@@ -287,7 +234,7 @@ async def fail(uow: UnitOfWork, held: Claim, message: str, *, expired: bool = Fa
     search = await _lock(uow, held.optimization_id)
     if search is None:
         return False
-    mine = _held(held) & (_CHUNK.lease_expires_at < now() if expired else true())
+    mine = CHUNKS.is_held(held) & (CHUNKS.is_expired() if expired else true())
     if await uow.session.scalar(select(_CHUNK.number).where(mine)) is None:
         return False
     await _end(uow, search, RunStatus.FAILED, message)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert
+from sqlalchemy import Row, insert
 
 from gql_trader.accounts.quotas import check_quota
 from gql_trader.backtests.execution import (
@@ -21,8 +21,6 @@ from gql_trader.core.errors import (
     DomainErrors,
     ErrorCode,
     InvalidInput,
-    InvalidState,
-    NotFound,
 )
 from gql_trader.core.ids import uuid7
 from gql_trader.engine.plugins import PluginRegistry
@@ -31,6 +29,7 @@ from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.rate_limits import RateLimits
+from gql_trader.infra.runs import OwnedRuns
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.optimizations import lifecycle, repository, sampling
 from gql_trader.optimizations.checking import Limits, check_request, count_trials, windows_for
@@ -48,6 +47,8 @@ from gql_trader.optimizations.windows import (
     windows_to_json,
 )
 from gql_trader.strategies import service as strategies
+
+_OWNED = OwnedRuns("optimization", OptimizationRow, repository.optimization, lifecycle.cancel)
 
 
 async def request_search(
@@ -86,7 +87,7 @@ async def request_search(
                     ("idempotencyKey",),
                     ErrorCode.IDEMPOTENCY_MISMATCH,
                 )
-            return await _own(uow, actor, before.optimization_id), False
+            return await _OWNED.get(uow, actor, before.optimization_id), False
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
     parameters: dict[str, Any] = {}
     try:
@@ -230,10 +231,7 @@ async def cancel(uow: UnitOfWork, actor: Actor, optimization_id: UUID) -> Row[An
     InvalidState
         If it has ended already.
     """
-    row = await _own(uow, actor, optimization_id)
-    if not await lifecycle.cancel(uow, optimization_id):
-        raise InvalidState(f"This optimization has ended: {row.status}.", ("id",))
-    return await _own(uow, actor, optimization_id)
+    return await _OWNED.cancel(uow, actor, optimization_id)
 
 
 async def delete_optimization(uow: UnitOfWork, actor: Actor, optimization_id: UUID) -> None:
@@ -246,22 +244,7 @@ async def delete_optimization(uow: UnitOfWork, actor: Actor, optimization_id: UU
     InvalidState
         If it is queued or running.
     """
-    row = await _own(uow, actor, optimization_id)
-    ended = [status.value for status in RunStatus if status.is_final]
-    statement = (
-        delete(OptimizationRow)
-        .where(OptimizationRow.id == optimization_id, OptimizationRow.status.in_(ended))
-        .returning(OptimizationRow.id)
-    )
-    if await uow.session.scalar(statement) is None:
-        raise InvalidState(f"This optimization is {row.status}; cancel it first.", ("id",))
-
-
-async def _own(uow: UnitOfWork, actor: Actor, optimization_id: UUID) -> Row[Any]:
-    row = await repository.optimization(uow.session, actor.user_id, optimization_id)
-    if row is None:
-        raise NotFound("There is no such optimization.", ("id",))
-    return row
+    await _OWNED.delete(uow, actor, optimization_id)
 
 
 async def list_optimizations(uow: UnitOfWork, actor: Actor, page: PageRequest) -> Slice[Row[Any]]:

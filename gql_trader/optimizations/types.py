@@ -137,6 +137,11 @@ class Claim:
     number: int
     attempt: int
 
+    @property
+    def key(self) -> tuple[OptimizationId, int]:
+        """The primary key."""
+        return (self.optimization_id, self.number)
+
 
 class TrialOrderField(StrEnum):
     """What trials may be ordered by."""

@@ -1,17 +1,48 @@
 """Reads of the reports domain; every one names the user, so that others' sessions do not exist."""
 
-from sqlalchemy import func, select
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Row, Select, and_, column, func, select, true, values
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
+from gql_trader.bots.models import BotRow, SessionStateRow, TradeRow, TradingSessionRow
+from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
+from gql_trader.bots.types import BotState, TradeStatus
+from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
+from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
+from gql_trader.infra.bulk import rows_of
+from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.market_data.models import AssetRow, MarketRow
-from gql_trader.reports.types import Account, Scope
+from gql_trader.market_data.models_feeds import MarketFeedRow
+from gql_trader.market_data.names import split_name
+from gql_trader.reports.types import Account, Level, Scope, SystemCounts, TradeFilter
 from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
+_TRADES = TradeRow.__table__.c
+_ROLLUPS = SessionRollupRow.__table__.c
+_TOTALS = SessionTotalsRow.__table__.c
+
+_SUMS = ("profit", "fees", "trades", "wins")
+_LAST_OPENED_FIRST = [SortKey(_TRADES.entry_time, descending=True), SortKey(_TRADES.id, descending=True)]
+_NOTHING = Decimal(0)
+
+
+def _scoped(statement: Select[Any], user_id: UserId, scope: Scope) -> Select[Any]:
+    statement = statement.where(_SESSIONS.user_id == user_id)
+    if scope.bot_id is not None:
+        statement = statement.where(_SESSIONS.bot_id == scope.bot_id)
+    if scope.session_id is not None:
+        statement = statement.where(_SESSIONS.id == scope.session_id)
+    if scope.mode is not None:
+        statement = statement.where(_SESSIONS.mode == scope.mode.value)
+    return statement
 
 
 async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list[Account]:
@@ -27,34 +58,92 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
             _SESSIONS.started_at,
             _SESSIONS.ended_at,
             _SESSIONS.market_id,
+            _SESSIONS.trade_from,
             _STATES.last_bar_time,
+            _TOTALS.profit,
+            _TOTALS.fees,
+            _TOTALS.trades,
+            _TOTALS.wins,
         )
         .select_from(TradingSessionRow)
         .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        .outerjoin(SessionTotalsRow, _TOTALS.session_id == _SESSIONS.id)
         .outerjoin(MarketRow, MarketRow.id == _SESSIONS.market_id)
         .outerjoin(AssetRow, AssetRow.id == quote)
-        .where(_SESSIONS.user_id == user_id)
         .order_by(_SESSIONS.id)
     )
-    if scope.bot_id is not None:
-        statement = statement.where(_SESSIONS.bot_id == scope.bot_id)
-    if scope.session_id is not None:
-        statement = statement.where(_SESSIONS.id == scope.session_id)
-    if scope.mode is not None:
-        statement = statement.where(_SESSIONS.mode == scope.mode.value)
-    return [
-        Account(
-            id=row.id,
-            currency=row.symbol,
-            mode=SessionMode(row.mode),
-            capital=row.capital,
-            equity=to_decimal(row.equity),
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            last_bar_time=row.last_bar_time if row.market_id is not None else None,
-        )
-        for row in await session.execute(statement)
+    return [_account(row) for row in await session.execute(_scoped(statement, user_id, scope))]
+
+
+def _account(row: Row[Any]) -> Account:
+    since = Interval.M15.floor(to_milliseconds(row.trade_from))
+    if row.market_id is not None and row.mode == SessionMode.PAPER.value:
+        until = since - 1 if row.last_bar_time is None else row.last_bar_time
+    else:
+        # By hand, and on an exchange, something may happen at any moment.
+        until = None if row.ended_at is None else to_milliseconds(row.ended_at)
+    closed = Level() if row.trades is None else Level(_NOTHING, row.profit, row.fees, row.trades, row.wins)
+    return Account(
+        id=row.id,
+        currency=row.symbol,
+        capital=row.capital,
+        equity=to_decimal(row.equity),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        since=since,
+        until=until,
+        closed=closed,
+    )
+
+
+async def levels(
+    session: AsyncSession, accounts: Sequence[Account], moments: Sequence[int]
+) -> dict[int, Level]:
+    """Return how far sessions had come at moments at which they were trading, by moment; none: nowhere yet.
+
+    Reads one row for each session and moment, whatever was traded between. The caller has checked the
+    access.
+
+    Parameters
+    ----------
+    moments
+        Unix milliseconds. What is between the quarters of an hour is not told apart. Sessions that did
+        nothing before a moment, or nothing after it, do not count.
+    """
+    wanted = values(column("at", BigInteger), name="wanted").data([(each,) for each in set(moments)])
+    columns = (_SESSIONS.id, column("since", BigInteger), column("until", BigInteger), _SESSIONS.capital)
+    forever = max(moments, default=0)
+    rows = [
+        (each.id, each.since, forever if each.until is None else each.until, each.capital)
+        for each in accounts
     ]
+    given = rows_of(columns, rows, "trading")
+    known = given.c
+    then = (
+        select(*(_ROLLUPS[name] for name in ("equity", *_SUMS)))
+        .where(_ROLLUPS.session_id == known.id, _ROLLUPS.time < wanted.c.at)
+        .order_by(_ROLLUPS.time.desc())
+        .limit(1)
+        .lateral("then")
+    )
+    statement = (
+        select(
+            wanted.c.at,
+            func.sum(then.c.equity - known.capital),
+            *(func.sum(then.c[name]) for name in _SUMS),
+        )
+        .select_from(wanted)
+        .join(given, and_(known.since < wanted.c.at, known.until >= wanted.c.at))
+        .join(then, true())
+        .group_by(wanted.c.at)
+    )
+    return {row[0]: Level(*row[1:]) for row in await session.execute(statement)}
+
+
+async def count_open(session: AsyncSession, session_ids: Sequence[UUID]) -> int:
+    """Return how many positions sessions hold. The caller has checked the access."""
+    statement = select(func.count()).where(_TRADES.session_id.in_(session_ids), _TRADES.exit_time.is_(None))
+    return await session.scalar(statement) or 0
 
 
 async def exists(session: AsyncSession, user_id: UserId, scope: Scope) -> bool:
@@ -68,3 +157,53 @@ async def exists(session: AsyncSession, user_id: UserId, scope: Scope) -> bool:
         if await session.scalar(found) is None:
             return False
     return True
+
+
+def _trades(user_id: UserId, wanted: TradeFilter, *columns: Any) -> Select[Any]:
+    statement = (
+        select(*columns)
+        .select_from(TradeRow)
+        .join(TradingSessionRow, _SESSIONS.id == _TRADES.session_id)
+        .where(_TRADES.user_id == user_id)
+    )
+    statement = _scoped(statement, user_id, wanted.scope)
+    if wanted.market is not None:
+        exchange, symbol = split_name(wanted.market)
+        markets = select(MarketRow.id).where(MarketRow.symbol == symbol)
+        if exchange is not None:
+            markets = markets.where(MarketRow.exchange == exchange)
+        statement = statement.where(func.coalesce(_TRADES.market_id, _SESSIONS.market_id).in_(markets))
+    if wanted.side is not None:
+        statement = statement.where(_TRADES.side == wanted.side.value)
+    if wanted.status is not None:
+        held = _TRADES.exit_time.is_(None)
+        statement = statement.where(held if wanted.status is TradeStatus.OPEN else ~held)
+    if wanted.start is not None:
+        statement = statement.where(_TRADES.entry_time >= wanted.start)
+    if wanted.end is not None:
+        statement = statement.where(_TRADES.entry_time < wanted.end)
+    return statement
+
+
+async def page_of_trades(
+    session: AsyncSession, user_id: UserId, wanted: TradeFilter, page: PageRequest
+) -> Slice[Row[Any]]:
+    """Return one page of a user's trades, the last opened first."""
+    return await fetch_page(session, _trades(user_id, wanted, *_TRADES), _LAST_OPENED_FIRST, page)
+
+
+async def count_trades(session: AsyncSession, user_id: UserId, wanted: TradeFilter) -> int:
+    """Return how many trades a user has."""
+    return await session.scalar(_trades(user_id, wanted, func.count())) or 0
+
+
+async def system_counts(session: AsyncSession) -> SystemCounts:
+    """Return what is at work for all users."""
+    idle = [state.value for state in BotState if state.is_idle]
+    bots = await session.scalar(select(func.count()).where(BotRow.state.not_in(idle)))
+    feeds = await session.execute(
+        select(MarketFeedRow.state, func.count())
+        .where(MarketFeedRow.wanted_until > func.now())
+        .group_by(MarketFeedRow.state)
+    )
+    return SystemCounts(running_bots=bots or 0, **{state.lower(): count for state, count in feeds})

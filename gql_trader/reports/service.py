@@ -8,11 +8,15 @@ count at their last value.
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row
 
 from gql_trader.core.ids import UserId
+from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import repository
-from gql_trader.reports.types import Account, Balance, Scope
+from gql_trader.reports.types import Account, Balance, Scope, TradeFilter
 from gql_trader.settings.service import settings_of
 
 _NOTHING = Decimal(0)
@@ -25,6 +29,13 @@ async def balance(uow: UnitOfWork, user_id: UserId, scope: Scope | None = None) 
     user's counts as one without sessions.
     """
     return balance_of(await accounts_of(uow, user_id, scope or Scope()))
+
+
+async def reported(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account] | None:
+    """Return the sessions of a scope as `accounts_of`; None if its bot or session is not there."""
+    if not await repository.exists(uow.session, user_id, scope):
+        return None
+    return await accounts_of(uow, user_id, scope)
 
 
 async def accounts_of(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account]:
@@ -70,3 +81,23 @@ def most_at_work(accounts: Iterable[Account]) -> Decimal:
         at_work += change
         most = max(most, at_work)
     return most
+
+
+async def list_trades(
+    uow: UnitOfWork, user_id: UserId, wanted: TradeFilter, page: PageRequest
+) -> Slice[Row[Any]] | None:
+    """Return one page of a user's trades, the last opened first; None if the bot or session is not there.
+
+    Raises
+    ------
+    InvalidInput
+        If a cursor is malformed or belongs to another list.
+    """
+    if not await repository.exists(uow.session, user_id, wanted.scope):
+        return None
+    return await repository.page_of_trades(uow.session, user_id, wanted, page)
+
+
+async def count_trades(uow: UnitOfWork, user_id: UserId, wanted: TradeFilter) -> int:
+    """Return how many trades a user has."""
+    return await repository.count_trades(uow.session, user_id, wanted)

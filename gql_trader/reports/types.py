@@ -1,11 +1,62 @@
 """Specs and figures of the reports domain."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
+from typing import Self
 from uuid import UUID
 
+from gql_trader.bots.types import TradeStatus
+from gql_trader.engine.execution import Side
 from gql_trader.settings.types import SessionMode
+
+_NOTHING = Decimal(0)
+
+
+class DayColor(StrEnum):
+    """How a day went."""
+
+    GREEN = "GREEN"
+    RED = "RED"
+    NEUTRAL = "NEUTRAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How far sessions had come at a moment; the difference of two levels is what happened between.
+
+    Attributes
+    ----------
+    change
+        Equity less capital, open positions at their value then.
+    realized, fees, trades, wins
+        Profit and fees of the trades that were closed, how many, and how many of them gained.
+    """
+
+    change: Decimal = _NOTHING
+    realized: Decimal = _NOTHING
+    fees: Decimal = _NOTHING
+    trades: int = 0
+    wins: int = 0
+
+    def __add__(self, other: Self) -> "Level":
+        return Level(
+            self.change + other.change,
+            self.realized + other.realized,
+            self.fees + other.fees,
+            self.trades + other.trades,
+            self.wins + other.wins,
+        )
+
+    def __sub__(self, other: Self) -> "Level":
+        return Level(
+            self.change - other.change,
+            self.realized - other.realized,
+            self.fees - other.fees,
+            self.trades - other.trades,
+            self.wins - other.wins,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +89,33 @@ class Account:
         None: traded by hand, and nothing was ordered yet.
     equity
         As it is now, or was at the end.
-    last_bar_time
-        Opening time of the last bar that a strategy has traded, Unix milliseconds; None: there was none, or
-        the session is traded by hand.
+    since
+        Nothing happened before this moment, Unix milliseconds.
+    until
+        Nothing happened after this moment, Unix milliseconds; None: that is not known.
+    closed
+        Sums over its closed trades; ``change`` is not set.
     """
 
     id: UUID
     currency: str | None
-    mode: SessionMode
     capital: Decimal
     equity: Decimal
     started_at: datetime
     ended_at: datetime | None
-    last_bar_time: int | None
+    since: int
+    until: int | None
+    closed: Level
 
     @property
     def profit(self) -> Decimal:
         """What was gained since the start, open positions at their last value."""
         return self.equity - self.capital
+
+    @property
+    def level(self) -> Level:
+        """How far it has come by now."""
+        return replace(self.closed, change=self.profit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +145,104 @@ class Balance:
     def profit_fraction(self) -> float:
         """Profit over baseline; 0 while nothing was at work."""
         return float(self.profit / self.baseline) if self.baseline else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What happened on a day.
+
+    Attributes
+    ----------
+    before
+        What the capital had become by its beginning: the baseline and what was gained until then.
+    level
+        What was gained, and closed, on it.
+    """
+
+    date: date
+    before: Decimal
+    level: Level
+
+    @property
+    def profit_fraction(self) -> float:
+        """What was gained over what was there in the morning; 0 if that was nothing."""
+        return float(self.level.change / self.before) if self.before > 0 else 0.0
+
+    @property
+    def color(self) -> DayColor:
+        """Whether money was gained, lost or neither."""
+        gained = self.level.change
+        return DayColor.GREEN if gained > 0 else DayColor.RED if gained < 0 else DayColor.NEUTRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was gained so far.
+
+    Attributes
+    ----------
+    level
+        Over all sessions.
+    today
+        What was gained since the last midnight in the user's time zone.
+    """
+
+    balance: Balance
+    level: Level
+    today: Decimal
+    open_trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Equity at moments (Unix milliseconds), oldest first: the baseline and what was gained until then."""
+
+    currency: str | None
+    baseline: Decimal
+    times: list[int]
+    equity: list[Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class TradeFilter:
+    """Which of a user's trades to list; None: whichever.
+
+    Attributes
+    ----------
+    market
+        ``BTC/USD``, on any exchange, or ``coinbase:BTC/USD``.
+    start, end
+        Opened in [start, end).
+    """
+
+    bot_id: UUID | None = None
+    session_id: UUID | None = None
+    market: str | None = None
+    side: Side | None = None
+    status: TradeStatus | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The bot and session that are named."""
+        return Scope(self.bot_id, self.session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCounts:
+    """What the database knows of the server's work.
+
+    Attributes
+    ----------
+    running_bots
+        Bots that are not idle, of all users.
+    live, catching_up, late, failing
+        Feeds that somebody wants, by how they are doing.
+    """
+
+    running_bots: int = 0
+    live: int = 0
+    catching_up: int = 0
+    late: int = 0
+    failing: int = 0

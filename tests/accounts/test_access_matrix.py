@@ -70,6 +70,7 @@ OPEN_TO_EVERYBODY = {
     "rateLimit",
 }
 CONCERNS_ONLY_ONESELF = {
+    "balance",
     "botStatus",
     "equity",
     "createApiToken",
@@ -86,6 +87,7 @@ CONCERNS_ONLY_ONESELF = {
     "updatePreferences",
     "updateSettings",
 }
+IS_ABOUT_THE_SERVER = {"systemStatus"}
 ENDS_ONES_SESSION = {"logout", "revokeLoginSession"}
 UNAUTHENTICATED, FORBIDDEN = "UNAUTHENTICATED", "FORBIDDEN"
 RANKS = {PUBLIC: -1, "VIEWER": 0, "TRADER": 1, "ADMIN": 2}
@@ -364,7 +366,7 @@ async def test_what_is_anothers_does_not_exist(scene: Scene, who: str) -> None:
     before = await scene.stored()
     role = {"anonymous": PUBLIC, "viewer": "VIEWER"}.get(who, "TRADER")
     for field in scene.fields:
-        if RANKS[field.role] > RANKS[role] or field.name in CONCERNS_ONLY_ONESELF:
+        if RANKS[field.role] > RANKS[role] or field.name in CONCERNS_ONLY_ONESELF | IS_ABOUT_THE_SERVER:
             continue
         if field.kind == "Subscription":
             async with scene.socket(who) as socket:

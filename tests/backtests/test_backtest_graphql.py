@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -285,6 +286,35 @@ async def test_curves_thin_out_and_keep_the_deepest_drawdown(api: Api) -> None:
         "query($id: ID!) { backtest(id: $id) { equity(maxPoints: 1) { time } } }", {"id": identifier}
     )
     assert refused.codes == ["BAD_USER_INPUT"]
+
+
+TRADE = """number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction fees funding
+    bars exitReason maxFavorable maxAdverse equityAfter"""
+
+
+async def test_the_ledger_as_columns_has_the_numbers_of_its_trades(api: Api) -> None:
+    identifier = await api.complete()
+    query = f"""query($id: ID!) {{ backtest(id: $id) {{
+        ledger(first: 100) {{ totalCount nodes {{ {TRADE} }} }}
+        ledgerColumns {{ {TRADE} }}
+        ends: ledgerColumns(exitReason: END_OF_DATA) {{ number exitReason }}
+        shorts: ledgerColumns(side: SHORT) {{ {TRADE} }}
+    }} }}"""
+    found = (await api.client.execute(query, {"id": identifier})).data["backtest"]
+    trades, columns = found["ledger"]["nodes"], found["ledgerColumns"]
+    assert len(trades) == found["ledger"]["totalCount"] > 5
+    for name, column in columns.items():
+        of_trades = [trade[name] for trade in trades]
+        if name in ("entryTime", "exitTime"):
+            of_trades = [datetime.fromisoformat(each).timestamp() * 1000 for each in of_trades]
+        elif name not in ("side", "exitReason"):
+            of_trades = [float(each) for each in of_trades]
+        assert column == of_trades, name
+    assert found["ends"] == {
+        "number": [trade["number"] for trade in trades if trade["exitReason"] == "END_OF_DATA"],
+        "exitReason": ["END_OF_DATA" for trade in trades if trade["exitReason"] == "END_OF_DATA"],
+    }
+    assert found["shorts"] == {name: [] for name in TRADE.split()}
 
 
 async def test_a_strategy_lists_its_own_backtests(api: Api) -> None:

@@ -65,6 +65,12 @@ async def test_the_columns_of_one_operation_share_a_budget(
     backtest = beyond.body["data"]["backtest"]
     assert len(backtest["a"]["time"]) == len(backtest["b"]["time"]) == BARS
     assert backtest["thin"] is None is backtest["daily"]
+    trades = (await ask("metrics { trades } ledgerColumns { number }")).data["backtest"]["metrics"]["trades"]
+    monkeypatch.setattr(context, "MOST_NUMBERS", 2 * 16 * trades)
+    assert (await ask("a: ledgerColumns { number } b: ledgerColumns { profit }")).codes == []
+    refused = await ask("a: ledgerColumns { number } b: ledgerColumns { profit } daily { time }")
+    assert set(refused.codes) == {"QUERY_TOO_COMPLEX"}
+    monkeypatch.setattr(context, "MOST_NUMBERS", 2 * 3 * BARS)
     thin = await ask(" ".join(f"a{n}: equity(maxPoints: 50) {{ time }}" for n in range(50)))
     assert thin.codes == []
 

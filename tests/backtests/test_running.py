@@ -18,6 +18,7 @@ from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
 from gql_trader.infra.column_codec import decode_columns
+from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
@@ -105,7 +106,7 @@ async def test_a_worker_that_lost_its_lease_stores_nothing(desk: Desk) -> None:
 async def test_a_run_that_keeps_killing_its_workers_fails(desk: Desk) -> None:
     row, _ = await desk.submit()
     runtime = desk.runtime
-    for _ in range(lifecycle.MAXIMUM_CRASHES):
+    for _ in range(MAXIMUM_CRASHES):
         async with runtime.unit_of_work() as uow:
             assert await lifecycle.claim(uow, row.id, -1.0) is not None
         await sweep(runtime)

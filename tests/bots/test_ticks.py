@@ -345,13 +345,16 @@ async def test_the_number_of_statements_of_a_tick_does_not_grow_with_its_bots(li
     for number in (1, 12):
         for _ in range(number):
             await _begin(live)
-        await live.close_bars(1)
-        await _tick(live)
+        # Their first bar leaves no quarter of an hour behind.
+        for _ in range(2):
+            await live.close_bars(1)
+            await _tick(live)
         await live.close_bars(1)
         [shard] = await _shards(live)
         with counted_statements(live.bots.desk.engine) as statements:
             await ticking.tick(live.bots.runtime, shard)
-        counts.append(len(statements))
+        # Closed trades are counted in one more; not every tick closes some.
+        counts.append(sum("INTO session_totals" not in each for each in statements))
     assert counts[0] == counts[1]
     async with live.bots.runtime.unit_of_work() as uow:
         states = set(await uow.session.scalars(select(BotRow.state)))

@@ -10,7 +10,7 @@ from sqlalchemy import Row, select
 from gql_trader.backtests.jobs import run_backtest
 from gql_trader.backtests.ledger import LedgerRows, decode_segments
 from gql_trader.backtests.models import LedgerSegmentRow
-from gql_trader.bots import repository, service, starting
+from gql_trader.bots import repository, service, shards, starting, ticking
 from gql_trader.bots.jobs import close_session, run_session
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow
 from gql_trader.bots.types import BotRequest, Feed, Limits, Replay
@@ -221,6 +221,13 @@ class LiveMarket:
         """Let the time of some more bars pass, and store them."""
         self.clock.move(hours=count)
         await self.store(self.stored + count)
+
+    async def advance(self) -> int:
+        """Advance whatever is behind, as a worker does; return how many sessions were advanced."""
+        runtime = self.bots.runtime
+        async with runtime.unit_of_work() as uow:
+            found = [each.shard for each in await shards.behind(uow)]
+        return sum([await ticking.tick(runtime, shard) for shard in found])
 
     def opening(self, index: int) -> datetime:
         """Return when a bar opens."""

@@ -114,6 +114,56 @@ def test_bundles_of_format_1_are_still_read() -> None:
     assert decoded["side"].tolist() == [True, False, True, True]
 
 
+# A time column and a curve that changes three times, of 2,048 values each.
+WRITTEN_BY_FORMAT_2 = bytes.fromhex(
+    "47544343027eeedf20a1000000ed000000000000005b7b226e616d65223a2274696d65222c2274797065223a223c6938"
+    "222c226e223a323034382c226669727374223a313730343036373230303030302c2264697669736f72223a3630303030"
+    "2c227769647468223a312c226279746573223a31397d2c7b226e616d65223a22657175697479222c2274797065223a22"
+    "3c6638222c226e223a323034382c226368616e676564223a342c226279746573223a35377d5d28b52ffd6000074d0000"
+    "1000010100fbff000b28b52ffd6020007d01001402800008008000080024cac9e6d65f5fafe26b6b355300404020b200"
+    "00008000000005100099021447c29270242c"
+)
+
+
+def test_bundles_of_format_2_are_still_read() -> None:
+    decoded = decode_columns(WRITTEN_BY_FORMAT_2)
+    curve = np.full(2048, 100.0)
+    curve[500:], curve[1000:], curve[1500:] = 100.5, 1 / 3 * 300, 100.25
+    assert bits(decoded["time"]) == bits(1_704_067_200_000 + 60_000 * np.arange(2048))
+    assert bits(decoded["equity"]) == bits(curve * 1.0000001)
+
+
+def test_columns_are_decoded_into_arrays_that_are_there_already() -> None:
+    random = np.random.default_rng(5)
+    columns: dict[str, np.ndarray] = {
+        "time": 60_000 * np.arange(5_000),
+        "gaps": np.cumsum(random.integers(1, 9, 5_000)),
+        "price": random.integers(1, 10**6, 5_000) / 100,
+        "curve": np.exp(np.cumsum(random.normal(0.0, 1e-4, 5_000))),
+        "noise": random.random(5_000),
+    }
+    data = encode_columns(columns)
+    wide = {name: np.zeros(5_010, column.dtype) for name, column in columns.items() if name != "gaps"}
+    decoded = decode_columns(data, {name: column[5:-5] for name, column in wide.items()})
+    for name, column in columns.items():
+        assert bits(decoded[name]) == bits(column), name
+        if name in wide:
+            assert bits(wide[name][5:-5]) == bits(column), name
+            assert not wide[name][:5].any()
+            assert not wide[name][-5:].any()
+    for wrong in (np.empty(4_999), np.empty(5_000, np.int64)):
+        with pytest.raises(CorruptColumnsError, match="'price' has 5000 values of float64"):
+            decode_columns(data, {"price": wrong})
+
+
+@pytest.mark.parametrize(
+    "column", [[2**63 - 3, 2**63 - 2, 2**63 - 1], [-(2**63), 0, 2**63 - 1], [2**61, -(2**61)], [7], [7, 7]]
+)
+def test_steps_between_integers_of_any_size_survive(column: list[int]) -> None:
+    kept = np.array(column, np.int64)
+    assert bits(decode_columns(encode_columns({"at": kept}))["at"]) == bits(kept)
+
+
 @given(st.integers(2048, 5000), st.integers(0, 2**32 - 1), st.floats(0.0, 1.0), st.data())
 @settings(max_examples=60, deadline=None)
 def test_curves_that_change_little_come_back_bit_for_bit(

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.money import to_decimal, to_price
-from gql_trader.infra.exact_columns import money_column, price_column, utc_datetimes
+from gql_trader.infra.exact_columns import (
+    money_column,
+    money_floats,
+    price_column,
+    price_floats,
+    utc_datetimes,
+)
 
 MANY_AT_ONCE = Callable[[np.ndarray], list[Decimal]]
 ONE = Callable[[float], Decimal]
@@ -53,6 +59,18 @@ def test_a_column_is_rounded_as_each_of_its_values(many: MANY_AT_ONCE, one: ONE,
 def test_computed_amounts_of_any_size_are_rounded_alike(many: MANY_AT_ONCE, one: ONE, scale: float) -> None:
     values = np.random.default_rng(7).normal(0.0, scale, 1500)
     assert written(many(values)) == written([one(value) for value in values.tolist()])
+
+
+@pytest.mark.parametrize(("floats", "exact"), [(money_floats, money_column), (price_floats, price_column)])
+@given(values=st.lists(AMOUNTS, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_a_column_of_floats_has_those_nearest_to_the_decimals(
+    floats: Callable[[np.ndarray], np.ndarray], exact: MANY_AT_ONCE, values: list[float]
+) -> None:
+    column = np.array(values, np.float64)
+    kept = column.copy()
+    assert floats(column).tolist() == [float(each) for each in exact(column)]
+    assert np.array_equal(column.view(np.int64), kept.view(np.int64)), "the column was changed"
 
 
 @BOTH

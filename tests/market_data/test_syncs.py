@@ -13,6 +13,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.core.runs import RunStatus
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import encode_id
+from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.market_data import jobs_syncs, sync_lifecycle
 from gql_trader.market_data.jobs_syncs import sweep_syncs, sync_candles
 from gql_trader.market_data.models_syncs import CandleSyncRow
@@ -203,7 +204,7 @@ async def test_a_stopping_worker_hands_its_sync_back(desk: FeedDesk) -> None:
 
 async def test_a_sync_that_keeps_killing_its_workers_fails(desk: FeedDesk) -> None:
     key = await desk.asked(0, 100)
-    for _ in range(sync_lifecycle.MAXIMUM_CRASHES):
+    for _ in range(MAXIMUM_CRASHES):
         async with desk.runtime.unit_of_work() as uow:
             assert await sync_lifecycle.claim(uow, key, -1.0) is not None
         await sweep_syncs(desk.runtime)

@@ -12,6 +12,7 @@ from gql_trader.backtests.jobs import run_backtest
 from gql_trader.core.ids import global_id
 from gql_trader.core.intervals import HOUR, Interval
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective
+from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.market_data.service import find_market, save_candles
 from gql_trader.notifications import long_runs
 from gql_trader.notifications.models import NotificationRow
@@ -143,7 +144,7 @@ async def test_a_worker_that_lost_its_lease_stores_nothing_and_its_chunk_is_redo
 
 async def test_a_chunk_that_keeps_killing_its_workers_fails_the_search(searches: Searches) -> None:
     row, _ = await searches.submit()
-    for _ in range(lifecycle.MAXIMUM_CRASHES):
+    for _ in range(MAXIMUM_CRASHES):
         async with searches.desk.runtime.unit_of_work() as uow:
             assert await lifecycle.claim(uow, row.id, 0, -1.0) is not None
         await sweep(searches.desk.runtime)

@@ -12,8 +12,7 @@ from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.core.actor import Actor
 from gql_trader.reports import service
 from gql_trader.reports.service import choose_currency, most_at_work
-from gql_trader.reports.types import Account, Balance, Scope
-from gql_trader.settings.types import SessionMode
+from gql_trader.reports.types import Account, Balance, Level, Scope
 from tests.factories.actors import make_actor
 from tests.factories.bots import BotDesk
 from tests.factories.statements import counted_statements
@@ -25,12 +24,13 @@ def _account(begin: float, end: float | None, capital: int, **changes: Any) -> A
     usual: dict[str, Any] = {
         "id": uuid4(),
         "currency": "USD",
-        "mode": SessionMode.PAPER,
         "capital": Decimal(capital),
         "equity": Decimal(capital),
         "started_at": T0 + timedelta(hours=begin),
         "ended_at": None if end is None else T0 + timedelta(hours=end),
-        "last_bar_time": None,
+        "since": 0,
+        "until": None,
+        "closed": Level(),
     }
     return Account(**usual | changes)
 

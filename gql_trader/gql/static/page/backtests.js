@@ -3,16 +3,16 @@
 import { mutate, query, subscribe } from './client.js';
 import { drawComparison, drawEquity, drawPrices, lineColour } from './charts.js';
 import {
-  BACKTEST_PLOT, BACKTEST_PROGRESS, BACKTEST_RESULT, BACKTESTS, CANCEL_BACKTEST, CATALOGUE, COMPARISON, DELETE_BACKTEST,
+  BACKTEST_PLOT, BACKTEST_PROGRESS, BACKTEST_RESULT, BACKTESTS, CANCEL_BACKTEST, COMPARISON, DELETE_BACKTEST,
   LEDGER_PAGE, RUN_BACKTEST,
 } from './documents.js';
 import {
-  button, choice, complain, day, form, h, input, interval, link, money, number, percent, price, progressBar, quantity, signed,
-  table, time, words,
+  address, bar, button, card, choice, complain, day, figures, form, h, heading, heat, input, interval, link, money, noted, number,
+  percent, price, progressBar, quantity, quiet, signed, submitButton, table, time, words,
 } from './dom.js';
-import { specFields } from './specform.js';
+import { fetchCatalogue, specFields } from './specform.js';
 
-const ORDERS = [['CREATED_AT', 'newest'], ['SHARPE_RATIO', 'Sharpe ratio'], ['TOTAL_RETURN', 'return'], ['PROFIT_FACTOR', 'profit factor'], ['TRADES', 'trades']];
+const ORDERS = [['CREATED_AT', 'newest'], ['SHARPE_RATIO', 'Sharpe ratio'], ['TOTAL_RETURN', 'return'], ['PROFIT_FACTOR', 'profit factor']];
 
 const days = (value) => (value === null ? '–' : `${number(value, 1)} d`);
 const hours = (value) => (value === null ? '–' : `${number(value, 1)} h`);
@@ -35,17 +35,22 @@ const METRICS = [
   ['alpha', 'Alpha', percent, 1], ['beta', 'Beta', number, 0],
 ];
 
+const FIGURES = ['totalReturn', 'buyAndHoldReturn', 'finalEquity', 'sharpeRatio', 'maxDrawdown', 'trades', 'winRate', 'profitFactor'];
+
 const titleOf = (run) => run.label ?? run.strategy.name;
 const marketOf = (run) => `${run.market.symbol} · ${interval(run.interval)}`;
 const parametersOf = (run) => Object.entries(run.parameters).map(([name, value]) => `${name} ${value}`).join(', ');
 
-/** What the next form begins with: set by "Run again". */
+// What the next form begins with.
 let draft;
+
+/** Begin the next form for a backtest with this. */
+export const runWith = (given) => (draft = given);
 
 // ---- the list, and the form for another one ----
 
 export async function showBacktests(main, { viewer, signal, go }) {
-  const catalogue = await query(CATALOGUE, {}, signal);
+  const catalogue = await fetchCatalogue(signal);
   const chosen = new Set();
   const compare = h('button', { type: 'button', disabled: true }, 'Compare');
   compare.addEventListener('click', () => go('compare', [...chosen].join(',')));
@@ -72,8 +77,8 @@ export async function showBacktests(main, { viewer, signal, go }) {
     const rows = [...shown, ...nodes];
     const columns = [
       ['', tick],
-      ['Run', (run) => [link(`#/backtests/${encodeURIComponent(run.id)}`, titleOf(run)), h('small', {}, parametersOf(run))]],
-      ['Market', (run) => [marketOf(run), h('small', {}, `${day(run.start)} – ${day(run.end)}`)]],
+      ['Run', (run) => noted(link(address('backtests', run.id), titleOf(run)), parametersOf(run))],
+      ['Market', (run) => noted(marketOf(run), `${day(run.start)} – ${day(run.end)}`)],
       ['Return', (run) => result(run, ({ totalReturn }) => signed(totalReturn, percent(totalReturn))), { number: true }],
       ['Sharpe', (run) => result(run, ({ sharpeRatio }) => number(sharpeRatio)), { number: true }],
       ['Drawdown', (run) => result(run, ({ maxDrawdown }) => percent(maxDrawdown)), { number: true }],
@@ -96,8 +101,8 @@ export async function showBacktests(main, { viewer, signal, go }) {
   main.replaceChildren(
     h('div', { class: 'columns' },
       viewer.role !== 'VIEWER' && form({ class: 'card', id: 'run' }, submit, h('h2', {}, 'Run a backtest'), spec.element,
-        h('button', { type: 'submit', class: 'primary' }, 'Run')),
-      h('section', {}, h('div', { class: 'bar' }, h('h1', { tabindex: -1 }, 'Backtests'), order, compare), list)),
+        submitButton('Run')),
+      h('section', {}, bar(heading('Backtests'), order, compare), list)),
   );
 }
 
@@ -111,18 +116,17 @@ export async function showBacktest(main, { id, signal, go, reload }) {
     go('backtests');
   };
   const again = () => {
-    draft = { ...run, strategyId: run.strategy.id, market: `${run.market.exchange}:${run.market.symbol}` };
+    runWith({ ...run, strategyId: run.strategy.id, market: `${run.market.exchange}:${run.market.symbol}` });
     go('backtests');
   };
-  const head = h(
-    'div',
-    { class: 'bar' },
-    h('h1', { tabindex: -1 }, titleOf(run), h('small', {}, `${marketOf(run)} · ${day(run.start)} – ${day(run.end)} · ${run.bars.toLocaleString('en')} bars`)),
+  const file = (href, text) => h('a', { class: 'button', href }, text);
+  const head = bar(
+    heading(titleOf(run), `${marketOf(run)} · ${day(run.start)} – ${day(run.end)} · ${run.bars.toLocaleString('en')} bars`),
     button('Change and run again', again),
-    run.status === 'COMPLETED' && [h('a', { class: 'button', href: run.dailyCsvUrl }, 'Daily CSV'), h('a', { class: 'button', href: run.ledgerCsvUrl }, 'Ledger CSV')],
+    run.status === 'COMPLETED' && [file(run.reportUrl, 'Report'), file(run.dailyCsvUrl, 'Daily CSV'), file(run.ledgerCsvUrl, 'Ledger CSV')],
     ['QUEUED', 'RUNNING'].includes(run.status) ? button('Cancel', () => mutate(CANCEL_BACKTEST, { id })) : button('Delete', remove),
   );
-  const facts = h('p', { class: 'quiet' }, parametersOf(run));
+  const facts = quiet(parametersOf(run));
   if (run.status !== 'COMPLETED') return follow(main, run, [head, facts], signal, reload);
 
   const { metrics, market: { quote } } = run;
@@ -130,13 +134,13 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   const equity = h('figure', { class: 'chart' });
   main.replaceChildren(
     head, facts,
-    h('dl', { class: 'figures' }, METRICS.slice(0, 1).concat(METRICS.filter(([name]) => ['sharpeRatio', 'maxDrawdown', 'trades', 'winRate', 'profitFactor', 'finalEquity'].includes(name)))
-      .map(([name, title, write]) => h('div', {}, h('dt', {}, name === 'finalEquity' ? `${title}, ${quote.symbol}` : title), h('dd', { class: name }, write(metrics[name]))))),
-    h('section', { class: 'card' }, h('h2', {}, 'Prices, indicators, trades'), charts),
-    h('section', { class: 'card' }, h('h2', {}, 'Equity and drawdown'), equity),
+    figures(METRICS.filter(([name]) => FIGURES.includes(name)).map(([name, title, write]) =>
+      [name === 'finalEquity' ? `${title}, ${quote.symbol}` : title, write(metrics[name]), name])),
+    card('Prices and trades', charts),
+    card('Equity and drawdown', equity),
     h('div', { class: 'halves' },
-      h('section', { class: 'card' }, h('h2', {}, 'Metrics'), metricsTable([run])),
-      h('section', { class: 'card' }, h('h2', {}, 'Months'), months(run.monthlyReturns), h('h2', {}, 'Ledger'), ledger(run, signal))),
+      card('Metrics', metricsTable([run])),
+      card('Months', months(run.monthlyReturns), h('h2', {}, 'Ledger'), ledger(run, signal))),
   );
   drawEquity(equity, run.equity, `Equity and drawdown of ${titleOf(run)}`, signal);
   try {
@@ -155,8 +159,8 @@ async function follow(main, run, top, signal, reload) {
   main.replaceChildren(...top, progress.element, problem);
   if (!['QUEUED', 'RUNNING'].includes(run.status)) return;
   for await (const event of subscribe(BACKTEST_PROGRESS, { id: run.id }, signal)) {
-    const bar = event.barTime ? ` · ${time(event.barTime)} · equity ${money(event.equity)}` : '';
-    progress.show(event.progress, `${words(event.status)} ${percent(event.progress, 0)}${bar}`);
+    const reached = event.barTime ? ` · ${time(event.barTime)} · equity ${money(event.equity)}` : '';
+    progress.show(event.progress, `${words(event.status)} ${percent(event.progress, 0)}${reached}`);
     if (event.backtest) return reload();
   }
 }
@@ -189,7 +193,7 @@ function months(returns) {
   const years = Map.groupBy(returns, ({ year }) => year);
   const cell = (found) => {
     if (!found || found.return === null) return '';
-    return h('span', { class: `heat ${found.return < 0 ? 'loss' : 'gain'}`, style: { '--depth': Math.min(1, Math.abs(found.return) * 8) } }, percent(found.return, 1));
+    return heat(found.return < 0 ? 'loss' : 'gain', Math.min(1, Math.abs(found.return) * 8), percent(found.return, 1));
   };
   const columns = [
     ['Year', ([year]) => year],
@@ -200,16 +204,22 @@ function months(returns) {
   return table('Returns by month', columns, [...years]);
 }
 
-function ledger(run, signal) {
+/** Trades of a backtest or a bot; those that have come while somebody looks are marked. */
+export function tradeTable(caption, trades) {
+  const profit = (trade) => noted(signed(trade.profit, money(trade.profit)), percent(trade.profitFraction));
   const columns = [
-    ['#', (trade) => trade.number, { number: true }],
+    ['#', (trade) => h('span', { class: trade.live ? 'fresh' : null }, trade.number), { number: true }],
     ['Side', (trade) => words(trade.side)],
-    ['Entry', (trade) => [price(trade.entryPrice), h('small', {}, time(trade.entryTime))], { number: true }],
-    ['Exit', (trade) => [price(trade.exitPrice), h('small', {}, time(trade.exitTime))], { number: true }],
+    ['Entry', (trade) => noted(price(trade.entryPrice), time(trade.entryTime)), { number: true }],
+    ['Exit', (trade) => noted(price(trade.exitPrice), time(trade.exitTime)), { number: true }],
     ['Quantity', (trade) => quantity(trade.quantity), { number: true }],
-    ['Profit', (trade) => [signed(trade.profit, money(trade.profit)), h('small', {}, percent(trade.profitFraction))], { number: true }],
-    ['Left by', (trade) => words(trade.exitReason)],
+    ['Profit', (trade) => (trade.profit === null ? 'open' : profit(trade)), { number: true }],
+    ['Left by', (trade) => (trade.exitReason ? words(trade.exitReason) : '–')],
   ];
+  return table(caption, columns, trades, 'No trade yet.');
+}
+
+function ledger(run, signal) {
   const frame = h('div', { id: 'ledger' });
   function show(trades, { totalCount, pageInfo }) {
     const more = async () => {
@@ -217,8 +227,8 @@ function ledger(run, signal) {
       show([...trades, ...next.nodes], next);
     };
     frame.replaceChildren(
-      table('Ledger', columns, trades, 'No trades.'),
-      h('p', { class: 'quiet' }, `${trades.length} of ${totalCount}`, pageInfo.hasNextPage ? button('More', more) : ''),
+      tradeTable('Ledger', trades),
+      quiet(`${trades.length} of ${totalCount}`, pageInfo.hasNextPage ? button('More', more) : ''),
     );
   }
   show(run.ledger.nodes, run.ledger);
@@ -233,13 +243,13 @@ export async function showComparison(main, { id, signal }) {
   const frame = h('figure', { class: 'chart' });
   const names = runs.map((run, index) =>
     h('li', {}, h('span', { class: 'swatch', style: { background: lineColour(index) } }),
-      link(`#/backtests/${encodeURIComponent(run.id)}`, titleOf(run)), h('small', {}, `${marketOf(run)} · ${parametersOf(run)}`)),
+      noted(link(address('backtests', run.id), titleOf(run)), `${marketOf(run)} · ${parametersOf(run)}`)),
   );
   main.replaceChildren(
     h('h1', { tabindex: -1 }, `Comparing ${runs.length} backtests`),
     h('ul', { class: 'names' }, names),
-    h('section', { class: 'card' }, h('h2', {}, 'Growth since the start'), frame),
-    h('section', { class: 'card' }, h('h2', {}, 'Metrics; the best in bold'), metricsTable(runs)),
+    card('Growth since the start', frame),
+    card('Metrics; the best in bold', metricsTable(runs)),
   );
   drawComparison(frame, runs.map((run) => run.equity), 'Growth of each run', signal);
 }

@@ -12,6 +12,8 @@ const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6'];
 /** Colours of curves in their order, for legends beside a chart. */
 export const lineColour = (index) => `var(--${LINES[index % LINES.length]})`;
 
+const PERCENT = { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` };
+
 const seconds = (milliseconds) => milliseconds / 1000;
 
 /** Points for a line; where there is no value, there is a gap. */
@@ -20,7 +22,12 @@ const points = (times, values) =>
 
 /** A chart that fills its frame, follows light and dark, listens to the keyboard and goes with the signal. */
 function makeChart(frame, label, signal) {
-  const chart = createChart(frame, { autoSize: true, layout: { attributionLogo: false } });
+  const canvas = h('div', {
+    class: 'canvas', tabindex: 0, role: 'application', 'aria-roledescription': 'chart',
+    'aria-label': `${label}. Arrow keys move, plus and minus zoom, 0 shows everything.`,
+  });
+  frame.append(canvas);
+  const chart = createChart(canvas, { autoSize: true, layout: { attributionLogo: false } });
   const painters = [
     () => chart.applyOptions({
       layout: {
@@ -35,10 +42,7 @@ function makeChart(frame, label, signal) {
   const paint = () => painters.forEach((painter) => painter());
   paint();
   dark.addEventListener('change', paint, { signal });
-  frame.tabIndex = 0;
-  frame.setAttribute('role', 'img');
-  frame.setAttribute('aria-label', `${label}. Arrow keys move, plus and minus zoom, 0 shows everything.`);
-  frame.addEventListener('keydown', (event) => moveByKey(chart, event), { signal });
+  canvas.addEventListener('keydown', (event) => moveByKey(chart, event), { signal });
   signal.addEventListener('abort', () => chart.remove());
   return {
     chart,
@@ -68,7 +72,7 @@ function moveByKey(chart, event) {
 }
 
 /** Candles with indicator lines and trades; indicators of another size than prices have a pane of their own. */
-export function drawPrices(frame, { candles, lines, entries, exits }, label, signal) {
+export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exits }, label, signal) {
   const times = candles.time;
   const { chart, add, onPaint } = makeChart(frame, label, signal);
   const bars = add(CandlestickSeries, () => ({
@@ -81,12 +85,15 @@ export function drawPrices(frame, { candles, lines, entries, exits }, label, sig
 
   const low = candles.low.reduce((a, b) => Math.min(a, b), Infinity);
   const high = candles.high.reduce((a, b) => Math.max(a, b), -Infinity);
-  const drawn = lines.map(({ label: title, values }, index) => {
+  const drawn = lines.map(({ label: title, plot, values }, index) => {
     const known = values.filter((value) => value !== null);
     const middle = known.sort((a, b) => a - b)[Math.floor(known.length / 2)];
     const series = add(
       LineSeries,
-      () => ({ color: colour(LINES[index % LINES.length]), lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }),
+      () => ({
+        color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2,
+        priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
+      }),
       middle > low / 3 && middle < high * 3 ? 0 : 1,
     );
     series.setData(points(times, values));
@@ -95,12 +102,13 @@ export function drawPrices(frame, { candles, lines, entries, exits }, label, sig
   chart.panes()[0].setStretchFactor(3);
 
   const markers = createSeriesMarkers(bars, []);
-  const mark = () => markers.setMarkers([...entryMarkers(entries, times), ...exitMarkers(exits, times)].sort((a, b) => a.time - b.time));
+  const all = () => [...markersOf(entries, times, true), ...markersOf(exits, times, false)];
+  const mark = () => markers.setMarkers(all().sort((a, b) => a.time - b.time));
   mark();
   onPaint(mark);
   const latest = () => chart.timeScale().setVisibleLogicalRange({ from: times.length - 250, to: times.length + 5 });
   frame.append(
-    legend(chart, bars, drawn),
+    legend(chart, bars, drawn, barsPerCandle),
     h('span', { class: 'zoom' }, button('Latest', latest), button('Everything', () => chart.timeScale().fitContent())),
   );
   latest();
@@ -118,30 +126,27 @@ function candleOf(times, time) {
   return seconds(times[from]);
 }
 
-const entryMarkers = ({ time, side }, times) =>
-  time.map((each, i) => ({
-    time: candleOf(times, each),
-    position: side[i] === 'LONG' ? 'belowBar' : 'aboveBar',
-    shape: side[i] === 'LONG' ? 'arrowUp' : 'arrowDown',
-    color: colour(side[i] === 'LONG' ? 'gain' : 'loss'),
-    size: 0.8,
-  }));
-
-const exitMarkers = ({ time, side }, times) =>
-  time.map((each, i) => ({
-    time: candleOf(times, each), position: side[i] === 'LONG' ? 'aboveBar' : 'belowBar', shape: 'circle', color: colour('accent'), size: 0.4,
-  }));
+// Arrows where positions were opened, dots where they were closed, on the side where the price came from.
+function markersOf({ time, side }, times, isEntry) {
+  return time.map((each, i) => {
+    const isLong = side[i] === 'LONG';
+    const place = { time: candleOf(times, each), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
+    if (!isEntry) return { ...place, shape: 'circle', color: colour('accent'), size: 0.4 };
+    return { ...place, shape: isLong ? 'arrowUp' : 'arrowDown', color: colour(isLong ? 'gain' : 'loss'), size: 0.8 };
+  });
+}
 
 /** What the lines are, and the numbers under the crosshair. */
-function legend(chart, bars, drawn) {
-  const quote = h('span');
+function legend(chart, bars, drawn, barsPerCandle) {
+  const scale = barsPerCandle > 1 ? `${barsPerCandle} bars a candle` : '';
+  const quote = h('span', {}, scale);
   const values = drawn.map(({ title, index }) => {
     const value = h('span');
     return { value, row: h('span', { style: { color: lineColour(index) } }, `${title} `, value) };
   });
   chart.subscribeCrosshairMove(({ seriesData }) => {
     const bar = seriesData.get(bars);
-    quote.textContent = bar ? `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}` : '';
+    quote.textContent = bar ? `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}` : scale;
     drawn.forEach(({ series }, i) => (values[i].value.textContent = price(seriesData.get(series)?.value ?? null)));
   });
   return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row));
@@ -158,7 +163,7 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
     () => ({
       baseValue: { type: 'price', price: 0 }, bottomLineColor: colour('loss'), bottomFillColor1: colour('loss-soft'),
       bottomFillColor2: colour('loss-soft'), topLineColor: colour('loss'), lineWidth: 1, priceLineVisible: false,
-      priceFormat: { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` },
+      priceFormat: PERCENT,
     }),
     1,
   );
@@ -183,7 +188,7 @@ export function drawComparison(frame, curves, label, signal) {
   curves.forEach(({ time, equity }, index) => {
     const series = add(LineSeries, () => ({
       color: colour(LINES[index % LINES.length]), lineWidth: 2, priceLineVisible: false,
-      priceFormat: { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` },
+      priceFormat: PERCENT,
     }));
     series.setData(points(time, equity.map((value) => value / equity[0] - 1)));
   });

@@ -89,6 +89,17 @@ export async function query(document, variables = {}, signal = undefined) {
   return data;
 }
 
+/** All nodes of a query of one connection, page by page; the document takes `after`. */
+export async function queryAll(document, signal) {
+  const nodes = [];
+  for (let after; ; ) {
+    const [page] = Object.values(await query(document, { after }, signal));
+    nodes.push(...page.nodes);
+    if (!page.pageInfo.hasNextPage) return nodes;
+    after = page.pageInfo.endCursor;
+  }
+}
+
 /** Run a mutation of one field; return its payload, or throw the errors that the payload has. */
 export async function mutate(document, variables) {
   const [payload] = Object.values(await query(document, variables));
@@ -175,8 +186,9 @@ class SharedSocket {
     this.#watchdog = setTimeout(() => this.#socket?.close(4000, 'silent'), 60_000);
   }
 
+  // What cannot be sent any more is sent again with the next connection, if it is still wanted.
   #send(message) {
-    this.#socket.send(JSON.stringify(message));
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   #subscribe(id, { document, variables }) {

@@ -1,7 +1,9 @@
 // Every GraphQL document of this page. A test validates them against the schema.
 
-export const VIEWER = /* GraphQL */ `
-  query Viewer { me { id username role preferences { timezone } } }
+export const VIEWER = /* GraphQL */ `query Viewer { me { id username role preferences { timezone } } }`;
+
+export const SIGN_UP = /* GraphQL */ `
+  mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }
 `;
 
 // ---- what there is to choose from ----
@@ -15,12 +17,17 @@ const STRATEGY = /* GraphQL */ `
   }
 `;
 
-export const CATALOGUE = /* GraphQL */ `
-  query Catalogue {
-    strategies(first: 100) { nodes { ...StrategyParts } }
-    markets(first: 100) { nodes { symbol exchange intervals } }
+export const STRATEGIES = /* GraphQL */ `
+  query Strategies($after: String) {
+    strategies(first: 100, after: $after) { nodes { ...StrategyParts } pageInfo { hasNextPage endCursor } }
   }
   ${STRATEGY}
+`;
+
+export const MARKETS = /* GraphQL */ `
+  query Markets($after: String) {
+    markets(first: 100, after: $after) { nodes { symbol exchange intervals } pageInfo { hasNextPage endCursor } }
+  }
 `;
 
 export const SERIES = /* GraphQL */ `
@@ -102,8 +109,7 @@ export const BACKTEST_RESULT = /* GraphQL */ `
       equity(maxPoints: 3000) { time equity drawdown }
       monthlyReturns { year month return }
       ledger(first: 25) { ...LedgerPage }
-      dailyCsvUrl
-      ledgerCsvUrl
+      dailyCsvUrl ledgerCsvUrl reportUrl
     }
   }
   ${BACKTEST} ${EXECUTION} ${METRICS} ${LEDGER}
@@ -113,11 +119,8 @@ export const BACKTEST_PLOT = /* GraphQL */ `
   query BacktestPlot($id: ID!) {
     backtest(id: $id) {
       plot(maxPoints: 5000) {
-        barsPerCandle
-        candles { time open high low close }
-        lines { label plot values }
-        entries { time price side number }
-        exits { time price side number exitReason }
+        barsPerCandle candles { time open high low close } lines { label plot values }
+        entries { time side } exits { time side }
       }
     }
   }
@@ -167,16 +170,15 @@ export const DELETE_STRATEGY = /* GraphQL */ `
   mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }
 `;
 
-export const INDICATORS = /* GraphQL */ `
-  query Indicators { indicators { name group signature description } }
-`;
+export const INDICATORS = /* GraphQL */ `query Indicators { indicators { name group signature description } }`;
 
 // ---- searches ----
 
 export const SEARCHES = /* GraphQL */ `
-  query Searches {
-    optimizations(first: 20) {
+  query Searches($after: String) {
+    optimizations(first: 20, after: $after) {
       nodes { id status method objective trialsTotal trialsDone interval createdAt strategy { name } market { symbol } }
+      pageInfo { hasNextPage endCursor }
     }
   }
 `;
@@ -208,9 +210,7 @@ export const SEARCH_RESULT = /* GraphQL */ `
     optimization(id: $id) {
       id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
       ranges { name }
-      strategy { name }
-      market { symbol exchange }
-      best { ...TrialParts }
+      strategy { name } market { symbol exchange }
       trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) { nodes { ...TrialParts } }
       significance { probabilisticSharpeRatio deflatedSharpeRatio }
     }
@@ -249,7 +249,12 @@ const TRADE = /* GraphQL */ `
 `;
 
 export const BOTS = /* GraphQL */ `
-  query Bots { bots(first: 50) { nodes { ...BotParts session { id equity profitFraction } } } }
+  query Bots($after: String) {
+    bots(first: 100, after: $after) {
+      nodes { ...BotParts session { id equity profitFraction lastBarTime } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
   ${BOT}
 `;
 
@@ -268,6 +273,8 @@ export const BOT_DETAIL = /* GraphQL */ `
   ${BOT} ${TRADE}
 `;
 
+export const GUARDS = /* GraphQL */ `query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }`;
+
 export const CREATE_BOT = /* GraphQL */ `
   mutation CreateBot($input: CreateBotInput!) { createBot(input: $input) { bot { id } errors { code message path } } }
 `;
@@ -282,9 +289,7 @@ export const STOP_BOT = /* GraphQL */ `
   ${BOT}
 `;
 
-export const STOP_ALL_BOTS = /* GraphQL */ `
-  mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }
-`;
+export const STOP_ALL_BOTS = /* GraphQL */ `mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }`;
 
 export const DELETE_BOT = /* GraphQL */ `
   mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }
@@ -310,6 +315,21 @@ export const BOT_TRADES = /* GraphQL */ `
   ${TRADE}
 `;
 
+// ---- profit ----
+
+export const PROFIT = /* GraphQL */ `
+  query Profit($botId: ID) {
+    profit(botId: $botId) { currency balance profit profitFraction winRate trades today bestDay { date profit } }
+  }
+`;
+
+export const MONTH = /* GraphQL */ `
+  query Month($botId: ID, $first: Date!, $last: Date!, $start: DateTime!, $end: DateTime!) {
+    calendar(botId: $botId, start: $first, end: $last) { date profit trades color }
+    equityCurve(botId: $botId, start: $start, end: $end, maxPoints: 1000) { time equity drawdown }
+  }
+`;
+
 // ---- administration ----
 
 export const USERS = /* GraphQL */ `
@@ -328,10 +348,4 @@ export const DISABLE_USER = /* GraphQL */ `
 
 export const ENABLE_USER = /* GraphQL */ `
   mutation EnableUser($id: ID!) { enableUser(input: { id: $id }) { user { id status } errors { code message path } } }
-`;
-
-export const CHANGE_ROLE = /* GraphQL */ `
-  mutation ChangeRole($input: ChangeUserRoleInput!) {
-    changeUserRole(input: $input) { user { id role } errors { code message path } }
-  }
 `;

@@ -16,10 +16,21 @@ export function h(tag, properties = {}, ...children) {
 }
 
 export const link = (href, ...text) => h('a', { href }, ...text);
+export const address = (view, id) => `#/${view}/${encodeURIComponent(id)}`;
+export const heading = (text, note) => h('h1', { tabindex: -1 }, text, note && h('small', {}, note));
+export const bar = (...children) => h('div', { class: 'bar' }, ...children);
+export const row = (...children) => h('div', { class: 'fields' }, ...children);
+export const card = (title, ...children) => h('section', { class: 'card' }, h('h2', {}, title), ...children);
+export const quiet = (...text) => h('p', { class: 'quiet' }, ...text);
+export const noted = (content, note) => [content, h('small', {}, note)];
+export const submitButton = (text) => h('button', { type: 'submit', class: 'primary' }, text);
+
+/** A cell of a heat map: "gain", "loss" or neither, the deeper the closer to 1. */
+export const heat = (kind, depth, ...content) => h('span', { class: `heat ${kind}`, style: { '--depth': depth } }, ...content);
 
 /** A table: columns are [title, cell of a row, { number, hidden }]; the caption is for screen readers. */
 export function table(caption, columns, rows, empty = 'Nothing yet.') {
-  if (rows.length === 0) return h('p', { class: 'quiet' }, empty);
+  if (rows.length === 0) return quiet(empty);
   const kind = (options) => ({ class: options?.number ? 'number' : null });
   return h(
     'div',
@@ -33,6 +44,10 @@ export function table(caption, columns, rows, empty = 'Nothing yet.') {
     ),
   );
 }
+
+/** Some numbers that matter most, large: [what, how much, a name for the style]. */
+export const figures = (given) =>
+  h('dl', { class: 'figures' }, given.map(([title, value, name]) => h('div', {}, h('dt', {}, title), h('dd', { class: name }, value))));
 
 // ---- numbers and times ----
 
@@ -65,7 +80,8 @@ export const signed = (value, text) =>
 
 /** Tell something in a corner of the page; errors stay longer. */
 export function say(text, kind = 'info') {
-  const message = h('p', { class: kind }, text, h('button', { type: 'button', 'aria-label': 'Dismiss', onclick: () => message.remove() }, '×'));
+  const dismiss = h('button', { type: 'button', 'aria-label': 'Dismiss', onclick: () => message.remove() }, '×');
+  const message = h('p', { class: kind }, text, dismiss);
   document.getElementById('messages').append(message);
   setTimeout(() => message.remove(), kind === 'error' ? 12_000 : 5_000);
 }
@@ -97,7 +113,7 @@ async function busily(element, action) {
 
 let fields = 0;
 
-/** A labelled control; `path` is where the server's errors call it, such as "execution.stopLoss". */
+/** A labelled control; `path` is what the server's errors call it, such as "execution.stopLoss"; several with spaces. */
 export function field(label, control, { path, hint } = {}) {
   const id = `field-${++fields}`;
   control.id = id;
@@ -109,8 +125,8 @@ export function field(label, control, { path, hint } = {}) {
 }
 
 export const input = (properties) => h('input', { type: 'text', autocomplete: 'off', ...properties });
-export const choice = (options, value, properties = {}) =>
-  h('select', { ...properties, value: value === undefined ? options[0]?.[0] : value }, options.map(([key, text]) => h('option', { value: key }, text)));
+export const choice = (options, value = options[0]?.[0], properties = {}) =>
+  h('select', { ...properties, value }, options.map(([key, text]) => h('option', { value: key }, text)));
 
 /** A form that shows the reasons of a refusal beside the fields that they are about. */
 export function form(properties, submit, ...children) {
@@ -129,7 +145,7 @@ export function form(properties, submit, ...children) {
   return element;
 }
 
-function clearErrors(element) {
+export function clearErrors(element) {
   for (const control of element.querySelectorAll('[aria-invalid]')) {
     control.removeAttribute('aria-invalid');
     const notes = document.getElementById(`${control.id}-notes`);
@@ -138,25 +154,25 @@ function clearErrors(element) {
   }
 }
 
-/** Put each error beside its field; return the messages of those that have none. */
-export function showErrors(element, errors) {
+/** Put each error beside the field that its path begins with; return the messages of those that have none. */
+export function showErrors(element, errors, focus = true) {
   const homeless = [];
   for (const { path, message } of errors) {
     let control = null;
     for (let length = path.length; length > 0 && !control; length--) {
-      control = element.querySelector(`[data-path="${CSS.escape(path.slice(0, length).join('.'))}"]`);
+      control = element.querySelector(`[data-path~="${CSS.escape(path.slice(0, length).join('.'))}"]`);
     }
     if (!control) {
       homeless.push(message);
       continue;
     }
+    const notes = document.getElementById(`${control.id}-notes`);
+    notes.textContent = control.hasAttribute('aria-invalid') ? `${notes.textContent}\n${message}` : message;
+    notes.classList.add('problem');
     control.setAttribute('aria-invalid', 'true');
     control.closest('details')?.setAttribute('open', '');
-    const notes = document.getElementById(`${control.id}-notes`);
-    notes.classList.add('problem');
-    notes.textContent = message;
   }
-  element.querySelector('[aria-invalid]')?.focus();
+  if (focus) element.querySelector('[aria-invalid]')?.focus();
   return homeless;
 }
 

@@ -1,14 +1,25 @@
 // Signing in, the ways through the page, and signing out. Each view is a function of the element to fill and of what
 // is in the address; the signal tells it that the page has gone elsewhere.
 
-import { onSessionEnd, query, signIn, signOut } from './client.js';
-import { VIEWER } from './documents.js';
-import { button, complain, field, form, h, input } from './dom.js';
+import { mutate, onSessionEnd, query, signIn, signOut } from './client.js';
+import { SIGN_UP, VIEWER } from './documents.js';
+import { button, complain, field, form, h, heading, input, quiet, say, submitButton } from './dom.js';
+import { showAdministration } from './admin.js';
 import { showBacktest, showBacktests, showComparison } from './backtests.js';
+import { showBot, showBots } from './bots.js';
+import { showProfit } from './profit.js';
+import { showSearch, showSearches } from './searches.js';
+import { showStrategies } from './strategies.js';
 
+const listOrOne = (list, one) => (main, context) => (context.id ? one : list)(main, context);
 const VIEWS = {
-  backtests: { title: 'Backtests', show: (main, context) => (context.id ? showBacktest : showBacktests)(main, context) },
+  backtests: { title: 'Backtests', show: listOrOne(showBacktests, showBacktest) },
   compare: { title: 'Compare', show: showComparison, under: 'backtests' },
+  strategies: { title: 'Strategies', show: showStrategies },
+  searches: { title: 'Searches', show: listOrOne(showSearches, showSearch) },
+  bots: { title: 'Bots', show: listOrOne(showBots, showBot) },
+  profit: { title: 'Profit', show: showProfit },
+  admin: { title: 'Users', show: showAdministration, role: 'ADMIN' },
 };
 
 const main = document.getElementById('main');
@@ -19,7 +30,8 @@ export const go = (...parts) => (location.hash = `/${parts.map(encodeURIComponen
 
 function where() {
   const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
-  return { name: name in VIEWS ? name : 'backtests', id };
+  const isOpen = name in VIEWS && [undefined, viewer?.role].includes(VIEWS[name].role);
+  return { name: isOpen ? name : 'backtests', id };
 }
 
 async function show() {
@@ -31,7 +43,7 @@ async function show() {
   if (!viewer) return showSignIn();
   const { title, show: view } = VIEWS[name];
   document.title = `${title} · gql_trader`;
-  main.replaceChildren(h('p', { class: 'quiet' }, 'Loading…'));
+  main.replaceChildren(quiet('Loading…'));
   try {
     await view(main, { id, viewer, signal, go, reload: show });
     if (!signal.aborted) main.querySelector('h1')?.focus();
@@ -43,7 +55,7 @@ async function show() {
 }
 
 function showHeader(current) {
-  const open = Object.entries(VIEWS).filter(([, view]) => !view.under && (!view.role || view.role === viewer?.role));
+  const open = Object.entries(VIEWS).filter(([, { under, role }]) => !under && [undefined, viewer?.role].includes(role));
   const links = open.map(([name, { title }]) =>
     h('a', { href: `#/${name}`, 'aria-current': name === (VIEWS[current].under ?? current) ? 'page' : null }, title),
   );
@@ -88,15 +100,29 @@ function showSignIn() {
     form(
       { class: 'card sign-in' },
       submit,
-      h('h1', { tabindex: -1 }, 'Sign in'),
+      heading('Sign in'),
       field('Username or e-mail', login),
       field('Password', password),
       second,
       field('Stay signed in', remember),
-      h('button', { type: 'submit', class: 'primary' }, 'Sign in'),
+      submitButton('Sign in'),
     ),
+    h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()),
   );
   login.focus();
+}
+
+function signUpForm() {
+  const username = input({ name: 'username', autocomplete: 'username' });
+  const email = input({ name: 'email', type: 'email', autocomplete: 'email' });
+  const password = input({ name: 'newPassword', type: 'password', autocomplete: 'new-password' });
+  const submit = async () => {
+    const { message } = await mutate(SIGN_UP, { input: { username: username.value, email: email.value, password: password.value } });
+    say(message);
+  };
+  return form({ class: 'card' }, submit, field('New username', username, { path: 'username' }), field('E-mail', email, { path: 'email' }),
+    field('New password', password, { path: 'password', hint: 'At least 12 characters: upper and lower case, a digit, another one.' }),
+    submitButton('Create'));
 }
 
 async function begin() {

@@ -1,20 +1,26 @@
 // What to run: strategy, market, interval, parameters and execution, for backtests, searches and bots alike.
 
-import { query } from './client.js';
-import { SERIES } from './documents.js';
-import { choice, complain, day, field, h, input, interval, words } from './dom.js';
+import { query, queryAll } from './client.js';
+import { MARKETS, SERIES, STRATEGIES } from './documents.js';
+import { choice, complain, day, field, h, input, interval, quiet, row, words } from './dom.js';
+
+/** What there is to choose from: strategies and markets. */
+export async function fetchCatalogue(signal) {
+  const [strategies, markets] = await Promise.all([STRATEGIES, MARKETS].map((document) => queryAll(document, signal)));
+  return { strategies, markets: markets.filter(({ intervals }) => intervals.length > 0) };
+}
 
 const SOURCES = ['open', 'high', 'low', 'close', 'volume', 'hl2', 'hlc3', 'ohlc4'];
 const SIZINGS = { equityFraction: '% of equity', cash: 'quote currency', quantity: 'units', riskFraction: '% of equity at risk' };
-// Fractions of the API, percent for people: name, label, percent or plain number.
+// Fractions of the API, percent for people: name, label, percent or plain number, what it is if left empty.
 const EXECUTION = [
-  ['takerFee', 'Taker fee, %', true],
-  ['makerFee', 'Maker fee, %', true],
-  ['slippage', 'Slippage, %', true],
+  ['takerFee', 'Taker fee, %', true, '0.1'],
+  ['makerFee', 'Maker fee, %', true, '0.1'],
+  ['slippage', 'Slippage, %', true, '0'],
   ['stopLoss', 'Stop loss, %', true],
   ['takeProfit', 'Take profit, %', true],
   ['trailingStop', 'Trailing stop, %', true],
-  ['leverage', 'Leverage', false],
+  ['leverage', 'Leverage', false, '1'],
   ['maxDailyLoss', 'Daily loss limit, %', true],
   ['dailyTarget', 'Daily target, %', true],
   ['maxDailyTrades', 'Trades a day', false],
@@ -23,6 +29,12 @@ const EXECUTION = [
 
 const toPercent = (fraction) => (fraction === null || fraction === undefined ? '' : Number((fraction * 100).toPrecision(12)));
 const fromPercent = (text) => Number((Number(text) / 100).toPrecision(12));
+
+/** The moment that a date stands for: its midnight in UTC, or what it was given as if nobody has changed it. */
+export function moment({ value }, given = undefined) {
+  if (value === '') return undefined;
+  return given?.startsWith(value) ? given : `${value}T00:00:00Z`;
+}
 
 /** A control for a parameter of a strategy, and how to read it. */
 export function parameterControl({ type, min, max, step, choices }, value) {
@@ -51,19 +63,20 @@ export function parameterControl({ type, min, max, step, choices }, value) {
  */
 export function specFields({ strategies, markets }, given = {}, { range = true, onStrategy = () => {} } = {}) {
   const nameOf = (market) => `${market.exchange}:${market.symbol}`;
-  const strategyChoice = choice(strategies.nodes.map(({ id, name }) => [id, name]), given.strategyId, { name: 'strategy' });
-  const marketChoice = choice(markets.nodes.map((market) => [nameOf(market), `${market.symbol} · ${market.exchange}`]), given.market, { name: 'market' });
+  const strategyChoice = choice(strategies.map(({ id, name }) => [id, name]), given.strategyId, { name: 'strategy' });
+  const offered = markets.map((market) => [nameOf(market), `${market.symbol} · ${market.exchange}`]);
+  const marketChoice = choice(offered, given.market, { name: 'market' });
   const intervalChoice = choice([], undefined, { name: 'interval' });
-  const about = h('p', { class: 'quiet' });
-  const available = h('p', { class: 'quiet' });
+  const about = quiet();
+  const available = quiet();
   const parameters = h('fieldset', {}, h('legend', {}, 'Parameters'));
   const start = input({ type: 'date', name: 'start', value: given.start?.slice(0, 10) });
   const end = input({ type: 'date', name: 'end', value: given.end?.slice(0, 10) });
   const capital = input({ inputmode: 'decimal', name: 'capital', value: given.initialCapital ?? '10000' });
   let readers = [];
 
-  const strategy = () => strategies.nodes.find(({ id }) => id === strategyChoice.value);
-  const market = () => markets.nodes.find((each) => nameOf(each) === marketChoice.value);
+  const strategy = () => strategies.find(({ id }) => id === strategyChoice.value);
+  const market = () => markets.find((each) => nameOf(each) === marketChoice.value);
 
   function strategyChosen(values = {}) {
     const { description, parameters: declared, defaultParameters } = strategy();
@@ -77,7 +90,7 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
       readers.push([name, read]);
       return field(words(name), control, { path: `parameters.${name}`, hint: parameter.description });
     });
-    parameters.replaceChildren(parameters.firstChild, h('div', { class: 'fields' }, controls));
+    parameters.replaceChildren(parameters.firstChild, row(controls));
     onStrategy(strategy());
   }
 
@@ -105,17 +118,20 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
     { class: 'spec' },
     field('Strategy', strategyChoice, { path: 'strategyId' }),
     about,
-    h('div', { class: 'fields' }, field('Market', marketChoice, { path: 'market' }), field('Interval', intervalChoice, { path: 'interval' })),
+    row(field('Market', marketChoice, { path: 'market' }), field('Interval', intervalChoice, { path: 'interval' })),
     available,
-    h('div', { class: 'fields' }, range && [field('From', start, { path: 'start' }), field('To', end, { path: 'end' })], field('Capital', capital, { path: 'initialCapital' })),
+    row(
+      range && field('From', start, { path: 'start' }), range && field('To', end, { path: 'end' }),
+      field('Capital', capital, { path: 'initialCapital' }),
+    ),
     parameters,
     h('details', {}, h('summary', {}, 'Execution: fills, costs, stops, guards'), execution.element),
   );
   strategyChoice.addEventListener('change', () => strategyChosen());
   marketChoice.addEventListener('change', () => marketChosen());
   intervalChoice.addEventListener('change', () => intervalChosen().catch(complain));
-  if (strategies.nodes.length > 0) strategyChosen(given.parameters);
-  if (markets.nodes.length > 0) marketChosen(given.interval);
+  if (strategies.length > 0) strategyChosen(given.parameters);
+  if (markets.length > 0) marketChosen(given.interval);
 
   function read() {
     const spec = {
@@ -126,9 +142,7 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
       parameters: Object.fromEntries(readers.map(([name, value]) => [name, value()]).filter(([, value]) => value !== undefined)),
       execution: execution.read(),
     };
-    if (range && start.value) spec.start = `${start.value}T00:00:00Z`;
-    if (range && end.value) spec.end = `${end.value}T00:00:00Z`;
-    return spec;
+    return range ? { ...spec, start: moment(start, given.start), end: moment(end, given.end) } : spec;
   }
   return { element, read, strategy };
 }
@@ -140,9 +154,9 @@ function executionFields(given = {}) {
   const isFraction = (kind) => kind.endsWith('Fraction');
   const size = choice(Object.entries(SIZINGS), sizing);
   const sizeAmount = input({ inputmode: 'decimal', value: isFraction(sizing) ? toPercent(amount) : amount });
-  const controls = EXECUTION.map(([name, label, isPercent]) => {
-    const value = given[name];
-    const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, value: isPercent ? toPercent(value) : value });
+  const controls = EXECUTION.map(([name, label, isPercent, usual]) => {
+    const value = isPercent ? toPercent(given[name]) : given[name];
+    const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, placeholder: usual, value });
     return { name, label, isPercent, control };
   });
   const element = h(

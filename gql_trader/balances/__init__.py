@@ -1,0 +1,1 @@
+"""Balances by the clock: snapshots, days, heartbeats, and following them."""

@@ -1,0 +1,93 @@
+// What all bots, or one, have gained: figures, the curve, and each day of a month as a heat map.
+
+import { query, queryAll } from './client.js';
+import { drawEquity } from './charts.js';
+import { BOTS, MONTH, PROFIT } from './documents.js';
+import {
+  bar, button, choice, complain, day, figures, h, heading, heat, input, money, noted, number, percent, quiet, signed, table,
+} from './dom.js';
+
+const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
+const utc = (text) => new Date(`${text}T00:00:00Z`);
+const isoDay = (date) => date.toISOString().slice(0, 10);
+const monthOf = (date) => isoDay(date).slice(0, 7);
+
+/** The month that lies some months after another one: ("2026-01", -1) is "2025-12". */
+function monthAfter(month, count) {
+  const first = utc(`${month}-01`);
+  first.setUTCMonth(first.getUTCMonth() + count);
+  return monthOf(first);
+}
+
+export async function showProfit(main, { id, viewer, signal, go }) {
+  const [bots, { profit }] = await Promise.all([queryAll(BOTS, signal), query(PROFIT, { botId: id }, signal)]);
+  const of = choice([['', 'all bots'], ...bots.map((bot) => [bot.id, bot.name])], id ?? '', { 'aria-label': 'Bot' });
+  of.addEventListener('change', () => go('profit', ...[of.value].filter(Boolean)));
+  const top = bar(heading('Profit'), of);
+  if (!profit) return main.replaceChildren(top, h('p', {}, 'There is no such bot.'));
+  if (!profit.currency) return main.replaceChildren(top, quiet('Nothing has been traded yet: start a bot.'));
+
+  main.replaceChildren(
+    top,
+    figures([
+      [`Balance, ${profit.currency}`, money(profit.balance)],
+      ['Profit', signed(profit.profit, money(profit.profit))],
+      ['Return', signed(profit.profitFraction, percent(profit.profitFraction))],
+      ['Today', signed(profit.today, money(profit.today))],
+      ['Trades', number(profit.trades, 0)],
+      ['Won', percent(profit.winRate)],
+      ['Best day', profit.bestDay ? noted(money(profit.bestDay.profit), day(profit.bestDay.date)) : '–'],
+    ]),
+    month(id, bots, viewer, signal),
+  );
+}
+
+function month(id, bots, { preferences: { timezone } }, signal) {
+  // Replays count at the time of their candles: begin with the month that the bot was in last.
+  const last = bots.find((bot) => bot.id === id)?.session?.lastBarTime;
+  const chosen = input({ type: 'month', 'aria-label': 'Month', value: monthOf(last ? new Date(last) : new Date()) });
+  const days = h('div', { id: 'calendar', 'aria-live': 'polite' });
+  const curve = h('figure', { class: 'chart' });
+  let shown = new AbortController();
+  const step = (text, label, count) =>
+    button(text, () => {
+      chosen.value = monthAfter(chosen.value, count);
+      return load();
+    }, { 'aria-label': label });
+
+  async function load() {
+    const { value } = chosen;
+    if (!/^\d{4}-\d\d$/.test(value)) return;
+    shown.abort();
+    shown = new AbortController();
+    const still = AbortSignal.any([signal, shown.signal]);
+    const [first, next] = [`${value}-01`, `${monthAfter(value, 1)}-01`];
+    const range = { first, last: isoDay(new Date(utc(next) - 86_400_000)), start: utc(first), end: utc(next) };
+    const { calendar, equityCurve } = await query(MONTH, { botId: id, ...range }, still);
+    const total = calendar.reduce((sum, each) => sum + Number(each.profit), 0);
+    days.replaceChildren(weeks(value, calendar), quiet('The month: ', signed(total, money(total)), ` · in ${timezone}`));
+    curve.replaceChildren();
+    drawEquity(curve, equityCurve, `Equity and drawdown in ${value}`, still);
+  }
+  chosen.addEventListener('change', () => load().catch(complain));
+  load().catch(complain);
+  const controls = [step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1)];
+  return h('section', { class: 'card' }, bar(h('h2', {}, 'Days'), controls), days, h('h2', {}, 'Equity and drawdown'), curve);
+}
+
+/** Weeks as rows, Monday first. */
+function weeks(month, days) {
+  const most = days.reduce((greatest, each) => Math.max(greatest, Math.abs(each.profit)), 0) || 1;
+  const blank = (utc(days[0].date).getUTCDay() + 6) % 7;
+  const cells = [...Array(blank).fill(null), ...days];
+  const rows = Array.from({ length: Math.ceil(cells.length / 7) }, (_, week) => cells.slice(7 * week, 7 * week + 7));
+  return table(`Days of ${month}`, WEEKDAYS.map((name, index) => [name, (week) => dayCell(week[index], most)]), rows);
+}
+
+function dayCell(found, most) {
+  if (!found) return '';
+  const { date, profit, trades, color } = found;
+  const kind = { GREEN: 'gain', RED: 'loss', NEUTRAL: '' }[color];
+  const text = color === 'NEUTRAL' && trades === 0 ? '' : noted(money(profit), trades === 1 ? '1 trade' : `${trades} trades`);
+  return heat(kind, Math.abs(profit) / most, h('small', {}, date.slice(8)), text);
+}

@@ -1,0 +1,35 @@
+"""How far sessions had come at moments: what they have gained between two is the difference.
+
+While a session traded, one row of its figures tells; afterwards it stays where it ended. So a moment costs a
+row for each session that was trading then, whatever was traded and however long ago.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.reports import repository
+from gql_trader.reports.types import Account, Level
+
+
+async def levels_at(uow: UnitOfWork, accounts: Sequence[Account], moments: Sequence[int]) -> list[Level]:
+    """Return how far sessions had come, together, at moments.
+
+    Parameters
+    ----------
+    moments
+        Unix milliseconds; at a quarter of an hour exactly all that is before it counts, and nothing else.
+    """
+    trading = await repository.levels(uow.session, accounts, moments)
+    over = sorted(
+        ((each.until, each.level) for each in accounts if each.until is not None), key=lambda each: each[0]
+    )
+    ends = [until for until, _ in over]
+    sums = list(accumulate((level for _, level in over), initial=Level()))
+    return [trading.get(each, Level()) + sums[bisect_left(ends, each)] for each in moments]
+
+
+def level_of(accounts: Sequence[Account]) -> Level:
+    """Return how far sessions have come by now, together."""
+    return sum((each.level for each in accounts), Level())
