@@ -14,7 +14,7 @@ from gql_trader.bots import live_orders, repository
 from gql_trader.bots.brokers import broker_of
 from gql_trader.bots.hand_checks import check_key, check_means, check_on_market, check_order
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
-from gql_trader.bots.live_checks import check_live
+from gql_trader.bots.live_checks import LiveAnswers, check_live
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import lock_user
@@ -36,7 +36,6 @@ from gql_trader.core.errors import (
 from gql_trader.core.money import to_exact
 from gql_trader.infra import json_codec
 from gql_trader.infra.array_cache import ArrayCache
-from gql_trader.infra.exchange.markets import MarketRules
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.settings.types import SessionMode
@@ -50,7 +49,7 @@ async def place_order(
     arrays: ArrayCache,
     actor: Actor,
     request: OrderRequest,
-    rules: MarketRules | None = None,
+    answers: LiveAnswers | None = None,
 ) -> Row[Any]:
     """Place an order in a session that is traded by hand.
 
@@ -60,8 +59,8 @@ async def place_order(
 
     Parameters
     ----------
-    rules
-        What the exchange says of the market; None: it was not asked, or did not answer.
+    answers
+        What the exchange has said, for a live session.
 
     Raises
     ------
@@ -109,7 +108,7 @@ async def place_order(
         raise DomainErrors(problems)
     references = None
     if ledger.session.mode == SessionMode.LIVE.value:
-        await check_live(uow, request, market, close, rules)
+        await check_live(uow, request, market, close, answers or LiveAnswers())
         references = await live_orders.reference_prices(uow, ledger.waiting)
     if ledger.session.quote_id not in (None, market.quote_id):
         raise InvalidInput(

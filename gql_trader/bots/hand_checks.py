@@ -7,13 +7,15 @@ from uuid import UUID
 from gql_trader.backtests.execution import check_execution
 from gql_trader.backtests.history import MAXIMUM_CAPITAL
 from gql_trader.bots.hand_ledger import HandLedger, fee_of
-from gql_trader.bots.types import OrderRequest, OrderSide
+from gql_trader.bots.types import OrderRequest, OrderSide, SessionRequest
 from gql_trader.core.errors import DomainError, InvalidInput
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import is_plain_text
 from gql_trader.market_data.types import MarketRecord
+from gql_trader.settings.types import SessionMode
 
 MAXIMUM_KEY = 200
+MAXIMUM_LEVERAGE = 125
 MAXIMUM_AMOUNT = Decimal(10) ** 15
 _NOTHING = Decimal(0)
 
@@ -24,6 +26,24 @@ def check_session(capital: Decimal, costs: ExecutionSpec) -> list[DomainError]:
     if not (capital.is_finite() and 0 < capital <= MAXIMUM_CAPITAL):
         problems.append(InvalidInput(f"capital is above 0 and at most {MAXIMUM_CAPITAL}.", ("capital",)))
     problems += [InvalidInput(each.message, each.path[1:]) for each in check_execution(costs)]
+    return problems
+
+
+def check_contracts(request: SessionRequest, mode: SessionMode) -> list[DomainError]:
+    """Return everything that is wrong with what a session says of leverage."""
+    problems: list[DomainError] = []
+    if request.leverage is not None and mode is SessionMode.PAPER:
+        problems.append(InvalidInput("By hand, only live sessions have leverage.", ("leverage",)))
+    if request.leverage is not None and not 1 <= request.leverage <= MAXIMUM_LEVERAGE:
+        problems.append(InvalidInput(f"leverage is from 1 to {MAXIMUM_LEVERAGE}.", ("leverage",)))
+    if request.margin_mode is not None and request.leverage is None:
+        problems.append(InvalidInput("A margin mode needs a leverage.", ("marginMode",)))
+    if request.auto_transfer_funds and request.leverage is None:
+        problems.append(
+            InvalidInput("Only contracts need funds in a wallet of theirs.", ("autoTransferFunds",))
+        )
+    if request.transfer_amount is not None and not _is_amount(request.transfer_amount):
+        problems.append(InvalidInput("transferAmount is above 0.", ("transferAmount",)))
     return problems
 
 
@@ -128,7 +148,7 @@ def check_means(
                 ("quantity",),
             )
         return
-    free = ledger.cash - sum(
+    promised = sum(
         (
             _outlay(
                 each.quantity - each.filled_quantity,
@@ -142,7 +162,8 @@ def check_means(
         ),
         _NOTHING,
     )
-    outlay = _outlay(request.quantity, request.price, request.stop_price, close, costs)
+    free = ledger.free_cash - promised / ledger.leverage
+    outlay = _outlay(request.quantity, request.price, request.stop_price, close, costs) / ledger.leverage
     if outlay > free:
         raise InvalidInput(
             f"This costs about {outlay:.2f} with its fee; of the session's cash {max(free, _NOTHING):.2f} "

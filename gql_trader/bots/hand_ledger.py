@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots import rollups
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import OrderFillRow
+from gql_trader.bots.models_live import LiveSessionRow, OrderFillRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.resting import Hit
 from gql_trader.bots.types import (
@@ -79,6 +79,8 @@ class HandLedger:
         Open trades by market.
     waiting
         Orders that may still fill, oldest first.
+    leverage
+        1 unless contracts are traded.
     """
 
     session: TradingSessionRow
@@ -91,6 +93,15 @@ class HandLedger:
     closed: list[TradeRow] = field(default_factory=list)
     told: list[tuple[UUID, TradeStatus]] = field(default_factory=list)
     valued_at: int | None = None
+    leverage: int = 1
+
+    @property
+    def free_cash(self) -> Decimal:
+        """Cash that no position binds: with leverage, one binds but its margin."""
+        if self.leverage == 1:
+            return self.cash
+        cost = sum((each.cost or _NOTHING for each in self.held.values()), _NOTHING)
+        return self.cash + cost - (cost / self.leverage).quantize(_CENT)
 
     @property
     def equity(self) -> Decimal:
@@ -265,8 +276,11 @@ async def lock_ledger(
             ).where(OrderRow.session_id == session_id)
         )
     ).one()
-    change = traded - fees
+    change, leverage = traded - fees, None
     if is_live:
+        leverage = await uow.session.scalar(
+            select(LiveSessionRow.leverage).where(LiveSessionRow.session_id == session_id)
+        )
         change = await uow.session.scalar(
             select(func.coalesce(func.sum(OrderFillRow.cash), 0)).where(OrderFillRow.session_id == session_id)
         )
@@ -288,6 +302,7 @@ async def lock_ledger(
         waiting=list(waiting),
         orders=orders,
         trades=trades or 0,
+        leverage=leverage or 1,
     )
 
 
@@ -337,7 +352,7 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
         "revision": SessionStateRow.revision + 1,
         "balance": to_float(ledger.balance),
         "equity": equity,
-        "cash": to_float(ledger.cash),
+        "cash": to_float(ledger.free_cash),
     }
     # A bot notes itself which bars it has traded.
     if ledger.valued_at is not None and session.market_id is None:

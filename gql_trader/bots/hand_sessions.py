@@ -12,7 +12,7 @@ from gql_trader.backtests.execution import execution_from_json, execution_to_jso
 from gql_trader.bots import live_sessions, repository
 from gql_trader.bots.brokers import broker_of
 from gql_trader.bots.by_hand import lock_own, note
-from gql_trader.bots.hand_checks import check_session
+from gql_trader.bots.hand_checks import check_contracts, check_session
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import SWEEP_ROWS, idle_users
 from gql_trader.bots.live_sessions import LivePermit
@@ -21,7 +21,7 @@ from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import lock_user
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import DomainErrors, QuotaExceeded
+from gql_trader.core.errors import DomainErrors, InvalidState, NotFound, QuotaExceeded
 from gql_trader.core.ids import uuid7
 from gql_trader.core.money import to_float
 from gql_trader.engine.execution import ExecutionSpec
@@ -66,7 +66,7 @@ async def start_session(
     capital = prefers.default_capital if request.capital is None else request.capital
     given = {name: getattr(request, name) for name in ("maker_fee", "taker_fee", "slippage")}
     costs = replace(ExecutionSpec(), **{name: value for name, value in given.items() if value is not None})
-    if problems := check_session(capital, costs):
+    if problems := [*check_session(capital, costs), *check_contracts(request, mode)]:
         raise DomainErrors(problems)
     await lock_user(uow, actor)
     key = await live_sessions.permitted_key(uow, actor, request, permit) if mode is SessionMode.LIVE else None
@@ -114,7 +114,8 @@ async def start_session(
     )
     about = {"mode": mode.value}
     if key is not None:
-        await live_sessions.attach(uow, session_id, key)
+        funds = (request.transfer_amount or capital) if request.auto_transfer_funds else None
+        await live_sessions.attach(uow, session_id, key, request.leverage, request.margin_mode, funds)
         about |= {"exchangeKeyId": str(key.id), "exchange": key.exchange}
     note(uow, AuditAction.TRADING_SESSION_STARTED, actor, session_id, **about)
     return await _session(uow, actor, session_id)
@@ -141,6 +142,26 @@ async def stop_session(
     else:
         await _end(uow, arrays, ledger, reason, close_positions=close_positions)
     note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
+    return await _session(uow, actor, session_id)
+
+
+async def abandon_session(uow: UnitOfWork, actor: Actor, session_id: UUID) -> Row[Any]:
+    """End a live session that was told to stop although the exchange has not told of all its orders.
+
+    Raises
+    ------
+    NotFound
+        If the user has no such session.
+    InvalidState
+        If it is not live, or was not told to stop before.
+    """
+    locked = await lock_ledger(uow, session_id, actor.user_id)
+    if locked is None:
+        raise NotFound("There is no such session.", ("id",))
+    if locked[1] is None or locked[0].market_id is not None:
+        raise InvalidState("A bot trades this session.", ("id",))
+    await live_sessions.abandon(uow, locked[1])
+    note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=False, abandoned=True)
     return await _session(uow, actor, session_id)
 
 

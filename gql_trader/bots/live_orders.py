@@ -162,6 +162,11 @@ async def request_cancel(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, r
     uow.enqueue(order_job(order.id))
 
 
+async def give_up(uow: UnitOfWork, order_id: UUID) -> None:
+    """Let nobody ask for an order any more; a worker that is at it writes nothing."""
+    await _set(uow, order_id, due_at=None, lease_expires_at=None, fence=LiveOrderRow.fence + 1)
+
+
 async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:
     """Return about what the markets of some orders traded at when they were placed, by order."""
     rows = await uow.session.execute(
@@ -241,6 +246,7 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         cancels=order.cancel_requested_at is not None,
         key=key,
         symbol=market.symbol,
+        contracts=held.leverage is not None,
         client_order_id=order.client_order_id,
         side=OrderSide(order.side),
         type=OrderType(order.type),

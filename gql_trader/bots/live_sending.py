@@ -6,6 +6,8 @@ from uuid import UUID
 import structlog
 
 from gql_trader.bots import live_orders
+from gql_trader.bots.live_markets import rules_of
+from gql_trader.bots.types import OrderSide
 from gql_trader.bots.types_live import LONGEST_CALL, Answer, Outcome, Task
 from gql_trader.infra.exchange.errors import (
     DuplicateOrder,
@@ -19,7 +21,6 @@ from gql_trader.infra.exchange.orders import ExchangeOrder, Fill, OrderKind, Ord
 from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.leases import settle
-from gql_trader.market_data.fetching import spot_market
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ async def _ask(runtime: Runtime, task: Task) -> Outcome:
 
 async def _send(client: TradingClient, task: Task) -> Outcome:
     try:
-        symbol = (await spot_market(client, task.symbol)).symbol
+        symbol = (await rules_of(client, task.symbol, contracts=task.contracts)).symbol
     except ExchangeUnavailable as failure:
         return _not_taken(failure)
     except ExchangeFailure as failure:
@@ -71,6 +72,8 @@ async def _send(client: TradingClient, task: Task) -> Outcome:
         amount=task.quantity,
         price=task.price,
         stop_price=task.stop_price,
+        # What is sold of the currency itself cannot be more than there is.
+        reduce_only=task.contracts and task.side is OrderSide.SELL,
         reference_price=task.reference_price,
     )
     try:
@@ -92,7 +95,7 @@ def _not_taken(failure: ExchangeUnavailable) -> Outcome:
 
 async def _look(client: TradingClient, task: Task) -> Outcome:
     try:
-        name = task.name((await spot_market(client, task.symbol)).symbol)
+        name = task.name((await rules_of(client, task.symbol, contracts=task.contracts)).symbol)
         found = await (client.cancel(name) if task.cancels else client.find(name))
     except OrderMissing:
         return Outcome(Answer.ABSENT)

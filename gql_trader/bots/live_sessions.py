@@ -21,7 +21,7 @@ from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
-from gql_trader.settings.types import SessionMode
+from gql_trader.settings.types import MarginMode, SessionMode
 
 MOST_CLOSINGS = 3
 """How often it is tried to sell what a session holds, each time after it is known what came of the last."""
@@ -60,11 +60,33 @@ async def permitted_key(
     return key
 
 
-async def attach(uow: UnitOfWork, session_id: UUID, key: ExchangeKeyRecord) -> None:
-    """Let a live session trade with a key, which cannot be deleted until it ends."""
+async def attach(
+    uow: UnitOfWork,
+    session_id: UUID,
+    key: ExchangeKeyRecord,
+    leverage: int | None = None,
+    margin_mode: MarginMode | None = None,
+    funds: Decimal | None = None,
+) -> None:
+    """Let a live session trade with a key, which cannot be deleted until it ends.
+
+    Parameters
+    ----------
+    leverage, margin_mode
+        For contracts, set at the exchange before the first order on a market; None: it trades the currencies
+        themselves.
+    funds
+        What the contracts' wallet has to have then; what is missing is moved there. None: nothing is.
+    """
     await uow.session.execute(
         insert(LiveSessionRow).values(
-            session_id=session_id, exchange_key_id=key.id, exchange=key.exchange, closings=0
+            session_id=session_id,
+            exchange_key_id=key.id,
+            exchange=key.exchange,
+            closings=0,
+            leverage=leverage,
+            margin_mode=margin_mode.value if margin_mode else None,
+            funds=funds,
         )
     )
 
@@ -114,6 +136,25 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     await detach(uow, session_id)
+
+
+async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
+    """End a live session that is being ended although it is not known what became of its orders.
+
+    Raises
+    ------
+    InvalidState
+        If it is not live, or was not told to stop before.
+    """
+    session = ledger.session
+    if session.mode != SessionMode.LIVE.value or session.status != CLOSING:
+        raise InvalidState("Only a live session that was told to stop can be abandoned.", ("abandon",))
+    for order in ledger.waiting:
+        order.reason = "It was given up; your account at the exchange tells what became of it."
+        await live_orders.give_up(uow, order.id)
+    session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
+    await write_ledger(uow, ledger)
+    await detach(uow, session.id)
 
 
 async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:

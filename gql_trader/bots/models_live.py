@@ -17,7 +17,9 @@ class LiveSessionRow(Base):
 
     The key cannot be deleted while there is such a row. ``close_positions`` is what was asked for when the
     session was told to stop, null before; ``closings`` counts how often its positions were tried to be
-    closed since.
+    closed since. With a ``leverage`` it trades contracts that are settled in the quote currency, under
+    ``margin_mode``; without one, the currencies themselves. ``funds`` is what the contracts' wallet has to
+    have before the first order; what is missing is moved there.
     """
 
     __tablename__ = "live_sessions"
@@ -29,6 +31,25 @@ class LiveSessionRow(Base):
     exchange: Mapped[str]
     close_positions: Mapped[bool | None]
     closings: Mapped[int]
+    leverage: Mapped[int | None]
+    margin_mode: Mapped[str | None]
+    funds: Mapped[Decimal | None] = mapped_column(_EXACT)
+
+
+class LiveMarketRow(Base):
+    """A market of a live session on which the account was found to be what the session takes it for.
+
+    ``mismatch`` is what was not, and was acknowledged; null if all was.
+    """
+
+    __tablename__ = "live_markets"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
+    mismatch: Mapped[str | None]
+    compared_at: Mapped[datetime]
 
 
 class LiveOrderRow(Base):

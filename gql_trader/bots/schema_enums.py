@@ -3,11 +3,12 @@
 from gql_trader.bots.guarding import GuardKind
 from gql_trader.bots.types import BotState, OrderSide, OrderStatus, OrderType, SessionStatus, TradeStatus
 from gql_trader.gql.enums import register_enum
-from gql_trader.settings.schema_enums import SessionMode
+from gql_trader.settings.schema_enums import MarginMode, SessionMode
 
 __all__ = [
     "BotState",
     "GuardKind",
+    "MarginMode",
     "OrderSide",
     "OrderStatus",
     "OrderType",

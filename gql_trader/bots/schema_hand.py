@@ -7,9 +7,9 @@ import strawberry
 
 from gql_trader.accounts import limits
 from gql_trader.accounts.live_trading import LiveTrading
-from gql_trader.bots import by_hand, hand_sessions, live_checks
+from gql_trader.bots import by_hand, hand_sessions, live_checks, live_markets
 from gql_trader.bots.live_sessions import LivePermit
-from gql_trader.bots.schema_enums import OrderSide, OrderType, SessionMode
+from gql_trader.bots.schema_enums import MarginMode, OrderSide, OrderType, SessionMode
 from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession
 from gql_trader.bots.schema_types import OWNER
@@ -41,6 +41,24 @@ class StartTradingSessionInput:
     exchange_key_id: strawberry.ID | None = strawberry.field(
         default=None,
         description="Your key that a live session trades with: verified, with TRADE and without WITHDRAW.",
+    )
+    leverage: int | None = strawberry.field(
+        default=None,
+        description="Live only: trade contracts that are settled in the quote currency, with this leverage, "
+        "in place of the currencies themselves; set at the exchange before the first order on a market.",
+    )
+    margin_mode: MarginMode | None = strawberry.field(
+        default=None,
+        description="With `leverage`: what backs a position, set with it; left out: as the exchange has it.",
+    )
+    auto_transfer_funds: bool | None = strawberry.field(
+        default=False,
+        description="With `leverage`: before the first order, move from the account's spot wallet to that of "
+        "contracts what is missing there. The key needs the permission to transfer.",
+    )
+    transfer_amount: Decimal | None = strawberry.field(
+        default=None,
+        description="With `autoTransferFunds`: what the wallet of contracts shall have; left out: `capital`.",
     )
     totp_code: str | None = strawberry.field(
         default=None,
@@ -84,6 +102,11 @@ class StopTradingSessionInput:
         description="true: what it holds is sold at the last close, with slippage and fee, or live at the "
         "market; false: it ends with its positions as they are, valued at the last close.",
     )
+    abandon: bool | None = strawberry.field(
+        default=False,
+        description="true: end a live session that was told to stop and does not end, as the exchange does "
+        "not say what became of an order. Look at your account there first: nothing is cancelled or sold.",
+    )
 
 
 @visible(OWNER)
@@ -125,6 +148,13 @@ class PlaceOrderInput:
     idempotency_key: str = strawberry.field(
         description="A text of your choice, 1 to 200 characters, new for each order: the same order sent "
         "again under it is not placed again, another one is IDEMPOTENCY_MISMATCH."
+    )
+
+    acknowledge_mismatch: bool | None = strawberry.field(
+        default=False,
+        description="true: trade although the account at the exchange is not what the session takes it for, "
+        "which a refused order has told: foreign orders that are open, or other holdings. It is compared "
+        "before a live session's first order on each market.",
     )
 
     def to_request(self) -> OrderRequest:
@@ -200,6 +230,10 @@ class HandMutation:
             input.taker_fee,
             input.slippage,
             decode_id(key, "ExchangeKey", ("exchangeKeyId",)) if key else None,
+            input.leverage,
+            input.margin_mode,
+            bool(input.auto_transfer_funds),
+            input.transfer_amount,
         )
         permit = LivePermit(services.keys, LiveTrading.of(settings), input.totp_code)
         async with info.context.uow() as uow:
@@ -227,6 +261,9 @@ class HandMutation:
     ) -> StopTradingSessionPayload:
         key = decode_id(input.id, "TradingSession")
         async with info.context.uow() as uow:
+            if input.abandon:
+                row = await hand_sessions.abandon_session(uow, info.context.viewer, key)
+                return StopTradingSessionPayload(trading_session=TradingSession.from_row(row))
             row = await hand_sessions.stop_session(
                 uow,
                 info.context.services.arrays,
@@ -249,11 +286,17 @@ class HandMutation:
     ) -> PlaceOrderPayload:
         request, services, viewer = input.to_request(), info.context.services, info.context.viewer
         async with info.context.uow() as uow:
-            market = await live_checks.market_of_live_order(uow, viewer, request)
-        # No transaction is open while the exchange is asked.
-        rules = await live_checks.ask_rules(services.exchanges, market) if market else None
+            plan = await live_checks.plan_of_live_order(uow, services.keys, viewer, request)
+        answers = None
+        if plan is not None:
+            # No transaction is open while the exchange is asked.
+            answers = await live_checks.ask_exchange(
+                services.exchanges, plan, acknowledged=bool(input.acknowledge_mismatch)
+            )
+            async with info.context.uow() as uow:
+                live_markets.record_moved(uow, answers.belief, answers.found)
         async with info.context.uow() as uow:
-            row = await by_hand.place_order(uow, services.arrays, viewer, request, rules)
+            row = await by_hand.place_order(uow, services.arrays, viewer, request, answers)
         return PlaceOrderPayload(order=Order.from_row(row))
 
     @mutation(

@@ -12,7 +12,7 @@ from gql_trader.core.ids import MarketId, StrategyId, TradingSessionId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
 from gql_trader.market_data.types import BARS_CLOSED_QUEUE
-from gql_trader.settings.types import SessionMode
+from gql_trader.settings.types import MarginMode, SessionMode
 
 QUEUE: Final = BARS_CLOSED_QUEUE
 RUN_SESSION: Final = "run_session"
@@ -277,6 +277,11 @@ class SessionRequest:
         Fractions, as in `gql_trader.engine.execution.ExecutionSpec`; None: its defaults.
     exchange_key_id
         What a live session trades with.
+    leverage, margin_mode
+        For a live session that trades contracts; None: it does not.
+    auto_transfer_funds
+        Whether what its contracts' wallet lacks of ``transfer_amount`` (None: of the capital) is moved there
+        before the first order.
     """
 
     mode: SessionMode | None = None
@@ -285,6 +290,10 @@ class SessionRequest:
     taker_fee: float | None = None
     slippage: float | None = None
     exchange_key_id: UUID | None = None
+    leverage: int | None = None
+    margin_mode: MarginMode | None = None
+    auto_transfer_funds: bool = False
+    transfer_amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

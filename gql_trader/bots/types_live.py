@@ -62,6 +62,8 @@ class Task:
         Whether it has to send the order; else it asks for it, and has it cancelled if `cancels`.
     symbol
         ``BASE/QUOTE``.
+    contracts
+        Whether a contract on that pair is traded instead of the pair itself.
     booked
         How much of the order has been booked as filled.
     """
@@ -73,6 +75,7 @@ class Task:
     cancels: bool
     key: OpenedKey
     symbol: str
+    contracts: bool
     client_order_id: str
     side: OrderSide
     type: OrderType

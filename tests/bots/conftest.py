@@ -1,14 +1,27 @@
 """What tests of bots begin with."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from gql_trader.app import create_app
 from gql_trader.config import Settings
+from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.runtime import Runtime, open_runtime
+from tests.accounts.accounts_api import Accounts
+from tests.bots.live_desk import KEY, SECRET, LiveDesk, quote
 from tests.factories.backtests import make_desk
 from tests.factories.bots import BotDesk, LiveMarket, make_live_market
 from tests.factories.clock import MovableClock
+from tests.factories.exchange_simulator import Account, exchange_simulator
+from tests.factories.waits import VirtualWaits
+from tests.graphql_client import graphql_client
+from tests.settings.live_trader import Trader
+
+_TIMEOUT = 0.3
 
 
 @pytest.fixture
@@ -34,3 +47,32 @@ async def bots(runtime: Runtime) -> BotDesk:
 async def live(bots: BotDesk, clock: MovableClock) -> LiveMarket:
     """A market with candles up to now: bots that are started now trade from bar WARMUP + 1 on."""
     return await make_live_market(bots, clock)
+
+
+@pytest.fixture
+async def desk(settings: Settings, exchange_list: Path) -> AsyncIterator[LiveDesk]:
+    """A trader who has just logged in, with a verified key to an account of 100,000 USDT and 1 BTC."""
+    clock = MovableClock()
+    chosen = settings.model_copy(update={"live_trading_enabled": True})
+    async with open_runtime(chosen, clock) as opened, exchange_simulator() as simulator:
+        exchanges = Exchanges({"binance": simulator.url}, None, _TIMEOUT, exchange_list, VirtualWaits().waits)
+        runtime = replace(opened, exchanges=exchanges)
+        app = create_app(chosen, runtime)
+        async with graphql_client(app) as client:
+            trader = await Trader.make(Accounts(app, runtime, clock, client))
+            funds = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
+            account = simulator.add_account(Account(KEY, SECRET, transferring=True, free=funds))
+            added = await trader.accounts.mutate(
+                "addExchangeKey",
+                "exchangeKey { id status }",
+                trader.member.token,
+                exchange="binance",
+                apiKey=KEY,
+                secret=SECRET,
+            )
+            assert added["exchangeKey"]["status"] == "VALID"
+            await quote(runtime, 50_000.0)
+            simulator.received.clear()
+            signed_in = client.signed_in(trader.member.token)
+            yield LiveDesk(trader, runtime, signed_in, simulator, account, added["exchangeKey"]["id"])
+        await exchanges.close()

@@ -14,7 +14,8 @@ from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import parse_id
-from gql_trader.market_data.service import ensure_market, save_candles
+from gql_trader.market_data.service import ensure_market, find_market, save_candles
+from gql_trader.market_data.types import MarketRecord
 from gql_trader.runtime import Runtime
 from tests.factories.exchange_simulator import Account, ExchangeSimulator
 from tests.graphql_client import GraphQLClient
@@ -49,7 +50,7 @@ query($id: ID!) {
     status cash equity profit
     positions { quantity entryPrice markPrice unrealizedProfit }
     orders { nodes { id type side status quantity filledQuantity averagePrice fee reason } }
-    trades { nodes { status quantity entryPrice exitPrice profit fees } }
+    trades { nodes { status exitReason quantity entryPrice exitPrice profit fees } }
   }
 }
 """
@@ -153,6 +154,11 @@ class LiveDesk:
     async def advance(self, session_id: str) -> None:
         """Do what a worker does with a session after something has happened to its orders."""
         await jobs_orders.live_session({"runtime": self.runtime}, str(parse_id(session_id)[1]))
+
+    async def market(self) -> MarketRecord:
+        """Return the market of `MARKET`."""
+        async with self.runtime.unit_of_work() as uow:
+            return await find_market(uow, MARKET)
 
     async def set_key(self, **values: Any) -> None:
         """Change what is known of the trader's key."""

@@ -1,10 +1,9 @@
 """Live orders by hand at a simulated exchange over HTTP: none is ever placed twice, whatever happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,74 +11,33 @@ from sqlalchemy import text
 
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
-from gql_trader.app import create_app
 from gql_trader.bots import jobs_orders, live_orders, live_sending
 from gql_trader.bots.types_live import LEASE
-from gql_trader.config import Settings
 from gql_trader.core.actor import TokenScope
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.relay import encode_id, parse_id
-from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.worker import run_queues
-from gql_trader.runtime import open_runtime
-from tests.accounts.accounts_api import Accounts, refusals
+from tests.accounts.accounts_api import refusals
 from tests.bots.live_desk import (
     CANCEL,
     KEY,
     ORDER,
-    SECRET,
     STOP,
     KilledError,
     LiveDesk,
     killing,
     quote,
 )
-from tests.factories.clock import MovableClock
 from tests.factories.exchange_simulator import (
-    Account,
     CutOff,
     Hang,
     Pause,
     Refusal,
     SimulatedMarket,
-    exchange_simulator,
 )
-from tests.factories.waits import VirtualWaits
-from tests.graphql_client import graphql_client
-from tests.settings.live_trader import Trader
 from workers import orders as orders_queue
 
-TIMEOUT = 0.3
 LEASE_SECONDS = LEASE.total_seconds() + 1
-
-
-@pytest.fixture
-async def desk(settings: Settings, exchange_list: Path) -> AsyncIterator[LiveDesk]:
-    """A trader who has just logged in, with a verified key to an account of 100,000 USDT and 1 BTC."""
-    clock = MovableClock()
-    chosen = settings.model_copy(update={"live_trading_enabled": True})
-    async with open_runtime(chosen, clock) as opened, exchange_simulator() as simulator:
-        exchanges = Exchanges({"binance": simulator.url}, None, TIMEOUT, exchange_list, VirtualWaits().waits)
-        runtime = replace(opened, exchanges=exchanges)
-        app = create_app(chosen, runtime)
-        async with graphql_client(app) as client:
-            trader = await Trader.make(Accounts(app, runtime, clock, client))
-            funds = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
-            account = simulator.add_account(Account(KEY, SECRET, free=funds))
-            added = await trader.accounts.mutate(
-                "addExchangeKey",
-                "exchangeKey { id status }",
-                trader.member.token,
-                exchange="binance",
-                apiKey=KEY,
-                secret=SECRET,
-            )
-            assert added["exchangeKey"]["status"] == "VALID"
-            await quote(runtime, 50_000.0)
-            simulator.received.clear()
-            signed_in = client.signed_in(trader.member.token)
-            yield LiveDesk(trader, runtime, signed_in, simulator, account, added["exchangeKey"]["id"])
-        await exchanges.close()
 
 
 async def test_a_market_order_is_stored_then_sent_then_booked_with_the_exchange_s_fee(desk: LiveDesk) -> None:
@@ -460,6 +418,24 @@ async def test_stopping_cancels_and_sells_and_then_lets_go_of_the_key(desk: Live
     assert [each.side for each in desk.simulator.orders.orders] == ["BUY", "BUY", "SELL"]
     assert desk.account.free["BTC"] == 1
     assert (await desk.do(delete, id=desk.key_id))["errors"] == []
+
+
+async def test_a_session_whose_exchange_tells_nothing_can_be_abandoned(desk: LiveDesk) -> None:
+    session = await desk.start()
+    order = await desk.done(session, "BUY", "LIMIT", "0.1", price="49000")
+    assert refusals(await desk.do(STOP, input={"id": session, "abandon": True})) == [
+        ("INVALID_STATE", ["abandon"])
+    ]
+    await desk.do(STOP, input={"id": session})
+    del desk.simulator.accounts[KEY]
+    await desk.follow()
+    await desk.advance(session)
+    assert (await desk.session(session))["status"] == "ACTIVE"
+    payload = await desk.do(STOP, input={"id": session, "abandon": True})
+    assert payload["tradingSession"]["status"] == "STOPPED"
+    found = await desk.order(session, order)
+    assert (found["status"], "given up" in found["reason"]) == ("OPEN", True)
+    assert await desk.due() == []
 
 
 async def test_the_same_order_under_the_same_key_is_sent_once(desk: LiveDesk) -> None:

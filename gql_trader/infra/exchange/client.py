@@ -118,6 +118,17 @@ class ExchangeClient:
 
         return await self._asker.ask(read)
 
+    async def holds_stops(self, symbol: str) -> bool:
+        """Return whether the exchange, as far as ccxt knows, keeps orders of a market that wait for a stop.
+
+        Raises
+        ------
+        UnknownMarket
+            If there is no such market.
+        """
+        await self.market(symbol)
+        return bool(self._ccxt.feature_value(symbol, "createOrder", "triggerPrice", False))
+
     @property
     def candle_page(self) -> int:
         """How many candles the exchange sends at a time, as far as ccxt knows; at most `LONGEST_PAGE`."""

@@ -143,7 +143,10 @@ class TradingClient(AccountClient):
         rules = await self.market(order.symbol)
 
         async def fetch() -> list[Fill]:
-            if self._ccxt.has.get("fetchOrderTrades"):
+            if rules.is_contract and self.exchange in _BINANCE:
+                # ccxt asks for the trades of one order on spot markets only.
+                trades = await self._ccxt.fetch_my_trades(order.symbol, None, None, {"orderId": order.id})
+            elif self._ccxt.has.get("fetchOrderTrades"):
                 trades = await self._ccxt.fetch_order_trades(order.id, order.symbol)
             else:
                 since = int(order.created_at.timestamp() * 1000) if order.created_at else None

@@ -9,6 +9,8 @@ from tests.factories.exchange_simulator.accounts import Account, Rejection
 
 Params = Mapping[str, str]
 
+COMMISSION = Decimal("0.0005")
+
 _PERPETUAL = {
     "symbol": "BTCUSDT",
     "pair": "BTCUSDT",
@@ -121,6 +123,7 @@ class Futures:
     wallets: dict[str, Decimal] = field(default_factory=dict)
     transfers: list[tuple[str, Decimal]] = field(default_factory=list)
     orders: list[ContractOrder] = field(default_factory=list)
+    trades: list[tuple[ContractOrder, dict[str, Any]]] = field(default_factory=list)
     price: Decimal = Decimal(50_000)
 
     def place(self, account: Account, params: Params) -> dict[str, Any]:
@@ -202,8 +205,36 @@ class Futures:
             if self.price > limit if buys else self.price < limit:
                 return
         order.status, order.executed, order.price = "FILLED", order.quantity, self.price
+        self._note(order)
         held = self.positions.get(order.account.api_key, Decimal(0))
         self.positions[order.account.api_key] = held + (order.quantity if buys else -order.quantity)
+
+    def _note(self, order: ContractOrder) -> None:
+        trade = {
+            "symbol": "BTCUSDT",
+            "id": len(self.trades) + 1,
+            "orderId": order.id,
+            "side": order.params["side"],
+            "positionSide": "BOTH",
+            "price": str(order.price),
+            "qty": str(order.executed),
+            "quoteQty": str(order.executed * order.price),
+            "realizedPnl": "0",
+            "commission": str(order.executed * order.price * COMMISSION),
+            "commissionAsset": "USDT",
+            "buyer": order.params["side"] == "BUY",
+            "maker": order.params["type"] == "LIMIT",
+            "time": order.time + len(self.trades),
+        }
+        self.trades.append((order, trade))
+
+    def own_trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Return the account's trades, of one order if it is named."""
+        return [
+            trade
+            for order, trade in self.trades
+            if order.account is account and params.get("orderId", str(order.id)) == str(order.id)
+        ]
 
     def information(self) -> dict[str, Any]:
         """Return the contracts as `exchangeInfo` tells them."""

@@ -201,6 +201,7 @@ class ExchangeSimulator:
             ("GET", "/fapi/v1/algoOrder"): self.futures.find,
             ("DELETE", "/fapi/v1/algoOrder"): self.futures.cancel,
             ("GET", "/fapi/v1/openAlgoOrders"): lambda a, _: self.futures.open_orders(a, conditional=True),
+            ("GET", "/fapi/v1/userTrades"): self.futures.own_trades,
             ("POST", "/fapi/v1/leverage"): self.futures.set_leverage,
             ("POST", "/fapi/v1/marginType"): self.futures.set_margin,
             ("GET", "/fapi/v3/positionRisk"): self.futures.risk,

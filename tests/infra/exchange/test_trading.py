@@ -355,6 +355,8 @@ async def test_contracts_are_bought_and_sold_short(
 ) -> None:
     order = await client.place(a_contract_order(side=Side.SELL))
     assert (order.symbol, order.state, order.average) == (PERPETUAL, OrderState.FILLED, Decimal(50_000))
+    [fill] = await client.fills(order)
+    assert (fill.amount, fill.fee) == (Decimal("0.1"), Fee(Decimal("2.5"), "USDT"))
     assert simulator.futures.positions[KEY] == Decimal("-0.1")
     closing = a_contract_order(
         OrderKind.LIMIT, client_order_id="close", price=Decimal(49_000), reduce_only=True

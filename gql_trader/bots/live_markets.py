@@ -1,0 +1,276 @@
+"""What a live session finds at its exchange before its first order on a market: it has to be as it believes.
+
+Nothing is traded on a market until the account was compared with what is believed here: which orders wait,
+and how much is held. What differs has to be acknowledged by the session's user, who alone knows where it
+comes from. With leverage, it and the margin mode are set then too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from gql_trader.accounts.audit import record_event
+from gql_trader.accounts.types_credentials import AuditAction
+from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
+from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
+from gql_trader.bots.types import WAITING
+from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
+from gql_trader.exchange_keys import service as exchange_keys
+from gql_trader.exchange_keys.types import OpenedKey
+from gql_trader.infra.exchange.client import ExchangeClient
+from gql_trader.infra.exchange.errors import ExchangeFailure, OutcomeUnknown, UnknownMarket
+from gql_trader.infra.exchange.exchanges import Exchanges
+from gql_trader.infra.exchange.markets import MarketRules
+from gql_trader.infra.exchange.orders import ExchangeOrder, MarginMode, Wallet
+from gql_trader.infra.exchange.pacing import IMPATIENT, Patience
+from gql_trader.infra.exchange.trading import TradingClient
+from gql_trader.infra.key_ring import KeyRing
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data.fetching import spot_market
+from gql_trader.market_data.types import MarketRecord
+
+_NOTHING = Decimal(0)
+_WAITING = [each.value for each in WAITING]
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What an account should be like on a market.
+
+    Attributes
+    ----------
+    held
+        In the base currency, by all live sessions that trade with this key.
+    waiting
+        Client order ids of their orders that may be open.
+    leverage, margin_mode
+        What to set for a contract; None: the currency itself is traded.
+    funds
+        What the contracts' wallet has to have of the quote currency; None: as much as there is.
+    """
+
+    session_id: UUID
+    market: MarketRecord
+    key: OpenedKey
+    held: Decimal
+    waiting: frozenset[str]
+    leverage: int | None
+    margin_mode: str | None
+    funds: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found when an account was compared.
+
+    Attributes
+    ----------
+    mismatch
+        What differs from what is believed, in sentences; None: nothing.
+    moved
+        How much of the quote currency was moved from the wallet of the currencies to that of the contracts.
+    """
+
+    mismatch: str | None = None
+    moved: Decimal = _NOTHING
+
+
+async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: MarketRecord) -> Believed | None:
+    """Return what a live session takes its account for on a market; None if that was compared already."""
+    if await is_compared(uow, session_id, market.id):
+        return None
+    session = await uow.session.get_one(TradingSessionRow, session_id)
+    own = await uow.session.get_one(LiveSessionRow, session_id)
+    contracts = LiveSessionRow.leverage.is_not(None)
+    sessions = (
+        select(LiveSessionRow.session_id)
+        .where(LiveSessionRow.exchange_key_id == own.exchange_key_id)
+        .where(contracts if own.leverage is not None else ~contracts)
+    )
+    held = await uow.session.scalar(
+        select(func.coalesce(func.sum(TradeRow.quantity), 0)).where(
+            TradeRow.session_id.in_(sessions),
+            TradeRow.market_id == market.id,
+            TradeRow.exit_time.is_(None),
+        )
+    )
+    waiting = await uow.session.scalars(
+        select(OrderRow.client_order_id).where(
+            OrderRow.session_id.in_(sessions),
+            OrderRow.market_id == market.id,
+            OrderRow.status.in_(_WAITING),
+        )
+    )
+    return Believed(
+        session_id=session_id,
+        market=market,
+        key=await exchange_keys.open_key(uow, keys, session.user_id, own.exchange_key_id),
+        held=held or _NOTHING,
+        waiting=frozenset(waiting),
+        leverage=own.leverage,
+        margin_mode=own.margin_mode,
+        funds=own.funds,
+    )
+
+
+async def compare(
+    exchanges: Exchanges, belief: Believed, *, acknowledged: bool, patience: Patience = IMPATIENT
+) -> Comparison:
+    """Return what of an account differs from what is believed.
+
+    For a contract, leverage and margin mode are set besides, and funds moved that are missing there, unless
+    something differs and that was not acknowledged. No transaction may be open. Doing it again after it was
+    interrupted moves nothing twice: what has arrived is not missing any more.
+
+    Raises
+    ------
+    DomainError
+        EXCHANGE_ERROR, if the exchange does not answer, or will not set or move them.
+    """
+    record, moved = belief.key.record, _NOTHING
+    try:
+        async with exchanges.client(record.exchange, belief.key.credentials, patience) as client:
+            rules = await rules_of(client, belief.market.symbol, contracts=belief.leverage is not None)
+            found = [
+                *_of_orders(await client.open_orders(rules.symbol), belief, rules),
+                *await _of_holdings(client, belief, rules),
+            ]
+            if belief.leverage is not None and (acknowledged or not found):
+                if belief.margin_mode is not None:
+                    await client.set_margin_mode(rules.symbol, MarginMode(belief.margin_mode.lower()))
+                await client.set_leverage(rules.symbol, belief.leverage)
+                moved = await _fund(client, rules.quote, belief.funds)
+    except ExchangeFailure as failure:
+        raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
+    return Comparison(" ".join(found) or None, moved)
+
+
+async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowledged: bool) -> None:
+    """Let a session trade on a market after the comparison, if nothing differs or that is acknowledged.
+
+    Raises
+    ------
+    InvalidState
+        If something differs and was not acknowledged; the message tells what.
+    """
+    mismatch = found.mismatch
+    if mismatch is not None and not acknowledged:
+        raise InvalidState(
+            f"{mismatch} Nothing was placed. Look at your account at the exchange; if this is as it should "
+            "be, send the same again with acknowledgeMismatch: true.",
+            ("acknowledgeMismatch",),
+        )
+    await uow.session.execute(
+        insert(LiveMarketRow)
+        .values(
+            session_id=belief.session_id,
+            market_id=belief.market.id,
+            mismatch=mismatch,
+            compared_at=uow.clock.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    if mismatch is not None:
+        _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)
+
+
+def record_moved(uow: UnitOfWork, belief: Believed | None, found: Comparison) -> None:
+    """Write down in the audit log what a comparison has moved, whatever becomes of the order after it."""
+    if belief is not None and found.moved:
+        _record(uow, AuditAction.FUNDS_MOVED, belief, amount=f"{found.moved:f}")
+
+
+def _record(uow: UnitOfWork, action: AuditAction, belief: Believed, **metadata: str) -> None:
+    user_id = belief.key.record.user_id
+    record_event(
+        uow,
+        action,
+        actor_id=user_id,
+        target_id=user_id,
+        tradingSessionId=str(belief.session_id),
+        market=belief.market.name,
+        **metadata,
+    )
+
+
+async def is_compared(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> bool:
+    """Return whether a live session may trade on a market."""
+    return await uow.session.get(LiveMarketRow, (session_id, market_id)) is not None
+
+
+async def rules_of(client: ExchangeClient, symbol: str, *, contracts: bool) -> MarketRules:
+    """Return what an exchange says of a pair, or of the contract on it that is settled in its quote currency.
+
+    Parameters
+    ----------
+    symbol
+        ``BASE/QUOTE`` in capitals.
+
+    Raises
+    ------
+    UnknownMarket
+        If the exchange has none.
+    ExchangeFailure
+        If the exchange cannot be asked.
+    """
+    if not contracts:
+        return await spot_market(client, symbol)
+    base, _, quote = symbol.partition("/")
+    for each in (await client.markets()).values():
+        if (each.base.upper(), each.quote.upper()) == (base, quote) and each.settle == each.quote:
+            return each
+    raise UnknownMarket(client.exchange, f"{client.name} has no contract on {symbol}.")
+
+
+async def _fund(client: TradingClient, currency: str, wanted: Decimal | None) -> Decimal:
+    """Move what is missing of a currency to the contracts' wallet, once; return how much that was."""
+    if wanted is None:
+        return _NOTHING
+    balance = (await client.balances(Wallet.FUTURES)).get(currency)
+    missing = wanted - (balance.free if balance else _NOTHING)
+    if missing <= 0:
+        return _NOTHING
+    try:
+        await client.transfer(currency, missing, Wallet.SPOT, Wallet.FUTURES)
+    except OutcomeUnknown as failure:
+        raise ExchangeFailure(
+            client.exchange,
+            f"It is not known whether {missing:f} {currency} was moved to the wallet of contracts. "
+            "Look at your account at the exchange, and try again.",
+        ) from failure
+    return missing
+
+
+def _of_orders(found: Sequence[ExchangeOrder], belief: Believed, rules: MarketRules) -> list[str]:
+    strange = [each for each in found if each.client_order_id not in belief.waiting]
+    if not strange:
+        return []
+    listed = ", ".join(f"{each.side.value} {each.amount:f}" for each in strange[:5])
+    return [
+        f"{len(strange)} open {'order' if len(strange) == 1 else 'orders'} on {rules.symbol} at the exchange "
+        f"({listed}) {'was' if len(strange) == 1 else 'were'} not placed by a session that trades now."
+    ]
+
+
+async def _of_holdings(client: TradingClient, belief: Believed, rules: MarketRules) -> list[str]:
+    if belief.leverage is not None:
+        position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
+        if position == belief.held:
+            return []
+        return [
+            f"The position in {rules.symbol} at the exchange is {position:f}; the sessions that trade now "
+            f"believe that they hold {belief.held:f}."
+        ]
+    balance = (await client.balances()).get(rules.base)
+    total = balance.total if balance else _NOTHING
+    # More than that is the user's own, and not touched.
+    if total >= belief.held:
+        return []
+    return [
+        f"The account has {total:f} {rules.base}; the sessions that trade now believe that they hold "
+        f"{belief.held:f}."
+    ]
