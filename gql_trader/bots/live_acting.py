@@ -12,9 +12,12 @@ from uuid import UUID
 import structlog
 from sqlalchemy import select
 
-from gql_trader.bots import lifecycle, live_orders
+from gql_trader.backtests.execution import execution_from_json
+from gql_trader.bots import lifecycle, live_orders, live_rules
 from gql_trader.bots.announcing import tell_failed
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.live_protection import Protection, protect
+from gql_trader.bots.live_rules import Holding
 from gql_trader.bots.live_sessions import MOST_CLOSINGS, detach, sellable
 from gql_trader.bots.marking import looks_between
 from gql_trader.bots.models import BotRow, OrderRow, TradeRow
@@ -32,6 +35,7 @@ from gql_trader.bots.types import (
 )
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_float, to_price
 from gql_trader.engine.execution import ExitReason
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -62,7 +66,8 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
         await _end(uow, ledger, live, market, trade, quantity)
     elif live.exiting is None:
         plan_check(uow, ledger, live, quantity)
-    elif ledger.waiting:
+        await _protect(uow, ledger, live, quantity)
+    elif await _awaits(uow, ledger):
         return
     elif not quantity:
         live.exiting = live.exit_at = live.highest = live.check_at = None
@@ -78,6 +83,78 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     await uow.session.flush()
 
 
+async def _awaits(uow: UnitOfWork, ledger: HandLedger) -> bool:
+    """Take back the stops that lock what is to be sold; return whether anything is still under way."""
+    for order in list(ledger.waiting):
+        if order.type == OrderType.STOP.value and order.cancel_requested_at is None:
+            await live_orders.request_cancel(uow, ledger, order, "Its position is being closed.")
+    return bool(ledger.waiting)
+
+
+async def _protect(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quantity: Decimal) -> None:
+    """Have the exchange hold the stop of a position, where it takes one."""
+    session = ledger.session
+    assert session.market_id is not None
+    stop: tuple[float, ExitReason] | None = None
+    if quantity and all(order.type == OrderType.STOP.value for order in ledger.waiting):
+        held = await holding(uow, session.id, live.highest)
+        stop = live_rules.stop_of(execution_from_json(session.execution), held)
+    await uow.session.flush()
+    for reason in (ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP):
+        # The one that is not the nearer any more goes first: it locks what the other one is to sell.
+        if (stop is not None and stop[1] is reason) or not _stops(ledger, reason):
+            continue
+        if await protect(uow, session.id, session.market_id, None, reason) is not Protection.NONE:
+            return
+    if stop is not None:
+        await protect(uow, session.id, session.market_id, to_price(stop[0]), stop[1])
+
+
+def _stops(ledger: HandLedger, reason: ExitReason) -> list[OrderRow]:
+    return [
+        each
+        for each in ledger.waiting
+        if each.type == OrderType.STOP.value and each.exit_reason == reason.value
+    ]
+
+
+def is_held_there(ledger: HandLedger) -> bool:
+    """Whether the exchange holds a stop of the position."""
+    return any(
+        each.type == OrderType.STOP.value
+        and each.cancel_requested_at is None
+        and each.status in (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
+        for each in ledger.waiting
+    )
+
+
+async def holding(uow: UnitOfWork, session_id: UUID, highest: float | None = None) -> Holding:
+    """Return the position, which one order has opened; what was too little to be sold does not count.
+
+    Parameters
+    ----------
+    highest
+        Highest price that is known since the entry.
+    """
+    order = await last_order(uow, session_id, OrderSide.BUY)
+    assert order is not None, "what is held was bought"
+    assert order.average_price is not None, "it was filled"
+    assert order.filled_at is not None
+    price = to_float(order.average_price)
+    return Holding(price, to_milliseconds(order.filled_at), max(price, highest or price))
+
+
+async def last_order(uow: UnitOfWork, session_id: UUID, side: OrderSide) -> OrderRow | None:
+    """Return the last order of a side that was filled, at least in part."""
+    statement = (
+        select(OrderRow)
+        .where(OrderRow.session_id == session_id, OrderRow.side == side.value, OrderRow.filled_quantity > 0)
+        .order_by(OrderRow.number.desc())
+        .limit(1)
+    )
+    return await uow.session.scalar(statement)
+
+
 def tradable(market: MarketRecord, trade: TradeRow | None) -> Decimal:
     """Return how much of a position the market takes; what is too little to be sold counts as nothing."""
     if trade is None:
@@ -91,6 +168,8 @@ def plan_check(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quantity: 
     """Say when a position is looked at between closes; without one it is not."""
     session = ledger.session
     assert session.interval is not None, "bots have one"
+    if not quantity:
+        live.highest = None
     if not quantity or not looks_between(Interval[session.interval], session.check_seconds):
         live.check_at = None
     elif live.check_at is None:

@@ -19,18 +19,18 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle, live_acting, live_rules
+from gql_trader.bots import lifecycle, live_acting, live_markets, live_rules
 from gql_trader.bots.explaining import Said, explain, note, signal_key
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
 from gql_trader.bots.live_rules import Holding
-from gql_trader.bots.models import GuardRow, OrderRow, SessionStateRow, TradingSessionRow
+from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.running import Window, load_window
 from gql_trader.bots.types import ENGINE_FAILED, OrderSide, SessionStatus
 from gql_trader.core.clock import to_milliseconds
-from gql_trader.core.errors import DomainError
+from gql_trader.core.errors import DomainError, InvalidState
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_exact, to_float
 from gql_trader.engine.bars import Bars
@@ -39,17 +39,20 @@ from gql_trader.engine.plugins import PluginError
 from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
 from gql_trader.exchange_keys import service as exchange_keys
-from gql_trader.infra.exchange.errors import ExchangeFailure, ExchangeUnavailable
+from gql_trader.exchange_keys.types import OpenedKey
+from gql_trader.infra.exchange.errors import ExchangeFailure
 from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
-from gql_trader.market_data.fetching import spot_market
 from gql_trader.market_data.forming import forming_bar, told_candles
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
 
 _PATIENCE = Patience(seconds=30.0, attempts=4)
+
+_PATIENT = timedelta(minutes=10)
+"""An exchange that does not say what is in the account is asked for so long."""
 
 _AT_THE_OPEN = 30_000
 """A position that was opened this soon after a bar, in milliseconds, was held all through it."""
@@ -64,6 +67,7 @@ async def _read(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
         *_SESSIONS,
         *(column for column in _STATES if column.name not in ("session_id", "state")),
         _LIVE.ready_at,
+        _LIVE.acknowledged,
         LiveSessionRow.exchange_key_id,
     )
     statement = (
@@ -139,57 +143,51 @@ async def _fail(runtime: Runtime, session_id: UUID, reason: str) -> None:
 async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
     """Compare the account with what the bot needs, before it trades; return whether it may.
 
-    Without an answer it is asked again later; what does not fit lets the bot fail, and says how.
+    Without an answer it is asked again later, for a while; what does not fit lets the bot fail, and says how.
     """
     async with runtime.unit_of_work() as uow:
-        key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
         market, _ = await market_data.market_with_base(uow, row.market_id)
-    quote = market.symbol.partition("/")[2]
+        belief = await live_markets.believed(uow, runtime.keys, row.id, market)
+        key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
+    found = live_markets.Comparison()
     try:
-        async with runtime.exchanges.client(key.record.exchange, key.credentials, _PATIENCE) as client:
-            symbol = (await spot_market(client, market.symbol)).symbol
-            balances = await client.balances()
-            foreign = await client.open_orders(symbol)
-    except ExchangeUnavailable as failure:
-        _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
-        return False
-    except ExchangeFailure as failure:
-        await _fail(runtime, row.id, failure.message)
-        return False
-    async with runtime.unit_of_work() as uow:
-        ours = set(
-            await uow.session.scalars(
-                select(OrderRow.client_order_id).where(
-                    OrderRow.user_id == row.user_id,
-                    OrderRow.client_order_id.in_([each.client_order_id or "" for each in foreign]),
-                )
+        free = await _free(runtime, key, market.symbol.partition("/")[2])
+        if belief is not None:
+            found = await live_markets.compare(
+                runtime.exchanges, belief, acknowledged=row.acknowledged, patience=_PATIENCE
             )
-        )
-    unknown = [each for each in foreign if each.client_order_id not in ours]
-    free = balances[quote].free if quote in balances else Decimal(0)
+    except (DomainError, ExchangeFailure) as failure:
+        _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
+        if runtime.clock.now() - row.started_at > _PATIENT:
+            await _fail(runtime, row.id, failure.message)
+        return False
     if free < row.capital:
-        needed = f"{row.capital.normalize():f} {quote}"
-        await _fail(
-            runtime, row.id, f"The bot was given {needed}, the account has {free.normalize():f} free."
-        )
+        quote = market.symbol.partition("/")[2]
+        needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"
+        await _fail(runtime, row.id, f"The bot was given {needed}, the account has {there} free.")
         return False
-    if unknown:
-        await _fail(
-            runtime,
-            row.id,
-            f"The account has {len(unknown)} open orders in {market.symbol} that are not of this server; "
-            "cancel them first.",
-        )
+    try:
+        async with runtime.unit_of_work() as uow:
+            await lock_ledger(uow, row.id)
+            live = await uow.session.get(LiveBotRow, row.id, populate_existing=True)
+            if live is None:
+                return False
+            if belief is not None:
+                await live_markets.note(uow, belief, found, acknowledged=row.acknowledged)
+            live.ready_at = uow.clock.now()
+            await uow.session.flush()
+            await lifecycle.mark_running(uow, [row.id])
+    except InvalidState as mismatch:
+        await _fail(runtime, row.id, str(mismatch))
         return False
-    async with runtime.unit_of_work() as uow:
-        await lock_ledger(uow, row.id)
-        live = await uow.session.get(LiveBotRow, row.id, populate_existing=True)
-        if live is None:
-            return False
-        live.ready_at = uow.clock.now()
-        await uow.session.flush()
-        await lifecycle.mark_running(uow, [row.id])
     return True
+
+
+async def _free(runtime: Runtime, key: OpenedKey, currency: str) -> Decimal:
+    exchange = key.record.exchange
+    async with runtime.exchanges.client(exchange, key.credentials, _PATIENCE) as client:
+        balances = await client.balances()
+    return balances[currency].free if currency in balances else Decimal(0)
 
 
 async def _trade(
@@ -217,9 +215,12 @@ async def _trade(
     quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
     entry_long, exit_long = bool(signals.entry_long[last]), bool(signals.exit_long[last])
     if quantity:
-        held = await _holding(uow, ledger, bars)
-        live.highest = held.highest
+        held = await live_acting.holding(uow, row.id)
+        live.highest = _highest(held, bars, len(bars))
         low, high = _met(held, bars, done)
+        if live_acting.is_held_there(ledger):
+            # Unless it has failed to: then the close is beyond it.
+            low = close
         # The trailing stop follows a bar only from the next one on.
         before = replace(held, highest=_highest(held, bars, last))
         reason = live_rules.exit_due(spec, before, low, high, closing) or leaves
@@ -295,27 +296,6 @@ def _note_figures(state: SessionStateRow, figures: GuardFigures) -> None:
     state.peak_equity, state.drawn_down = figures.peak_equity, figures.drawn_down
 
 
-async def _last_order(uow: UnitOfWork, session_id: UUID, side: OrderSide) -> OrderRow | None:
-    statement = (
-        select(OrderRow)
-        .where(OrderRow.session_id == session_id, OrderRow.side == side.value, OrderRow.filled_quantity > 0)
-        .order_by(OrderRow.number.desc())
-        .limit(1)
-    )
-    return await uow.session.scalar(statement)
-
-
-async def _holding(uow: UnitOfWork, ledger: HandLedger, bars: Bars | None) -> Holding:
-    """Return the position, which one order has opened; what was too little to be sold does not count."""
-    order = await _last_order(uow, ledger.session.id, OrderSide.BUY)
-    assert order is not None, "what is held was bought"
-    assert order.average_price is not None, "it was filled"
-    assert order.filled_at is not None
-    price, entered_at = to_float(order.average_price), to_milliseconds(order.filled_at)
-    held = Holding(price, entered_at, price)
-    return held if bars is None else replace(held, highest=_highest(held, bars, len(bars)))
-
-
 def _met(held: Holding, bars: Bars, start: int) -> tuple[float, float]:
     """Return the lowest and the highest price that bars from one on have met since the entry."""
     # Of a bar in which it was opened late it is not known when its prices were met.
@@ -336,7 +316,7 @@ async def _resting(uow: UnitOfWork, ledger: HandLedger, spec: ExecutionSpec, ope
     """Return on how many bars from one on the cooldown lets nothing be opened."""
     if not spec.cooldown_bars:
         return 0
-    order = await _last_order(uow, ledger.session.id, OrderSide.SELL)
+    order = await live_acting.last_order(uow, ledger.session.id, OrderSide.SELL)
     if order is None or order.filled_at is None:
         return 0
     assert ledger.session.interval is not None
@@ -373,11 +353,12 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
         if not quantity:
             live.check_at = None
         elif bar is not None:
-            held = await _holding(uow, ledger, None)
-            held = replace(held, highest=max(held.entry_price, live.highest or 0.0))
+            held = await live_acting.holding(uow, session_id, live.highest)
             opening, close = int(bar.time[0]), float(bar.close[0])
             ledger.mark(row.market_id, Quote(close, opening + bar.interval, bar))
             low, high = _met(held, bar, 0)
+            if live_acting.is_held_there(ledger):
+                low = high
             spec = execution_from_json(row.execution)
             reason = live_rules.exit_due(spec, held, low, high, opening + bar.interval)
             if reason is not None:

@@ -15,7 +15,8 @@ class LiveBotRow(Base):
     ``exiting`` is why its position is being closed, null if it is not; ``exit_at`` when that was decided,
     Unix milliseconds, and ``exit_orders`` how many orders were placed for it. ``highest`` is the highest
     price of the bars that have closed since the entry. ``check_at`` is when to look at it between closes.
-    ``ready_at`` is when the account at the exchange was found to be as the bot needs it.
+    ``ready_at`` is when the account at the exchange was found to be as the bot needs it, or ``acknowledged``:
+    its user has said that it may be otherwise.
     """
 
     __tablename__ = "live_bots"
@@ -33,3 +34,4 @@ class LiveBotRow(Base):
     highest: Mapped[float | None]
     check_at: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
+    acknowledged: Mapped[bool]

@@ -80,6 +80,11 @@ class StartBotInput:
         description="A code of your authenticator app, or a recovery code; only for a bot that trades live. "
         "It works once.",
     )
+    acknowledge_mismatch: bool | None = strawberry.field(
+        default=False,
+        description="true: trade live although the account at the exchange is not what it should be, which "
+        "`Bot.error` has told after a start: foreign orders that are open, or other holdings.",
+    )
 
 
 @visible(OWNER)
@@ -284,6 +289,7 @@ class BotMutation:
                 _limits(context),
                 services.settings.bot_equity_minutes,
                 LivePermit(services.keys, LiveTrading.of(services.settings), input.totp_code),
+                acknowledge_mismatch=bool(input.acknowledge_mismatch),
             )
         return StartBotPayload(bot=Bot.from_row(row))
 

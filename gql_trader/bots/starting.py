@@ -51,6 +51,8 @@ async def start_bot(
     limits: Limits,
     equity_minutes: int,
     permit: LivePermit | None = None,
+    *,
+    acknowledge_mismatch: bool = False,
 ) -> Row[Any]:
     """Open a session for a bot that is stopped, and hand it to the workers.
 
@@ -60,6 +62,8 @@ async def start_bot(
         A live session's equity is noted at least this often.
     permit
         By what the user proves that they may trade live, used up if the bot does.
+    acknowledge_mismatch
+        Let it trade live although the account at the exchange is not what it should be.
 
     Raises
     ------
@@ -130,7 +134,9 @@ async def start_bot(
     await lifecycle.open_session(uow, values)
     if live is not None:
         await live_sessions.attach(uow, session_id, live)
-        await uow.session.execute(insert(LiveBotRow).values(session_id=session_id, exit_orders=0))
+        await uow.session.execute(
+            insert(LiveBotRow).values(session_id=session_id, exit_orders=0, acknowledged=acknowledge_mismatch)
+        )
         record_event(
             uow,
             AuditAction.TRADING_SESSION_STARTED,

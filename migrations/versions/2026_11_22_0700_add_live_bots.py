@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("highest", sa.Float(), nullable=True),
         sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ready_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
             "(exiting IS NULL) = (exit_at IS NULL)", name=op.f("ck_live_bots_exit_is_whole")
         ),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, text
 
-from gql_trader.bots import jobs, jobs_orders, live_acting, live_bots, live_watching
+from gql_trader.bots import jobs, jobs_orders, live_bots, live_watching
 from gql_trader.bots.models import BotRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -24,10 +24,8 @@ from gql_trader.market_data.types_feeds import stream_of
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.bots.live_desk import MARKET, ORDER, KilledError, LiveDesk, killing
-from tests.bots.test_live_by_hand import LEASE_SECONDS, desk
+from tests.bots.test_live_by_hand import LEASE_SECONDS
 from tests.factories.exchange_simulator import Hang, Refusal
-
-__all__ = ["desk"]
 
 HOUR = Interval.H1.milliseconds
 CREATE = """mutation($input: CreateBotInput!) {
@@ -216,28 +214,94 @@ async def test_an_order_whose_outcome_is_unknown_is_waited_for(bench: Bench) -> 
     assert len(bench.desk.simulator.orders.orders) == 1
 
 
-async def test_a_stop_is_acted_on_between_closes(bench: Bench) -> None:
-    await bench.begin(execution={"stopLoss": 0.01})
+async def test_the_exchange_holds_the_stop_of_a_position(bench: Bench) -> None:
+    await bench.begin(execution={"stopLoss": 0.01, "trailingStop": 0.015})
     await bench.bar(50_100.0)
+    assert await bench.orders() == [BOUGHT, ("SELL", "OPEN", "STOP_LOSS")]
+    [_, stop] = await bench.rows(OrderRow)
+    assert (stop.type, stop.stop_price, stop.quantity) == ("STOP", Decimal(49_599), Decimal("0.1992"))
+    # The trailing stop is the nearer one by now: the other is taken back before it is placed.
+    await bench.bar(51_000.0)
+    assert await bench.orders() == [
+        BOUGHT,
+        ("SELL", "CANCELLED", "STOP_LOSS"),
+        ("SELL", "OPEN", "TRAILING_STOP"),
+    ]
+    [*_, stop] = await bench.rows(OrderRow)
+    assert stop.stop_price == Decimal(50_235)
+    # Between closes it is left to the exchange.
+    bench.desk.trader.accounts.clock.move(seconds=61)
+    await _tell(bench, 50_200.0)
+    assert await live_bots.check(bench.runtime, bench.session_id)
+    assert len(await bench.orders()) == 3
+    market = bench.desk.simulator.markets["BTCUSDT"]
+    bench.desk.simulator.orders.trade(market, Decimal(50_200))
+    await bench.desk.pass_time(60)
+    await bench.settle()
+    assert (await bench.orders())[-1] == ("SELL", "FILLED", "TRAILING_STOP")
+    trade = next(each for each in await bench.rows(TradeRow) if each.exit_time is not None)
+    assert (trade.exit_reason, trade.exit_price) == ("TRAILING_STOP", Decimal(50_200))
     [live] = await bench.rows(LiveBotRow)
-    assert live.check_at is not None
+    assert (live.exiting, live.check_at, live.highest) == (None, None, None)
+
+
+async def test_a_position_with_a_stop_is_sold_once_the_stop_is_taken_back(bench: Bench) -> None:
+    await bench.begin(execution={"stopLoss": 0.05})
+    await bench.bar(50_100.0)
+    await bench.bar(50_000.0)
+    assert await bench.orders() == [
+        BOUGHT,
+        ("SELL", "CANCELLED", "STOP_LOSS"),
+        ("SELL", "FILLED", "SIGNAL"),
+    ]
+    assert bench.desk.account.free["BTC"] == Decimal("1.0000006")
+
+
+async def test_a_stop_that_the_exchange_does_not_take_is_acted_on_between_closes(bench: Bench) -> None:
+    await bench.begin(execution={"stopLoss": 0.01})
+    await bench.bar(50_100.0, worked=False)
+    await live_bots.step(bench.runtime, bench.session_id)
+    [order_id] = await bench.desk.due()
+    await jobs_orders.live_order({"runtime": bench.runtime}, str(order_id))
+    bench.desk.simulator.faults.add(ORDER, Refusal(400, body='{"code": -2010, "msg": "no stops here"}'))
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, ("SELL", "REJECTED", "STOP_LOSS")]
     assert not await live_bots.check(bench.runtime, bench.session_id)
     bench.desk.trader.accounts.clock.move(seconds=61)
     await _tell(bench, 49_900.0)
     async with bench.runtime.unit_of_work() as uow:
         assert len(await live_watching.due_jobs(uow)) == 1
     assert await live_bots.check(bench.runtime, bench.session_id)
-    assert await bench.orders() == [BOUGHT]
+    assert len(await bench.orders()) == 2
     bench.desk.trader.accounts.clock.move(seconds=61)
     bench.desk.simulator.markets["BTCUSDT"].price = Decimal(49_500)
     await _tell(bench, 49_500.0)
-    assert sorted(
-        await asyncio.gather(*(live_bots.check(bench.runtime, bench.session_id) for _ in range(3)))
-    ) == [False, False, True]
+    looked = await asyncio.gather(*(live_bots.check(bench.runtime, bench.session_id) for _ in range(3)))
+    assert sorted(looked) == [False, False, True]
     await bench.settle()
-    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "STOP_LOSS")]
+    assert (await bench.orders())[2:] == [("SELL", "FILLED", "STOP_LOSS")]
     [live] = await bench.rows(LiveBotRow)
     assert (live.exiting, live.check_at) == (None, None)
+
+
+async def test_foreign_orders_keep_a_bot_from_trading_until_they_are_acknowledged(bench: Bench) -> None:
+    session = await bench.desk.start()
+    await bench.desk.done(session, "BUY", "LIMIT", "0.1", price="40000")
+    async with bench.runtime.unit_of_work() as uow:
+        # As if it had been placed elsewhere.
+        await uow.session.execute(text("UPDATE orders SET client_order_id = 'other'"))
+    bench.desk.trader.accounts.clock.move(seconds=30)
+    await bench.begin()
+    failed = await bench.bot()
+    assert failed.state == "FAILED"
+    assert failed.error is not None
+    assert "1 open order on BTC/USDT at the exchange (buy 0.1)" in failed.error
+    bench.desk.trader.accounts.clock.move(seconds=30)
+    begun = await bench.start(acknowledgeMismatch=True)
+    assert begun["errors"] == []
+    bench.session_id = parse_id(begun["bot"]["session"]["id"])[1]
+    await bench.work()
+    assert (await bench.bot()).state == "RUNNING"
 
 
 async def _tell(bench: Bench, price: float) -> None:
@@ -369,16 +433,13 @@ async def test_nothing_is_sold_for_somebody_who_may_not_trade_any_more(bench: Be
 
 async def test_a_signal_that_comes_late_is_not_traded(bench: Bench) -> None:
     await bench.begin()
-    # Two hours pass before the candles of either are there.
     await bench.bar(50_100.0, worked=False)
-    clock = bench.desk.trader.accounts.clock
-    clock.move(hours=1)
+    # Another hour passes before anybody looks at it.
+    bench.desk.trader.accounts.clock.move(hours=1)
     await bench.work()
     assert await bench.orders() == []
     [state] = await bench.rows(SessionStateRow)
     assert state.bars == 1
-    # The exchange is not asked twice for what it has refused.
-    bench.desk.simulator.faults.add(ORDER, Refusal(400, body='{"code": -2010, "msg": "no"}'))
 
 
 async def test_a_lost_queue_costs_nothing(bench: Bench) -> None:
@@ -390,4 +451,3 @@ async def test_a_lost_queue_costs_nothing(bench: Bench) -> None:
         await uow.session.execute(text("UPDATE live_bots SET ready_at = NULL"))
     await bench.work()
     assert await bench.orders() == [BOUGHT]
-    assert live_acting.MOST_CLOSINGS == 3
