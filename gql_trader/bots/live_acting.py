@@ -107,7 +107,11 @@ async def _protect(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quanti
         if await protect(uow, session.id, session.market_id, None, reason) is not Protection.NONE:
             return
     if stop is not None:
-        await protect(uow, session.id, session.market_id, to_price(stop[0]), stop[1])
+        price = to_price(stop[0])
+        if live.price_tick:
+            # Not reached later than it should be.
+            price = -(-price // live.price_tick) * live.price_tick
+        await protect(uow, session.id, session.market_id, price, stop[1])
 
 
 def _stops(ledger: HandLedger, reason: ExitReason) -> list[OrderRow]:

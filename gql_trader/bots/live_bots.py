@@ -41,6 +41,8 @@ from gql_trader.engine.signals import Signals
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.exchange_keys.types import OpenedKey
 from gql_trader.infra.exchange.errors import ExchangeFailure
+from gql_trader.infra.exchange.markets import MarketRules
+from gql_trader.infra.exchange.orders import Wallet
 from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -69,6 +71,7 @@ async def _read(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
         _LIVE.ready_at,
         _LIVE.acknowledged,
         LiveSessionRow.exchange_key_id,
+        LiveSessionRow.leverage,
     )
     statement = (
         select(*columns)
@@ -151,17 +154,20 @@ async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
         key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
     found = live_markets.Comparison()
     try:
-        free = await _free(runtime, key, market.symbol.partition("/")[2])
         if belief is not None:
             found = await live_markets.compare(
                 runtime.exchanges, belief, acknowledged=row.acknowledged, patience=_PATIENCE
             )
+        wallet = Wallet.SPOT if row.leverage is None else Wallet.FUTURES
+        rules, free = await _ask(runtime, key, market.symbol, wallet)
     except (DomainError, ExchangeFailure) as failure:
         _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
         if runtime.clock.now() - row.started_at > _PATIENT:
             await _fail(runtime, row.id, failure.message)
         return False
-    if free < row.capital:
+    async with runtime.unit_of_work() as uow:
+        live_markets.record_moved(uow, belief, found)
+    if free < row.capital and (found.mismatch is None or row.acknowledged):
         quote = market.symbol.partition("/")[2]
         needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"
         await _fail(runtime, row.id, f"The bot was given {needed}, the account has {there} free.")
@@ -175,6 +181,8 @@ async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
             if belief is not None:
                 await live_markets.note(uow, belief, found, acknowledged=row.acknowledged)
             live.ready_at = uow.clock.now()
+            live.amount_step, live.price_tick = rules.amount_step, rules.price_tick
+            live.least_amount, live.least_cost = rules.minimum_amount, rules.minimum_cost
             await uow.session.flush()
             await lifecycle.mark_running(uow, [row.id])
     except InvalidState as mismatch:
@@ -183,11 +191,13 @@ async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
     return True
 
 
-async def _free(runtime: Runtime, key: OpenedKey, currency: str) -> Decimal:
+async def _ask(runtime: Runtime, key: OpenedKey, symbol: str, wallet: Wallet) -> tuple[MarketRules, Decimal]:
+    """Return what an exchange takes on a market, and how much there is to pay with."""
     exchange = key.record.exchange
     async with runtime.exchanges.client(exchange, key.credentials, _PATIENCE) as client:
-        balances = await client.balances()
-    return balances[currency].free if currency in balances else Decimal(0)
+        rules = await live_markets.rules_of(client, symbol, contracts=wallet is Wallet.FUTURES)
+        balances = await client.balances(wallet)
+    return rules, balances[rules.quote].free if rules.quote in balances else Decimal(0)
 
 
 async def _trade(
@@ -232,10 +242,13 @@ async def _trade(
     is_newest = opening == Interval[row.interval].floor(to_milliseconds(uow.clock.now())) - bars.interval
     free = not quantity and not ledger.waiting and live.exiting is None
     if free and is_newest and entry_long and not exit_long and live_rules.may_enter(spec, figures):
-        wanted = live_rules.quantity_to_buy(spec, ledger.cash, close, market.amount_precision)
-        least = max(market.min_amount or Decimal(0), Decimal(1).scaleb(-market.amount_precision))
+        wanted = live_rules.quantity_to_buy(spec, ledger.free_cash, close, market.amount_precision)
+        if live.amount_step:
+            wanted = wanted // live.amount_step * live.amount_step
         price = to_exact(close)
-        if wanted >= least and wanted * price >= (market.min_notional or 0):
+        worth = wanted * price
+        least = max(market.min_amount or Decimal(0), live.least_amount or Decimal(0))
+        if wanted and wanted >= least and worth >= max(market.min_notional or 0, live.least_cost or 0):
             order_key = f"bot:{row.id}:{opening}:enter"
             if await live_acting.place(uow, ledger, market, OrderSide.BUY, wanted, price, order_key):
                 figures = replace(figures, day_entries=figures.day_entries + 1)

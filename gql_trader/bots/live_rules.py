@@ -1,4 +1,4 @@
-"""The engine's rules on a position that an exchange has filled: long, paid in full. Pure.
+"""The engine's rules on a long position that an exchange has filled. Pure.
 
 The engine itself simulates fills; here they have happened. What it does with levels and guards is done here
 in the same order, on the prices and the equity that there are.
@@ -38,10 +38,13 @@ def problem_of(spec: ExecutionSpec) -> tuple[str, str] | None:
     """Return the field, and a sentence, of what a live bot cannot do of a spec; None if it can all."""
     if spec.direction is not Direction.LONG:
         return "direction", "Live bots hold long positions only; direction must be LONG."
-    if spec.leverage != 1.0:
-        return "leverage", "Live bots pay in full; leverage must be 1."
+    if not spec.leverage.is_integer():
+        return "leverage", "Exchanges take whole numbers as leverage."
     if spec.funding_rate_per_day:
-        return "fundingRatePerDay", "Live bots hold nothing that funding is paid on."
+        return (
+            "fundingRatePerDay",
+            "What live bots pay is the exchange's to say; fundingRatePerDay must be 0.",
+        )
     return None
 
 
@@ -126,7 +129,8 @@ def quantity_to_buy(spec: ExecutionSpec, cash: Decimal, price: float, precision:
     precision
         Decimals of the market's quantities.
     """
-    power = float(cash)
+    owned = float(cash)
+    power = owned * spec.leverage
     if power <= 0:
         return Decimal(0)
     paid = price * (1.0 + spec.slippage)
@@ -140,7 +144,7 @@ def quantity_to_buy(spec: ExecutionSpec, cash: Decimal, price: float, precision:
         case SizingKind.RISK_FRACTION:
             assert spec.stop_loss is not None, "was checked"
             sold = paid * (1.0 - spec.stop_loss) * (1.0 - spec.slippage)
-            wanted = size * power / (paid - sold + (paid + sold) * spec.taker_fee)
+            wanted = size * owned / (paid - sold + (paid + sold) * spec.taker_fee)
         case _:
             wanted = size
     quantity = to_exact(min(wanted, affordable))

@@ -65,6 +65,8 @@ class BotRow(Base):
     exchange_key_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("exchange_keys.id", ondelete="SET NULL"), index=True
     )
+    transfer_amount: Mapped[Decimal | None]
+    auto_transfer_funds: Mapped[bool] = mapped_column(server_default=false())
     state: Mapped[str]
     error: Mapped[str | None]
     session_id: Mapped[UUID | None]

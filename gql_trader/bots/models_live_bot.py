@@ -1,12 +1,15 @@
 """The table of live bots at work: what they are about to do besides what their sessions say."""
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.infra.database import Base
+
+_EXACT = Numeric()
 
 
 class LiveBotRow(Base):
@@ -16,7 +19,8 @@ class LiveBotRow(Base):
     Unix milliseconds, and ``exit_orders`` how many orders were placed for it. ``highest`` is the highest
     price of the bars that have closed since the entry. ``check_at`` is when to look at it between closes.
     ``ready_at`` is when the account at the exchange was found to be as the bot needs it, or ``acknowledged``:
-    its user has said that it may be otherwise.
+    its user has said that it may be otherwise. The columns from ``amount_step`` on are what the exchange said
+    then of what it takes on the market; null where it did not.
     """
 
     __tablename__ = "live_bots"
@@ -35,3 +39,7 @@ class LiveBotRow(Base):
     check_at: Mapped[datetime | None]
     ready_at: Mapped[datetime | None]
     acknowledged: Mapped[bool]
+    amount_step: Mapped[Decimal | None] = mapped_column(_EXACT)
+    price_tick: Mapped[Decimal | None] = mapped_column(_EXACT)
+    least_amount: Mapped[Decimal | None] = mapped_column(_EXACT)
+    least_cost: Mapped[Decimal | None] = mapped_column(_EXACT)

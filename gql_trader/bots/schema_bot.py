@@ -65,6 +65,14 @@ class Bot(Node):
         description="While it holds a position on the live market: how often that is looked at between the "
         "closes of bars, with the newest price that is known. As long as a bar or longer: at closes only."
     )
+    transfer_amount: Decimal | None = strawberry.field(
+        description="How much of the quote currency the wallet of contracts shall have when it starts, with "
+        "`autoTransferFunds`; null: its capital."
+    )
+    auto_transfer_funds: bool = strawberry.field(
+        description="Whether what the wallet of contracts lacks is moved there before a live session's first "
+        "order."
+    )
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed, its state included.")
 
@@ -83,6 +91,8 @@ class Bot(Node):
             error=row.error,
             initial_capital=row.initial_capital,
             check_interval_seconds=row.check_interval_seconds,
+            transfer_amount=row.transfer_amount,
+            auto_transfer_funds=row.auto_transfer_funds,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

@@ -83,7 +83,7 @@ class CreateBotInput:
         default=None,
         description="Whether orders are simulated or sent to an exchange; left out: what your preferences "
         "say, which is PAPER unless you have changed it. LIVE needs `exchangeKeyId`, and a start with a "
-        "second factor; it holds long positions that are paid in full.",
+        "second factor; it holds long positions.",
     )
     initial_capital: Decimal | None = strawberry.field(
         default=None,
@@ -101,6 +101,16 @@ class CreateBotInput:
         default=None,
         description="Your key that it trades with in the mode LIVE, to the exchange of its market; it needs "
         "TRADE, and must not have WITHDRAW.",
+    )
+    transfer_amount: Decimal | None = strawberry.field(
+        default=None,
+        description="How much of the quote currency the wallet of contracts shall have when it starts, with "
+        "`autoTransferFunds`; left out: its capital.",
+    )
+    auto_transfer_funds: bool | None = strawberry.field(
+        default=False,
+        description="true: what the wallet of contracts lacks is moved there from the spot wallet before a "
+        "live session's first order. Only with leverage; the key needs the permission to transfer.",
     )
     feed: BotFeedInput | None = strawberry.field(
         default=None, description="Where bars come from; left out: the live market."
@@ -127,6 +137,8 @@ class CreateBotInput:
             check_interval_seconds=DEFAULT_CHECK_SECONDS if check is None else check,
             feed=Feed() if self.feed is None else self.feed.to_feed(),
             exchange_key_id=_key(self.exchange_key_id),
+            transfer_amount=self.transfer_amount,
+            auto_transfer_funds=bool(self.auto_transfer_funds),
         )
 
 
@@ -158,6 +170,12 @@ class UpdateBotInput:
         "How often a position is looked at between the closes of bars."
     )
     exchange_key_id: strawberry.ID | None = _optional("Your key that it trades with in the mode LIVE.")
+    transfer_amount: Decimal | None = _optional(
+        "How much of the quote currency the wallet of contracts shall have when it starts."
+    )
+    auto_transfer_funds: bool | None = _optional(
+        "Whether what the wallet of contracts lacks is moved there before a live session's first order."
+    )
     feed: BotFeedInput | None = _optional("Where bars come from.")
 
     def to_change(self) -> BotChange:
@@ -177,4 +195,6 @@ class UpdateBotInput:
             check_interval_seconds=self.check_interval_seconds,
             feed=None if self.feed is None else self.feed.to_feed(),
             exchange_key_id=_key(self.exchange_key_id),
+            transfer_amount=self.transfer_amount,
+            auto_transfer_funds=self.auto_transfer_funds,
         )

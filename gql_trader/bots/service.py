@@ -85,6 +85,8 @@ async def create_bot(
         execution=execution_to_json(request.execution),
         check_interval_seconds=request.check_interval_seconds,
         exchange_key_id=key_id,
+        transfer_amount=request.transfer_amount,
+        auto_transfer_funds=request.auto_transfer_funds,
         state=BotState.STOPPED.value,
         error=None,
         session_id=None,
@@ -105,6 +107,8 @@ def check_live(feed: Feed, bot: BotRequest | Row[Any]) -> None:
     spec = stored if isinstance(stored, ExecutionSpec) else execution_from_json(stored)
     if (problem := live_rules.problem_of(spec)) is not None:
         raise InvalidInput(problem[1], ("execution", problem[0]))
+    if bot.auto_transfer_funds and spec.leverage == 1.0:
+        raise InvalidInput("Only contracts need funds in a wallet of theirs.", ("autoTransferFunds",))
 
 
 async def _own_key(uow: UnitOfWork, actor: Actor, key_id: UUID | None) -> UUID | None:
@@ -190,7 +194,13 @@ async def update_bot(
     if change.feed is not None:
         market_id = values.get("market_id", row.market_id)
         values |= await _feed_columns(uow, change.feed, market_id, interval)
-    for name in ("name", "initial_capital", "check_interval_seconds"):
+    for name in (
+        "name",
+        "initial_capital",
+        "check_interval_seconds",
+        "transfer_amount",
+        "auto_transfer_funds",
+    ):
         if getattr(change, name) is not None:
             values[name] = getattr(change, name)
     if change.exchange_key_id is not None:

@@ -35,7 +35,7 @@ from gql_trader.market_data import feeds
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.settings.service import preferences_of
-from gql_trader.settings.types import SessionMode
+from gql_trader.settings.types import MarginMode, SessionMode
 
 REPLAY_POINTS = 5_000
 """Points of equity that a replay keeps, besides those of its trades."""
@@ -133,7 +133,12 @@ async def start_bot(
     }
     await lifecycle.open_session(uow, values)
     if live is not None:
-        await live_sessions.attach(uow, session_id, live)
+        leverage, funds = None, None
+        if execution.leverage > 1.0:
+            leverage = int(execution.leverage)
+            funds = (row.transfer_amount or row.initial_capital) if row.auto_transfer_funds else None
+        margin_mode = None if leverage is None else MarginMode.ISOLATED
+        await live_sessions.attach(uow, session_id, live, leverage, margin_mode, funds)
         await uow.session.execute(
             insert(LiveBotRow).values(session_id=session_id, exit_orders=0, acknowledged=acknowledge_mismatch)
         )

@@ -170,6 +170,8 @@ class BotRequest:
     check_interval_seconds: int = DEFAULT_CHECK_SECONDS
     feed: Feed = field(default_factory=Feed)
     exchange_key_id: UUID | None = None
+    transfer_amount: Decimal | None = None
+    auto_transfer_funds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class BotChange:
     check_interval_seconds: int | None = None
     feed: Feed | None = None
     exchange_key_id: UUID | None = None
+    transfer_amount: Decimal | None = None
+    auto_transfer_funds: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

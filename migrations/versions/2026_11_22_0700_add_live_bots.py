@@ -12,6 +12,11 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.add_column("bots", sa.Column("exchange_key_id", sa.Uuid(), nullable=True))
+    op.add_column("bots", sa.Column("transfer_amount", sa.Numeric(38, 18), nullable=True))
+    op.add_column(
+        "bots",
+        sa.Column("auto_transfer_funds", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     op.create_foreign_key(
         op.f("fk_bots_exchange_key_id_exchange_keys"),
         "bots",
@@ -31,9 +36,11 @@ def upgrade() -> None:
         sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ready_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged", sa.Boolean(), nullable=False),
-        sa.CheckConstraint(
-            "(exiting IS NULL) = (exit_at IS NULL)", name=op.f("ck_live_bots_exit_is_whole")
-        ),
+        sa.Column("amount_step", sa.Numeric(), nullable=True),
+        sa.Column("price_tick", sa.Numeric(), nullable=True),
+        sa.Column("least_amount", sa.Numeric(), nullable=True),
+        sa.Column("least_cost", sa.Numeric(), nullable=True),
+        sa.CheckConstraint("(exiting IS NULL) = (exit_at IS NULL)", name=op.f("ck_live_bots_exit_is_whole")),
         sa.ForeignKeyConstraint(
             ["session_id"],
             ["trading_sessions.id"],
@@ -52,4 +59,6 @@ def downgrade() -> None:
     op.drop_table("live_bots")
     op.drop_index(op.f("ix_bots_exchange_key_id"), table_name="bots")
     op.drop_constraint(op.f("fk_bots_exchange_key_id_exchange_keys"), "bots", type_="foreignkey")
+    op.drop_column("bots", "auto_transfer_funds")
+    op.drop_column("bots", "transfer_amount")
     op.drop_column("bots", "exchange_key_id")

@@ -23,7 +23,7 @@ from gql_trader.market_data.service import find_market, save_candles
 from gql_trader.market_data.types_feeds import stream_of
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
-from tests.bots.live_desk import MARKET, ORDER, KilledError, LiveDesk, killing
+from tests.bots.live_desk import KEY, MARKET, ORDER, KilledError, LiveDesk, killing
 from tests.bots.test_live_by_hand import LEASE_SECONDS
 from tests.factories.exchange_simulator import Hang, Refusal
 
@@ -363,6 +363,24 @@ async def test_stopping_sells_at_the_exchange_and_waits_for_it(bench: Bench) -> 
         assert await uow.session.scalar(select(TradingSessionRow.bot_id)) is None
 
 
+async def test_with_leverage_it_trades_contracts_with_funds_that_are_moved_before(bench: Bench) -> None:
+    futures = bench.desk.simulator.futures
+    futures.wallets[KEY] = Decimal(1000)
+    execution = {"leverage": 3.0, "stopLoss": 0.1, "sizing": {"equityFraction": 0.5}}
+    await bench.begin(execution=execution, autoTransferFunds=True, transferAmount="12000")
+    assert (await bench.bot()).state == "RUNNING"
+    assert futures.transfers == [("MAIN_UMFUTURE", Decimal(11_000))]
+    assert (futures.leverage[KEY], futures.margin[KEY]) == (3, "ISOLATED")
+    await bench.bar(50_000.1)
+    assert await bench.orders() == [BOUGHT, ("SELL", "OPEN", "STOP_LOSS")]
+    # Half of three times ten thousand, with the fee, in steps of the market.
+    [trade] = await bench.rows(TradeRow)
+    assert trade.quantity == futures.positions[KEY] == Decimal("0.299")
+    await bench.bar(49_999.0)
+    assert (await bench.orders())[1:] == [("SELL", "CANCELLED", "STOP_LOSS"), ("SELL", "FILLED", "SIGNAL")]
+    assert (futures.positions[KEY], bench.desk.sent()) == (0, 0)
+
+
 async def test_a_key_can_be_forgotten_without_the_bots_that_have_it(bench: Bench) -> None:
     made = await bench.create(mode="PAPER")
     assert made["bot"]["exchangeKey"] == {"id": bench.desk.key_id}
@@ -376,7 +394,9 @@ async def test_what_cannot_be_traded_live_is_refused(bench: Bench) -> None:
     for changes, path in (
         ({"exchangeKeyId": None}, ["exchangeKeyId"]),
         ({"execution": {"direction": "BOTH"}}, ["execution", "direction"]),
-        ({"execution": {"leverage": 2.0}}, ["execution", "leverage"]),
+        ({"execution": {"leverage": 2.5}}, ["execution", "leverage"]),
+        ({"autoTransferFunds": True}, ["autoTransferFunds"]),
+        ({"transferAmount": "0"}, ["transferAmount"]),
         ({"feed": {"replay": {"start": "2024-01-01T00:00:00Z", "end": "2024-02-01T00:00:00Z"}}}, ["mode"]),
     ):
         refused = await bench.create(**changes)
