@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 UP ?=
 
-.PHONY: up test check peers bench clean
+.PHONY: up test check peers peer-packages bench clean
 
 up: $(VENV)/.runtime
 	$(BIN)/gql-trader up $(UP)
@@ -28,10 +28,10 @@ check: $(VENV)/.dev
 		DATABASE_URL= REDIS_URL= $(BIN)/gql-trader migrate --check --data-dir "$$directory"
 	$(BIN)/gql-trader schema export --check
 
-peers: $(VENV)/.benchmark
-	$(BIN)/pytest tests/engine/test_agreement_with_peers.py tests/engine/test_metrics_against_empyrical.py
+peers: peer-packages
+	$(BIN)/pytest -n 0 tests/engine/test_agreement_with_peers.py tests/engine/test_metrics_against_empyrical.py
 
-bench: $(VENV)/.benchmark
+bench: peer-packages
 	$(BIN)/python -m benchmarks.engine
 
 $(VENV)/.runtime: pyproject.toml
@@ -45,10 +45,10 @@ $(VENV)/.dev: pyproject.toml
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1' && $(BIN)/pip install --quiet --editable . --group dev; fi
 	@touch $@ $(VENV)/.runtime
 
-$(VENV)/.benchmark: pyproject.toml $(VENV)/.dev
-	@if command -v uv >/dev/null; then UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact --group benchmark; \
+# Asked for each time: whoever syncs without the group removes them. Most of their bytecode is never needed.
+peer-packages: $(VENV)/.dev
+	@if command -v uv >/dev/null; then UV_COMPILE_BYTECODE=0 UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact --group benchmark; \
 	else $(BIN)/pip install --quiet --group benchmark; fi
-	@touch $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

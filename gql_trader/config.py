@@ -212,6 +212,8 @@ class Settings(BaseSettings):
     max_automations_per_user: Annotated[int, Field(ge=1)] = 50
     min_automation_seconds: Annotated[int, Field(ge=60)] = 300
     """Least time between two runs of an automation by the clock."""
+    automation_run_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+    """How long the runs of automations that are over are kept."""
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0

@@ -14,6 +14,7 @@ from gql_trader.runtime import Runtime
 _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 100
+_FORGOTTEN_AT_ONCE = 5000
 _LOST_AFTER = timedelta(seconds=10)
 
 
@@ -34,6 +35,20 @@ async def run_automation(context: dict[str, Any], run_id: str) -> None:
         _log.info("automation_failed", run_id=run_id, reason=str(error))
         async with runtime.unit_of_work() as uow:
             await running.fail(uow, key, error)
+
+
+async def forget_runs(runtime: Runtime) -> None:
+    """Delete runs that ended longer ago than the setting says; a second time changes nothing."""
+    age = timedelta(days=runtime.settings.automation_run_days)
+    forgotten = 0
+    while True:
+        async with runtime.unit_of_work() as uow:
+            some = await running.forget(uow, age, _FORGOTTEN_AT_ONCE)
+        forgotten += some
+        if some < _FORGOTTEN_AT_ONCE:
+            break
+    if forgotten:
+        _log.info("automation_runs_forgotten", count=forgotten)
 
 
 async def tick(runtime: Runtime) -> None:

@@ -57,6 +57,7 @@ class AutomationRunRow(Base):
         CheckConstraint("status IN ('QUEUED', 'SUCCEEDED', 'FAILED')", name="status"),
         UniqueConstraint("automation_id", "scheduled_for", "trigger"),
         Index("ix_automation_runs_queued", "created_at", postgresql_where="status = 'QUEUED'"),
+        Index("ix_automation_runs_ended", "finished_at", postgresql_where="finished_at IS NOT NULL"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row, update
+from sqlalchemy import Row, delete, select, update
 
 from gql_trader.accounts.types import UserStatus
 from gql_trader.automations import repository, service
@@ -142,6 +142,22 @@ async def fail(uow: UnitOfWork, run_id: UUID, error: DomainError | DomainErrors)
     """Note why a queued run could not do what it is for."""
     errors = error.errors if isinstance(error, DomainErrors) else [error]
     await _end(uow, run_id, AutomationRunStatus.FAILED, error=" ".join(each.message for each in errors))
+
+
+async def forget(uow: UnitOfWork, age: timedelta, limit: int) -> int:
+    """Delete runs that ended longer ago than this, at most so many; return how many there were."""
+    old = (
+        select(AutomationRunRow.id)
+        .where(AutomationRunRow.finished_at < uow.clock.now() - age)
+        .order_by(AutomationRunRow.finished_at)
+        .limit(limit)
+        # What another worker is deleting is left to it.
+        .with_for_update(skip_locked=True)
+    )
+    deleted = await uow.session.scalars(
+        delete(AutomationRunRow).where(AutomationRunRow.id.in_(old)).returning(AutomationRunRow.id)
+    )
+    return len(deleted.all())
 
 
 async def _end(

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "mark_between_closes"
-down_revision = "compare_live_accounts"
+down_revision = "forget_automation_runs"
 branch_labels = None
 depends_on = None
 

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.app import create_app
-from gql_trader.automations import repository, running
+from gql_trader.automations import jobs, repository, running
 from gql_trader.automations.jobs import run_automation, tick
 from gql_trader.bots.types import Feed
 from gql_trader.config import Settings
@@ -207,6 +207,29 @@ async def test_missed_moments_are_one_run(office: Office) -> None:
     assert run["missed"] in (47, 48)
     await office.work()
     assert len(await office.history(automation)) == 1
+
+
+async def test_runs_are_forgotten_when_they_ended_long_ago(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_FORGOTTEN_AT_ONCE", 2)
+    automation = await office.created(cron="0 0 * * *")
+    for _ in range(5):
+        office.clock.move(days=1)
+        await office.work()
+    # One more, which no worker has begun yet: it is kept however long it waits.
+    office.clock.move(days=1)
+    await tick(office.desk.runtime)
+    runs = await office.history(automation)
+    assert [run["status"] for run in runs] == ["QUEUED"] + 5 * ["SUCCEEDED"]
+    # Four hundred days after the first of them, and half a day.
+    office.clock.move(days=395.5)
+    await asyncio.gather(*(jobs.forget_runs(office.desk.runtime) for _ in range(2)))
+    assert await office.history(automation) == runs[:-1]
+    office.clock.move(days=10)
+    await jobs.forget_runs(office.desk.runtime)
+    assert await office.history(automation) == runs[:1]
+    assert (await office.shown(automation))["lastRunAt"] is not None
 
 
 async def test_workers_at_once_run_it_once(office: Office) -> None:
