@@ -2,7 +2,8 @@
 # make test      the tests
 # make check     style, types, imports, migrations, schema: what a change must pass besides the tests
 # make peers     the engine's results against those of its peers
-# make bench     the engine's speed against theirs
+# make bench     the engine's speed against theirs, that of searches and of stored runs: some minutes, on a machine
+#                that does nothing else
 #
 # The environment is made by uv where there is uv, else by venv and pip.
 
@@ -33,6 +34,12 @@ peers: peer-packages
 
 bench: peer-packages
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.engine --scaling --fresh --rounds 9
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.search --memory 20000
+	$(BIN)/python -m benchmarks.queued_search
+	$(BIN)/python -m benchmarks.stored_runs
+	$(BIN)/python -m benchmarks.candles
 
 $(VENV)/.runtime: pyproject.toml
 	@if command -v uv >/dev/null; then UV_PROJECT_ENVIRONMENT=$(VENV) uv sync --inexact --no-dev; \

@@ -18,10 +18,15 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+from benchmarks.engine import PROTECTED, rules_of
+from benchmarks.stored_runs import answer_at_once
 from gql_trader import migrate
 from gql_trader.config import Settings
 from gql_trader.core.intervals import MINUTE, Interval
 from gql_trader.engine.bars import Bars
+from gql_trader.engine.rules import compile_rules
+from gql_trader.engine.warmup import warm_up
+from gql_trader.infra.allocator import keep_freed_memory
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
@@ -52,6 +57,7 @@ def year_of_minutes() -> Bars:
 
 async def _median(work: Callable[[], Awaitable[Any]], repeats: int = REPEATS) -> float:
     durations = []
+    await work()
     for _ in range(repeats):
         begin = time.perf_counter()
         await work()
@@ -99,12 +105,26 @@ async def _measure(runtime: Runtime, directory: Path) -> list[tuple[str, float]]
             found = await driver.fetch("SELECT time, open, high, low, close, volume FROM rows ORDER BY time")
             return [np.array([row[at] for row in found]) for at in range(6)]
 
+    rules = compile_rules(rules_of("sma"), ())
+
+    async def answer_warm() -> int:
+        return len(answer_at_once(bars, rules, PROTECTED))
+
+    async def answer_cold() -> int:
+        async with runtime.unit_of_work() as uow:
+            series = await service.find_series(uow, market.id, Interval.M1)
+            assert series is not None
+            loaded = await service.load_bars(uow, no_cache, series)
+        return len(answer_at_once(loaded.bars, rules, PROTECTED))
+
     shared = ArrayCache(fresh, 10**9)
     await load(shared)
     shared.flush()
     results = [
         ("saved: hashed, encoded, written", saving),
         ("from PostgreSQL, monthly chunks", await _median(lambda: load(no_cache))),
+        ("from there to a backtest's JSON answer", await _median(answer_cold)),
+        ("of which backtest and JSON", await _median(answer_warm)),
         ("from the cache, first opening by a process", await _median(first_opening)),
         ("from the cache, warm", await _median(lambda: load(shared))),
         ("H1 resampled from M1, nothing cached", await _median(lambda: load(no_cache, Interval.H1))),
@@ -121,6 +141,8 @@ async def _run(settings: Settings, directory: Path) -> list[tuple[str, float]]:
 
 def main() -> None:
     """Run and print a table."""
+    keep_freed_memory()  # as a worker does
+    warm_up()
     directory = Path(tempfile.mkdtemp(prefix="gql-trader-benchmark-"))
     data = DataDirectory(directory).lock()
     servers = EmbeddedServers(data, ChildRegister(data.register), durable=False)

@@ -135,6 +135,20 @@ def on_processes(processes: int, bars: int, count: int) -> float:
     return processes * count / seconds
 
 
+def try_many(setting: Setting, combinations: int) -> None:
+    """Try combinations chunk by chunk, as a worker does, and print the most memory that was ever in use."""
+    begun = process_time()
+    for begin in range(0, combinations, CHUNK):
+        if begin in (0, CHUNK, 10 * CHUNK, 100 * CHUNK):
+            print(f"{begin:,} combinations: {_most_memory():.0f} MB at most", flush=True)
+        # A grid of pairs of windows and stops, of which no two combinations are the same.
+        stops = replace(STOPS, stop_loss=0.005 + 0.00002 * (begin // CHUNK))
+        chunk = [replace(each, execution=stops) for each in of_windows(CHUNK)]
+        run_trials(setting, chunk[: combinations - begin])
+    rate = combinations / (process_time() - begun)
+    print(f"{combinations:,} combinations: {_most_memory():.0f} MB at most, {rate:,.0f} a second")
+
+
 def _most_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -145,7 +159,7 @@ def main() -> int:
     parser.add_argument("--bars", type=int, default=100_000)
     parser.add_argument("--combinations", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", type=int, default=0, help="combinations to try for the memory's sake")
+    parser.add_argument("--memory", type=int, default=0, help="only try so many, and show the memory")
     arguments = parser.parse_args()
     keep_freed_memory()  # as a worker does
     warm_up()
@@ -153,6 +167,9 @@ def main() -> int:
     bars = synthetic_bars(arguments.bars)
     setting = _setting(bars)
     count = arguments.combinations
+    if arguments.memory:
+        try_many(setting, arguments.memory)
+        return 0
     rows: dict[str, tuple[int, Callable[[], object]]] = {
         "gql_trader, every combination with signals of its own": (
             count,
@@ -186,15 +203,6 @@ def main() -> int:
         alone = statistics.median(on_processes(1, arguments.bars, count) for _ in range(3))
         both = statistics.median(on_processes(2, arguments.bars, count) for _ in range(3))
         print(f"two processes: {both / alone:.2f} × one")
-    if arguments.memory:
-        for begin in range(0, arguments.memory, CHUNK):
-            if begin in (0, CHUNK, 10 * CHUNK, 100 * CHUNK):
-                print(f"{begin:,} combinations: {_most_memory():.0f} MB at most so far", flush=True)
-            # A grid of pairs of windows and stops, of which no two combinations are the same.
-            stops = replace(STOPS, stop_loss=0.005 + 0.00002 * (begin // CHUNK))
-            chunk = [replace(each, execution=stops) for each in of_windows(CHUNK)]
-            run_trials(setting, chunk[: arguments.memory - begin])
-        print(f"{arguments.memory:,} combinations: {_most_memory():.0f} MB at most")
     return 0
 
 

@@ -27,7 +27,9 @@ from gql_trader.backtests.progress import Stage
 from gql_trader.backtests.schema_ledger import LedgerColumns
 from gql_trader.backtests.schema_types import EquityColumns, LedgerEntry, ledger_entries
 from gql_trader.engine import metrics, simulation
+from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.plugins import StrategyCode
 from gql_trader.engine.rules import compile_rules
 from gql_trader.engine.warmup import warm_up
 from gql_trader.gql.fast_execution import FastExecutor
@@ -89,6 +91,15 @@ def answer(rows: LedgerRows, curve: Columns, document: DocumentNode = COLUMNS) -
     return dumps(found.data)
 
 
+def answer_at_once(bars: Bars, rules: StrategyCode, spec: ExecutionSpec) -> bytes:
+    """Return the JSON of a run of its own, of which nothing is stored."""
+    result = simulation.run(bars, rules.signals(bars, {}), spec, CAPITAL)
+    metrics.compute(result, bars, 365)
+    columns = {name: getattr(result.ledger, name) for name in LEDGER}
+    rows = LedgerRows(np.arange(1, len(result.ledger) + 1), columns)
+    return answer(rows, {"time": bars.time, "equity": result.equity})
+
+
 def unheard(stage: Stage, fraction: float, time: int | None, equity: float | None) -> None:
     """Take a report of progress and do nothing with it."""
 
@@ -105,13 +116,6 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
         outcome = compute(run, unheard)
         segments = dict(enumerate(outcome.ledger))
         return answer(decode_segments(segments), decode_columns(outcome.equity), document)
-
-    def at_once() -> bytes:
-        result = simulation.run(bars, run.rules.signals(bars, run.parameters), spec, CAPITAL)
-        metrics.compute(result, bars, run.annual_days)
-        columns = {name: getattr(result.ledger, name) for name in LEDGER}
-        rows = LedgerRows(np.arange(1, len(result.ledger) + 1), columns)
-        return answer(rows, {"time": bars.time, "equity": result.equity})
 
     result = simulation.run(bars, run.rules.signals(bars, run.parameters), spec, CAPITAL)
     curve = {"time": bars.time, "equity": result.equity}
@@ -141,7 +145,7 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
         "from stored bytes to JSON, a page of 100 trades": lambda: answer(
             decode_segments({0: segments[0]}).take(slice(0, 100)), decode_columns(outcome.equity), OBJECTS
         ),
-        "bars to JSON, nothing stored": at_once,
+        "bars to JSON, nothing stored": lambda: answer_at_once(bars, run.rules, spec),
         "bars to JSON, through what is stored": lambda: stored(COLUMNS),
         "the same, trades as objects": lambda: stored(OBJECTS),
     }

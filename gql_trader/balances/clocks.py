@@ -18,7 +18,7 @@ def end_of(day: date, zone: str) -> datetime:
 
     The first look at a zone takes a tenth of a second.
     """
-    return from_milliseconds(day_begins(_known(zone), (day - _FIRST_DAY).days + 1))
+    return from_milliseconds(day_begins(known_zone(zone), (day - _FIRST_DAY).days + 1))
 
 
 def sum_up_at(day: date, zone: str) -> datetime:
@@ -54,9 +54,9 @@ def next_heartbeat(timing: Timing, zone: str, after: datetime) -> datetime | Non
     """
     if not timing.hours:
         return None
-    return next_moment(f"0 {','.join(map(str, timing.hours))} * * *", _known(zone), after)
+    return next_moment(f"0 {','.join(map(str, timing.hours))} * * *", known_zone(zone), after)
 
 
-def _known(zone: str) -> str:
-    # One that a later release of the IANA database has dropped must not keep its users from being told.
+def known_zone(zone: str) -> str:
+    """Return a time zone, or UTC if there is none of the name: the IANA database drops some at times."""
     return zone if zone in time_zones() else UTC_ZONE

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
-from gql_trader.balances.clocks import end_of
+from gql_trader.balances.clocks import end_of, known_zone
 from gql_trader.balances.models import DailyProfitRow
 from gql_trader.core.ids import UserId
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -38,7 +38,7 @@ async def sum_up(uow: UnitOfWork, user_id: UUID, zone: str, first: date, last: d
     """
     accounts = await reports.accounts_of(uow, UserId(user_id), Scope())
     begin = max(first - SUMMED_AGAIN, last - timedelta(days=_MOST_DAYS))
-    days = await periods.days(uow, accounts, begin, last, zone)
+    days = await periods.days(uow, accounts, begin, last, known_zone(zone))
     currency = reports.balance_of(accounts).currency
     rows = [
         {

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Row, Select, and_, column, func, select, true, values
+from sqlalchemy import BigInteger, Row, Select, and_, column, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.bots.models import BotRow, SessionStateRow, TradeRow, TradingSessionRow
@@ -101,8 +101,7 @@ async def levels(
 ) -> dict[int, Level]:
     """Return how far sessions had come at moments at which they were trading, by moment; none: nowhere yet.
 
-    Reads one row for each session and moment, whatever was traded between. The caller has checked the
-    access.
+    The caller has checked the access.
 
     Parameters
     ----------
@@ -110,7 +109,16 @@ async def levels(
         Unix milliseconds. What is between the quarters of an hour is not told apart. Sessions that did
         nothing before a moment, or nothing after it, do not count.
     """
-    wanted = values(column("at", BigInteger), name="wanted").data([(each,) for each in set(moments)])
+    rows = await session.execute(levels_statement(accounts, moments))
+    return {row[0]: Level(*row[1:]) for row in rows}
+
+
+def levels_statement(accounts: Sequence[Account], moments: Sequence[int]) -> Select[Any]:
+    """Return the statement that `levels` runs.
+
+    It reads one row for each session and moment, whatever was traded between.
+    """
+    wanted = rows_of((column("at", BigInteger),), [(each,) for each in set(moments)], "wanted")
     columns = (_SESSIONS.id, column("since", BigInteger), column("until", BigInteger), _SESSIONS.capital)
     forever = max(moments, default=0)
     rows = [
@@ -126,7 +134,7 @@ async def levels(
         .limit(1)
         .lateral("then")
     )
-    statement = (
+    return (
         select(
             wanted.c.at,
             func.sum(then.c.equity - known.capital),
@@ -137,7 +145,6 @@ async def levels(
         .join(then, true())
         .group_by(wanted.c.at)
     )
-    return {row[0]: Level(*row[1:]) for row in await session.execute(statement)}
 
 
 async def count_open(session: AsyncSession, session_ids: Sequence[UUID]) -> int:

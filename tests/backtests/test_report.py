@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from gql_trader.app import create_app
+from gql_trader.backtests import report, schema_exports
 from gql_trader.backtests.jobs import run_backtest
-from gql_trader.backtests.ledger import SEGMENT_ROWS
-from gql_trader.backtests.report import MOST_TRADES
 from gql_trader.backtests.report_charts import SIDE, draw, nice_ticks
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.gql.relay import encode_id, parse_id
@@ -201,16 +200,19 @@ async def test_a_backtest_without_a_trade_has_a_report(desk: Desk, client: Graph
 
 
 async def test_a_long_ledger_is_listed_in_part_which_the_report_says(
-    desk: Desk, client: GraphQLClient
+    desk: Desk, client: GraphQLClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert report.MOST_TRADES == 5000
+    for module in (report, schema_exports):
+        monkeypatch.setattr(module, "MOST_TRADES", 2000)
     backtest_id = await _run(desk)
-    await desk.fill_ledger(parse_id(backtest_id)[1], 6)
+    await desk.fill_ledger(parse_id(backtest_id)[1], 3)
     with counted_statements(desk.engine) as statements:
         answer = await _report(client, backtest_id)
     # One segment of the query for the link, then those of the report.
-    assert sum("backtest_ledger_segments" in each for each in statements) == 1 + MOST_TRADES // SEGMENT_ROWS
-    assert "The first 5\u202f000 of 6\u202f000;" in answer.text
-    assert answer.text.count('<td class="word">Long</td>') == MOST_TRADES
+    assert sum("backtest_ledger_segments" in each for each in statements) == 1 + 2
+    assert "The first 2\u202f000 of 3\u202f000;" in answer.text
+    assert answer.text.count('<td class="word">Long</td>') == 2000
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import text
+from sqlalchemy import text, update
 from structlog.testing import capture_logs
 
 from gql_trader import migrate
@@ -12,6 +12,7 @@ from gql_trader.balances import jobs
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.runtime import open_runtime
+from gql_trader.settings.models import PreferencesRow
 from tests.balances.conftest import NOON, Office
 from tests.factories.clock import SetClock
 
@@ -60,7 +61,7 @@ async def test_a_heartbeat_is_noted_and_told_at_the_hours_of_the_day(office: Off
 
 
 async def test_everything_happens_once_whatever_the_number_of_workers(office: Office) -> None:
-    people = [await office.trader(f"trader{number}") for number in range(8)]
+    people = [await office.trader(f"trader{number}") for number in range(4)]
     for each in people:
         await office.trade(each)
     await asyncio.gather(*(jobs.tick(office.runtime) for _ in range(4)))
@@ -95,8 +96,9 @@ async def test_heartbeats_follow_the_clocks_of_the_zone(office: Office) -> None:
     ada = await office.trader("ada", "Europe/Berlin")
     await office.trade(ada)
     await office.tick()
-    for _ in range(12 * 2):
-        await office.tick(minutes=30)
+    # A minute before clocks jump from two to three, as they do; a minute before eight, and at eight.
+    for minutes in (179, 1, 299, 1):
+        await office.tick(minutes=minutes)
     # Two o'clock, which that day leaves out, and eight.
     beats = [time for time, kind, _ in await office.noted(ada) if kind == "HEARTBEAT"]
     assert beats == [datetime(2027, 3, 28, hour, tzinfo=UTC) for hour in (1, 6)]
@@ -141,6 +143,19 @@ async def test_who_begins_again_goes_on(office: Office) -> None:
     await office.tick()
     await office.tick(minutes=10)
     assert len(await office.noted(ada)) == 1
+
+
+async def test_a_zone_that_is_known_no_more_is_taken_for_utc(office: Office) -> None:
+    ada = await office.trader("ada", "Europe/Berlin")
+    await office.trade(ada)
+    async with office.runtime.unit_of_work() as uow:
+        await uow.session.execute(update(PreferencesRow).values(timezone="Atlantis/Capital"))
+    await office.tick()
+    await office.tick(hours=12, minutes=2)
+    assert len(await office.told(ada)) == 1
+    row = await office.clock_of(ada)
+    assert (row.timezone, row.heartbeat_at) == ("Atlantis/Capital", datetime(2026, 11, 23, 2, tzinfo=UTC))
+    assert row.day_at == datetime(2026, 11, 24, 0, 5, tzinfo=UTC)
 
 
 async def test_ones_trouble_keeps_no_other_waiting(office: Office) -> None:

@@ -314,6 +314,7 @@ def test_the_page_and_graphiql_in_a_browser_that_reaches_no_other_host(server: L
         "ok: the editor shows a mistake at its place",
         "ok: a search has a heat map",
         "ok: a bot starts on a replay, and a trade arrives live",
+        "ok: what a cut connection missed comes after it",
         "ok: its days are a calendar of colours",
         "ok: every view fits a phone",
         "ok: an administrator signs in with a second factor and lets somebody in",

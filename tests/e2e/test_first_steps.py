@@ -74,8 +74,9 @@ async def _run(program: Program, url: str, password: str) -> str:
         async with asyncio.timeout(_SECONDS):
             output = (await process.communicate())[0].decode()
     finally:
-        with suppress(ProcessLookupError):
+        if process.returncode is None:
             process.kill()
+            await process.wait()
     assert process.returncode == 0, output
     return output
 
@@ -101,9 +102,9 @@ async def test_the_first_steps_are_the_same_in_every_language(
     taken = [program for program in programs if program.missing is None]
     app = create_app(settings, runtime)
     async with serve(app) as server, _workers(settings, runtime):
-        outputs = await asyncio.gather(
-            *(_run(program, f"http://{server.address}/graphql", password) for program in taken)
-        )
+        url = f"http://{server.address}/graphql"
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(_run(program, url, password)) for program in taken]
     async with graphql_client(app) as client:
         demo = await client.log_in("demo", password)
         found = (await demo.execute(WHAT_CAME_OF_THEM)).data
@@ -112,7 +113,7 @@ async def test_the_first_steps_are_the_same_in_every_language(
         with subtests.test(program.language):
             if program.missing is not None:
                 pytest.skip(program.missing)
-            output = outputs[taken.index(program)]
+            output = running[taken.index(program)].result()
             _says_what_the_server_says(output, found, bots_of[f"First steps {_in(program.language)}"])
     assert len(bots_of) == len(taken)
     assert {bot["profit"] for bot in bots_of.values()} == {bots_of["First steps in Python"]["profit"]}

@@ -49,7 +49,8 @@ def run_trials(
     signals = _signals_of(setting, SharedColumns(SHARED_BYTES))
     before: tuple[ParameterValues, RawSignals | None] | None = None
     traded = setting.bars.slice(setting.start, len(setting.bars))
-    for done, place in enumerate(_by_tiles(trials), start=1):
+    columns = SHARED_BYTES // (8 * len(setting.bars))
+    for done, place in enumerate(_by_tiles(trials, columns), start=1):
         trial = trials[place]
         if trial.execution is not None:
             if before is None or before[0] != trial.parameters:
@@ -64,11 +65,17 @@ def run_trials(
     return {name: np.ascontiguousarray(figures[:, column]) for column, name in enumerate(METRICS)}
 
 
-def _by_tiles(trials: Sequence[Trial]) -> list[int]:
+def _by_tiles(trials: Sequence[Trial], columns: int) -> list[int]:
     """Return the places of trials in an order in which those with the same parameters are together.
 
     Those that have most of them in common are near: four values of each parameter by four of the others, so
-    that the columns of a tile's indicators are still at hand, in the processor's caches and among the shared.
+    that the columns of a tile's indicators are still at hand in the processor's caches; and all tiles of
+    as many values as have their columns among the shared before others are.
+
+    Parameters
+    ----------
+    columns
+        How many columns of indicators can be kept.
     """
     names = sorted({name for trial in trials for name in trial.parameters})
     ranks: list[dict[tuple[str, ParameterValue], int]] = []
@@ -76,12 +83,35 @@ def _by_tiles(trials: Sequence[Trial]) -> list[int]:
         values = {_rankable(trial.parameters.get(name)) for trial in trials}
         ranks.append({value: rank for rank, value in enumerate(sorted(values))})
 
-    def key(place: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    blocks = _blocks([len(rank) for rank in ranks], columns)
+
+    def key(place: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
         parameters = trials[place].parameters
         at = [rank[_rankable(parameters.get(name))] for name, rank in zip(names, ranks, strict=True)]
-        return tuple(each // TILE for each in at), tuple(at), place
+        outer = tuple(each // block for each, block in zip(at, blocks, strict=True))
+        return outer, tuple(each // TILE for each in at), tuple(at), place
 
     return sorted(range(len(trials)), key=key)
+
+
+def _blocks(values: Sequence[int], columns: int) -> list[int]:
+    """Return for each parameter how many of its values are tried before others, whole tiles.
+
+    A value of a parameter stands for a column, and a quarter is left for what does not depend on any. Those
+    with the fewest values have all of them together if they can.
+
+    Parameters
+    ----------
+    values
+        How many values each parameter has.
+    """
+    blocks = [TILE] * len(values)
+    left, waiting = columns * 3 // 4, len(values)
+    for place in sorted(range(len(values)), key=lambda each: values[each]):
+        share = left if waiting == 1 else left // 2
+        blocks[place] = max(min(-(-values[place] // TILE), share // TILE), 1) * TILE
+        left, waiting = max(left - min(values[place], blocks[place]), 0), waiting - 1
+    return blocks
 
 
 def _rankable(value: ParameterValue | None) -> tuple[str, ParameterValue]:

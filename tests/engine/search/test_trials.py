@@ -1,12 +1,16 @@
 """Trials share what they have in common, and what each gets does not depend on the others."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.indicators import implementations
 from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules, evaluator
 from gql_trader.engine.rules.sharing import SharedColumns
+from gql_trader.engine.search import trials
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective, best_of
 from gql_trader.engine.search.trials import Setting, Trial, _by_tiles, run_trials
 from tests.factories.candles import random_bars
@@ -78,6 +82,48 @@ def test_indicators_are_computed_once_for_all_trials(monkeypatch: object) -> Non
     ]
 
 
+def test_columns_for_which_there_is_room_are_computed_once_and_others_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grid = [
+        Trial({"fast": 2 + fast, "slow": 20 + slow}, ExecutionSpec())
+        for fast in range(8)
+        for slow in range(40)
+    ]
+    rules = compile_rules(Rules(entry_long="crossover(sma(close, fast), sma(close, slow))"), RULES.parameters)
+    setting = Setting(BARS, 100, rules, 10_000.0, 365)
+    computed: list[object] = []
+    compute = implementations.compute
+
+    def counting(function: Any, operands: Any, bars: Any, values: Any) -> Any:
+        computed.append(tuple(values.values()))
+        return compute(function, operands, bars, values)
+
+    monkeypatch.setattr(evaluator, "compute", counting)
+    # Not nearly room for all the 48 columns, but for those of all fast periods and a part of the slow ones.
+    monkeypatch.setattr(trials, "SHARED_BYTES", 30 * 8 * len(BARS))
+    found = run_trials(setting, grid)
+    assert len(computed) == len(set(computed)) == 48
+    monkeypatch.setattr(trials, "SHARED_BYTES", 0)
+    assert np.array_equal(found["sqn"], run_trials(setting, grid)["sqn"], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "columns", "blocks"),
+    [
+        ([25, 40], 62, [20, 24]),
+        ([40, 20], 62, [24, 20]),
+        ([8, 40], 30, [8, 12]),
+        ([100, 100], 62, [20, 24]),
+        ([1, 3, 500], 62, [4, 4, 40]),
+        ([9, 9], 0, [4, 4]),
+        ([], 62, []),
+    ],
+)
+def test_blocks_are_of_values_whose_columns_fit(values: list[int], columns: int, blocks: list[int]) -> None:
+    assert trials._blocks(values, columns) == blocks
+
+
 def test_shared_columns_drop_what_was_used_longest_ago_and_stay_within_their_room() -> None:
     shared = SharedColumns(3 * 8 * len(BARS))
     for period in range(2, 30):
@@ -109,7 +155,7 @@ def test_trials_are_run_in_tiles_with_those_of_the_same_parameters_together() ->
         for slow in range(8)
         for stop in (None, 0.01)
     ]
-    order = _by_tiles(grid)
+    order = _by_tiles(grid, 100)
     assert sorted(order) == list(range(128))
     ran = [(grid[place].parameters["fast"], grid[place].parameters["slow"]) for place in order]
     assert all(ran[2 * k] == ran[2 * k + 1] for k in range(64))

@@ -9,7 +9,7 @@ const STATUSES = [['PENDING', 'waiting for approval'], ['ACTIVE', 'active'], ['D
 export async function showAdministration(main, { viewer, signal }) {
   const status = choice(STATUSES, 'PENDING', { 'aria-label': 'Status' });
   const search = input({ type: 'search', placeholder: 'Name or e-mail', 'aria-label': 'Search' });
-  const list = h('div', { 'aria-live': 'polite' });
+  const list = h('div');
 
   const act = (text, document, user, done) =>
     button(text, async () => {

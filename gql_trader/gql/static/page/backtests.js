@@ -55,7 +55,7 @@ export async function showBacktests(main, { viewer, signal, go }) {
   const compare = h('button', { type: 'button', disabled: true }, 'Compare');
   compare.addEventListener('click', () => go('compare', [...chosen].join(',')));
   const order = choice(ORDERS, 'CREATED_AT', { 'aria-label': 'Order by' });
-  const list = h('div', { 'aria-live': 'polite' });
+  const list = h('div');
   order.addEventListener('change', () => load().catch(complain));
 
   function tick(run) {
@@ -95,7 +95,7 @@ export async function showBacktests(main, { viewer, signal, go }) {
   const spec = specFields(catalogue, draft);
   draft = undefined;
   const submit = async () => {
-    const { backtest } = await mutate(RUN_BACKTEST, { input: { ...spec.read(), idempotencyKey: crypto.randomUUID?.() } });
+    const { backtest } = await mutate(RUN_BACKTEST, { input: spec.read() });
     go('backtests', backtest.id);
   };
   main.replaceChildren(
@@ -130,7 +130,7 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   if (run.status !== 'COMPLETED') return follow(main, run, [head, facts], signal, reload);
 
   const { metrics, market: { quote } } = run;
-  const charts = h('figure', { class: 'chart tall' });
+  const charts = h('figure', { class: 'chart tall' }, quiet('A worker computes the indicators…'));
   const equity = h('figure', { class: 'chart' });
   main.replaceChildren(
     head, facts,
@@ -145,9 +145,10 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   drawEquity(equity, run.equity, `Equity and drawdown of ${titleOf(run)}`, signal);
   try {
     const { plot } = (await query(BACKTEST_PLOT, { id }, signal)).backtest;
+    charts.replaceChildren();
     drawPrices(charts, plot, `Candles, indicators and trades of ${titleOf(run)}`, signal);
   } catch (error) {
-    charts.append(h('p', { class: 'problem' }, error.message));
+    charts.replaceChildren(h('p', { class: 'problem' }, error.message));
     complain(error);
   }
 }
@@ -246,7 +247,7 @@ export async function showComparison(main, { id, signal }) {
       noted(link(address('backtests', run.id), titleOf(run)), `${marketOf(run)} · ${parametersOf(run)}`)),
   );
   main.replaceChildren(
-    h('h1', { tabindex: -1 }, `Comparing ${runs.length} backtests`),
+    heading(`Comparing ${runs.length} backtests`),
     h('ul', { class: 'names' }, names),
     card('Growth since the start', frame),
     card('Metrics; the best in bold', metricsTable(runs)),

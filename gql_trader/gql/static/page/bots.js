@@ -8,13 +8,12 @@ import {
 } from './documents.js';
 import {
   address, bar, button, card, choice, complain, day, field, figures, form, h, heading, input, interval, link, money, noted, number,
-  percent, quiet, row, signed, submitButton, table, time, words,
+  percent, quiet, replace, row, signed, submitButton, table, time, words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
 
 const stateOf = (bot) => h('span', { class: `state ${bot.state.toLowerCase()}` }, words(bot.state));
 const isStarted = (bot) => ['PENDING', 'RUNNING', 'STOPPING'].includes(bot.state);
-const profitOf = ({ session }) => (session ? signed(session.profitFraction, percent(session.profitFraction)) : '–');
 
 /** The button that fits the state. */
 function startOrStop({ id, state }) {
@@ -41,16 +40,14 @@ export async function showBots(main, { viewer, signal, go }) {
       ['Market', (bot) => noted(`${bot.market.symbol} · ${interval(bot.interval)}`, `${words(bot.mode)}, ${feedOf(bot)}`)],
       ['State', stateOf],
       ['Equity', (bot) => (bot.session ? money(bot.session.equity) : '–'), { number: true }],
-      ['Profit', profitOf, { number: true }],
+      ['Profit', ({ session }) => (session ? signed(session.profitFraction, percent(session.profitFraction)) : '–'), { number: true }],
       ['', (bot) => (mayTrade ? startOrStop(bot) : '')],
     ];
-    list.replaceChildren(table('Bots', columns, [...bots.values()], 'No bot yet: make one. It trades on paper.'));
+    replace(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one. It trades on paper.'));
   }
   show();
 
-  const stopAll = button('Stop all', async () => {
-    await mutate(STOP_ALL_BOTS, {});
-  });
+  const stopAll = button('Stop all', () => mutate(STOP_ALL_BOTS, {}));
   main.replaceChildren(
     h('div', { class: 'columns' },
       mayTrade && botForm(catalogue, go),
@@ -110,7 +107,8 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
 
   function show(now) {
     const about = [now.strategy.name, now.market.symbol, interval(now.interval), words(now.mode), feedOf(now)].join(' · ');
-    top.replaceChildren(
+    replace(
+      top,
       bar(
         heading(now.name, about),
         stateOf(now),

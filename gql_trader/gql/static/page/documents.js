@@ -1,7 +1,6 @@
 // Every GraphQL document of this page. A test validates them against the schema.
 
 export const VIEWER = /* GraphQL */ `query Viewer { me { id username role preferences { timezone } } }`;
-
 export const SIGN_UP = /* GraphQL */ `
   mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }
 `;
@@ -29,7 +28,6 @@ export const MARKETS = /* GraphQL */ `
     markets(first: 100, after: $after) { nodes { symbol exchange intervals } pageInfo { hasNextPage endCursor } }
   }
 `;
-
 export const SERIES = /* GraphQL */ `
   query Series($symbol: String!, $exchange: String!, $interval: Interval!) {
     market(symbol: $symbol, exchange: $exchange) { priceSeries(interval: $interval) { count start end } }
@@ -77,15 +75,12 @@ export const RUN_BACKTEST = /* GraphQL */ `
     runBacktest(input: $input) { backtest { id } cached errors { code message path } }
   }
 `;
-
 export const CANCEL_BACKTEST = /* GraphQL */ `
   mutation CancelBacktest($id: ID!) { cancelBacktest(input: { id: $id }) { backtest { id status } errors { code message path } } }
 `;
-
 export const DELETE_BACKTEST = /* GraphQL */ `
   mutation DeleteBacktest($id: ID!) { deleteBacktest(input: { id: $id }) { deletedId errors { code message path } } }
 `;
-
 export const BACKTEST_PROGRESS = /* GraphQL */ `
   subscription BacktestProgress($id: ID!, $after: String) {
     backtestProgress(id: $id, after: $after) { cursor status progress barTime equity backtest { error } }
@@ -169,7 +164,6 @@ export const UPDATE_STRATEGY = /* GraphQL */ `
 export const DELETE_STRATEGY = /* GraphQL */ `
   mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }
 `;
-
 export const INDICATORS = /* GraphQL */ `query Indicators { indicators { name group signature description } }`;
 
 // ---- searches ----
@@ -188,13 +182,11 @@ export const RUN_SEARCH = /* GraphQL */ `
     runOptimization(input: $input) { optimization { id } cached errors { code message path } }
   }
 `;
-
 export const CANCEL_SEARCH = /* GraphQL */ `
   mutation CancelSearch($id: ID!) {
     cancelOptimization(input: { id: $id }) { optimization { id status } errors { code message path } }
   }
 `;
-
 export const SEARCH_PROGRESS = /* GraphQL */ `
   subscription SearchProgress($id: ID!, $after: String) {
     optimizationProgress(id: $id, after: $after) { cursor status progress trialsDone optimization { error } }
@@ -223,7 +215,6 @@ export const HEAT_MAP = /* GraphQL */ `
     optimization(id: $id) { heatmap(x: $x, y: $y) { xValues yValues best mean trials } }
   }
 `;
-
 export const PROMOTE_TRIAL = /* GraphQL */ `
   mutation PromoteTrial($input: PromoteTrialInput!) {
     promoteTrial(input: $input) { backtest { id } errors { code message path } }
@@ -274,23 +265,18 @@ export const BOT_DETAIL = /* GraphQL */ `
 `;
 
 export const GUARDS = /* GraphQL */ `query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }`;
-
 export const CREATE_BOT = /* GraphQL */ `
   mutation CreateBot($input: CreateBotInput!) { createBot(input: $input) { bot { id } errors { code message path } } }
 `;
-
 export const START_BOT = /* GraphQL */ `
   mutation StartBot($id: ID!) { startBot(input: { id: $id }) { bot { ...BotParts } errors { code message path } } }
   ${BOT}
 `;
-
 export const STOP_BOT = /* GraphQL */ `
   mutation StopBot($id: ID!) { stopBot(input: { id: $id }) { bot { ...BotParts } errors { code message path } } }
   ${BOT}
 `;
-
 export const STOP_ALL_BOTS = /* GraphQL */ `mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }`;
-
 export const DELETE_BOT = /* GraphQL */ `
   mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }
 `;
@@ -337,15 +323,12 @@ export const USERS = /* GraphQL */ `
     users(status: $status, search: $search, first: 50) { totalCount nodes { id username email role status createdAt } }
   }
 `;
-
 export const APPROVE_USER = /* GraphQL */ `
   mutation ApproveUser($id: ID!) { approveUser(input: { id: $id }) { user { id status } errors { code message path } } }
 `;
-
 export const DISABLE_USER = /* GraphQL */ `
   mutation DisableUser($id: ID!) { disableUser(input: { id: $id }) { user { id status } errors { code message path } } }
 `;
-
 export const ENABLE_USER = /* GraphQL */ `
   mutation EnableUser($id: ID!) { enableUser(input: { id: $id }) { user { id status } errors { code message path } } }
 `;

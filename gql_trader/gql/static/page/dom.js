@@ -86,11 +86,13 @@ export function say(text, kind = 'info') {
   setTimeout(() => message.remove(), kind === 'error' ? 12_000 : 5_000);
 }
 
+export const isExpected = ({ name }) => name === 'ApiError' || name === 'RefusedError';
+
 /** Tell an error, except that something was given up because the page went elsewhere. */
 export function complain(error) {
   if (error.name === 'AbortError') return;
   say(error.requestId && error.code === 'INTERNAL' ? `${error.message} (${error.requestId})` : error.message, 'error');
-  if (!['ApiError', 'RefusedError'].includes(error.name)) console.error(error);
+  if (!isExpected(error)) console.error(error);
 }
 
 /** A button that is busy until what it does is done, and tells why if it fails. */
@@ -100,13 +102,23 @@ export function button(text, action, properties = {}) {
   return element;
 }
 
+// Not disabled meanwhile, since what is disabled loses the focus.
 async function busily(element, action) {
-  element.disabled = true;
+  if (element.ariaBusy) return;
+  element.ariaBusy = 'true';
   try {
     await action();
   } finally {
-    element.disabled = false;
+    element.ariaBusy = null;
   }
+}
+
+/** Put other content in place; the focus stays with what is at the same place. */
+export function replace(container, ...children) {
+  const stops = () => [...container.querySelectorAll('a, button')];
+  const focused = stops().indexOf(document.activeElement);
+  container.replaceChildren(...children);
+  stops()[focused]?.focus();
 }
 
 // ---- forms ----

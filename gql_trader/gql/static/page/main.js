@@ -3,7 +3,7 @@
 
 import { mutate, onSessionEnd, query, signIn, signOut } from './client.js';
 import { SIGN_UP, VIEWER } from './documents.js';
-import { button, complain, field, form, h, heading, input, quiet, say, submitButton } from './dom.js';
+import { button, field, form, h, heading, input, isExpected, quiet, say, submitButton } from './dom.js';
 import { showAdministration } from './admin.js';
 import { showBacktest, showBacktests, showComparison } from './backtests.js';
 import { showBot, showBots } from './bots.js';
@@ -26,11 +26,11 @@ const main = document.getElementById('main');
 let viewer = null;
 let leaving = new AbortController();
 
-export const go = (...parts) => (location.hash = `/${parts.map(encodeURIComponent).join('/')}`);
+const go = (...parts) => (location.hash = `/${parts.map(encodeURIComponent).join('/')}`);
 
 function where() {
   const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
-  const isOpen = name in VIEWS && [undefined, viewer?.role].includes(VIEWS[name].role);
+  const isOpen = Object.hasOwn(VIEWS, name) && [undefined, viewer?.role].includes(VIEWS[name].role);
   return { name: isOpen ? name : 'backtests', id };
 }
 
@@ -49,9 +49,13 @@ async function show() {
     if (!signal.aborted) main.querySelector('h1')?.focus();
   } catch (error) {
     if (signal.aborted) return;
-    main.replaceChildren(h('p', { class: 'problem', role: 'alert' }, error.message), button('Try again', show));
-    if (!['ApiError', 'RefusedError'].includes(error.name)) console.error(error);
+    fail(error, show);
   }
+}
+
+function fail(error, retry) {
+  main.replaceChildren(h('p', { class: 'problem', role: 'alert' }, error.message), button('Try again', retry));
+  if (!isExpected(error)) console.error(error);
 }
 
 function showHeader(current) {
@@ -136,4 +140,4 @@ onSessionEnd(() => {
   show();
 });
 addEventListener('hashchange', () => show());
-begin().catch(complain);
+begin().catch((error) => fail(error, begin));

@@ -46,7 +46,7 @@ function month(id, bots, { preferences: { timezone } }, signal) {
   // Replays count at the time of their candles: begin with the month that the bot was in last.
   const last = bots.find((bot) => bot.id === id)?.session?.lastBarTime;
   const chosen = input({ type: 'month', 'aria-label': 'Month', value: monthOf(last ? new Date(last) : new Date()) });
-  const days = h('div', { id: 'calendar', 'aria-live': 'polite' });
+  const days = h('div', { id: 'calendar' });
   const curve = h('figure', { class: 'chart' });
   let shown = new AbortController();
   const step = (text, label, count) =>

@@ -144,7 +144,7 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
     };
     return range ? { ...spec, start: moment(start, given.start), end: moment(end, given.end) } : spec;
   }
-  return { element, read, strategy };
+  return { element, read };
 }
 
 function executionFields(given = {}) {
@@ -159,9 +159,7 @@ function executionFields(given = {}) {
     const control = input({ type: 'number', inputmode: 'decimal', step: 'any', name, placeholder: usual, value });
     return { name, label, isPercent, control };
   });
-  const element = h(
-    'div',
-    { class: 'fields' },
+  const element = row(
     field('Fills at', fill, { path: 'execution.fill' }),
     field('Direction', direction, { path: 'execution.direction' }),
     field('Size in', size),

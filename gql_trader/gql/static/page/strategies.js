@@ -3,8 +3,8 @@
 import { mutate, query, queryAll } from './client.js';
 import { CHECK_STRATEGY, CREATE_STRATEGY, DELETE_STRATEGY, INDICATORS, STRATEGIES, UPDATE_STRATEGY } from './documents.js';
 import {
-  address, bar, button, choice, clearErrors, complain, field, form, h, heading, input, link, quiet, row, say, showErrors,
-  submitButton, table, words,
+  address, bar, button, choice, clearErrors, complain, field, form, h, heading, input, link, quiet, say, showErrors, submitButton,
+  table, words,
 } from './dom.js';
 import { runWith } from './backtests.js';
 
@@ -158,9 +158,9 @@ function parameterRows(given, changed) {
   let entries = given.map((parameter) => ({ ...parameter }));
 
   function show() {
-    const control = (row, key, index) => {
+    const control = (row, key, index, type = 'text') => {
       const label = `${key} of parameter ${index + 1}`;
-      const shown = input({ value: [row[key] ?? ''].flat().join(', '), oninput: ({ target }) => (row[key] = target.value) });
+      const shown = input({ type, step: 'any', value: [row[key] ?? ''].flat().join(', '), oninput: () => (row[key] = shown.value) });
       const element = field(label, shown, { path: `parameters.${index}.${key}` });
       element.firstChild.classList.add('hidden');
       return element;
@@ -177,8 +177,8 @@ function parameterRows(given, changed) {
       ['Name', ([row, index]) => control(row, 'name', index)],
       ['Type', ([row, index]) => type(row, index)],
       ['Default', ([row, index]) => control(row, 'default', index)],
-      ['Least', ([row, index]) => control(row, 'min', index)],
-      ['Greatest', ([row, index]) => control(row, 'max', index)],
+      ['Least', ([row, index]) => control(row, 'min', index, 'number')],
+      ['Greatest', ([row, index]) => control(row, 'max', index, 'number')],
       ['Choices', ([row, index]) => control(row, 'choices', index)],
       ['', ([row]) => remove(row)],
     ];

@@ -1,0 +1,205 @@
+"""How much faster a search is with two workers than with one, through the queue and the database.
+
+Run with ``python -m benchmarks.queued_search``. Servers of its own, one-minute bars, and worker processes as
+`gql-trader worker` starts them: a grid of moving averages with stops is requested as a client would, and
+timed from its commit until it has completed, report included. Rounds with one worker and with two take turns;
+what counts is the ratio of medians, on a machine that does nothing else.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from uuid import UUID
+
+import psutil
+from sqlalchemy import insert
+
+from benchmarks.engine import synthetic_bars
+from gql_trader import migrate
+from gql_trader.accounts.models import UserRow
+from gql_trader.config import Settings
+from gql_trader.core.actor import Actor, Role
+from gql_trader.core.ids import UserId, uuid7
+from gql_trader.core.intervals import Interval
+from gql_trader.core.runs import RunStatus
+from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.infra.embedded.data_directory import DataDirectory
+from gql_trader.infra.embedded.processes import ChildRegister
+from gql_trader.infra.embedded.servers import EmbeddedServers
+from gql_trader.market_data.service import ensure_market, save_candles
+from gql_trader.optimizations import repository, service
+from gql_trader.optimizations.checking import Limits
+from gql_trader.optimizations.types import QUEUE, OptimizationRequest, ParameterRange
+from gql_trader.runtime import Runtime, open_runtime
+from gql_trader.strategies import service as strategies
+from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
+
+_ROOT = Path(__file__).resolve().parents[1]
+_LOOK_SECONDS = 0.01
+_READY_SECONDS = 120.0
+_STOPS = ExecutionSpec(stop_loss=0.02, take_profit=0.04, trailing_stop=0.015)
+_LIMITS = Limits(active=100, hourly=10_000, bars=10**7, trials=10**7, work=10**13)
+
+
+async def _prepare(runtime: Runtime, options: argparse.Namespace) -> tuple[Actor, OptimizationRequest]:
+    actor, moment = Actor(UserId(uuid7()), Role.TRADER), datetime.now(UTC)
+    async with runtime.unit_of_work() as uow:
+        await strategies.sync_builtin_strategies(uow)
+        market = await ensure_market(uow, "demo", "BENCH/USD")
+        await save_candles(uow, market.id, Interval.M1, synthetic_bars(options.bars))
+        await uow.session.execute(
+            insert(UserRow).values(
+                id=actor.user_id,
+                username="bench",
+                username_key="bench",
+                email="bench@example.com",
+                email_key="bench@example.com",
+                password_hash="!",
+                role=actor.role.value,
+                status="ACTIVE",
+                token_version=1,
+                created_at=moment,
+                updated_at=moment,
+            )
+        )
+    golden_cross = next(each for each in BUILTIN_STRATEGIES.values() if each.slug == "golden-cross")
+    side = round(options.combinations**0.5)
+    return actor, OptimizationRequest(
+        strategy_id=golden_cross.id,
+        market="demo:BENCH/USD",
+        interval=Interval.M1,
+        ranges=(
+            ParameterRange("fast", 20, 20 + side - 1, 1),
+            ParameterRange("slow", 21 + side, 20 + 2 * side, 1),
+        ),
+        execution=_STOPS,
+        force=True,
+    )
+
+
+async def _search(runtime: Runtime, actor: Actor, request: OptimizationRequest) -> tuple[float, int]:
+    """Return the seconds that a search takes, and its trials."""
+    async with runtime.unit_of_work() as uow:
+        row, _ = await service.request_search(
+            uow, runtime.arrays, runtime.rate_limits, actor, request, _LIMITS, runtime.plugins
+        )
+    begun = monotonic()
+    while True:
+        found = await _row(runtime, actor, row.id)
+        if found == RunStatus.COMPLETED.value:
+            return monotonic() - begun, row.trials_total
+        assert found in (RunStatus.QUEUED.value, RunStatus.RUNNING.value), found
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _row(runtime: Runtime, actor: Actor, optimization_id: UUID) -> str:
+    async with runtime.unit_of_work() as uow:
+        row = await repository.optimization(uow.session, actor.user_id, optimization_id)
+    assert row is not None
+    return str(row.status)
+
+
+class _Workers:
+    """Worker processes, as many as are asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = {
+            **os.environ,
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "REDIS_URL": settings.redis_url.get_secret_value(),
+            "GQL_TRADER_DATA_DIR": str(settings.data_dir),
+            "LOG_LEVEL": "INFO",
+        }
+        self._running: list[subprocess.Popen[str]] = []
+
+    def make(self, count: int) -> None:
+        """Start or stop workers; return when that many are ready."""
+        command = [sys.executable, "-m", "gql_trader", "worker", "--queue", QUEUE]
+        while len(self._running) > count:
+            worker = self._running.pop()
+            worker.terminate()
+            worker.wait(30)
+        while len(self._running) < count:
+            worker = subprocess.Popen(
+                command,
+                env=self._environment,
+                cwd=_ROOT,
+                text=True,
+                stderr=subprocess.STDOUT,
+                stdout=subprocess.PIPE,
+            )
+            self._running.append(worker)
+            assert worker.stdout is not None
+            for line in worker.stdout:
+                if "worker_ready" in line:
+                    break
+            else:
+                raise RuntimeError("a worker ended before it was ready")
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that the workers have used so far."""
+        return sum(sum(psutil.Process(worker.pid).cpu_times()[:2]) for worker in self._running)
+
+
+async def _measure(settings: Settings, options: argparse.Namespace) -> None:
+    async with open_runtime(settings) as runtime:
+        actor, request = await _prepare(runtime, options)
+        narrow = (ParameterRange("fast", 20, 35, 1), request.ranges[1])
+        workers = _Workers(settings)
+        times: dict[int, list[float]] = {1: [], 2: []}
+        try:
+            for _ in range(options.rounds):
+                for count, found in times.items():
+                    workers.make(count)
+                    # Each worker loads the candles once.
+                    await _search(runtime, actor, replace(request, ranges=narrow))
+                    before = workers.processor_seconds()
+                    seconds, trials = await _search(runtime, actor, request)
+                    found.append(seconds)
+                    spent = workers.processor_seconds() - before
+                    print(
+                        f"{count} worker(s): {trials:,} combinations in {seconds:.2f} s, "
+                        f"{spent / trials * 1e6:.0f} µs of a processor each",
+                        flush=True,
+                    )
+        finally:
+            workers.make(0)
+    one, two = (statistics.median(found) for found in times.values())
+    print(f"two workers: {one / two:.2f} × one (medians of {options.rounds} rounds)")
+
+
+def main() -> None:
+    """Start servers and workers of their own, measure, and remove everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bars", type=int, default=100_000)
+    parser.add_argument("--combinations", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="gql-trader-search-"))
+    data = DataDirectory(directory).lock()
+    servers = EmbeddedServers(data, ChildRegister(data.register))
+    servers.start()
+    try:
+        assert servers.database_url is not None
+        settings = Settings.model_validate(
+            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
+        )
+        migrate.upgrade(servers.database_url)
+        asyncio.run(_measure(settings, options))
+    finally:
+        servers.stop()
+        data.unlock()
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main()
