@@ -223,6 +223,8 @@ async def sweep(runtime: Runtime) -> None:
     """Hand out what a dead worker or a lost queue has left behind. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
         barred = await lifecycle.stop_bots_of_idle_users(uow)
+        if not runtime.settings.live_trading_enabled:
+            barred += await lifecycle.stop_live_bots(uow)
         to_run, to_close = await lifecycle.unattended(uow)
         for session_id in to_run:
             uow.enqueue(lifecycle.run_job(session_id))

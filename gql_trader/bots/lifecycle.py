@@ -164,6 +164,11 @@ async def stop_bots_of_idle_users(uow: UnitOfWork) -> list[UUID]:
     return await stop_bots(uow, BotRow.user_id.in_(idle_users()), sell_live=False)
 
 
+async def stop_live_bots(uow: UnitOfWork) -> list[UUID]:
+    """Have all bots stopped that trade live, since this server does not any more; nothing is sold."""
+    return await stop_bots(uow, BotRow.mode == SessionMode.LIVE.value, sell_live=False)
+
+
 def idle_users() -> Select[UUID]:
     """Return the statement that finds the users who may not trade."""
     return select(UserRow.id).where(

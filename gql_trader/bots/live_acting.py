@@ -6,7 +6,7 @@ run again, by any number of workers: it finds what was decided, and places nothi
 """
 
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from uuid import UUID
 
 import structlog
@@ -110,7 +110,8 @@ async def _protect(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quanti
         price = to_price(stop[0])
         if live.price_tick:
             # Not reached later than it should be.
-            price = -(-price // live.price_tick) * live.price_tick
+            steps = (price / live.price_tick).to_integral_value(ROUND_CEILING)
+            price = steps * live.price_tick
         await protect(uow, session.id, session.market_id, price, stop[1])
 
 

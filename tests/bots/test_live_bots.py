@@ -451,6 +451,17 @@ async def test_nothing_is_sold_for_somebody_who_may_not_trade_any_more(bench: Be
     assert await bench.rows(LiveBotRow) == []
 
 
+async def test_a_server_that_does_not_trade_live_any_more_ends_its_live_bots(bench: Bench) -> None:
+    await bench.begin(execution={"stopLoss": 0.01})
+    await bench.bar(50_100.0)
+    bench.desk = bench.desk.other_server(live_trading_enabled=False)
+    await jobs.sweep(bench.runtime)
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, ("SELL", "CANCELLED", "STOP_LOSS")]
+    assert (await bench.bot()).state == "STOPPED"
+    assert [order.is_open for order in bench.desk.simulator.orders.orders] == [False, False]
+
+
 async def test_a_signal_that_comes_late_is_not_traded(bench: Bench) -> None:
     await bench.begin()
     await bench.bar(50_100.0, worked=False)
