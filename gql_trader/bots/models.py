@@ -129,6 +129,7 @@ class TradingSessionRow(Base):
     shard: Mapped[int]
     equity_every: Mapped[int]
     check_seconds: Mapped[int] = mapped_column(server_default="60")
+    volume_share: Mapped[float | None]
     started_at: Mapped[datetime]
     trade_from: Mapped[datetime]
     ended_at: Mapped[datetime | None]

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from gql_trader.accounts import limits
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.bots import service, starting
 from gql_trader.bots.live_sessions import LivePermit
@@ -274,6 +275,7 @@ class BotMutation:
         "a started one is INVALID_STATE. One that trades live takes a server that does, a fresh login with a "
         "second factor, and `totpCode`; no API token starts it.",
         TokenScope.TRADE,
+        limited=limits.LIVE_TRADING_CODE,
     )
     async def start_bot(
         self, info: Info, input: Annotated[StartBotInput, strawberry.argument(description="What to start.")]

@@ -286,6 +286,8 @@ class SessionRequest:
     auto_transfer_funds
         Whether what its contracts' wallet lacks of ``transfer_amount`` (None: of the capital) is moved there
         before the first order.
+    max_volume_share
+        Of a bar's volume, what an order with a limit can fill of it at most, on paper; None: it fills whole.
     """
 
     mode: SessionMode | None = None
@@ -298,6 +300,7 @@ class SessionRequest:
     margin_mode: MarginMode | None = None
     auto_transfer_funds: bool = False
     transfer_amount: Decimal | None = None
+    max_volume_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
