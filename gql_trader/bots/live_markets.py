@@ -20,6 +20,7 @@ from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.types import WAITING
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
 from gql_trader.exchange_keys import service as exchange_keys
+from gql_trader.exchange_keys.models import ExchangeKeyRow
 from gql_trader.exchange_keys.types import OpenedKey
 from gql_trader.infra.exchange.client import ExchangeClient
 from gql_trader.infra.exchange.errors import ExchangeFailure, OutcomeUnknown, UnknownMarket
@@ -164,15 +165,15 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
             "be, send the same again with acknowledgeMismatch: true.",
             ("acknowledgeMismatch",),
         )
+    values = {
+        "mismatch": mismatch,
+        "key_version": belief.key.record.version,
+        "compared_at": uow.clock.now(),
+    }
     await uow.session.execute(
         insert(LiveMarketRow)
-        .values(
-            session_id=belief.session_id,
-            market_id=belief.market.id,
-            mismatch=mismatch,
-            compared_at=uow.clock.now(),
-        )
-        .on_conflict_do_nothing()
+        .values(session_id=belief.session_id, market_id=belief.market.id, **values)
+        .on_conflict_do_update(index_elements=["session_id", "market_id"], set_=values)
     )
     if mismatch is not None:
         _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)
@@ -198,8 +199,18 @@ def _record(uow: UnitOfWork, action: AuditAction, belief: Believed, **metadata: 
 
 
 async def is_compared(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> bool:
-    """Return whether a live session may trade on a market."""
-    return await uow.session.get(LiveMarketRow, (session_id, market_id)) is not None
+    """Return whether a live session may trade on a market: the account was compared, with this key."""
+    statement = (
+        select(LiveMarketRow.market_id)
+        .join(LiveSessionRow, LiveSessionRow.session_id == LiveMarketRow.session_id)
+        .join(ExchangeKeyRow, ExchangeKeyRow.id == LiveSessionRow.exchange_key_id)
+        .where(
+            LiveMarketRow.session_id == session_id,
+            LiveMarketRow.market_id == market_id,
+            LiveMarketRow.key_version == ExchangeKeyRow.version,
+        )
+    )
+    return await uow.session.scalar(statement) is not None
 
 
 async def rules_of(client: ExchangeClient, symbol: str, *, contracts: bool) -> MarketRules:

@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, Row, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts.models import UserRow
-from gql_trader.bots import live_rights
+from gql_trader.bots import live_markets, live_rights
 from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.models import OrderRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow, OrderFillRow
@@ -104,7 +104,8 @@ async def submit(
     returned, whatever is asked for now, and none is placed: a job that is killed and run again places
     nothing twice. So the key follows from what the order is for: the session, the bar, the purpose.
 
-    Whether the session can pay for it is the caller's to know: `HandLedger.cash`, less what
+    The account has to have been compared on this market (`live_markets`), or it is rejected when it is to be
+    sent. Whether the session can pay for it is the caller's to know: `HandLedger.cash`, less what
     `HandLedger.waiting` has promised. What the exchange's rules do not allow is REJECTED, with a reason.
 
     Raises
@@ -223,6 +224,7 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         await _finish(uow, order_id)
         return None
     key = await exchange_keys.open_key(uow, keys, session.user_id, held.exchange_key_id)
+    assert order.market_id is not None, "live orders name their market"
     if sends:
         problem = live_rights.problem_of_user(
             await uow.session.get(UserRow, session.user_id), enabled=enabled
@@ -230,13 +232,14 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         problem = problem or live_rights.problem_of_key(key.record)
         if uow.clock.now() - order.created_at > FRESH:
             problem = "It could not be sent in time."
+        elif not await live_markets.is_compared(uow, session_id, order.market_id):
+            problem = problem or "The account at the exchange was not compared with this key."
         if problem is not None:
             await _reject(uow, order, f"{problem} Nothing was sent.")
             return None
         order.status = OrderStatus.UNKNOWN.value
         await uow.session.flush()
         await _set(uow, order_id, sent_at=_now(), key_version=key.record.version)
-    assert order.market_id is not None, "live orders name their market"
     market, _ = await market_data.market_with_base(uow, order.market_id)
     return Task(
         order_id=order_id,
@@ -255,6 +258,7 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         stop_price=order.stop_price,
         reference_price=live.reference_price,
         booked=order.filled_quantity,
+        claimed_at=uow.clock.now(),
     )
 
 

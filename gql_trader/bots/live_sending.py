@@ -8,7 +8,7 @@ import structlog
 from gql_trader.bots import live_orders
 from gql_trader.bots.live_markets import rules_of
 from gql_trader.bots.types import OrderSide
-from gql_trader.bots.types_live import LONGEST_CALL, Answer, Outcome, Task
+from gql_trader.bots.types_live import LEASE, LONGEST_CALL, Answer, Outcome, Task
 from gql_trader.infra.exchange.errors import (
     DuplicateOrder,
     ExchangeBusy,
@@ -52,12 +52,12 @@ async def _ask(runtime: Runtime, task: Task) -> Outcome:
             asyncio.timeout(LONGEST_CALL),
             runtime.exchanges.client(key.record.exchange, key.credentials, PATIENCE) as client,
         ):
-            return await (_send(client, task) if task.sends else _look(client, task))
+            return await (_send(runtime, client, task) if task.sends else _look(client, task))
     except TimeoutError:
         return Outcome(Answer.UNTOLD, message="The exchange did not answer in time.")
 
 
-async def _send(client: TradingClient, task: Task) -> Outcome:
+async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
     try:
         symbol = (await rules_of(client, task.symbol, contracts=task.contracts)).symbol
     except ExchangeUnavailable as failure:
@@ -76,6 +76,9 @@ async def _send(client: TradingClient, task: Task) -> Outcome:
         reduce_only=task.contracts and task.side is OrderSide.SELL,
         reference_price=task.reference_price,
     )
+    if runtime.clock.now() - task.claimed_at > LEASE / 2:
+        # This process was asleep: another one may be asking for the order by now.
+        return Outcome(Answer.NOT_TAKEN, message="It could not be sent in time.")
     try:
         found = await client.place(request)
     except (OutcomeUnknown, DuplicateOrder) as failure:

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import delete, insert, select
 
+from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
+from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.bots import live_orders, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import idle_users
@@ -210,4 +212,12 @@ async def stop_barred(uow: UnitOfWork, *, enabled: bool) -> list[UUID]:
         locked = await lock_ledger(uow, session_id)
         if locked is not None and locked[1] is not None and locked[0].status == SessionStatus.ACTIVE.value:
             await begin_stopping(uow, locked[1], "Live trading is not allowed any more.", False)
+            record_event(
+                uow,
+                AuditAction.TRADING_SESSION_STOPPED,
+                actor_id=None,
+                target_id=locked[0].user_id,
+                tradingSessionId=str(session_id),
+                closed=False,
+            )
     return barred

@@ -39,7 +39,8 @@ class LiveSessionRow(Base):
 class LiveMarketRow(Base):
     """A market of a live session on which the account was found to be what the session takes it for.
 
-    ``mismatch`` is what was not, and was acknowledged; null if all was.
+    ``mismatch`` is what was not, and was acknowledged; null if all was. It was found with ``key_version`` of
+    the key: another version may be another account's.
     """
 
     __tablename__ = "live_markets"
@@ -49,6 +50,7 @@ class LiveMarketRow(Base):
     )
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
     mismatch: Mapped[str | None]
+    key_version: Mapped[int | None]
     compared_at: Mapped[datetime]
 
 

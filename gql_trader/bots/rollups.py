@@ -20,8 +20,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from gql_trader.bots.models import SessionStateRow, TradeRow
 from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
+from gql_trader.bots.quarters import QUARTER
 from gql_trader.bots.stepping import Step, Trade
-from gql_trader.core.intervals import Interval
 from gql_trader.core.money import MONEY_DIGITS, to_decimal
 from gql_trader.infra.bulk import insert_rows, rows_of
 from gql_trader.infra.exact_columns import money_column
@@ -99,7 +99,7 @@ async def keep_left(uow: UnitOfWork, steps: Sequence[Step], fences: Sequence[int
 
 
 def _quarter_of(column: Any) -> Any:
-    return column - column % Interval.M15.milliseconds
+    return column - column % QUARTER
 
 
 def _replacing(statement: Any) -> Any:
@@ -143,7 +143,7 @@ async def keep_by_hand(
             more.add(profit, fees)
         await _count(uow, [(session_id, more)])
     totals = (await _totals(uow, [session_id]))[session_id]
-    row = (session_id, Interval.M15.floor(moment), equity, *astuple(totals))
+    row = (session_id, moment // QUARTER * QUARTER, equity, *astuple(totals))
     await uow.session.execute(_replacing(insert_rows(SessionRollupRow, _ROLLUPS, [row])))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Final
@@ -66,6 +66,8 @@ class Task:
         Whether a contract on that pair is traded instead of the pair itself.
     booked
         How much of the order has been booked as filled.
+    claimed_at
+        When the worker took it.
     """
 
     order_id: UUID
@@ -84,6 +86,7 @@ class Task:
     stop_price: Decimal | None
     reference_price: Decimal | None
     booked: Decimal
+    claimed_at: datetime
 
     def name(self, symbol: str) -> OrderName:
         """Return what the exchange finds the order by, under ccxt's symbol."""

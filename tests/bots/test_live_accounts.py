@@ -68,6 +68,24 @@ async def test_holdings_that_are_missing_keep_a_session_from_trading(desk: LiveD
     assert (await desk.done(other, "BUY", "MARKET", "0.1"))["status"] == "FILLED"
 
 
+async def test_a_key_that_was_rotated_is_compared_again(desk: LiveDesk) -> None:
+    session = await desk.start()
+    await desk.done(session, "BUY", "MARKET", "0.1")
+    waiting = await desk.placed(session, "BUY", "MARKET", "0.01")
+    await desk.set_key(version=2)
+    await desk.work(waiting)
+    found = await desk.order(session, waiting)
+    assert (found["status"], found["reason"]) == (
+        "REJECTED",
+        "The account at the exchange was not compared with this key. Nothing was sent.",
+    )
+    desk.account.free["BTC"] = Decimal(0)
+    payload = await desk.place(session, "SELL", "MARKET", "0.01")
+    assert refusals(payload) == [("INVALID_STATE", ["acknowledgeMismatch"])]
+    desk.account.free["BTC"] = Decimal(1)
+    assert (await desk.done(session, "SELL", "MARKET", "0.01"))["status"] == "FILLED"
+
+
 async def test_own_orders_of_other_sessions_are_no_mismatch(desk: LiveDesk) -> None:
     await desk.done(await desk.start(), "BUY", "LIMIT", "0.1", price="49000")
     desk.trader.accounts.clock.move(seconds=30)
@@ -213,10 +231,19 @@ async def test_a_program_s_order_is_placed_once_under_a_key(desk: LiveDesk) -> N
             order, _ = await submit(uow, key, replace(spec, quantity=Decimal(quantity)), "bar 7: entry")
             return order.id
 
+    # Without a comparison nothing is sent.
+    async with desk.runtime.unit_of_work() as uow:
+        await submit(uow, key, spec, "bar 6: entry")
+    await desk.follow()
+    assert desk.simulator.orders.orders == []
+    await desk.placed(session, "BUY", "LIMIT", "0.01", price="40000")
     first = await asyncio.gather(*(submitted("0.1") for _ in range(4)))
     assert {await submitted("0.2"), *first} == {first[0]}
     await desk.follow()
-    assert [each.quantity for each in desk.simulator.orders.orders] == [Decimal("0.1")]
+    assert sorted(each.quantity for each in desk.simulator.orders.orders) == [
+        Decimal("0.01"),
+        Decimal("0.1"),
+    ]
 
 
 async def test_leverage_is_for_live_sessions(desk: LiveDesk) -> None:

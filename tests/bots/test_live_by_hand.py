@@ -129,6 +129,44 @@ async def test_an_outcome_that_stays_unknown_is_asked_for_and_nothing_is_sent_ag
     assert (desk.sent(), len(desk.simulator.orders.orders)) == (1, 1)
 
 
+async def test_an_order_that_may_still_arrive_is_not_given_up(desk: LiveDesk) -> None:
+    session, simulator = await desk.start(), desk.simulator
+    simulator.faults.add(ORDER, Hang())
+    simulator.faults.add(ORDER, Refusal(503), times=60)
+    order = await desk.done(session, "BUY", "MARKET", "0.1")
+    simulator.faults.waiting.clear()
+    # The exchange answers, and has not got it yet.
+    await desk.follow()
+    assert (await desk.order(session, order))["status"] == "UNKNOWN"
+    [late] = [each for each in simulator.received if each.path == ORDER and each.method == "POST"]
+    simulator.orders.place(desk.account, simulator.markets["BTCUSDT"], late.params, simulator.now())
+    await desk.follow(LEASE_SECONDS)
+    assert (await desk.order(session, order))["status"] == "FILLED"
+    assert (desk.sent(), len(simulator.orders.orders)) == (1, 1)
+
+
+async def test_a_worker_that_slept_before_it_sends_does_not_send(
+    desk: LiveDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await desk.start()
+    order = await desk.placed(session, "BUY", "MARKET", "0.1")
+    asked = live_sending.rules_of
+
+    async def slowly(*positional: Any, **named: Any) -> Any:
+        desk.trader.accounts.clock.move(seconds=61)
+        return await asked(*positional, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live_sending, "rules_of", slowly)
+        await desk.work(order)
+    found = await desk.order(session, order)
+    assert (found["status"], found["reason"]) == (
+        "REJECTED",
+        "It could not be sent in time. It was not placed.",
+    )
+    assert desk.sent() == 0
+
+
 async def test_an_order_that_never_arrived_is_rejected_and_not_sent_again(desk: LiveDesk) -> None:
     session = await desk.start()
     desk.simulator.faults.add(ORDER, Hang())
