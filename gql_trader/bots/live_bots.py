@@ -44,6 +44,7 @@ from gql_trader.infra.exchange.errors import ExchangeFailure
 from gql_trader.infra.exchange.markets import MarketRules
 from gql_trader.infra.exchange.orders import Wallet
 from gql_trader.infra.exchange.pacing import Patience
+from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.forming import forming_bar, told_candles
@@ -55,6 +56,9 @@ _PATIENCE = Patience(seconds=30.0, attempts=4)
 
 _PATIENT = timedelta(minutes=10)
 """An exchange that does not say what is in the account is asked for so long."""
+
+_READY_SECONDS = 240.0
+"""How long a worker may be at comparing an account; it gives up after half of it."""
 
 _AT_THE_OPEN = 30_000
 """A position that was opened this soon after a bar, in milliseconds, was held all through it."""
@@ -148,7 +152,26 @@ async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
 
     Without an answer it is asked again later, for a while; what does not fit lets the bot fail, and says how.
     """
+    # One worker at a time: two of them might both move the funds that they find missing.
     async with runtime.unit_of_work() as uow:
+        claimed = await lifecycle.claim(uow, row.id, SessionStatus.ACTIVE.value, _READY_SECONDS)
+    if claimed is None:
+        return False
+    try:
+        async with asyncio.timeout(_READY_SECONDS / 2):
+            return await _compare(runtime, row)
+    except TimeoutError:
+        _log.info("account_unknown", session_id=str(row.id), failure="TimeoutError")
+        return False
+    finally:
+        held = claimed[0]
+        await asyncio.shield(settle(runtime.unit_of_work, lambda uow: lifecycle.release(uow, held)))
+
+
+async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
+    async with runtime.unit_of_work() as uow:
+        if await uow.session.scalar(select(_LIVE.ready_at).where(_LIVE.session_id == row.id)) is not None:
+            return True
         market, _ = await market_data.market_with_base(uow, row.market_id)
         belief = await live_markets.believed(uow, runtime.keys, row.id, market)
         key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)

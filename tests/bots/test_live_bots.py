@@ -367,7 +367,10 @@ async def test_with_leverage_it_trades_contracts_with_funds_that_are_moved_befor
     futures = bench.desk.simulator.futures
     futures.wallets[KEY] = Decimal(1000)
     execution = {"leverage": 3.0, "stopLoss": 0.1, "sizing": {"equityFraction": 0.5}}
-    await bench.begin(execution=execution, autoTransferFunds=True, transferAmount="12000")
+    made = await bench.create(execution=execution, autoTransferFunds=True, transferAmount="12000")
+    bench.bot_id = made["bot"]["id"]
+    bench.session_id = parse_id((await bench.start())["bot"]["session"]["id"])[1]
+    await asyncio.gather(*(bench.work() for _ in range(4)))
     assert (await bench.bot()).state == "RUNNING"
     assert futures.transfers == [("MAIN_UMFUTURE", Decimal(11_000))]
     assert (futures.leverage[KEY], futures.margin[KEY]) == (3, "ISOLATED")
