@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "add_live_bots"
-down_revision = "mark_between_closes"
+down_revision = "compare_with_each_key"
 branch_labels = None
 depends_on = None
 
