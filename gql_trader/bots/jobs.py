@@ -236,7 +236,7 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(matching.match_job(session_id))
         for session_id in await live_watching.behind(uow):
             uow.enqueue(lifecycle.live_bot_job(session_id))
-        for session_id in await live_watching.ending(uow):
+        for session_id in (*await live_watching.ending(uow), *await live_watching.neglected(uow)):
             uow.enqueue(lifecycle.live_session_job(session_id))
         wanted = [
             *await shards.watched(uow),

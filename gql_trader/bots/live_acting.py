@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle, live_orders, live_rules
+from gql_trader.bots import lifecycle, live_markets, live_orders, live_rules
 from gql_trader.bots.announcing import tell_failed
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.live_protection import Protection, protect
@@ -42,6 +42,9 @@ from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
 
 _log = structlog.get_logger(__name__)
+
+_ASK_AGAIN = timedelta(seconds=30)
+"""An exchange that could not be reached for a sale is asked again this long after."""
 
 
 async def advance(uow: UnitOfWork, session_id: UUID) -> None:
@@ -72,15 +75,25 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     elif not quantity:
         live.exiting = live.exit_at = live.highest = live.check_at = None
         live.exit_orders = 0
-    elif live.exit_orders >= MOST_CLOSINGS:
+    elif not await live_markets.is_compared(uow, session.id, session.market_id):
+        # Nothing is sent until it has been, with the key as it is now; then this is asked again.
+        return
+    elif _is_too_soon(uow, unsent := await live_orders.kept_from(uow, session.id)):
+        return
+    elif unsent is None and live.exit_orders >= MOST_CLOSINGS:
         await fail(uow, ledger, live, await _why_not_closed(uow, session.id))
     else:
-        live.exit_orders += 1
-        key = f"bot:{session.id}:{live.exit_at}:exit:{live.exit_orders}"
+        live.exit_orders += unsent is None
+        key = f"bot:{session.id}:{live.exit_at}:exit:{ledger.orders + 1}"
         assert trade is not None
         price = trade.mark_price or trade.entry_price
         await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason(live.exiting))
     await uow.session.flush()
+
+
+def _is_too_soon(uow: UnitOfWork, unsent: OrderRow | None) -> bool:
+    """Whether an exchange that could not be reached for a sale was asked just now."""
+    return unsent is not None and uow.clock.now() - unsent.created_at < _ASK_AGAIN
 
 
 async def _awaits(uow: UnitOfWork, ledger: HandLedger) -> bool:
@@ -270,11 +283,14 @@ async def _end(
     if ledger.waiting:
         return
     wanted = bool(held.close_positions) and quantity > 0
-    if wanted and held.closings < MOST_CLOSINGS:
+    unsent = await live_orders.kept_from(uow, session.id) if wanted else None
+    if _is_too_soon(uow, unsent):
+        return
+    if wanted and (unsent is not None or held.closings < MOST_CLOSINGS):
         assert trade is not None
-        held.closings += 1
+        held.closings += unsent is None
         price = trade.mark_price or trade.entry_price
-        key = f"bot:{session.id}:close:{held.closings}"
+        key = f"bot:{session.id}:close:{ledger.orders + 1}"
         await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason.END_OF_DATA)
         return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()

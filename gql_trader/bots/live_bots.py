@@ -19,7 +19,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle, live_acting, live_markets, live_rules
+from gql_trader.bots import lifecycle, live_acting, live_markets, live_rights, live_rules
 from gql_trader.bots.explaining import Said, explain, note, signal_key
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
 from gql_trader.bots.live_rules import Holding
@@ -63,6 +63,9 @@ _READY_SECONDS = 240.0
 _AT_THE_OPEN = 30_000
 """A position that was opened this soon after a bar, in milliseconds, was held all through it."""
 
+_LATE = 15 * 60_000
+"""This long after a close, in milliseconds, its price says nothing any more about what buying costs."""
+
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
 _LIVE = LiveBotRow.__table__.c
@@ -76,6 +79,7 @@ async def _read(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
         _LIVE.acknowledged,
         LiveSessionRow.exchange_key_id,
         LiveSessionRow.leverage,
+        live_markets.comparison_of(_SESSIONS.id, _SESSIONS.market_id).exists().label("compared"),
     )
     statement = (
         select(*columns)
@@ -94,7 +98,10 @@ async def step(runtime: Runtime, session_id: UUID) -> bool:
     """
     async with runtime.unit_of_work() as uow:
         row = await _read(uow, session_id)
-    if row is None or (row.ready_at is None and not await _make_ready(runtime, row)):
+    if row is None:
+        return False
+    # Its key may have been rotated since: the new one may be another account's.
+    if (row.ready_at is None or not row.compared) and not await _make_ready(runtime, row):
         return False
     try:
         async with runtime.unit_of_work() as uow:
@@ -143,7 +150,10 @@ async def _fail(runtime: Runtime, session_id: UUID, reason: str) -> None:
     async with runtime.unit_of_work() as uow:
         locked = await lock_ledger(uow, session_id)
         live = await uow.session.get(LiveBotRow, session_id)
-        if locked is not None and locked[1] is not None and live is not None:
+        if locked is None or locked[1] is None or live is None:
+            return
+        # One that was told to stop meanwhile goes on selling what it holds.
+        if locked[0].status == SessionStatus.ACTIVE.value:
             await live_acting.fail(uow, locked[1], live, reason)
 
 
@@ -170,13 +180,21 @@ async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
 
 async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
     async with runtime.unit_of_work() as uow:
-        if await uow.session.scalar(select(_LIVE.ready_at).where(_LIVE.session_id == row.id)) is not None:
-            return True
+        ready_at = await uow.session.scalar(select(_LIVE.ready_at).where(_LIVE.session_id == row.id))
         market, _ = await market_data.market_with_base(uow, row.market_id)
         belief = await live_markets.believed(uow, runtime.keys, row.id, market)
+        if ready_at is not None:
+            if belief is None:
+                return True
+            # What is in a position by now is not missing.
+            belief = replace(belief, funds=None)
         key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
     found = live_markets.Comparison()
+    asked_since = max(row.started_at, key.record.rotated_at or row.started_at)
     try:
+        if ready_at is not None and (problem := live_rights.problem_of_key(key.record)):
+            # Rotated, and not verified yet: nothing would be sent with it.
+            raise InvalidState(problem)
         if belief is not None:
             found = await live_markets.compare(
                 runtime.exchanges, belief, acknowledged=row.acknowledged, patience=_PATIENCE
@@ -185,12 +203,12 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
         rules, free = await _ask(runtime, key, market.symbol, wallet)
     except (DomainError, ExchangeFailure) as failure:
         _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
-        if runtime.clock.now() - row.started_at > _PATIENT:
+        if runtime.clock.now() - asked_since > _PATIENT:
             await _fail(runtime, row.id, failure.message)
         return False
     async with runtime.unit_of_work() as uow:
         live_markets.record_moved(uow, belief, found)
-    if free < row.capital and (found.mismatch is None or row.acknowledged):
+    if ready_at is None and free < row.capital and (found.mismatch is None or row.acknowledged):
         quote = market.symbol.partition("/")[2]
         needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"
         await _fail(runtime, row.id, f"The bot was given {needed}, the account has {there} free.")
@@ -247,6 +265,8 @@ async def _trade(
     market, _ = await market_data.market_with_base(uow, row.market_id)
     quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
     entry_long, exit_long = bool(signals.entry_long[last]), bool(signals.exit_long[last])
+    # Of several bars that come late any may have said so.
+    exits = bool(signals.exit_long[done:].any())
     if quantity:
         held = await live_acting.holding(uow, row.id)
         live.highest = _highest(held, bars, len(bars))
@@ -257,14 +277,18 @@ async def _trade(
         # The trailing stop follows a bar only from the next one on.
         before = replace(held, highest=_highest(held, bars, last))
         reason = live_rules.exit_due(spec, before, low, high, closing) or leaves
-        if reason is None and exit_long:
+        if reason is None and exits:
             reason = ExitReason.SIGNAL
         if reason is not None:
             await live_acting.leave(uow, ledger, live, reason)
+    elif ledger.waiting and (leaves is not None or exits):
+        # What is being bought is sold once it is known what became of it.
+        await live_acting.leave(uow, ledger, live, leaves or ExitReason.SIGNAL)
     figures = live_rules.begin_day(spec, figures, to_float(ledger.equity), closing)
     is_newest = opening == Interval[row.interval].floor(to_milliseconds(uow.clock.now())) - bars.interval
+    is_fresh = is_newest and to_milliseconds(uow.clock.now()) - closing <= _LATE
     free = not quantity and not ledger.waiting and live.exiting is None
-    if free and is_newest and entry_long and not exit_long and live_rules.may_enter(spec, figures):
+    if free and is_fresh and entry_long and not exit_long and live_rules.may_enter(spec, figures):
         wanted = live_rules.quantity_to_buy(spec, ledger.free_cash, close, market.amount_precision)
         if live.amount_step:
             wanted = wanted // live.amount_step * live.amount_step

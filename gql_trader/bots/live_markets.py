@@ -8,10 +8,12 @@ comes from. With leverage, it and the margin mode are set then too.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
@@ -34,6 +36,8 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.fetching import spot_market
 from gql_trader.market_data.types import MarketRecord
 
+# Not the one of a statement around it.
+_OWN = aliased(LiveSessionRow)
 _NOTHING = Decimal(0)
 _WAITING = [each.value for each in WAITING]
 
@@ -200,17 +204,21 @@ def _record(uow: UnitOfWork, action: AuditAction, belief: Believed, **metadata: 
 
 async def is_compared(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> bool:
     """Return whether a live session may trade on a market: the account was compared, with this key."""
-    statement = (
+    return await uow.session.scalar(comparison_of(session_id, market_id)) is not None
+
+
+def comparison_of(session_id: Any, market_id: Any) -> Select[UUID]:
+    """Return the statement that finds a comparison with this key; its arguments may be columns."""
+    return (
         select(LiveMarketRow.market_id)
-        .join(LiveSessionRow, LiveSessionRow.session_id == LiveMarketRow.session_id)
-        .join(ExchangeKeyRow, ExchangeKeyRow.id == LiveSessionRow.exchange_key_id)
+        .join_from(LiveMarketRow, _OWN, _OWN.session_id == LiveMarketRow.session_id)
+        .join(ExchangeKeyRow, ExchangeKeyRow.id == _OWN.exchange_key_id)
         .where(
             LiveMarketRow.session_id == session_id,
             LiveMarketRow.market_id == market_id,
             LiveMarketRow.key_version == ExchangeKeyRow.version,
         )
     )
-    return await uow.session.scalar(statement) is not None
 
 
 async def rules_of(client: ExchangeClient, symbol: str, *, contracts: bool) -> MarketRules:

@@ -168,6 +168,30 @@ async def give_up(uow: UnitOfWork, order_id: UUID) -> None:
     await _set(uow, order_id, due_at=None, lease_expires_at=None, fence=LiveOrderRow.fence + 1)
 
 
+async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
+    """Return the last sale at the market of a session if the exchange could not be reached for it.
+
+    Such an order was rejected here; the exchange has certainly not taken it, and has not refused it either.
+    """
+    found = (
+        await uow.session.execute(
+            select(OrderRow, LiveOrderRow.sent_at, LiveOrderRow.failures)
+            .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+            .where(
+                OrderRow.session_id == session_id,
+                OrderRow.side == OrderSide.SELL.value,
+                OrderRow.type == OrderType.MARKET.value,
+            )
+            .order_by(OrderRow.number.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if found is None or found.sent_at is not None or not found.failures:
+        return None
+    order: OrderRow = found.OrderRow
+    return order if order.status == OrderStatus.REJECTED.value else None
+
+
 async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:
     """Return about what the markets of some orders traded at when they were placed, by order."""
     rows = await uow.session.execute(
@@ -230,6 +254,8 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
             await uow.session.get(UserRow, session.user_id), enabled=enabled
         )
         problem = problem or live_rights.problem_of_key(key.record)
+        if session.status != SessionStatus.ACTIVE.value and order.side == OrderSide.BUY.value:
+            problem = "Its session was told to stop."
         if uow.clock.now() - order.created_at > FRESH:
             problem = "It could not be sent in time."
         elif not await live_markets.is_compared(uow, session_id, order.market_id):
@@ -393,6 +419,7 @@ async def _put_back(uow: UnitOfWork, order: OrderRow, live: Row[Any], outcome: O
         await _finish(uow, order.id)
     elif uow.clock.now() + timedelta(seconds=pause) - order.created_at > FRESH:
         await _reject(uow, order, f"{outcome.message} It was not placed.")
+        await _set(uow, order.id, sent_at=None, failures=live.failures + 1)
     else:
         order.status = OrderStatus.NEW.value
         await _set(

@@ -4,6 +4,7 @@ An exchange locks what an order sells, so that a stop is moved by cancelling it 
 between, nothing at the exchange protects the position.
 """
 
+from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum, auto
 from uuid import UUID
@@ -33,6 +34,9 @@ class Protection(Enum):
     NONE = auto()
     """There is nothing to protect, and no stop."""
 
+
+_REFUSED = timedelta(minutes=5)
+"""What was refused is tried again after this: it may not have been sent, or the price has moved."""
 
 _AT_EXCHANGE = (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
 
@@ -107,6 +111,7 @@ async def protect(
         and last.status == OrderStatus.REJECTED.value
         and last.stop_price == wanted
         and last.quantity == quantity
+        and uow.clock.now() - last.created_at < _REFUSED
     ):
         return Protection.REFUSED
     assert trade.mark_price is not None, "live trades are valued from their first fill on"

@@ -123,6 +123,12 @@ class Bench:
     async def orders(self) -> list[tuple[str, str, str | None]]:
         return [(row.side, row.status, row.exit_reason) for row in await self.rows(OrderRow)]
 
+    async def stop(self) -> None:
+        """Log in again, since hours have passed, and tell the bot to stop."""
+        await self.desk.trader.log_in()
+        self.desk.headers = {"authorization": f"Bearer {self.desk.trader.member.token}"}
+        assert (await self.desk.do(STOP, id=self.bot_id))["bot"]["state"] == "STOPPING"
+
     async def bot(self) -> BotRow:
         async with self.runtime.unit_of_work() as uow:
             return await uow.session.get_one(BotRow, parse_id(self.bot_id)[1])
@@ -485,3 +491,110 @@ async def test_a_lost_queue_costs_nothing(bench: Bench) -> None:
         await uow.session.execute(text("UPDATE live_bots SET ready_at = NULL"))
     await bench.work()
     assert await bench.orders() == [BOUGHT]
+
+
+async def test_nothing_is_bought_once_a_bot_was_told_to_stop(bench: Bench) -> None:
+    await bench.begin()
+    await bench.bar(50_100.0, worked=False)
+    await live_bots.step(bench.runtime, bench.session_id)
+    [order_id] = await bench.desk.due()
+    await bench.stop()
+    # The worker that sends orders is faster than the one that ends the session.
+    await jobs_orders.live_order({"runtime": bench.runtime}, str(order_id))
+    await bench.settle()
+    [order] = await bench.rows(OrderRow)
+    assert (order.status, order.reason) == ("REJECTED", "Its session was told to stop. Nothing was sent.")
+    assert ((await bench.bot()).state, bench.desk.sent()) == ("STOPPED", 0)
+
+
+async def test_an_exit_of_any_bar_that_comes_late_closes_the_position(bench: Bench) -> None:
+    await bench.begin()
+    await bench.bar(50_100.0)
+    await bench.bar(50_000.0, worked=False)
+    await bench.bar(50_050.0)
+    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "SIGNAL")]
+
+
+async def test_an_exit_while_it_is_not_known_what_was_bought_is_done_later(bench: Bench) -> None:
+    await bench.begin()
+    bench.desk.simulator.faults.add(ORDER, Hang(done=True), times=50)
+    await bench.bar(50_100.0)
+    assert await bench.orders() == [("BUY", "UNKNOWN", None)]
+    await bench.bar(50_000.0)
+    assert await bench.orders() == [("BUY", "UNKNOWN", None)]
+    bench.desk.simulator.faults.waiting.clear()
+    await bench.desk.pass_time(LEASE_SECONDS)
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "SIGNAL")]
+
+
+async def test_an_exchange_that_cannot_be_reached_for_a_sale_is_asked_until_it_can(bench: Bench) -> None:
+    await bench.begin()
+    await bench.bar(50_100.0)
+    bench.desk.simulator.faults.add(ORDER, Refusal(418, retry_after="600"))
+    await bench.bar(50_000.0)
+    assert await bench.orders() == [BOUGHT, ("SELL", "REJECTED", "SIGNAL")]
+    for _ in range(3):
+        bench.desk.trader.accounts.clock.move(seconds=31)
+        await bench.settle()
+    assert (await bench.orders())[1:] == [("SELL", "REJECTED", "SIGNAL")] * 4
+    assert (await bench.bot()).state == "RUNNING"
+    # The same for one that is told to stop.
+    await bench.stop()
+    for _ in range(4):
+        bench.desk.trader.accounts.clock.move(seconds=31)
+        await bench.settle()
+    assert (await bench.bot()).state == "STOPPING"
+    await bench.runtime.exchanges._waits.sleep(600)
+    bench.desk.trader.accounts.clock.move(seconds=31)
+    await bench.settle()
+    assert (await bench.orders())[-1] == ("SELL", "FILLED", "END_OF_DATA")
+    assert (await bench.bot()).state == "STOPPED"
+
+
+async def test_a_position_whose_job_was_lost_is_protected_and_closed(bench: Bench) -> None:
+    await bench.begin(execution={"stopLoss": 0.05})
+    await bench.bar(50_100.0, worked=False)
+    await live_bots.step(bench.runtime, bench.session_id)
+    [order_id] = await bench.desk.due()
+    # Killed before it hands out what follows.
+    await jobs_orders.live_order({"runtime": bench.runtime}, str(order_id))
+    assert await bench.orders() == [BOUGHT]
+    async with bench.runtime.unit_of_work() as uow:
+        assert await live_watching.neglected(uow) == [bench.session_id]
+    # Nor was the stop that follows sent: it could not be in time, and is tried again.
+    await jobs_orders.live_session({"runtime": bench.runtime}, str(bench.session_id))
+    bench.desk.trader.accounts.clock.move(seconds=61)
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, ("SELL", "REJECTED", "STOP_LOSS")]
+    bench.desk.trader.accounts.clock.move(seconds=300)
+    async with bench.runtime.unit_of_work() as uow:
+        assert await live_watching.neglected(uow) == [bench.session_id]
+    await bench.settle()
+    assert (await bench.orders())[2:] == [("SELL", "OPEN", "STOP_LOSS")]
+    async with bench.runtime.unit_of_work() as uow:
+        assert await live_watching.neglected(uow) == []
+
+
+async def test_a_bot_goes_on_with_a_key_that_was_rotated_once_it_is_verified(bench: Bench) -> None:
+    await bench.begin()
+    await bench.bar(50_100.0)
+    await bench.bar(50_000.0, worked=False)
+    now = bench.runtime.clock.now()
+    await bench.desk.set_key(version=2, status="UNVERIFIED", rotated_at=now)
+    await bench.work()
+    assert await bench.orders() == [BOUGHT]
+    async with bench.runtime.unit_of_work() as uow:
+        assert await live_watching.behind(uow) == [bench.session_id]
+    await bench.desk.set_key(status="VALID")
+    await bench.work()
+    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "SIGNAL")]
+    assert (await bench.bot()).state == "RUNNING"
+
+
+async def test_long_after_a_close_nothing_is_bought_at_its_price(bench: Bench) -> None:
+    await bench.begin()
+    await bench.bar(50_100.0, worked=False)
+    bench.desk.trader.accounts.clock.move(minutes=20)
+    await bench.work()
+    assert await bench.orders() == []

@@ -78,7 +78,13 @@ class MarketRules:
             if price is not None and price != _to_step(price, self.price_tick, ROUND_FLOOR):
                 return f"Prices on {self.symbol} are multiples of {self.price_tick:f}."
         price = order.price or order.stop_price or order.reference_price
-        if price is not None and self.minimum_cost is not None and order.amount * price < self.minimum_cost:
+        # What only closes a position may be worth less.
+        if (
+            price is not None
+            and not order.reduce_only
+            and self.minimum_cost is not None
+            and order.amount * price < self.minimum_cost
+        ):
             return f"An order on {self.symbol} is worth at least {self.minimum_cost:f} {self.quote}."
         return None
 

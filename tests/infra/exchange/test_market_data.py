@@ -14,7 +14,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.infra.exchange.errors import AnswerUnreadable, ExchangeUnavailable, NotOffered, UnknownMarket
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.markets import MarketRules, read_market
-from gql_trader.infra.exchange.orders import Side
+from gql_trader.infra.exchange.orders import OrderKind, OrderRequest, Side
 from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.exchange.records import Credentials
 from tests.factories.exchange_simulator import BTC_USDT, ExchangeSimulator, Pause, Refusal
@@ -253,3 +253,12 @@ async def test_a_stream_that_breaks_says_so(exchanges: Exchanges, simulator: Exc
         await simulator.stop()
         with pytest.raises(ExchangeUnavailable):
             await first
+
+
+def test_what_only_closes_a_position_may_be_worth_less_than_the_minimum() -> None:
+    market = rules()
+    order = OrderRequest(
+        "BTC/USDT", "a", Side.SELL, OrderKind.MARKET, Decimal("0.0001"), reference_price=Decimal(40_000)
+    )
+    assert market.problem(order) == "An order on BTC/USDT is worth at least 5 USDT."
+    assert market.problem(replace(order, reduce_only=True)) is None
