@@ -10,17 +10,16 @@ from uuid import UUID
 
 import numpy as np
 
+from gql_trader.bots.quarters import Quarter, leaves_quarter, quarters_between
 from gql_trader.core.ids import TradingSessionId, UserId
-from gql_trader.core.intervals import Interval
 from gql_trader.engine import batch
-from gql_trader.engine.bars import Bars, Floats, Integers
+from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.ledger import EXIT_REASONS, Ledger
 from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
 from gql_trader.engine.simulation import Simulation
 
-_QUARTER = Interval.M15.milliseconds
 _NO_EXITS = np.zeros(0, np.int64)
 
 
@@ -101,23 +100,6 @@ class Trade:
     entry_fee: float
     exit: Exit | None
     opened: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Quarter:
-    """Where a session stood at the end of a quarter of an hour.
-
-    Attributes
-    ----------
-    time
-        When the quarter began, Unix milliseconds.
-    closed
-        How many of the step's trades were closed by then.
-    """
-
-    time: int
-    equity: float
-    closed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,30 +211,9 @@ def take_step(
         trades=trades,
         points=tuple(points),
         finished=finish,
-        leaves_quarter=done > 0 and _leaves(before.last_bar_time, int(bars.time[new])),
-        quarters=_quarters(bars.time[new:stop], result.equity, result.ledger.exit_index - first),
+        leaves_quarter=done > 0 and leaves_quarter(before.last_bar_time, int(bars.time[new])),
+        quarters=quarters_between(bars.time[new:stop], result.equity, result.ledger.exit_index - first),
     )
-
-
-def _leaves(last_bar_time: int | None, time: int) -> bool:
-    return last_bar_time is not None and last_bar_time // _QUARTER < time // _QUARTER
-
-
-def _quarters(time: Integers, equity: Floats, exits: Integers) -> tuple[Quarter, ...]:
-    """Return where a session stood at the end of each quarter but the last of some bars.
-
-    Parameters
-    ----------
-    exits
-        At which of the bars trades were closed, ascending; -1: before the first of them.
-    """
-    begins = time // _QUARTER
-    ends = np.flatnonzero(begins[1:] != begins[:-1])
-    closed, reached = np.searchsorted(exits, ends, side="right"), equity[ends]
-    changed = np.ones(len(ends), bool)
-    changed[1:] = (reached[1:] != reached[:-1]) | (closed[1:] != closed[:-1])
-    kept = (begins[ends[changed]] * _QUARTER, reached[changed], closed[changed])
-    return tuple(map(Quarter, *(column.tolist() for column in kept)))
 
 
 def take_quiet_steps(
@@ -278,7 +239,7 @@ def take_quiet_steps(
     found = batch.advance([each.execution for each in able], states, bars, signals)
     n, last_bar_time = len(bars), int(bars.time[-1])
     # They have all traded the same bars before.
-    leaves = _leaves(able[0].last_bar_time, int(bars.time[0]))
+    leaves = leaves_quarter(able[0].last_bar_time, int(bars.time[0]))
     balance, equity, cash = found.balance.tolist(), found.equity.tolist(), found.cash.tolist()
     steps: list[Step] = []
     for at, (each, quiet) in enumerate(zip(able, found.quiet.tolist(), strict=True)):
@@ -315,7 +276,7 @@ def take_quiet_steps(
                 points=tuple((int(bars.time[bar]), float(found.marks[at, bar])) for bar in noted),
                 finished=False,
                 leaves_quarter=leaves,
-                quarters=_quarters(bars.time, found.marks[at], _NO_EXITS) if n > 1 else (),
+                quarters=quarters_between(bars.time, found.marks[at], _NO_EXITS) if n > 1 else (),
             )
         )
     return steps, others

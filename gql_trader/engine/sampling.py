@@ -47,7 +47,12 @@ def downsample_indices(values: Floats, max_points: int) -> Integers:
     if whole < len(values):
         lowest = np.append(lowest, whole + values[whole:].argmin())
         highest = np.append(highest, whole + values[whole:].argmax())
-    return np.unique(np.concatenate((firsts, lowest, highest, lasts)))
+    # In order as they are, with neighbours that may be equal: sorting takes longer than finding them.
+    points = np.column_stack(
+        (firsts, np.minimum(lowest, highest), np.maximum(lowest, highest), lasts)
+    ).ravel()
+    kept: Integers = points[np.append(True, points[1:] != points[:-1])]
+    return kept
 
 
 def downsample(time: Integers, values: Floats, max_points: int) -> tuple[Integers, Floats]:

@@ -28,7 +28,7 @@ STATE_HEADER: Final = _STATE_PREFIX.pack(
 )
 """What an exported state begins with; then its numbers follow, and its counts."""
 _FEWEST_ROWS: Final = 256
-_BARS_PER_REPORT: Final = 8192
+_BARS_PER_REPORT: Final = 65_536
 _REPORTS: Final = 100
 
 
@@ -334,7 +334,7 @@ def run(
     start
         First bar that may trade.
     on_progress
-        Called about a hundred times with the index of the last bar done and the equity at its close.
+        Called at most a hundred times with the index of the last bar done and the equity at its close.
     should_stop
         Asked before every chunk.
 

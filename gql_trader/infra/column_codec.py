@@ -15,7 +15,6 @@ Decoding restores every bit: NaN payloads, infinities, denormals and the sign of
 over the whole bundle refuses damaged data before any is used.
 """
 
-import json
 import struct
 import threading
 import zlib
@@ -25,6 +24,8 @@ from typing import Any, Final
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
+
+from gql_trader.infra import json_codec
 
 Column = NDArray[Any]
 
@@ -100,7 +101,7 @@ def encode_columns(columns: Mapping[str, Column]) -> bytes:
         header, parts = _encode(name, np.asarray(column))
         headers.append(header)
         payloads.extend(parts)
-    header_bytes = json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode()
+    header_bytes = json_codec.dumps(headers)
     checksum, length = 0, 0
     for part in (header_bytes, *payloads):
         checksum = zlib.crc32(part, checksum)
@@ -146,7 +147,7 @@ def decode_columns(
     try:
         columns: dict[str, Column] = {}
         position = header_length
-        for header in json.loads(bytes(rest[:header_length])):
+        for header in json_codec.loads(bytes(rest[:header_length])):
             stop = position + header["bytes"]
             name = header["name"]
             columns[name] = _decode(header, rest[position:stop], into.get(name) if into else None)

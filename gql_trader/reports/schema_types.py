@@ -6,11 +6,14 @@ from decimal import Decimal
 import strawberry
 
 from gql_trader.gql.context import Info
-from gql_trader.gql.cost import COLUMNS_COST, costs
+from gql_trader.gql.cost import costs
 from gql_trader.gql.enums import register_enum
 from gql_trader.gql.permissions import visible
 from gql_trader.reports.loaders import ReportLoaders
 from gql_trader.reports.types import Day, DayColor, Scope, Summary
+
+_EVERY_DAY_COST = 30
+"""Of looking at all days that there were."""
 
 OWNER = "the user whose sessions they are about"
 
@@ -119,7 +122,7 @@ class ProfitSummary:
     @strawberry.field(
         description="The day in your time zone on which most was gained, or least lost; null while equity "
         "has not changed on any.",
-        metadata=costs(COLUMNS_COST),
+        metadata=costs(_EVERY_DAY_COST),
     )
     async def best_day(self, info: Info) -> CalendarDay | None:
         days = await self._eventful_days(info)
@@ -128,7 +131,7 @@ class ProfitSummary:
     @strawberry.field(
         description="The day in your time zone on which most was lost, or least gained; null while equity "
         "has not changed on any.",
-        metadata=costs(COLUMNS_COST),
+        metadata=costs(_EVERY_DAY_COST),
     )
     async def worst_day(self, info: Info) -> CalendarDay | None:
         days = await self._eventful_days(info)

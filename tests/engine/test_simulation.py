@@ -455,15 +455,15 @@ def test_columns_of_another_layout_are_copied() -> None:
 
 def test_progress_tells_each_chunk_and_changes_nothing() -> None:
     random = np.random.default_rng(3)
-    bars, signals = random_bars(random, 20_000), random_signals(random, 20_000, 0.01)
+    bars, signals = random_bars(random, 140_000), random_signals(random, 140_000, 0.01)
     seen: list[tuple[int, float]] = []
     watched = run(
         bars, signals, free(), CAPITAL, 10, on_progress=lambda bar, equity: seen.append((bar, equity))
     )
     plain = run(bars, signals, free(), CAPITAL, 10)
     assert np.array_equal(watched.equity, plain.equity)
-    assert [bar for bar, _ in seen] == [10 + 8_191, 10 + 16_383, 19_999]
-    assert [equity for _, equity in seen[:2]] == [plain.equity[8_191], plain.equity[16_383]]
+    assert [bar for bar, _ in seen] == [10 + 65_535, 10 + 131_071, 139_999]
+    assert [equity for _, equity in seen[:2]] == [plain.equity[65_535], plain.equity[131_071]]
 
 
 def test_a_run_that_is_told_to_stop_stops() -> None:

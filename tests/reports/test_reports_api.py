@@ -9,12 +9,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
 from starlette.types import ASGIApp
 
 from gql_trader.app import create_app
-from gql_trader.bots.models import SessionStateRow, TradingSessionRow
-from gql_trader.bots.types import Feed, Replay
+from gql_trader.bots import by_hand, hand_sessions
+from gql_trader.bots.types import Feed, OrderRequest, OrderSide, OrderType, Replay, SessionRequest
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
 from gql_trader.core.intervals import Interval
@@ -68,7 +67,7 @@ query(
 
 @dataclass
 class Reports:
-    """A trader with two bots that have replayed a winter, and a third on another currency."""
+    """A trader with two bots that have replayed a month, and a third on another currency."""
 
     bots: BotDesk
     app: ASGIApp
@@ -96,15 +95,15 @@ async def reports(bots: BotDesk, settings: Settings) -> AsyncIterator[Reports]:
     token = await make_access_token(bots.runtime, bots.trader)
     bot_ids, session_ids = [], []
     for name, pair, start, end in (
-        ("EUR", "BTC/EUR", 100, 400),
-        ("One", "BTC/USD", 0, 2000),
-        ("Two", "BTC/USD", 700, 1400),
+        ("EUR", "BTC/EUR", 100, 300),
+        ("One", "BTC/USD", 0, 800),
+        ("Two", "BTC/USD", 300, 700),
     ):
         bot_id, session_id = await bots.begin(
             name=name,
             market=f"test:{pair}",
             feed=Feed(Replay(bar_time(start), bar_time(end))),
-            parameters={"fast": 3, "slow": 12},
+            parameters={"fast": 2, "slow": 4},
         )
         await bots.run(session_id)
         bot_ids.append(bot_id)
@@ -158,9 +157,9 @@ async def test_best_and_worst_day_are_those_of_the_calendar_in_the_users_time_zo
             )
         )
     summary = await reports.ask(PROFIT)
-    days = await reports.ask(CALENDAR, start="2023-12-31", end="2024-03-31")
-    assert days == await reports.ask(CALENDAR, start="2023-12-31", end="2024-03-31", timezone=zone)
-    assert days != await reports.ask(CALENDAR, start="2023-12-31", end="2024-03-31", timezone="UTC")
+    days = await reports.ask(CALENDAR, start="2023-12-31", end="2024-02-10")
+    assert days == await reports.ask(CALENDAR, start="2023-12-31", end="2024-02-10", timezone=zone)
+    assert days != await reports.ask(CALENDAR, start="2023-12-31", end="2024-02-10", timezone="UTC")
     shown = [{name: day[name] for name in ("date", "profit", "color")} for day in days]
     assert summary["bestDay"] == max(shown, key=lambda day: Decimal(day["profit"]))
     assert summary["worstDay"] == min(shown, key=lambda day: Decimal(day["profit"]))
@@ -175,7 +174,7 @@ async def test_best_and_worst_day_are_those_of_the_calendar_in_the_users_time_zo
 
 
 async def test_the_equity_curve_is_thinned_and_its_drawdown_is_from_the_peak_so_far(reports: Reports) -> None:
-    given = {"start": "2024-01-01T00:00:00Z", "end": "2024-03-30T00:00:00Z"}
+    given = {"start": "2024-01-01T00:00:00Z", "end": "2024-02-10T00:00:00Z"}
     whole = await reports.ask(CURVE, **given)
     summary = await reports.ask(PROFIT)
     # One replay was over when the next began.
@@ -255,21 +254,44 @@ async def test_what_is_somebody_elses_does_not_exist(reports: Reports) -> None:
 
 
 async def test_a_position_that_is_held_counts_at_its_value_and_is_no_closed_trade(reports: Reports) -> None:
-    bots = reports.bots
-    # As if it had been put down in the middle: the last trade is still held.
-    bot_id, session_id = await bots.begin(feed=Feed(Replay(bar_time(0), bar_time(1000))))
-    await bots.run(session_id)
-    async with bots.runtime.unit_of_work() as uow:
-        await uow.session.execute(
-            update(SessionStateRow)
-            .where(SessionStateRow.session_id == session_id)
-            .values(equity=SessionStateRow.equity + 12.5)
+    runtime, trader = reports.bots.runtime, reports.bots.trader
+    async with runtime.unit_of_work() as uow:
+        session = await hand_sessions.start_session(uow, trader, SessionRequest(), 5, 60)
+    key = encode_id("TradingSession", session.id)
+    unused = await reports.ask(PROFIT, sessionId=key)
+    assert (unused["currency"], unused["balance"], unused["trades"]) == (None, "10000", 0)
+    assert (unused["bestDay"], unused["worstDay"], unused["winRate"]) == (None, None, None)
+    for number, (side, quantity) in enumerate(((OrderSide.BUY, 3), (OrderSide.SELL, 1))):
+        order = OrderRequest(
+            session_id=session.id,
+            market="test:BTC/USD",
+            side=side,
+            type=OrderType.MARKET,
+            quantity=Decimal(quantity),
+            idempotency_key=str(number),
         )
-        await uow.session.execute(
-            update(TradingSessionRow)
-            .where(TradingSessionRow.id == session_id)
-            .values(ended_at=None, status="ACTIVE")
-        )
-    found = await reports.ask(PROFIT, botId=encode_id("Bot", bot_id))
-    assert abs(Decimal(found["unrealizedProfit"]) - Decimal("12.5")) < Decimal("0.00001")
-    assert Decimal(found["profit"]) == Decimal(found["realizedProfit"]) + Decimal(found["unrealizedProfit"])
+        async with runtime.unit_of_work() as uow:
+            await by_hand.place_order(uow, runtime.arrays, trader, order)
+    found = await reports.ask(PROFIT, sessionId=key)
+    query = "query($id: ID!) { tradingSession(id: $id) { equity profit positions { unrealizedProfit } } }"
+    shown = await reports.ask(query, id=key)
+    [position] = shown["positions"]
+    assert (found["currency"], found["trades"], found["openTrades"]) == ("USD", 1, 1)
+    assert (found["balance"], found["profit"]) == (shown["equity"], shown["profit"])
+    [trade] = (await reports.ask(TRADES, sessionId=key, status="CLOSED"))["nodes"]
+    assert found["realizedProfit"] == trade["profit"]
+    difference = Decimal(found["unrealizedProfit"]) - Decimal(position["unrealizedProfit"])
+    assert abs(difference) < Decimal("0.0000001")
+    assert Decimal(found["unrealizedProfit"]) < 0
+    # All of it was made today, and is on top of what the bots have made.
+    today = (await reports.ask(CALENDAR, sessionId=key, timezone="UTC"))[-1]
+    assert (today["profit"], today["realizedProfit"], today["trades"]) == (
+        found["profit"],
+        found["realizedProfit"],
+        1,
+    )
+    assert (found["today"], today["color"], found["worstDay"]["profit"]) == (
+        found["profit"],
+        "RED",
+        found["profit"],
+    )
