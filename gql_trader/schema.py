@@ -38,6 +38,7 @@ from gql_trader.bots.schema import (
 )
 from gql_trader.bots.schema_events import BotSubscription
 from gql_trader.bots.schema_hand import HandMutation
+from gql_trader.bots.schema_keys import BotKeyMutation
 from gql_trader.exchange_keys.schema import (
     ExchangeKeyMutation,
     ExchangeKeyQuery,
@@ -123,6 +124,7 @@ MUTATIONS = [
     VerificationMutation,
     BotMutation,
     HandMutation,
+    BotKeyMutation,
     OptimizationMutation,
     AutomationMutation,
     AlertMutation,

@@ -11,6 +11,7 @@ from gql_trader.bots.jobs import (
     sweep,
     tick,
 )
+from gql_trader.bots.jobs_live_bots import check_live_bot, live_bot
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
@@ -22,7 +23,16 @@ def queue(settings: Settings) -> QueueSpec:
     """Return the queue; every worker looks for what is due, and sweeps up what a crash left behind."""
     return QueueSpec(
         name=QUEUE,
-        functions=[bars_closed, tick, check, run_session, close_session, match_orders],
+        functions=[
+            bars_closed,
+            tick,
+            check,
+            run_session,
+            close_session,
+            match_orders,
+            live_bot,
+            check_live_bot,
+        ],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
         periodic=[

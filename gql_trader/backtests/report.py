@@ -11,15 +11,17 @@ from functools import cache
 from itertools import groupby
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from gql_trader.backtests.report_charts import draw
 from gql_trader.engine import sampling
 from gql_trader.engine.monthly import MonthlyReturns, monthly_returns
 from gql_trader.infra import json_codec
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MOST_TRADES: Final = 5000
 """Trades that a report lists: a browser shows no longer table with ease."""
@@ -74,7 +76,7 @@ def render_report(data: ReportData) -> tuple[bytes, bytes]:
         row=row,
         places=money,
         policy="; ".join(_policy()),
-        equity=draw(time, equity, capital, lambda value: _number(value, _tick_places(value))),
+        equity=draw(time, equity, capital, _number),
         drawdown=draw(time, drawdown, 0.0, _depth, rows=3),
         years=_years(months),
         settings=_settings(row),
@@ -95,12 +97,8 @@ def _money_places(capital: float) -> int:
     return 2 if capital >= 100 else 8
 
 
-def _tick_places(value: float) -> int:
-    return 0 if abs(value) >= 100 or value == 0 else 4
-
-
-def _depth(value: float) -> str:
-    return _percent(value, 0 if abs(value) >= 0.1 or value == 0 else 1)
+def _depth(value: float, places: int) -> str:
+    return _percent(value, max(0, places - 2))
 
 
 def _policy() -> list[str]:
@@ -246,7 +244,10 @@ def _when(moment: datetime) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    # When the first report is asked for: the API starts sooner without it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=select_autoescape(enabled_extensions=("html.j2",)),

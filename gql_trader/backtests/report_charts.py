@@ -59,7 +59,7 @@ class Chart:
 
 
 def draw(
-    time: Integers, values: Floats, base: float, describe: Callable[[float], str], rows: int = 5
+    time: Integers, values: Floats, base: float, describe: Callable[[float, int], str], rows: int = 5
 ) -> Chart:
     """Return a curve over time, thinned so that nothing that could be seen is lost.
 
@@ -72,7 +72,7 @@ def draw(
     base
         The value that the area reaches to; always in view.
     describe
-        Writes a value of the vertical axis.
+        Writes a value of the vertical axis, given how many decimal places its labels differ in.
     rows
         About how many labels it has.
     """
@@ -86,7 +86,8 @@ def draw(
     line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(across.tolist(), down.tolist(), strict=True))
     base_down = (high - base) / (high - low) * SIDE
     area = f"{line}L{across[-1]:.1f} {base_down:.1f}L{across[0]:.1f} {base_down:.1f}Z"
-    labels = tuple(Label((high - each) / (high - low) * 100, describe(each)) for each in ticks)
+    places = max(0, -floor(log10(ticks[1] - ticks[0]) + 1e-9))
+    labels = tuple(Label((high - each) / (high - low) * 100, describe(each, places)) for each in ticks)
     return Chart(line, area, base_down / 10, labels, _time_labels(first, last))
 
 

@@ -71,6 +71,13 @@ async def lock_due(session: AsyncSession, now: datetime, without: Collection[UUI
     return (await session.execute(statement)).one_or_none()
 
 
+async def overdue(session: AsyncSession, before: datetime) -> tuple[int, datetime | None]:
+    """Return for how many users something should have been done before a moment, and since when at most."""
+    statement = select(func.count(), func.min(_CLOCKS.due_at)).where(_CLOCKS.due_at < before)
+    count, since = (await session.execute(statement)).one()
+    return count, since
+
+
 async def trades(session: AsyncSession, user_id: UUID) -> bool:
     """Return whether any session of a user still trades."""
     statement = select(_SESSIONS.id).where(_SESSIONS.user_id == user_id, _UNFINISHED).limit(1)

@@ -18,6 +18,10 @@ MAXIMUM_SPEED = 1_000_000.0
 def check_bot(given: BotRequest | BotChange) -> list[DomainError]:
     """Return everything that is wrong with a bot by itself; what is not given is not looked at."""
     problems = list(_problems(given.name, given.initial_capital, given.check_interval_seconds, given.feed))
+    if given.transfer_amount is not None and not 0 < given.transfer_amount <= MAXIMUM_CAPITAL:
+        problems.append(
+            InvalidInput(f"transferAmount is above 0 and at most {MAXIMUM_CAPITAL}.", ("transferAmount",))
+        )
     if given.execution is not None:
         problems += check_execution(given.execution)
     return problems

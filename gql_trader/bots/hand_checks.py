@@ -47,6 +47,18 @@ def check_contracts(request: SessionRequest, mode: SessionMode) -> list[DomainEr
     return problems
 
 
+def check_share(request: SessionRequest, mode: SessionMode) -> list[DomainError]:
+    """Return what is wrong with a session's share of volumes."""
+    share = request.max_volume_share
+    if share is None:
+        return []
+    if mode is SessionMode.LIVE:
+        return [InvalidInput("What fills live is the exchange's to say.", ("maxVolumeShare",))]
+    if not 0 < share <= 1:
+        return [InvalidInput("maxVolumeShare is above 0 and at most 1.", ("maxVolumeShare",))]
+    return []
+
+
 def check_key(key: str) -> None:
     """Raise InvalidInput unless this may be an idempotency key."""
     if not is_plain_text(key, MAXIMUM_KEY) or not key.strip():

@@ -127,7 +127,7 @@ class HandLedger:
             trade.mark_price, trade.marked_until = to_exact(quote.close), quote.until
             self.valued_at = max(self.valued_at or 0, quote.until)
 
-    def fill(self, order: OrderRow, hit: Hit, rate: float, quote: Quote) -> None:
+    def fill(self, order: OrderRow, hit: Hit, rate: float, quote: Quote, most: Decimal | None = None) -> None:
         """Fill an order, as far as the account allows; what it does not allow is cancelled with a reason.
 
         Parameters
@@ -136,13 +136,18 @@ class HandLedger:
             The fee, of the notional.
         quote
             The market's last close, at which what is bought is valued.
+        most
+            What can be filled at a time; the rest goes on waiting. None: all of it.
         """
         assert order.market_id is not None
-        quantity = order.quantity
-        reason = None
+        left = order.quantity - order.filled_quantity
+        wanted = left if most is None else min(left, most)
+        if not wanted:
+            return
+        quantity, reason = wanted, None
         if order.side == OrderSide.SELL.value:
-            quantity = min(quantity, self.quantity(order.market_id))
-            if quantity < order.quantity:
+            quantity = min(wanted, self.quantity(order.market_id))
+            if quantity < wanted:
                 reason = "No more of it was held when its price was reached."
                 if not order.reduce_only:
                     quantity = _NOTHING
@@ -155,6 +160,9 @@ class HandLedger:
             self.book(order, Filled(quantity, hit.price, hit.time, fee))
             self.mark(order.market_id, quote)
         order.reason = reason
+        if reason is None and wanted < left:
+            order.status = OrderStatus.PARTIALLY_FILLED.value
+            return
         order.status = (OrderStatus.CANCELLED if reason else OrderStatus.FILLED).value
         if order in self.waiting:
             self.waiting.remove(order)
@@ -354,7 +362,8 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
         "equity": equity,
         "cash": to_float(ledger.free_cash),
     }
-    if ledger.valued_at is not None:
+    # A bot notes itself which bars it has traded.
+    if ledger.valued_at is not None and session.market_id is None:
         values["last_bar_time"] = func.greatest(
             func.coalesce(SessionStateRow.last_bar_time, 0), ledger.valued_at
         )

@@ -12,7 +12,7 @@ from gql_trader.backtests.execution import execution_from_json, execution_to_jso
 from gql_trader.bots import live_sessions, repository
 from gql_trader.bots.brokers import broker_of
 from gql_trader.bots.by_hand import lock_own, note
-from gql_trader.bots.hand_checks import check_contracts, check_session
+from gql_trader.bots.hand_checks import check_contracts, check_session, check_share
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import SWEEP_ROWS, idle_users
 from gql_trader.bots.live_sessions import LivePermit
@@ -66,7 +66,11 @@ async def start_session(
     capital = prefers.default_capital if request.capital is None else request.capital
     given = {name: getattr(request, name) for name in ("maker_fee", "taker_fee", "slippage")}
     costs = replace(ExecutionSpec(), **{name: value for name, value in given.items() if value is not None})
-    if problems := [*check_session(capital, costs), *check_contracts(request, mode)]:
+    if problems := [
+        *check_session(capital, costs),
+        *check_contracts(request, mode),
+        *check_share(request, mode),
+    ]:
         raise DomainErrors(problems)
     await lock_user(uow, actor)
     key = await live_sessions.permitted_key(uow, actor, request, permit) if mode is SessionMode.LIVE else None
@@ -90,6 +94,7 @@ async def start_session(
             capital=capital,
             shard=0,
             equity_every=equity_minutes,
+            volume_share=request.max_volume_share,
             started_at=now,
             trade_from=now,
         )

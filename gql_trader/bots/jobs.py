@@ -11,7 +11,16 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import explaining, hand_sessions, lifecycle, marking, matching, shards, ticking
+from gql_trader.bots import (
+    explaining,
+    hand_sessions,
+    lifecycle,
+    live_watching,
+    marking,
+    matching,
+    shards,
+    ticking,
+)
 from gql_trader.bots.attending import LostError, attend
 from gql_trader.bots.booking import Booking, book
 from gql_trader.bots.explaining import Said, explain, note, signal_key
@@ -57,6 +66,8 @@ async def bars_closed(ctx: dict[str, Any], market_id: str, interval: str) -> Non
                 uow.enqueue(each.job)
         for session_id in await matching.unmatched(uow, [UUID(market_id)]):
             uow.enqueue(matching.match_job(session_id))
+        for session_id in await live_watching.behind(uow, UUID(market_id)):
+            uow.enqueue(lifecycle.live_bot_job(session_id))
 
 
 async def match_orders(ctx: dict[str, Any], session_id: str) -> None:
@@ -212,6 +223,8 @@ async def sweep(runtime: Runtime) -> None:
     """Hand out what a dead worker or a lost queue has left behind. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
         barred = await lifecycle.stop_bots_of_idle_users(uow)
+        if not runtime.settings.live_trading_enabled:
+            barred += await lifecycle.stop_live_bots(uow)
         to_run, to_close = await lifecycle.unattended(uow)
         for session_id in to_run:
             uow.enqueue(lifecycle.run_job(session_id))
@@ -221,7 +234,15 @@ async def sweep(runtime: Runtime) -> None:
             uow.enqueue(each.job)
         for session_id in await matching.unmatched(uow):
             uow.enqueue(matching.match_job(session_id))
-        wanted = [*await shards.watched(uow), *await matching.followed(uow)]
+        for session_id in await live_watching.behind(uow):
+            uow.enqueue(lifecycle.live_bot_job(session_id))
+        for session_id in await live_watching.ending(uow):
+            uow.enqueue(lifecycle.live_session_job(session_id))
+        wanted = [
+            *await shards.watched(uow),
+            *await matching.followed(uow),
+            *await live_watching.watched(uow),
+        ]
         await feeds.want(uow, [*wanted, *await marking.markets_looked_at(uow)])
         by_hand = await hand_sessions.of_idle_users(uow)
     if barred:
@@ -244,5 +265,5 @@ async def pace(runtime: Runtime) -> None:
     async with runtime.unit_of_work() as uow:
         for session_id in await lifecycle.due(uow):
             uow.enqueue(lifecycle.run_job(session_id))
-        for job in await marking.due_jobs(uow):
+        for job in (*await marking.due_jobs(uow), *await live_watching.due_jobs(uow)):
             uow.enqueue(job)

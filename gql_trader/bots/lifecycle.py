@@ -15,9 +15,11 @@ from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.types import UserStatus
 from gql_trader.bots.announcing import announce, tell_failed
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
+from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import (
     CLOSE_SESSION,
     CLOSING,
+    LIVE_BOT,
     QUEUE,
     RUN_SESSION,
     STARTED,
@@ -25,10 +27,12 @@ from gql_trader.bots.types import (
     Held,
     SessionStatus,
 )
+from gql_trader.bots.types_live import LIVE_SESSION, ORDERS_QUEUE
 from gql_trader.core.actor import Role
 from gql_trader.core.ids import TradingSessionId
 from gql_trader.core.money import to_float
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.settings.types import SessionMode
 
 SWEEP_ROWS = 1000
 """Most sessions looked at in one sweep."""
@@ -45,6 +49,16 @@ def run_job(session_id: UUID) -> Job:
 def close_job(session_id: UUID) -> Job:
     """Return the job that closes a session."""
     return Job(CLOSE_SESSION, QUEUE, f"{CLOSE_SESSION}:{session_id}", (str(session_id),))
+
+
+def live_bot_job(session_id: UUID) -> Job:
+    """Return the job that acts on the bars of a live bot that have closed."""
+    return Job(LIVE_BOT, QUEUE, f"{LIVE_BOT}:{session_id}", (str(session_id),))
+
+
+def live_session_job(session_id: UUID) -> Job:
+    """Return the job that goes on with a live session after something has happened to its orders."""
+    return Job(LIVE_SESSION, ORDERS_QUEUE, f"{LIVE_SESSION}:{session_id}", (str(session_id),))
 
 
 def _now() -> ColumnElement[Any]:
@@ -73,7 +87,8 @@ async def open_session(uow: UnitOfWork, values: dict[str, Any]) -> None:
             drawn_down=False,
         )
     )
-    uow.enqueue(run_job(values["id"]))
+    is_live = values["mode"] == SessionMode.LIVE.value
+    uow.enqueue(live_bot_job(values["id"]) if is_live else run_job(values["id"]))
 
 
 async def change_state(
@@ -97,12 +112,26 @@ async def change_state(
     return changed
 
 
-async def begin_closing(uow: UnitOfWork, session_ids: Sequence[UUID]) -> None:
-    """Take sessions from whoever trades them, and have a worker close them."""
-    await uow.session.execute(
+async def begin_closing(uow: UnitOfWork, session_ids: Sequence[UUID], *, sell_live: bool = True) -> None:
+    """Take sessions from whoever trades them, and have a worker close them.
+
+    Parameters
+    ----------
+    sell_live
+        Whether what live ones hold is sold.
+    """
+    closing = await uow.session.execute(
         update(TradingSessionRow)
         .where(TradingSessionRow.id.in_(session_ids), TradingSessionRow.status == SessionStatus.ACTIVE.value)
         .values(status=CLOSING)
+        .returning(TradingSessionRow.id, TradingSessionRow.mode)
+        .execution_options(synchronize_session=False)
+    )
+    live = {row.id for row in closing if row.mode == SessionMode.LIVE.value}
+    await uow.session.execute(
+        update(LiveSessionRow)
+        .where(LiveSessionRow.session_id.in_(live))
+        .values(close_positions=sell_live)
         .execution_options(synchronize_session=False)
     )
     # Another fence: what a worker has computed of one of them meanwhile is not written any more.
@@ -113,20 +142,31 @@ async def begin_closing(uow: UnitOfWork, session_ids: Sequence[UUID]) -> None:
         .execution_options(synchronize_session=False)
     )
     for session_id in session_ids:
-        uow.enqueue(close_job(session_id))
+        uow.enqueue(live_session_job(session_id) if session_id in live else close_job(session_id))
 
 
-async def stop_bots(uow: UnitOfWork, condition: ColumnElement[bool], error: str | None = None) -> list[UUID]:
-    """Have bots that run stopped; return which."""
+async def stop_bots(
+    uow: UnitOfWork, condition: ColumnElement[bool], error: str | None = None, *, sell_live: bool = True
+) -> list[UUID]:
+    """Have bots that run stopped; return which. Arguments as of `begin_closing`."""
     stopped = await change_state(uow, condition, STARTED, BotState.STOPPING, error)
     if stopped:
-        await begin_closing(uow, [row.session_id for row in stopped if row.session_id is not None])
+        sessions = [row.session_id for row in stopped if row.session_id is not None]
+        await begin_closing(uow, sessions, sell_live=sell_live)
     return [row.id for row in stopped]
 
 
 async def stop_bots_of_idle_users(uow: UnitOfWork) -> list[UUID]:
-    """Have bots stopped whose users may not trade any more; return which."""
-    return await stop_bots(uow, BotRow.user_id.in_(idle_users()))
+    """Have bots stopped whose users may not trade any more; return which.
+
+    Nothing is sold at an exchange in the name of somebody who may not trade.
+    """
+    return await stop_bots(uow, BotRow.user_id.in_(idle_users()), sell_live=False)
+
+
+async def stop_live_bots(uow: UnitOfWork) -> list[UUID]:
+    """Have all bots stopped that trade live, since this server does not any more; nothing is sold."""
+    return await stop_bots(uow, BotRow.mode == SessionMode.LIVE.value, sell_live=False)
 
 
 def idle_users() -> Select[UUID]:
@@ -242,8 +282,9 @@ async def unattended(uow: UnitOfWork) -> tuple[list[UUID], list[UUID]]:
         .outerjoin(BotRow, BotRow.id == TradingSessionRow.bot_id)
         .where(
             TradingSessionRow.status != SessionStatus.STOPPED.value,
-            # What is traded by hand has closings of its own.
+            # What is traded by hand or live has closings of its own.
             TradingSessionRow.market_id.is_not(None),
+            TradingSessionRow.mode == SessionMode.PAPER.value,
             free,
             or_(TradingSessionRow.status == CLOSING, waits, pending),
         )

@@ -1,6 +1,9 @@
 """Orders by hand against the bars that have closed since, and positions at their last close."""
 
+import heapq
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +17,10 @@ from gql_trader.bots.quotes import Quote, newest_series, quotes
 from gql_trader.bots.resting import Hit, within
 from gql_trader.bots.types import MATCH_ORDERS, QUEUE, WAITING, OrderType, SessionStatus
 from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_exact
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
+from gql_trader.market_data import repository as market_data
 from gql_trader.settings.types import SessionMode
 
 
@@ -42,7 +47,11 @@ async def match_orders(uow: UnitOfWork, arrays: ArrayCache, session_id: UUID) ->
         before = since.get(order.market_id)
         since[order.market_id] = order.tested_until if before is None else min(before, order.tested_until)
     newest = await quotes(uow, arrays, since)
-    done = _match(ledger, newest) if on_paper else 0
+    share, precisions = locked[0].volume_share, dict[UUID, int]()
+    if on_paper and share is not None:
+        markets = await market_data.markets_by_ids(uow.session, newest)
+        precisions = {key: market.amount_precision for key, market in markets.items()}
+    done = _match(ledger, newest, share, precisions) if on_paper else 0
     for market_id, quote in newest.items():
         ledger.mark(market_id, quote)
     if done or ledger.valued_at is not None:
@@ -50,22 +59,50 @@ async def match_orders(uow: UnitOfWork, arrays: ArrayCache, session_id: UUID) ->
     return done
 
 
-def _match(ledger: HandLedger, newest: dict[UUID, Quote]) -> int:
+def _match(
+    ledger: HandLedger, newest: dict[UUID, Quote], share: float | None, precisions: dict[UUID, int]
+) -> int:
+    """Fill orders in the order of their hits; return how many were filled, in part or whole, or given up.
+
+    Parameters
+    ----------
+    share
+        Of a bar's volume, what an order with a limit can fill of it at most; None: any quantity.
+    precisions
+        Decimals of the quantities of markets, with a share.
+    """
     costs = execution_from_json(ledger.session.execution)
-    hits: list[tuple[OrderRow, Hit, Quote]] = []
+    hits: list[tuple[tuple[int, bool, bool, int], OrderRow, Hit, Quote]] = []
+
+    def look(order: OrderRow, quote: Quote, since: int) -> None:
+        resting = replace(resting_of(order), tested_until=since)
+        hit, order.triggered = within(resting, quote.bars, costs.slippage)
+        if hit is not None:
+            heapq.heappush(hits, (_precedence(order, hit), order, hit, quote))
+
     for order in ledger.waiting:
         assert order.market_id is not None
         assert order.tested_until is not None
         quote = newest.get(order.market_id)
         if quote is None or not len(quote.bars):
             continue
-        hit, order.triggered = within(resting_of(order), quote.bars, costs.slippage)
+        look(order, quote, order.tested_until)
         order.tested_until = max(order.tested_until, quote.until)
-        if hit is not None:
-            hits.append((order, hit, quote))
-    for order, hit, quote in sorted(hits, key=lambda each: _precedence(*each[:2])):
-        ledger.fill(order, hit, costs.maker_fee if hit.maker else costs.taker_fee, quote)
-    return len(hits)
+    changed: set[UUID] = set()
+    while hits:
+        _, order, hit, quote = heapq.heappop(hits)
+        most = None
+        if share is not None and order.price is not None:
+            assert order.market_id is not None
+            step = Decimal(1).scaleb(-precisions[order.market_id])
+            most = to_exact(hit.volume * share).quantize(step, rounding=ROUND_FLOOR)
+        ledger.fill(order, hit, costs.maker_fee if hit.maker else costs.taker_fee, quote, most)
+        if most != 0:
+            changed.add(order.id)
+        if order in ledger.waiting:
+            # The rest of it goes on with the next bar.
+            look(order, quote, hit.opened + quote.bars.interval)
+    return len(changed)
 
 
 def _precedence(order: OrderRow, hit: Hit) -> tuple[int, bool, bool, int]:

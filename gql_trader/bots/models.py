@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.bots import models_live as models_live
+from gql_trader.bots import models_live_bot as models_live_bot
 from gql_trader.bots import models_rollups as models_rollups
 from gql_trader.infra.database import Base
 
@@ -61,6 +62,11 @@ class BotRow(Base):
     replay_start: Mapped[datetime | None]
     replay_end: Mapped[datetime | None]
     replay_speed: Mapped[float | None]
+    exchange_key_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("exchange_keys.id", ondelete="SET NULL"), index=True
+    )
+    transfer_amount: Mapped[Decimal | None]
+    auto_transfer_funds: Mapped[bool] = mapped_column(server_default=false())
     state: Mapped[str]
     error: Mapped[str | None]
     session_id: Mapped[UUID | None]
@@ -123,6 +129,7 @@ class TradingSessionRow(Base):
     shard: Mapped[int]
     equity_every: Mapped[int]
     check_seconds: Mapped[int] = mapped_column(server_default="60")
+    volume_share: Mapped[float | None]
     started_at: Mapped[datetime]
     trade_from: Mapped[datetime]
     ended_at: Mapped[datetime | None]

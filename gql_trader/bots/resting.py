@@ -65,12 +65,17 @@ class Hit:
         Whether the order had waited at this price.
     at_open
         Whether it is a fill at a bar's open.
+    opened, volume
+        Of the bar that fills it: when it opened, Unix milliseconds, and what was traded in it, in the base
+        currency; 0 for a fill at the last close.
     """
 
     time: int
     price: Decimal
     maker: bool
     at_open: bool = False
+    opened: int = 0
+    volume: float = 0.0
 
 
 def at_once(order: Resting, close: float, now: int, slippage: float) -> tuple[Hit | None, bool]:
@@ -105,7 +110,8 @@ def within(order: Resting, bars: Bars, slippage: float) -> tuple[Hit | None, boo
     base = opened if gapped else stop
     if order.price is None or order.reaches(order.price, base):
         time = int(bars.time[at]) + (0 if gapped else bars.interval)
-        return Hit(time, order.slipped(base, slippage), maker=False, at_open=gapped), True
+        price, volume = order.slipped(base, slippage), float(bars.volume[at])
+        return Hit(time, price, False, gapped, int(bars.time[at]), volume), True
     return _limit(replace(order, triggered=True), bars.slice(at + 1, len(bars))), True
 
 
@@ -120,7 +126,7 @@ def _limit(order: Resting, bars: Bars) -> Hit | None:
     if not len(found):
         return None
     at = int(found[0])
-    opened = float(bars.open[at])
+    opened, time, volume = float(bars.open[at]), int(bars.time[at]), float(bars.volume[at])
     if order.reaches(order.price, opened):
-        return Hit(int(bars.time[at]), to_exact(opened), maker=True, at_open=True)
-    return Hit(int(bars.time[at]) + bars.interval, order.price, maker=True)
+        return Hit(time, to_exact(opened), True, True, time, volume)
+    return Hit(time + bars.interval, order.price, True, False, time, volume)

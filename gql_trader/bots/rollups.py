@@ -11,7 +11,7 @@ that stays in its quarter costs nothing.
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -21,11 +21,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from gql_trader.bots.models import SessionStateRow, TradeRow
 from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
 from gql_trader.bots.quarters import QUARTER
-from gql_trader.bots.stepping import Step, Trade
 from gql_trader.core.money import MONEY_DIGITS, to_decimal
 from gql_trader.infra.bulk import insert_rows, rows_of
 from gql_trader.infra.exact_columns import money_column
 from gql_trader.infra.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    # The process that serves the API keeps figures of sessions by hand, and loads no compiled code.
+    from gql_trader.bots.stepping import Step, Trade
 
 _ROLLUPS = ("session_id", "time", "equity", "profit", "fees", "trades", "wins")
 _TOTALS = ("session_id", "profit", "fees", "trades", "wins")
@@ -50,7 +53,7 @@ class Totals:
         self.wins += profit > 0
 
 
-async def keep_left(uow: UnitOfWork, steps: Sequence[Step], fences: Sequence[int]) -> None:
+async def keep_left(uow: UnitOfWork, steps: "Sequence[Step]", fences: Sequence[int]) -> None:
     """Keep where sessions stood at the end of the quarters that their steps leave behind.
 
     To be called before the steps are written. What another worker has written meanwhile is left alone.
@@ -107,7 +110,7 @@ def _replacing(statement: Any) -> Any:
     return statement.on_conflict_do_update(index_elements=["session_id", "time"], set_=changed)
 
 
-async def keep_steps(uow: UnitOfWork, steps: Sequence[Step]) -> None:
+async def keep_steps(uow: UnitOfWork, steps: "Sequence[Step]") -> None:
     """Keep the quarters that steps have passed through, and count the trades that they have closed.
 
     To be called of steps that were written in this transaction.
@@ -167,19 +170,19 @@ async def _count(uow: UnitOfWork, more: Sequence[tuple[UUID, Totals]]) -> None:
     await uow.session.execute(statement.on_conflict_do_update(index_elements=["session_id"], set_=added))
 
 
-def _closed(step: Step) -> Totals:
+def _closed(step: "Step") -> Totals:
     totals = Totals()
     for trade in step.trades:
         _add(totals, trade)
     return totals
 
 
-def _add(totals: Totals, trade: Trade) -> None:
+def _add(totals: Totals, trade: "Trade") -> None:
     if trade.exit is not None:
         totals.add(to_decimal(trade.exit.profit), to_decimal(trade.exit.fees))
 
 
-def _rows(step: Step, before: Totals) -> Iterator[tuple[Any, ...]]:
+def _rows(step: "Step", before: Totals) -> Iterator[tuple[Any, ...]]:
     totals, done = replace(before), 0
     equity = money_column(np.array([each.equity for each in step.quarters]))
     for quarter, amount in zip(step.quarters, equity, strict=True):

@@ -6,7 +6,10 @@ from uuid import UUID
 
 import strawberry
 
+from gql_trader.accounts import limits
+from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.bots import service, starting
+from gql_trader.bots.live_sessions import LivePermit
 from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_bot import Bot, BotConnection
 from gql_trader.bots.schema_enums import BotState, SessionMode, SessionStatus
@@ -73,6 +76,16 @@ class StartBotInput:
     """Input of startBot."""
 
     id: strawberry.ID = strawberry.field(description="The bot; it must be stopped, or have failed.")
+    totp_code: str | None = strawberry.field(
+        default=None,
+        description="A code of your authenticator app, or a recovery code; only for a bot that trades live. "
+        "It works once.",
+    )
+    acknowledge_mismatch: bool | None = strawberry.field(
+        default=False,
+        description="true: trade live although the account at the exchange is not what it should be, which "
+        "`Bot.error` has told after a start: foreign orders that are open, or other holdings.",
+    )
 
 
 @visible(OWNER)
@@ -259,8 +272,10 @@ class BotMutation:
         StartBotPayload,
         Role.TRADER,
         "Start a bot: it opens a session with its initial capital and trades from the next bar on. Starting "
-        "a started one is INVALID_STATE.",
+        "a started one is INVALID_STATE. One that trades live takes a server that does, a fresh login with a "
+        "second factor, and `totpCode`; no API token starts it.",
         TokenScope.TRADE,
+        limited=limits.LIVE_TRADING_CODE,
     )
     async def start_bot(
         self, info: Info, input: Annotated[StartBotInput, strawberry.argument(description="What to start.")]
@@ -275,6 +290,8 @@ class BotMutation:
                 key,
                 _limits(context),
                 services.settings.bot_equity_minutes,
+                LivePermit(services.keys, LiveTrading.of(services.settings), input.totp_code),
+                acknowledge_mismatch=bool(input.acknowledge_mismatch),
             )
         return StartBotPayload(bot=Bot.from_row(row))
 

@@ -15,6 +15,8 @@ from gql_trader.bots.schema_exports import TradesOwner, trades_link
 from gql_trader.bots.schema_session import TradingSession, TradingSessionConnection
 from gql_trader.bots.schema_types import OWNER, GuardState, market_of
 from gql_trader.core.intervals import Interval
+from gql_trader.exchange_keys.loaders import ExchangeKeyLoaders
+from gql_trader.exchange_keys.schema_types import ExchangeKey
 from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import After, Before, Connection, First, Last, connection
 from gql_trader.gql.permissions import visible
@@ -63,6 +65,14 @@ class Bot(Node):
         description="While it holds a position on the live market: how often that is looked at between the "
         "closes of bars, with the newest price that is known. As long as a bar or longer: at closes only."
     )
+    transfer_amount: Decimal | None = strawberry.field(
+        description="How much of the quote currency the wallet of contracts shall have when it starts, with "
+        "`autoTransferFunds`; null: its capital."
+    )
+    auto_transfer_funds: bool = strawberry.field(
+        description="Whether what the wallet of contracts lacks is moved there before a live session's first "
+        "order."
+    )
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed, its state included.")
 
@@ -81,9 +91,18 @@ class Bot(Node):
             error=row.error,
             initial_capital=row.initial_capital,
             check_interval_seconds=row.check_interval_seconds,
+            transfer_amount=row.transfer_amount,
+            auto_transfer_funds=row.auto_transfer_funds,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
+
+    @strawberry.field(description="The key that it trades with in the mode LIVE; null if it has none.")
+    async def exchange_key(self, info: Info) -> ExchangeKey | None:
+        if self.row.exchange_key_id is None:
+            return None
+        key = await info.context.loaders(ExchangeKeyLoaders).key.load(self.row.exchange_key_id)
+        return None if key is None else ExchangeKey.from_record(key)
 
     @strawberry.field(description="How signals become fills.")
     def execution(self) -> Execution:

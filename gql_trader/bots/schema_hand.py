@@ -75,6 +75,11 @@ class StartTradingSessionInput:
     taker_fee: float | None = strawberry.field(
         default=None, description="Fee of all other fills, as a fraction; left out: 0.001. Live, as above."
     )
+    max_volume_share: float | None = strawberry.field(
+        default=None,
+        description="On paper: at most this fraction of a bar's volume fills of an order with a limit that "
+        "waits, such as 0.1; the rest waits for the next bars. Left out: orders fill whole.",
+    )
     slippage: float | None = strawberry.field(
         default=None,
         description="How much worse than the price market orders and stops fill, as a fraction; left out: 0.",
@@ -234,6 +239,7 @@ class HandMutation:
             input.margin_mode,
             bool(input.auto_transfer_funds),
             input.transfer_amount,
+            input.max_volume_share,
         )
         permit = LivePermit(services.keys, LiveTrading.of(settings), input.totp_code)
         async with info.context.uow() as uow:

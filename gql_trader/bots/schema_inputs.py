@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
@@ -61,6 +62,10 @@ def _parameters(given: object) -> Mapping[str, Any]:
     return given
 
 
+def _key(given: str | None) -> UUID | None:
+    return None if given is None else decode_id(given, "ExchangeKey", ("exchangeKeyId",))
+
+
 @strawberry.input(description="A bot to make. It does nothing until it is started.")
 class CreateBotInput:
     """Input of createBot."""
@@ -77,7 +82,8 @@ class CreateBotInput:
     mode: SessionMode | None = strawberry.field(
         default=None,
         description="Whether orders are simulated or sent to an exchange; left out: what your preferences "
-        "say, which is PAPER unless you have changed it. LIVE is refused by this release.",
+        "say, which is PAPER unless you have changed it. LIVE needs `exchangeKeyId`, and a start with a "
+        "second factor; it holds long positions.",
     )
     initial_capital: Decimal | None = strawberry.field(
         default=None,
@@ -90,6 +96,21 @@ class CreateBotInput:
         description="How often a position is looked at between the closes of bars, with the newest price "
         "that is known; as long as a bar or longer: at closes only. What it reaches, a stop for example, is "
         "told at once (`Position.exitDue`) and booked as in backtests, once the bar has closed.",
+    )
+    exchange_key_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="Your key that it trades with in the mode LIVE, to the exchange of its market; it needs "
+        "TRADE, and must not have WITHDRAW.",
+    )
+    transfer_amount: Decimal | None = strawberry.field(
+        default=None,
+        description="How much of the quote currency the wallet of contracts shall have when it starts, with "
+        "`autoTransferFunds`; left out: its capital.",
+    )
+    auto_transfer_funds: bool | None = strawberry.field(
+        default=False,
+        description="true: what the wallet of contracts lacks is moved there from the spot wallet before a "
+        "live session's first order. Only with leverage; the key needs the permission to transfer.",
     )
     feed: BotFeedInput | None = strawberry.field(
         default=None, description="Where bars come from; left out: the live market."
@@ -115,6 +136,9 @@ class CreateBotInput:
             execution=execution_of(self.execution, preferred),
             check_interval_seconds=DEFAULT_CHECK_SECONDS if check is None else check,
             feed=Feed() if self.feed is None else self.feed.to_feed(),
+            exchange_key_id=_key(self.exchange_key_id),
+            transfer_amount=self.transfer_amount,
+            auto_transfer_funds=bool(self.auto_transfer_funds),
         )
 
 
@@ -145,6 +169,13 @@ class UpdateBotInput:
     check_interval_seconds: int | None = _optional(
         "How often a position is looked at between the closes of bars."
     )
+    exchange_key_id: strawberry.ID | None = _optional("Your key that it trades with in the mode LIVE.")
+    transfer_amount: Decimal | None = _optional(
+        "How much of the quote currency the wallet of contracts shall have when it starts."
+    )
+    auto_transfer_funds: bool | None = _optional(
+        "Whether what the wallet of contracts lacks is moved there before a live session's first order."
+    )
     feed: BotFeedInput | None = _optional("Where bars come from.")
 
     def to_change(self) -> BotChange:
@@ -163,4 +194,7 @@ class UpdateBotInput:
             execution=None if self.execution is None else self.execution.to_spec(),
             check_interval_seconds=self.check_interval_seconds,
             feed=None if self.feed is None else self.feed.to_feed(),
+            exchange_key_id=_key(self.exchange_key_id),
+            transfer_amount=self.transfer_amount,
+            auto_transfer_funds=self.auto_transfer_funds,
         )

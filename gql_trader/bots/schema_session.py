@@ -67,6 +67,10 @@ class TradingSession(Node):
     cash: Decimal = strawberry.field(description="What is not bound in a position, in the quote currency.")
     profit: Decimal = strawberry.field(description="Equity less capital.")
     profit_fraction: float = strawberry.field(description="Profit over capital.")
+    max_volume_share: float | None = strawberry.field(
+        description="Of a bar's volume, what an order with a limit can fill of it at most, by hand on paper; "
+        "null: all of the order."
+    )
     bars: int = strawberry.field(description="Bars that were traded.")
     last_bar_time: datetime | None = strawberry.field(
         description="Opening time of the last bar that was traded; null before the first. By hand: when the "
@@ -100,6 +104,7 @@ class TradingSession(Node):
             cash=to_decimal(row.cash),
             profit=equity - row.capital,
             profit_fraction=figure / to_float(row.capital) - 1.0,
+            max_volume_share=row.volume_share,
             bars=row.bars,
             last_bar_time=None if last is None else from_milliseconds(last),
             marked_at=None if marked_at is None else from_milliseconds(row.priced_at or marked_at),

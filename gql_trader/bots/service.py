@@ -9,25 +9,27 @@ from uuid import UUID
 from sqlalchemy import Row, delete, insert, select, update
 
 from gql_trader.accounts.models import UserRow
-from gql_trader.backtests.execution import execution_to_json
-from gql_trader.bots import repository
+from gql_trader.backtests.execution import execution_from_json, execution_to_json
+from gql_trader.bots import live_rules, repository
 from gql_trader.bots.checking import check_bot
 from gql_trader.bots.models import BotRow
-from gql_trader.bots.types import BotChange, BotRequest, BotState, Feed, Limits, SessionStatus
+from gql_trader.bots.types import BotChange, BotRequest, BotState, Feed, Limits, Replay, SessionStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.errors import (
     DomainError,
     DomainErrors,
     ErrorCode,
-    Forbidden,
+    InvalidInput,
     InvalidState,
     NotFound,
     QuotaExceeded,
 )
 from gql_trader.core.ids import MarketId, StrategyId, uuid7
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import PluginRegistry
+from gql_trader.exchange_keys import repository as exchange_keys
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -48,20 +50,22 @@ async def create_bot(
         Everything in the request that is wrong by itself or does not fit the strategy.
     NotFound
         If the strategy or the market does not exist.
-    Forbidden
-        If it is to trade live.
+    InvalidInput
+        If it is to trade live, and cannot.
     QuotaExceeded
         If the user has too many bots.
     """
     problems = check_bot(request)
     prefers = await preferences_of(uow, actor.user_id)
     mode = request.mode or prefers.default_mode
-    check_mode(mode)
     definition = await strategies.get_visible(uow, actor, request.strategy_id)
     parameters = await _prepare(definition, request.parameters, request.interval, plugins, problems)
     if problems:
         raise DomainErrors(problems)
     market = await market_data.find_market(uow, request.market)
+    key_id = await _own_key(uow, actor, request.exchange_key_id)
+    if mode is SessionMode.LIVE:
+        check_live(request.feed, request)
     await lock_user(uow, actor)
     if await repository.count_bots(uow.session, actor.user_id, None) >= limits.bots:
         raise QuotaExceeded(f"You have {limits.bots} bots, the most there may be; delete one first.")
@@ -80,6 +84,9 @@ async def create_bot(
         initial_capital=prefers.default_capital if capital is None else capital,
         execution=execution_to_json(request.execution),
         check_interval_seconds=request.check_interval_seconds,
+        exchange_key_id=key_id,
+        transfer_amount=request.transfer_amount,
+        auto_transfer_funds=request.auto_transfer_funds,
         state=BotState.STOPPED.value,
         error=None,
         session_id=None,
@@ -90,10 +97,24 @@ async def create_bot(
     return (await uow.session.execute(statement.returning(*BotRow.__table__.c))).one()
 
 
-def check_mode(mode: SessionMode) -> None:
-    """Raise Forbidden unless bots can trade in this mode."""
-    if mode is SessionMode.LIVE:
-        raise Forbidden("This server has no connection for live orders yet; use the mode PAPER.", ("mode",))
+def check_live(feed: Feed, bot: BotRequest | Row[Any]) -> None:
+    """Raise InvalidInput unless a bot, as asked for or stored, is one that can trade live."""
+    if feed.replay is not None:
+        raise InvalidInput("History is traded on paper; use the mode PAPER.", ("mode",))
+    if bot.exchange_key_id is None:
+        raise InvalidInput("Live trading needs one of your exchange keys.", ("exchangeKeyId",))
+    stored = bot.execution
+    spec = stored if isinstance(stored, ExecutionSpec) else execution_from_json(stored)
+    if (problem := live_rules.problem_of(spec)) is not None:
+        raise InvalidInput(problem[1], ("execution", problem[0]))
+    if bot.auto_transfer_funds and spec.leverage == 1.0:
+        raise InvalidInput("Only contracts need funds in a wallet of theirs.", ("autoTransferFunds",))
+
+
+async def _own_key(uow: UnitOfWork, actor: Actor, key_id: UUID | None) -> UUID | None:
+    if key_id is not None and await exchange_keys.key_of(uow.session, actor.user_id, key_id) is None:
+        raise NotFound("There is no such exchange key.", ("exchangeKeyId",))
+    return key_id
 
 
 async def _prepare(
@@ -142,14 +163,13 @@ async def update_bot(
         If it is not stopped.
     DomainErrors
         Everything that is wrong with the change.
-    Forbidden
-        If it is to trade live.
+    InvalidInput
+        If it is to trade live, and cannot.
     """
     row = await own_idle_bot(uow, actor, bot_id, "changed")
     problems = check_bot(change)
     values: dict[str, Any] = {}
     if change.mode is not None:
-        check_mode(change.mode)
         values["mode"] = change.mode.value
     interval = change.interval or Interval[row.interval]
     if change.strategy_id is not None or change.parameters is not None:
@@ -174,9 +194,17 @@ async def update_bot(
     if change.feed is not None:
         market_id = values.get("market_id", row.market_id)
         values |= await _feed_columns(uow, change.feed, market_id, interval)
-    for name in ("name", "initial_capital", "check_interval_seconds"):
+    for name in (
+        "name",
+        "initial_capital",
+        "check_interval_seconds",
+        "transfer_amount",
+        "auto_transfer_funds",
+    ):
         if getattr(change, name) is not None:
             values[name] = getattr(change, name)
+    if change.exchange_key_id is not None:
+        values["exchange_key_id"] = await _own_key(uow, actor, change.exchange_key_id)
     if not values:
         return row
     statement = (
@@ -186,7 +214,11 @@ async def update_bot(
         .returning(*BotRow.__table__.c)
         .execution_options(synchronize_session=False)
     )
-    return (await uow.session.execute(statement)).one()
+    changed = (await uow.session.execute(statement)).one()
+    if changed.mode == SessionMode.LIVE.value:
+        start, end = changed.replay_start, changed.replay_end
+        check_live(Feed(Replay(start, end)) if start is not None else Feed(), changed)
+    return changed
 
 
 async def delete_bot(uow: UnitOfWork, actor: Actor, bot_id: UUID) -> None:

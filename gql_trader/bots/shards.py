@@ -18,6 +18,7 @@ from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import repository as market_data
 from gql_trader.market_data.loading import choose_source
 from gql_trader.market_data.reading import stored_series
+from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
@@ -77,7 +78,7 @@ class Behind:
 
 
 def live_sessions(*columns: Any) -> Any:
-    """Return the statement that reads the sessions of bots on live markets, with where they stand."""
+    """Return the statement that reads the paper sessions of bots on live markets, with where they stand."""
     return (
         select(*columns)
         .select_from(TradingSessionRow)
@@ -85,6 +86,7 @@ def live_sessions(*columns: Any) -> Any:
         .where(
             _SESSIONS.status == SessionStatus.ACTIVE.value,
             _SESSIONS.replay_start.is_(None),
+            _SESSIONS.mode == SessionMode.PAPER.value,
             # What is traded by hand has no strategy to run.
             _SESSIONS.market_id.is_not(None),
         )

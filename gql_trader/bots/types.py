@@ -19,6 +19,8 @@ RUN_SESSION: Final = "run_session"
 CLOSE_SESSION: Final = "close_session"
 TICK: Final = "tick"
 CHECK: Final = "check"
+LIVE_BOT: Final = "live_bot"
+CHECK_LIVE_BOT: Final = "check_live_bot"
 MATCH_ORDERS: Final = "match_orders"
 
 ENGINE_FAILED: Final = "The engine failed. The server's log tells more under this session's id."
@@ -167,6 +169,9 @@ class BotRequest:
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
     check_interval_seconds: int = DEFAULT_CHECK_SECONDS
     feed: Feed = field(default_factory=Feed)
+    exchange_key_id: UUID | None = None
+    transfer_amount: Decimal | None = None
+    auto_transfer_funds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,9 @@ class BotChange:
     execution: ExecutionSpec | None = None
     check_interval_seconds: int | None = None
     feed: Feed | None = None
+    exchange_key_id: UUID | None = None
+    transfer_amount: Decimal | None = None
+    auto_transfer_funds: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +286,8 @@ class SessionRequest:
     auto_transfer_funds
         Whether what its contracts' wallet lacks of ``transfer_amount`` (None: of the capital) is moved there
         before the first order.
+    max_volume_share
+        Of a bar's volume, what an order with a limit can fill of it at most, on paper; None: it fills whole.
     """
 
     mode: SessionMode | None = None
@@ -290,6 +300,7 @@ class SessionRequest:
     margin_mode: MarginMode | None = None
     auto_transfer_funds: bool = False
     transfer_amount: Decimal | None = None
+    max_volume_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,9 +11,11 @@ from rich.table import Table
 from sqlalchemy import text
 
 from gql_trader import migrate
+from gql_trader.balances.repository import overdue
 from gql_trader.cli.errors import CommandError, setting_problems
 from gql_trader.cli.session import connected, load_settings
 from gql_trader.config import Settings
+from gql_trader.core.clock import SystemClock
 from gql_trader.infra.database import Database
 from gql_trader.infra.job_queue import JobQueue
 from gql_trader.infra.mail import SmtpTransport
@@ -22,6 +25,7 @@ from gql_trader.runtime import mail_transport
 from gql_trader.settings.repository import users_without_dry_run
 
 _SECONDS = 5.0
+_LATE = timedelta(minutes=2)
 
 Check = Callable[[Settings], Awaitable[str]]
 
@@ -62,6 +66,7 @@ async def _check_all(settings: Settings) -> list[tuple[str, str, bool]]:
         "migrations": _migrations,
         "redis": _redis,
         "workers": _workers,
+        "clocks": _clocks,
         "mail": _mail,
         "push": _push,
         "telegram": _telegram,
@@ -119,6 +124,22 @@ async def _workers(settings: Settings) -> str:
     queues = sorted({heartbeat.queue for heartbeat in heartbeats})
     processes = {(heartbeat.host, heartbeat.pid) for heartbeat in heartbeats}
     return f"{len(processes)} on {', '.join(queues)}"
+
+
+async def _clocks(settings: Settings) -> str:
+    # Work by the clock has no queue of jobs, and so no sign of life; what is late tells.
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with database.session() as session:
+            count, since = await overdue(session, SystemClock().now() - _LATE)
+    finally:
+        await database.close()
+    if since is not None:
+        raise _Unhealthy(
+            f"the balances of {count} user(s) are overdue, the first since {since:%Y-%m-%d %H:%M} UTC: is a "
+            "worker on the queue balances?"
+        )
+    return "balances are noted and told in time"
 
 
 async def _plugins(_settings: Settings) -> str:

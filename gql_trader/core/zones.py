@@ -86,3 +86,10 @@ def day_begins(zone: str, day: int) -> int:
             # Where clocks jump over midnight the day begins with the jump.
             return max(begins, moment) if at else begins
         at += 1
+
+
+def day_of(zone: str, moment: int) -> int:
+    """Return the day, counted since 1970-01-01, that a zone's clocks show at a moment (Unix milliseconds)."""
+    table = offsets(zone)
+    at = max(0, bisect_right(table, (moment, 2 * _DAY)) - 1)
+    return (moment + (table[at][1] if table else 0)) // _DAY

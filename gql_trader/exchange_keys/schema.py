@@ -16,7 +16,7 @@ from gql_trader.gql.context import Info
 from gql_trader.gql.errors import UserError
 from gql_trader.gql.mutations import mutation
 from gql_trader.gql.permissions import requires, visible
-from gql_trader.gql.relay import decode_id, encode_id
+from gql_trader.gql.relay import decode_id
 
 _WARNINGS = (
     "What you should know of the key, in sentences: that it can withdraw, that the exchange refused it or "
@@ -112,26 +112,6 @@ class VerifyExchangeKeyPayload:
     )
 
 
-@strawberry.input(description="An exchange key to be forgotten.")
-class DeleteExchangeKeyInput:
-    """Input of deleteExchangeKey."""
-
-    id: strawberry.ID = strawberry.field(description="One of your exchange keys.")
-
-
-@visible("the user whose key it was")
-@strawberry.type(description="Result of `deleteExchangeKey`.")
-class DeleteExchangeKeyPayload:
-    """Payload of deleteExchangeKey."""
-
-    deleted_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The id that no longer names a key; null if refused."
-    )
-    errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why it was refused; empty on success."
-    )
-
-
 @strawberry.type
 class ExchangeKeyQuery:
     """Queries of exchange keys."""
@@ -224,23 +204,6 @@ class ExchangeKeyMutation:
         return VerifyExchangeKeyPayload(
             exchange_key=ExchangeKey.from_record(found.key), warnings=verification.warnings(found)
         )
-
-    @mutation(
-        DeleteExchangeKeyPayload,
-        Role.TRADER,
-        "Forget an exchange key and its secrets. It stays valid at the exchange until it is revoked there. "
-        "Only a login session may.",
-        scope=None,
-    )
-    async def delete_exchange_key(
-        self,
-        info: Info,
-        input: Annotated[DeleteExchangeKeyInput, strawberry.argument(description="The key.")],
-    ) -> DeleteExchangeKeyPayload:
-        key_id = decode_id(input.id, "ExchangeKey")
-        async with info.context.uow() as uow:
-            deleted = await service.delete_key(uow, info.context.viewer, key_id)
-        return DeleteExchangeKeyPayload(deleted_id=encode_id("ExchangeKey", deleted))
 
 
 async def _verify(info: Info, key_id: UUID) -> Verification:

@@ -22,10 +22,15 @@ async def levels_at(uow: UnitOfWork, accounts: Sequence[Account], moments: Seque
         Unix milliseconds; at a quarter of an hour exactly all that is before it counts, and nothing else.
     """
     trading = await repository.levels(uow.session, accounts, moments)
-    over = sorted(
-        ((each.until, each.level) for each in accounts if each.until is not None), key=lambda each: each[0]
-    )
-    ends = [until for until, _ in over]
+    over = []
+    for each in accounts:
+        forming = Level(each.forming)
+        if each.until is not None:
+            over.append((each.until, each.level - forming))
+        if each.formed_since is not None:
+            over.append((each.formed_since, forming))
+    over.sort(key=lambda each: each[0])
+    ends = [moment for moment, _ in over]
     sums = list(accumulate((level for _, level in over), initial=Level()))
     return [trading.get(each, Level()) + sums[bisect_left(ends, each)] for each in moments]
 

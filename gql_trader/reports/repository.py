@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Row, Select, and_, column, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gql_trader.bots.models import BotRow, SessionStateRow, TradeRow, TradingSessionRow
+from gql_trader.bots.models import BotRow, SessionMarkRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
-from gql_trader.bots.types import BotState, TradeStatus
+from gql_trader.bots.types import BotState, SessionStatus, TradeStatus
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import Interval
@@ -26,6 +26,7 @@ from gql_trader.settings.types import SessionMode
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
 _TRADES = TradeRow.__table__.c
+_MARKS = SessionMarkRow.__table__.c
 _ROLLUPS = SessionRollupRow.__table__.c
 _TOTALS = SessionTotalsRow.__table__.c
 
@@ -48,6 +49,12 @@ def _scoped(statement: Select[Any], user_id: UserId, scope: Scope) -> Select[Any
 async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list[Account]:
     """Return the sessions of a scope in whatever currency, oldest first."""
     quote = func.coalesce(MarketRow.quote_id, TradingSessionRow.quote_id)
+    # A mark holds until the session trades the next bar.
+    marked = and_(
+        _MARKS.session_id == _STATES.session_id,
+        _MARKS.last_bar_time == _STATES.last_bar_time,
+        _SESSIONS.status == SessionStatus.ACTIVE.value,
+    )
     statement = (
         select(
             _SESSIONS.id,
@@ -59,7 +66,9 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
             _SESSIONS.ended_at,
             _SESSIONS.market_id,
             _SESSIONS.trade_from,
+            _SESSIONS.interval,
             _STATES.last_bar_time,
+            _MARKS.equity.label("mark_equity"),
             _TOTALS.profit,
             _TOTALS.fees,
             _TOTALS.trades,
@@ -67,6 +76,7 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
         )
         .select_from(TradingSessionRow)
         .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        .outerjoin(SessionMarkRow, marked)
         .outerjoin(SessionTotalsRow, _TOTALS.session_id == _SESSIONS.id)
         .outerjoin(MarketRow, MarketRow.id == _SESSIONS.market_id)
         .outerjoin(AssetRow, AssetRow.id == quote)
@@ -83,16 +93,22 @@ def _account(row: Row[Any]) -> Account:
         # By hand, and on an exchange, something may happen at any moment.
         until = None if row.ended_at is None else to_milliseconds(row.ended_at)
     closed = Level() if row.trades is None else Level(_NOTHING, row.profit, row.fees, row.trades, row.wins)
+    equity, forming, formed_since = to_decimal(row.equity), _NOTHING, None
+    if row.mark_equity is not None:
+        forming = to_decimal(row.mark_equity) - equity
+        formed_since = row.last_bar_time + Interval[row.interval].milliseconds
     return Account(
         id=row.id,
         currency=row.symbol,
         capital=row.capital,
-        equity=to_decimal(row.equity),
+        equity=equity + forming,
         started_at=row.started_at,
         ended_at=row.ended_at,
         since=since,
         until=until,
         closed=closed,
+        forming=forming,
+        formed_since=formed_since,
     )
 
 

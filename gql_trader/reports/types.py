@@ -95,6 +95,9 @@ class Account:
         Nothing happened after this moment, Unix milliseconds; None: that is not known.
     closed
         Sums over its closed trades; ``change`` is not set.
+    forming, formed_since
+        What its position has gained at the newest price since the last bar closed, which is part of
+        ``equity``, and when the bar opened that is under way, Unix milliseconds; None: that is not known.
     """
 
     id: UUID
@@ -106,6 +109,8 @@ class Account:
     since: int
     until: int | None
     closed: Level
+    forming: Decimal = _NOTHING
+    formed_since: int | None = None
 
     @property
     def profit(self) -> Decimal:

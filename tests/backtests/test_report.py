@@ -229,9 +229,26 @@ def test_ticks_are_round_and_enclose_the_values(low: float, high: float, expecte
     assert nice_ticks(low, high, 5) == pytest.approx(expected)
 
 
+def _written(value: float, places: int) -> str:
+    return f"{value:.{places}f}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (80.0, 120.0, ["80", "90", "100", "110", "120"]),
+        (0.98, 1.02, ["0.98", "0.99", "1.00", "1.01", "1.02"]),
+        (9_999.0, 10_001.5, ["9999.0", "9999.5", "10000.0", "10000.5", "10001.0", "10001.5"]),
+    ],
+)
+def test_labels_have_the_places_in_which_they_differ(low: float, high: float, expected: list[str]) -> None:
+    chart = draw(np.array([0, DAY], np.int64), np.array([low, high]), low, _written)
+    assert [label.text for label in chart.rows] == expected
+
+
 def test_a_curve_is_drawn_between_its_axes() -> None:
     time = np.array([0, 5, 10], np.int64) * DAY
-    chart = draw(time, np.array([100.0, 50.0, 75.0]), 100.0, str)
+    chart = draw(time, np.array([100.0, 50.0, 75.0]), 100.0, _written)
     # From the highest label, 100, to the lowest, 50.
     assert chart.line == f"M0.0 0.0L500.0 {SIDE}L1000.0 500.0"
     assert chart.area == f"{chart.line}L1000.0 0.0L0.0 0.0Z"
@@ -255,7 +272,7 @@ def test_a_curve_is_drawn_between_its_axes() -> None:
 )
 def test_times_are_labelled_at_round_moments(span: int, expected: list[str]) -> None:
     time = np.array([0, span], np.int64)
-    labels = draw(time, np.array([1.0, 2.0]), 1.0, str).columns
+    labels = draw(time, np.array([1.0, 2.0]), 1.0, _written).columns
     assert [labels[0].text, labels[-1].text] == expected
     assert len(labels) <= 8
     assert all(0 <= label.at <= 100 for label in labels)

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from gql_trader import migrate
 from gql_trader.balances import jobs
+from gql_trader.cli import doctor
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.runtime import open_runtime
@@ -189,6 +190,19 @@ async def test_hours_and_pause_are_settings(settings: Settings, clock: SetClock)
         await office.tick(days=1)
         assert [kind for _, kind, _ in await office.noted(ada)] == ["SNAPSHOT"]
         assert await office.told(ada) == []
+
+
+async def test_the_doctor_says_if_nobody_looks_at_the_clocks(office: Office, settings: Settings) -> None:
+    healthy = ("balances are noted and told in time", True)
+    assert await doctor._outcome(doctor._clocks, settings) == healthy
+    office.clock.moment = datetime.now(UTC) - timedelta(hours=1)
+    await office.trade(await office.trader("ada"))
+    await office.tick()
+    told, good = await doctor._outcome(doctor._clocks, settings)
+    assert not good
+    assert told.startswith("the balances of 1 user(s) are overdue, the first since 20")
+    await office.tick(hours=1)
+    assert await doctor._outcome(doctor._clocks, settings) == healthy
 
 
 async def _partitions(office: Office) -> list[str]:

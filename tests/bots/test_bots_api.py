@@ -182,12 +182,6 @@ async def test_everything_wrong_with_a_bot_is_told_at_once(api: Api) -> None:
     ]
 
 
-async def test_live_trading_is_refused_while_there_is_no_connection_for_it(api: Api) -> None:
-    [error] = (await api.do(CREATE, input=api.input(mode="LIVE")))["errors"]
-    assert (error["__typename"], error["code"], error["path"]) == ("ForbiddenError", "FORBIDDEN", ["mode"])
-    assert "no connection for live orders" in error["message"]
-
-
 async def test_a_bot_goes_from_stopped_through_running_to_stopped(api: Api, clock: MovableClock) -> None:
     bot_id = await api.create(feed={"replay": {"start": _iso(500), "end": _iso(BARS), "speed": 3600}})
     started = await api.do(START, id=bot_id)

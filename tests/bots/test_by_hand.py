@@ -537,6 +537,40 @@ async def test_what_is_done_by_hand_is_audited(hand: Hand) -> None:
     assert {row.details["tradingSessionId"] for row in rows} == {str(parse_id(session)[1])}
 
 
+async def test_orders_with_a_limit_fill_in_parts_where_the_session_says_so(hand: Hand) -> None:
+    for share in (0.0, 1.5):
+        payload = await hand.do(START, input={"maxVolumeShare": share})
+        assert [(error["code"], error["path"]) for error in payload["errors"]] == [
+            ("INVALID_INPUT", ["maxVolumeShare"])
+        ]
+    session = await hand.start(maxVolumeShare=0.4, takerFee=0.0, makerFee=0.0)
+    # At once, at the last close, an order fills whole; so does one without a limit.
+    await hand.placed(session, "BUY", "MARKET", "2")
+    bought = await hand.placed(session, "BUY", "LIMIT", "1", price="90")
+    stop = await hand.placed(session, "SELL", "STOP", "2", stopPrice="70", reduceOnly=True)
+    await hand.pass_minute()
+    # A volume of one: 0.4 of it fills at 90, and 0.4 at the next open below.
+    await hand.bars((95.0, 95.0, 90.0, 95.0), (80.0, 95.0, 80.0, 95.0))
+    await asyncio.gather(*(hand.match(session) for _ in range(3)))
+    found = await hand.order(session, bought)
+    assert (found["status"], found["filledQuantity"], found["averagePrice"]) == (
+        "PARTIALLY_FILLED",
+        "0.8",
+        "85",
+    )
+    assert (await hand.session(session))["cash"] == "732"
+    # What waits is promised still.
+    assert await hand.refused(session, "BUY", "LIMIT", "8", price="90") == [("INVALID_INPUT", ["quantity"])]
+    await hand.bars((95.0, 95.0, 85.0, 95.0), (75.0, 75.0, 60.0, 65.0))
+    await hand.match(session)
+    found = await hand.order(session, bought)
+    assert (found["status"], found["filledQuantity"]) == ("FILLED", "1")
+    sold = await hand.order(session, stop)
+    assert (sold["status"], sold["filledQuantity"], sold["averagePrice"]) == ("FILLED", "2", "70")
+    after = await hand.session(session)
+    assert (after["cash"], after["positions"][0]["quantity"]) == ("854", "1")
+
+
 async def test_the_sessions_of_a_user_who_may_not_trade_any_more_are_ended(hand: Hand) -> None:
     session = await hand.start(takerFee=0.0)
     await hand.placed(session, "BUY", "MARKET", "2")

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gql_trader.bots import by_hand, hand_sessions, jobs
-from gql_trader.bots.models import TradeRow
+from gql_trader.bots import booking, by_hand, hand_sessions, jobs, ticking
+from gql_trader.bots.models import SessionMarkRow, TradeRow
 from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.bots.types import Feed, OrderRequest, OrderSide, OrderType, Replay, SessionRequest
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
@@ -24,6 +24,7 @@ from gql_trader.core.intervals import DAY
 from gql_trader.core.money import to_decimal
 from gql_trader.core.zones import time_zones
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
+from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import periods, service
 from gql_trader.reports.levels import level_of
 from gql_trader.reports.types import Day, Level, Scope
@@ -107,7 +108,16 @@ def _exit_day(trade: TradeRow, zone: str) -> date:
     return (trade.exit_time - within).astimezone(ZoneInfo(zone)).date()
 
 
-async def test_a_live_bot_has_the_same_days_as_its_bars(live: LiveMarket) -> None:
+async def test_a_live_bot_has_the_same_days_as_its_bars(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def book_twice(uow: UnitOfWork, bookings: Sequence[booking.Booking]) -> set[UUID]:
+        written = await booking.book(uow, bookings)
+        # Another worker that has taken the same steps is too late, and counts nothing again.
+        assert await booking.book(uow, bookings) == set()
+        return written
+
+    monkeypatch.setattr(ticking, "book", book_twice)
     bots = live.bots
     often = ExecutionSpec(stop_loss=0.02, trailing_stop=0.03)
     bot_id, session_id = await bots.begin(
@@ -138,6 +148,37 @@ async def test_a_live_bot_has_the_same_days_as_its_bars(live: LiveMarket) -> Non
     assert found.fees == sum(trade.fees for trade in trades)
     days = await _calendar(bots, first, first + timedelta(days=8), UTC_NAME)
     assert sum((day.level for day in days), Level()) == found
+
+
+async def test_the_newest_price_counts_on_the_day_on_which_the_bar_under_way_has_opened(
+    live: LiveMarket,
+) -> None:
+    bots = live.bots
+    bot_id, session_id = await bots.begin(market="LIVE/USD", feed=Feed(), parameters={"fast": 3, "slow": 7})
+    await bots.run(session_id)
+    await live.close_bars(30)
+    await live.advance()
+    before, last = await _level(bots), (await bots.session(session_id)).last_bar_time
+    opening = from_milliseconds(last + 3_600_000)
+    async with bots.runtime.unit_of_work() as uow:
+        equity = (await bots.session(session_id)).equity
+        mark = {"equity": equity + 7.5, "price": 100.0, "priced_at": last + 4_000_000}
+        uow.session.add(
+            SessionMarkRow(session_id=session_id, last_bar_time=last, checked_at=uow.clock.now(), **mark)
+        )
+    now = await _level(bots, bot_id=bot_id)
+    assert now - before == Level(Decimal("7.5"))
+    # Where the bar under way has opened at midnight, all that came before was another day's.
+    hour = opening.hour
+    zone = f"Etc/GMT+{hour}" if hour <= 12 else f"Etc/GMT-{24 - hour}"
+    today = opening.astimezone(ZoneInfo(zone)).date()
+    days = await _calendar(bots, today - timedelta(days=9), today, zone)
+    assert days[-1].level == Level(Decimal("7.5"))
+    assert sum((day.level for day in days), Level()) == now
+    await live.close_bars(1)
+    await live.advance()
+    session = await bots.session(session_id)
+    assert (await _level(bots)).change == to_decimal(session.equity) - session.capital
 
 
 async def test_a_bar_within_a_quarter_of_an_hour_writes_no_row(bots: BotDesk, live: LiveMarket) -> None:

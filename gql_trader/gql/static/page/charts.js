@@ -171,6 +171,9 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
   above.setData(points(time, equity));
   below.setData(points(time, drawdown.map((depth) => -depth)));
   chart.timeScale().fitContent();
+  // Until somebody looks closer, all of it stays in sight.
+  let isTouched = false;
+  for (const kind of ['pointerdown', 'wheel', 'keydown']) frame.addEventListener(kind, () => (isTouched = true), { passive: true });
   let last = time.at(-1) ?? -Infinity;
   let peak = equity.reduce((a, b) => Math.max(a, b), -Infinity);
   return (milliseconds, value) => {
@@ -179,6 +182,7 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
     peak = Math.max(peak, value);
     above.update({ time: seconds(milliseconds), value });
     below.update({ time: seconds(milliseconds), value: value / peak - 1 });
+    if (!isTouched) chart.timeScale().fitContent();
   };
 }
 

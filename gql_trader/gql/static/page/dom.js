@@ -28,10 +28,11 @@ export const submitButton = (text) => h('button', { type: 'submit', class: 'prim
 /** A cell of a heat map: "gain", "loss" or neither, the deeper the closer to 1. */
 export const heat = (kind, depth, ...content) => h('span', { class: `heat ${kind}`, style: { '--depth': depth } }, ...content);
 
-/** A table: columns are [title, cell of a row, { number, hidden }]; the caption is for screen readers. */
+/** A table: columns are [title, cell of a row, { number }]; the caption is for screen readers. */
 export function table(caption, columns, rows, empty = 'Nothing yet.') {
   if (rows.length === 0) return quiet(empty);
   const kind = (options) => ({ class: options?.number ? 'number' : null });
+  const head = ([title, , options]) => h(title ? 'th' : 'td', { scope: title ? 'col' : null, ...kind(options) }, title);
   return h(
     'div',
     { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
@@ -39,7 +40,7 @@ export function table(caption, columns, rows, empty = 'Nothing yet.') {
       'table',
       {},
       h('caption', { class: 'hidden' }, caption),
-      h('thead', {}, h('tr', {}, columns.map(([title, , options]) => h('th', { scope: 'col', ...kind(options) }, title)))),
+      h('thead', {}, h('tr', {}, columns.map(head))),
       h('tbody', {}, rows.map((row) => h('tr', {}, columns.map(([, cell, options]) => h('td', kind(options), cell(row)))))),
     ),
   );

@@ -1,0 +1,293 @@
+"""What a live bot does with its locked account: orders, each placed once, until the position is as it should.
+
+Every decision is stored with the order that follows from it, in one transaction under the session's lock, and
+whatever is placed waits until it is known what became of all before it. So a job may be killed anywhere and
+run again, by any number of workers: it finds what was decided, and places nothing twice.
+"""
+
+from datetime import timedelta
+from decimal import ROUND_CEILING, Decimal
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+
+from gql_trader.backtests.execution import execution_from_json
+from gql_trader.bots import lifecycle, live_orders, live_rules
+from gql_trader.bots.announcing import tell_failed
+from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.live_protection import Protection, protect
+from gql_trader.bots.live_rules import Holding
+from gql_trader.bots.live_sessions import MOST_CLOSINGS, detach, sellable
+from gql_trader.bots.marking import looks_between
+from gql_trader.bots.models import BotRow, OrderRow, TradeRow
+from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live_bot import LiveBotRow
+from gql_trader.bots.types import (
+    CLOSING,
+    STARTED,
+    BotState,
+    OrderRequest,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    SessionStatus,
+)
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.intervals import Interval
+from gql_trader.core.money import to_float, to_price
+from gql_trader.engine.execution import ExitReason
+from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
+from gql_trader.market_data.types import MarketRecord
+
+_log = structlog.get_logger(__name__)
+
+
+async def advance(uow: UnitOfWork, session_id: UUID) -> None:
+    """Go on with a live bot's session after something has happened to its orders; again changes nothing."""
+    locked = await lock_ledger(uow, session_id)
+    if locked is None or (ledger := locked[1]) is None:
+        return
+    if (live := await uow.session.get(LiveBotRow, session_id, populate_existing=True)) is not None:
+        await pursue(uow, ledger, live)
+
+
+async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
+    """Do what a session's end, or a position's, asks for next; nothing while orders are under way."""
+    session = ledger.session
+    if session.status == SessionStatus.STOPPED.value:
+        return
+    assert session.market_id is not None, "bots trade one market"
+    market, _ = await market_data.market_with_base(uow, session.market_id)
+    trade = ledger.held.get(session.market_id)
+    quantity = tradable(market, trade)
+    if session.status == CLOSING:
+        await _end(uow, ledger, live, market, trade, quantity)
+    elif live.exiting is None:
+        plan_check(uow, ledger, live, quantity)
+        await _protect(uow, ledger, live, quantity)
+    elif await _awaits(uow, ledger):
+        return
+    elif not quantity:
+        live.exiting = live.exit_at = live.highest = live.check_at = None
+        live.exit_orders = 0
+    elif live.exit_orders >= MOST_CLOSINGS:
+        await fail(uow, ledger, live, await _why_not_closed(uow, session.id))
+    else:
+        live.exit_orders += 1
+        key = f"bot:{session.id}:{live.exit_at}:exit:{live.exit_orders}"
+        assert trade is not None
+        price = trade.mark_price or trade.entry_price
+        await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason(live.exiting))
+    await uow.session.flush()
+
+
+async def _awaits(uow: UnitOfWork, ledger: HandLedger) -> bool:
+    """Take back the stops that lock what is to be sold; return whether anything is still under way."""
+    for order in list(ledger.waiting):
+        if order.type == OrderType.STOP.value and order.cancel_requested_at is None:
+            await live_orders.request_cancel(uow, ledger, order, "Its position is being closed.")
+    return bool(ledger.waiting)
+
+
+async def _protect(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quantity: Decimal) -> None:
+    """Have the exchange hold the stop of a position, where it takes one."""
+    session = ledger.session
+    assert session.market_id is not None
+    stop: tuple[float, ExitReason] | None = None
+    if quantity and all(order.type == OrderType.STOP.value for order in ledger.waiting):
+        held = await holding(uow, session.id, live.highest)
+        stop = live_rules.stop_of(execution_from_json(session.execution), held)
+    await uow.session.flush()
+    for reason in (ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP):
+        # The one that is not the nearer any more goes first: it locks what the other one is to sell.
+        if (stop is not None and stop[1] is reason) or not _stops(ledger, reason):
+            continue
+        if await protect(uow, session.id, session.market_id, None, reason) is not Protection.NONE:
+            return
+    if stop is not None:
+        price = to_price(stop[0])
+        if live.price_tick:
+            # Not reached later than it should be.
+            steps = (price / live.price_tick).to_integral_value(ROUND_CEILING)
+            price = steps * live.price_tick
+        await protect(uow, session.id, session.market_id, price, stop[1])
+
+
+def _stops(ledger: HandLedger, reason: ExitReason) -> list[OrderRow]:
+    return [
+        each
+        for each in ledger.waiting
+        if each.type == OrderType.STOP.value and each.exit_reason == reason.value
+    ]
+
+
+def is_held_there(ledger: HandLedger) -> bool:
+    """Whether the exchange holds a stop of the position."""
+    return any(
+        each.type == OrderType.STOP.value
+        and each.cancel_requested_at is None
+        and each.status in (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
+        for each in ledger.waiting
+    )
+
+
+async def holding(uow: UnitOfWork, session_id: UUID, highest: float | None = None) -> Holding:
+    """Return the position, which one order has opened; what was too little to be sold does not count.
+
+    Parameters
+    ----------
+    highest
+        Highest price that is known since the entry.
+    """
+    order = await last_order(uow, session_id, OrderSide.BUY)
+    assert order is not None, "what is held was bought"
+    assert order.average_price is not None, "it was filled"
+    assert order.filled_at is not None
+    price = to_float(order.average_price)
+    return Holding(price, to_milliseconds(order.filled_at), max(price, highest or price))
+
+
+async def last_order(uow: UnitOfWork, session_id: UUID, side: OrderSide) -> OrderRow | None:
+    """Return the last order of a side that was filled, at least in part."""
+    statement = (
+        select(OrderRow)
+        .where(OrderRow.session_id == session_id, OrderRow.side == side.value, OrderRow.filled_quantity > 0)
+        .order_by(OrderRow.number.desc())
+        .limit(1)
+    )
+    return await uow.session.scalar(statement)
+
+
+def tradable(market: MarketRecord, trade: TradeRow | None) -> Decimal:
+    """Return how much of a position the market takes; what is too little to be sold counts as nothing."""
+    if trade is None:
+        return Decimal(0)
+    quantity = sellable(market, trade.quantity)
+    worth = quantity * (trade.mark_price or trade.entry_price)
+    return quantity if worth >= (market.min_notional or 0) else Decimal(0)
+
+
+def plan_check(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quantity: Decimal) -> None:
+    """Say when a position is looked at between closes; without one it is not."""
+    session = ledger.session
+    assert session.interval is not None, "bots have one"
+    if not quantity:
+        live.highest = None
+    if not quantity or not looks_between(Interval[session.interval], session.check_seconds):
+        live.check_at = None
+    elif live.check_at is None:
+        live.check_at = uow.clock.now() + timedelta(seconds=session.check_seconds)
+
+
+async def place(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    market: MarketRecord,
+    side: OrderSide,
+    quantity: Decimal,
+    price: Decimal,
+    key: str,
+    reason: ExitReason | None = None,
+) -> OrderRow | None:
+    """Place a market order under a key that follows from what it is for; None if that was done before.
+
+    Parameters
+    ----------
+    price
+        About what the market trades at.
+    reason
+        Why it closes a position; None: it opens one.
+    """
+    session = ledger.session
+    known = select(OrderRow.id).where(OrderRow.user_id == session.user_id, OrderRow.idempotency_key == key)
+    if await uow.session.scalar(known) is not None:
+        return None
+    request = OrderRequest(
+        session.id, "", side, OrderType.MARKET, quantity, key, reduce_only=reason is not None
+    )
+    order = add_order(uow, ledger, request, market.id)
+    # The database refuses a second one, whatever happens.
+    order.idempotency_key = key
+    order.exit_reason = None if reason is None else reason.value
+    live_orders.stage(uow, ledger, order, price)
+    await uow.session.flush()
+    return order
+
+
+async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: ExitReason) -> None:
+    """Have a position closed, for the first reason that there is."""
+    if live.exiting is None:
+        live.exiting, live.exit_at = reason.value, to_milliseconds(uow.clock.now())
+    await pursue(uow, ledger, live)
+
+
+async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
+    """Let a bot fail: what waits is cancelled, what is held stays in the account, and its user is told."""
+    session = ledger.session
+    assert session.market_id is not None
+    market, _ = await market_data.market_with_base(uow, session.market_id)
+    if quantity := tradable(market, ledger.held.get(session.market_id)):
+        reason += f" Nothing was sold: {quantity.normalize():f} of {market.symbol} is still in the account."
+    changed = await lifecycle.change_state(
+        uow, BotRow.session_id == session.id, [*STARTED, BotState.STOPPING], BotState.FAILED, reason
+    )
+    for bot in changed:
+        await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
+    _log.warning("live_bot_failed", session_id=str(session.id))
+    held = await uow.session.get_one(LiveSessionRow, session.id)
+    held.close_positions, session.status = False, CLOSING
+    await uow.session.flush()
+    await _end(uow, ledger, live, market, None, Decimal(0))
+
+
+async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
+    statement = (
+        select(OrderRow.reason)
+        .where(OrderRow.session_id == session_id, OrderRow.status == OrderStatus.REJECTED.value)
+        .order_by(OrderRow.number.desc())
+        .limit(1)
+    )
+    told = await uow.session.scalar(statement)
+    return f"The position could not be closed. {told or ''}".strip()
+
+
+async def _end(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    live: LiveBotRow,
+    market: MarketRecord,
+    trade: TradeRow | None,
+    quantity: Decimal,
+) -> None:
+    """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
+    session = ledger.session
+    held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
+    for order in list(ledger.waiting):
+        if order.cancel_requested_at is None:
+            await live_orders.request_cancel(uow, ledger, order, "The bot was stopped.")
+    if ledger.waiting:
+        return
+    wanted = bool(held.close_positions) and quantity > 0
+    if wanted and held.closings < MOST_CLOSINGS:
+        assert trade is not None
+        held.closings += 1
+        price = trade.mark_price or trade.entry_price
+        key = f"bot:{session.id}:close:{held.closings}"
+        await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason.END_OF_DATA)
+        return
+    session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
+    await write_ledger(uow, ledger)
+    of_session = BotRow.session_id == session.id
+    ending = [*STARTED, BotState.STOPPING]
+    if wanted:
+        reason = await _why_not_closed(uow, session.id)
+        reason += f" {quantity.normalize():f} of {market.symbol} is still in the account."
+        for bot in await lifecycle.change_state(uow, of_session, ending, BotState.FAILED, reason):
+            await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
+    else:
+        await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
+    await uow.session.delete(live)
+    await uow.session.flush()
+    await detach(uow, session.id)
