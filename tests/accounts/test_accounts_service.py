@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gql_trader.accounts import administration, repository, service
+from gql_trader.accounts.login import log_in
 from gql_trader.accounts.types import SignupSpec, UserStatus
 from gql_trader.core.actor import Role
 from gql_trader.core.errors import Conflict, DomainError, DomainErrors, ErrorCode, Forbidden
@@ -20,8 +21,8 @@ async def _sign_up(runtime: Runtime, spec: SignupSpec, *, approved: bool = True)
 
 async def _log_in(runtime: Runtime, login: str, password: str = ALICE.password) -> str:
     async with runtime.unit_of_work() as uow:
-        signed_in = await service.log_in(
-            uow, runtime.passwords, runtime.tokens, runtime.keys, login, password
+        signed_in = await log_in(
+            uow, runtime.passwords, runtime.tokens, runtime.keys, runtime.rate_limits, login, password
         )
     return signed_in.access_token
 

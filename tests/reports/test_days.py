@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gql_trader.bots import by_hand, hand_sessions, jobs
+from gql_trader.bots import booking, by_hand, hand_sessions, jobs, ticking
 from gql_trader.bots.models import SessionMarkRow, TradeRow
 from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.bots.types import Feed, OrderRequest, OrderSide, OrderType, Replay, SessionRequest
@@ -24,6 +24,7 @@ from gql_trader.core.intervals import DAY
 from gql_trader.core.money import to_decimal
 from gql_trader.core.zones import time_zones
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
+from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import periods, service
 from gql_trader.reports.levels import level_of
 from gql_trader.reports.types import Day, Level, Scope
@@ -107,7 +108,16 @@ def _exit_day(trade: TradeRow, zone: str) -> date:
     return (trade.exit_time - within).astimezone(ZoneInfo(zone)).date()
 
 
-async def test_a_live_bot_has_the_same_days_as_its_bars(live: LiveMarket) -> None:
+async def test_a_live_bot_has_the_same_days_as_its_bars(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def book_twice(uow: UnitOfWork, bookings: Sequence[booking.Booking]) -> set[UUID]:
+        written = await booking.book(uow, bookings)
+        # Another worker that has taken the same steps is too late, and counts nothing again.
+        assert await booking.book(uow, bookings) == set()
+        return written
+
+    monkeypatch.setattr(ticking, "book", book_twice)
     bots = live.bots
     often = ExecutionSpec(stop_loss=0.02, trailing_stop=0.03)
     bot_id, session_id = await bots.begin(
