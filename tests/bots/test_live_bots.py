@@ -25,6 +25,7 @@ from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.bots.live_desk import KEY, MARKET, ORDER, KilledError, LiveDesk, killing
 from tests.bots.test_live_by_hand import LEASE_SECONDS
+from tests.factories.actors import make_access_token
 from tests.factories.exchange_simulator import Hang, Refusal
 
 HOUR = Interval.H1.milliseconds
@@ -120,6 +121,11 @@ class Bench:
                 await uow.session.scalars(select(model).where(key == self.session_id).order_by(order))
             )
 
+    async def fresh(self) -> dict[str, str]:
+        """Return headers with an access token of now: they do not last as long as bars."""
+        token = await make_access_token(self.runtime, self.desk.trader.member.actor)
+        return {"authorization": f"Bearer {token}"}
+
     async def orders(self) -> list[tuple[str, str, str | None]]:
         return [(row.side, row.status, row.exit_reason) for row in await self.rows(OrderRow)]
 
@@ -166,8 +172,7 @@ async def test_a_bot_buys_and_sells_at_the_exchange_what_its_strategy_says(bench
     # What was decided can be explained.
     query = """query($id: ID!) { tradingSession(id: $id) {
         mode decisions { totalCount nodes { entryLong exitLong } } } }"""
-    await bench.desk.trader.log_in()
-    headers = {"authorization": f"Bearer {bench.desk.trader.member.token}"}
+    headers = await bench.fresh()
     client = bench.desk.client
     found = (
         await client.execute(query, {"id": encode_id("TradingSession", bench.session_id)}, headers=headers)
@@ -343,8 +348,7 @@ async def test_a_daily_guard_looks_at_what_the_account_is_really_worth(bench: Be
 async def test_stopping_sells_at_the_exchange_and_waits_for_it(bench: Bench) -> None:
     await bench.begin()
     await bench.bar(50_100.0)
-    await bench.desk.trader.log_in()
-    bench.desk.headers = {"authorization": f"Bearer {bench.desk.trader.member.token}"}
+    bench.desk.headers = await bench.fresh()
     refused = await bench.desk.do(DELETE_KEY, input={"id": bench.desk.key_id, "deleteBots": True})
     assert [error["code"] for error in refused["errors"]] == ["INVALID_STATE"]
     assert (await bench.desk.do(STOP, id=bench.bot_id))["bot"]["state"] == "STOPPING"
