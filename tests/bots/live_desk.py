@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import TOTP_SECRET, TotpSecretRow
 from gql_trader.bots import jobs_orders, live_orders
-from gql_trader.core.actor import Actor
+from gql_trader.core.actor import Actor, Role
 from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.exchange_keys import service as exchange_keys
@@ -24,7 +25,7 @@ from gql_trader.market_data.service import ensure_market, find_market, save_cand
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.runtime import Runtime
 from tests.accounts.accounts_api import Accounts
-from tests.factories.actors import make_access_token, make_actor
+from tests.factories.actors import make_access_token
 from tests.factories.exchange_simulator import Account, ExchangeSimulator
 from tests.graphql_client import GraphQLClient
 from tests.settings.live_trader import Trader
@@ -205,13 +206,15 @@ class LiveDesk:
 async def make_trader(accounts: Accounts) -> Trader:
     """Return a trader with a second factor and a login of just now."""
     runtime = accounts.runtime
-    actor = await make_actor(runtime, "tess")
+    await accounts.make_user("tess")
     trader, now = Trader(accounts), runtime.clock.now()
     trader.secret = bytes(range(20))
     async with runtime.unit_of_work() as uow:
-        (await uow.session.get_one(UserRow, actor.user_id)).totp_enabled = True
-        sealed = runtime.keys.encrypt(TOTP_SECRET, actor.user_id, trader.secret)
-        uow.session.add(TotpSecretRow(user_id=actor.user_id, secret=sealed, created_at=now))
+        user = (await uow.session.scalars(select(UserRow))).one()
+        actor = Actor(UserId(user.id), Role.TRADER)
+        user.totp_enabled = True
+        sealed = runtime.keys.encrypt(TOTP_SECRET, user.id, trader.secret)
+        uow.session.add(TotpSecretRow(user_id=user.id, secret=sealed, created_at=now))
     trader.member = Member(accounts, actor, await make_access_token(runtime, actor))
     return trader
 
