@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 from sqlalchemy import func, insert, select
 
+import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
 from gql_trader import migrate
 from gql_trader.accounts.models import UserRow
 from gql_trader.backtests.execution import execution_to_json

@@ -378,6 +378,8 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
     await _note_equity(uow, ledger, moment, equity)
     closed = [each.id for each in ledger.closed]
     await rollups.keep_by_hand(uow, session.id, moment, to_decimal(equity), closed)
+    # Should it be written again in this transaction, they are counted already.
+    ledger.closed.clear()
     about = {"sessionId": str(session.id), "botId": str(session.bot_id) if session.bot_id else None}
     time = to_milliseconds(session.trade_from) if valued_at is None else valued_at
     mark = {**about, "time": time, "equity": equity}

@@ -12,14 +12,13 @@ from gql_trader.config import Settings
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.runtime import Runtime, open_runtime
 from tests.accounts.accounts_api import Accounts
-from tests.bots.live_desk import KEY, SECRET, LiveDesk, quote
+from tests.bots.live_desk import KEY, SECRET, LiveDesk, make_key, make_trader, quote
 from tests.factories.backtests import make_desk
 from tests.factories.bots import BotDesk, LiveMarket, make_live_market
 from tests.factories.clock import MovableClock
 from tests.factories.exchange_simulator import Account, exchange_simulator
 from tests.factories.waits import VirtualWaits
 from tests.graphql_client import graphql_client
-from tests.settings.live_trader import Trader
 
 _TIMEOUT = 0.3
 
@@ -59,20 +58,12 @@ async def desk(settings: Settings, exchange_list: Path) -> AsyncIterator[LiveDes
         runtime = replace(opened, exchanges=exchanges)
         app = create_app(chosen, runtime)
         async with graphql_client(app) as client:
-            trader = await Trader.make(Accounts(app, runtime, clock, client))
+            accounts = Accounts(app, runtime, clock, client)
+            trader = await make_trader(accounts)
             funds = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
             account = simulator.add_account(Account(KEY, SECRET, transferring=True, free=funds))
-            added = await trader.accounts.mutate(
-                "addExchangeKey",
-                "exchangeKey { id status }",
-                trader.member.token,
-                exchange="binance",
-                apiKey=KEY,
-                secret=SECRET,
-            )
-            assert added["exchangeKey"]["status"] == "VALID"
+            key_id = await make_key(runtime, trader.member.actor)
             await quote(runtime, 50_000.0)
-            simulator.received.clear()
             signed_in = client.signed_in(trader.member.token)
-            yield LiveDesk(trader, runtime, signed_in, simulator, account, added["exchangeKey"]["id"])
+            yield LiveDesk(trader, runtime, signed_in, simulator, account, key_id)
         await exchanges.close()

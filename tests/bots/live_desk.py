@@ -7,19 +7,29 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from gql_trader.accounts.models import UserRow
+from gql_trader.accounts.models_credentials import TOTP_SECRET, TotpSecretRow
 from gql_trader.bots import jobs_orders, live_orders
+from gql_trader.core.actor import Actor, Role
 from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
-from gql_trader.gql.relay import parse_id
+from gql_trader.exchange_keys import service as exchange_keys
+from gql_trader.exchange_keys.types import ExchangeKeyStatus, GivenCredentials, NewExchangeKey, Verdict
+from gql_trader.gql.relay import encode_id, parse_id
+from gql_trader.infra.exchange.records import ExchangePermission, KnownExchange
 from gql_trader.market_data.service import ensure_market, find_market, save_candles
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.runtime import Runtime
+from tests.accounts.accounts_api import Accounts
+from tests.factories.actors import make_access_token
 from tests.factories.exchange_simulator import Account, ExchangeSimulator
 from tests.graphql_client import GraphQLClient
 from tests.settings.live_trader import Trader
+from tests.settings.settings_api import Member
 
 KEY, SECRET = "k" * 64, "s" * 64
 ORDER = "/api/v3/order"
@@ -51,6 +61,13 @@ query($id: ID!) {
     positions { quantity entryPrice markPrice unrealizedProfit }
     orders { nodes { id type side status quantity filledQuantity averagePrice fee reason } }
     trades { nodes { status exitReason quantity entryPrice exitPrice profit fees } }
+  }
+}
+"""
+ONE_ORDER = """
+query($id: ID!) {
+  node(id: $id) {
+    ... on Order { id type side status quantity filledQuantity averagePrice fee reason session { id } }
   }
 }
 """
@@ -128,8 +145,9 @@ class LiveDesk:
 
     async def order(self, session_id: str, order: Any) -> Any:
         """Return an order as its owner sees it."""
-        nodes = (await self.session(session_id))["orders"]["nodes"]
-        return next(each for each in nodes if each["id"] == order["id"])
+        found = await self.do(ONE_ORDER, id=order["id"])
+        assert found["session"] == {"id": session_id}
+        return found
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass for the workers: leases end, and what was to be done later is due."""
@@ -183,6 +201,33 @@ class LiveDesk:
         """Return the desk with workers that have other settings."""
         chosen = self.runtime.settings.model_copy(update=settings)
         return replace(self, runtime=replace(self.runtime, settings=chosen))
+
+
+async def make_trader(accounts: Accounts) -> Trader:
+    """Return a trader with a second factor and a login of just now."""
+    runtime = accounts.runtime
+    await accounts.make_user("tess")
+    trader, now = Trader(accounts), runtime.clock.now()
+    trader.secret = bytes(range(20))
+    async with runtime.unit_of_work() as uow:
+        user = (await uow.session.scalars(select(UserRow))).one()
+        actor = Actor(UserId(user.id), Role.TRADER)
+        user.totp_enabled = True
+        sealed = runtime.keys.encrypt(TOTP_SECRET, user.id, trader.secret)
+        uow.session.add(TotpSecretRow(user_id=user.id, secret=sealed, created_at=now))
+    trader.member = Member(accounts, actor, await make_access_token(runtime, actor))
+    return trader
+
+
+async def make_key(runtime: Runtime, actor: Actor) -> str:
+    """Return the id of a key of somebody's to Binance, verified: it may read and trade."""
+    known = {"binance": KnownExchange("binance", "Binance", frozenset({"apiKey", "secret"}))}
+    given = NewExchangeKey("binance", GivenCredentials(KEY, SECRET))
+    may = frozenset({ExchangePermission.READ, ExchangePermission.TRADE})
+    async with runtime.unit_of_work() as uow:
+        key = await exchange_keys.add_key(uow, runtime.keys, known, actor, given)
+        await exchange_keys.note_verdict(uow, key, Verdict(ExchangeKeyStatus.VALID, may, True))
+    return encode_id("ExchangeKey", key.id)
 
 
 async def quote(runtime: Runtime, price: float, market: str = MARKET, precision: int = 5) -> None:

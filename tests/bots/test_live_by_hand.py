@@ -207,20 +207,18 @@ async def test_what_cannot_be_sent_within_a_minute_is_not_sent_any_more(desk: Li
     assert desk.simulator.orders.orders == []
 
 
-async def test_an_exchange_that_finds_our_clock_wrong_gets_the_order_once(desk: LiveDesk) -> None:
+async def test_a_wrong_clock_is_set_and_a_rejected_order_says_why(desk: LiveDesk) -> None:
     session = await desk.start()
+    # The account is compared before: it is the order that finds the clock wrong.
+    await desk.placed(session, "BUY", "LIMIT", "0.01", price="40000")
     desk.simulator.ahead = 60_000
     order = await desk.done(session, "BUY", "MARKET", "0.1")
     assert (order["status"], len(desk.simulator.orders.orders)) == ("FILLED", 1)
-
-
-async def test_an_order_that_the_exchange_rejects_says_why(desk: LiveDesk) -> None:
-    session = await desk.start()
-    desk.account.free["USDT"] = Decimal(10)
-    order = await desk.done(session, "BUY", "MARKET", "0.1")
+    desk.account.free["USDT"], sent = Decimal(10), desk.sent()
+    order = await desk.done(session, "BUY", "MARKET", "0.01")
     assert order["status"] == "REJECTED"
     assert "insufficient balance" in order["reason"]
-    assert (desk.sent(), (await desk.session(session))["cash"]) == (1, "10000")
+    assert (desk.sent(), (await desk.session(session))["cash"]) == (sent + 1, "5000")
 
 
 async def test_fills_are_booked_as_they_come_each_once(desk: LiveDesk) -> None:
@@ -256,54 +254,34 @@ async def test_stops_wait_at_the_exchange(desk: LiveDesk) -> None:
     assert (await desk.session(session))["positions"] == []
 
 
-async def test_a_worker_killed_before_it_sends_leaves_an_order_that_is_never_sent(
+async def test_workers_killed_before_after_and_as_they_commit_place_nothing_twice(
     desk: LiveDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await desk.start()
-    order = await desk.placed(session, "BUY", "MARKET", "0.1")
-    with monkeypatch.context() as patched:
-        patched.setattr(live_sending, "_ask", killing())
-        with pytest.raises(KilledError):
-            await desk.work(order)
-    # Nobody touches it while the dead worker's lease lasts.
-    assert await desk.due() == []
-    await desk.work(order)
-    assert (await desk.order(session, order))["status"] == "UNKNOWN"
-    await desk.follow(LEASE_SECONDS)
-    found = await desk.order(session, order)
-    assert found["status"] == "REJECTED"
-    assert found["reason"].endswith("it was not placed.")
-    assert desk.sent() == 0
-
-
-async def test_a_worker_killed_after_it_has_sent_leaves_an_order_that_is_found(
-    desk: LiveDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = await desk.start()
-    order = await desk.placed(session, "BUY", "MARKET", "0.1")
-    with monkeypatch.context() as patched:
-        patched.setattr(live_orders, "write", killing())
-        with pytest.raises(KilledError):
-            await desk.work(order)
-    assert (await desk.order(session, order))["status"] == "UNKNOWN"
-    await desk.follow(LEASE_SECONDS)
-    assert (await desk.order(session, order))["status"] == "FILLED"
-    assert (desk.sent(), (await desk.session(session))["cash"]) == (1, "5000")
-
-
-async def test_a_worker_killed_as_it_commits_repeats_nothing(
-    desk: LiveDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = await desk.start()
-    order = await desk.placed(session, "BUY", "MARKET", "0.1")
-    with monkeypatch.context() as patched:
+    unsent, found, rolled_back = [await desk.placed(session, "BUY", "MARKET", "0.05") for _ in range(3)]
+    for order, module, name, after in (
+        (unsent, live_sending, "_ask", None),
+        (found, live_orders, "write", None),
         # What it has written is rolled back.
-        patched.setattr(live_orders, "write", killing(live_orders.write))
-        with pytest.raises(KilledError):
-            await desk.work(order)
-    assert (await desk.session(session))["cash"] == "10000"
+        (rolled_back, live_orders, "write", live_orders.write),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, killing(after))
+            with pytest.raises(KilledError):
+                await desk.work(order)
+    # Nobody touches them while the dead workers' leases last.
+    assert await desk.due() == []
+    for order in (unsent, found, rolled_back):
+        await desk.work(order)
+        assert (await desk.order(session, order))["status"] == "UNKNOWN"
+    assert (desk.sent(), (await desk.session(session))["cash"]) == (2, "10000")
     await desk.follow(LEASE_SECONDS)
-    assert (desk.sent(), (await desk.session(session))["cash"]) == (1, "5000")
+    ended = await desk.order(session, unsent)
+    assert ended["status"] == "REJECTED"
+    assert ended["reason"].endswith("it was not placed.")
+    for order in (found, rolled_back):
+        assert (await desk.order(session, order))["status"] == "FILLED"
+    assert (desk.sent(), (await desk.session(session))["cash"]) == (2, "5000")
 
 
 async def test_of_workers_that_race_one_sends(desk: LiveDesk) -> None:

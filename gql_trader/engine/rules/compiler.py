@@ -153,18 +153,18 @@ class CompiledRules:
         columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
         return Signals(*columns)
 
-    def repeated_signals(self, bars: Bars, shared: "SharedColumns") -> "RepeatedSignals":
+    def repeated_signals(self, bars: Bars, capacity: int) -> "RepeatedSignals":
         """Return what computes the signals over these bars for many combinations of values.
 
         Parameters
         ----------
-        shared
-            Columns of these same bars that other runs have left, and will find.
+        capacity
+            Bytes of columns that are kept for combinations to come.
         """
         from gql_trader.engine.rules.repeated import RepeatedSignals
 
         rules = {name: (rule.node, rule.text, rule.path) for name, rule in self._signals.items()}
-        return RepeatedSignals(self.parameters, rules, bars, shared)
+        return RepeatedSignals(self.parameters, rules, bars, capacity)
 
     def plots(self, bars: Bars, values: ParameterValues | None = None) -> tuple[PlotLine, ...]:
         """Return the lines to draw, each NaN until its own indicators are warm."""

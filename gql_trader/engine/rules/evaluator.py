@@ -82,20 +82,29 @@ def evaluate(
 class SharedRun:
     """Runs those steps of a plan whose results are not among the shared; the plan may grow meanwhile."""
 
-    def __init__(self, plan: Plan, bars: Bars, shared: SharedColumns) -> None:
+    def __init__(self, plan: Plan, bars: Bars, shared: SharedColumns, alone: bool = False) -> None:
+        """Begin with nothing.
+
+        Parameters
+        ----------
+        alone
+            Whether no other plan's results are among the shared, so that this one's numbers tell them apart.
+        """
         self._plan = plan
         self._bars = bars
         self._shared = shared
+        self._alone = alone
         self._numbers: list[int] = []
-        self._crossings: dict[tuple[str, tuple[Operand, ...], Interval | None], int] = {}
+        # Crossings of two columns: their places, and whether the first rises above the second.
+        self._pairs: dict[int, tuple[int, int, bool]] = {}
+        self._crossings: dict[tuple[int, int, bool, Interval | None], int] = {}
         self._runner = _Runner(bars, shared.higher)
         self._found: dict[int, Result] = {}
 
     def columns(self, roots: Sequence[Operand]) -> list[Column | Constant]:
         """Return the value of each root as `evaluate` does; nobody may change it."""
         self._begin()
-        with np.errstate(all="ignore"):
-            return [_single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
+        return [_single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
 
     def packed(self, roots: Sequence[Operand]) -> list[Words]:
         """Return the value of each root, all of them conditions, a bit a bar; nobody may change it."""
@@ -112,9 +121,13 @@ class SharedRun:
         plan = self._plan
         for place in range(len(self._numbers), len(plan.steps)):
             step, interval = plan.steps[place], plan.intervals[place]
-            self._numbers.append(self._shared.number(step, self._numbers, interval))
-            if isinstance(step, Compute) and step.name in _OPPOSITE:
-                self._crossings[step.name, step.operands, interval] = place
+            self._numbers.append(place if self._alone else self._shared.number(step, self._numbers, interval))
+            if isinstance(step, Compute) and step.name in _CROSSINGS:
+                read = slots_of(step)
+                if len(read) == 2:
+                    pair = (read[0], read[1], step.name == "crossover")
+                    self._pairs[place] = pair
+                    self._crossings[(*pair, interval)] = place
 
     def _result(self, place: int) -> Result:
         known = self._found.get(place)
@@ -127,11 +140,12 @@ class SharedRun:
             for read in slots_of(step):
                 self._result(read)
             if twin is None:
-                known = self._runner.run(step, self._plan.intervals[place], self._found)
+                with np.errstate(all="ignore"):
+                    known = self._runner.run(step, self._plan.intervals[place], self._found)
             else:
                 # Columns of many bars come from far away: one pass over both serves both crossings.
-                above, below = kernels.both_crosses(*self._crossing(step))
-                known, self._found[twin] = _as_asked(step, above, below)
+                above, below = kernels.both_crosses(*self._crossing(place))
+                known, self._found[twin] = self._as_asked(place, above, below)
                 self._shared.put(self._numbers[twin], self._found[twin])
             self._shared.put(self._numbers[place], known)
         self._found[place] = known
@@ -140,38 +154,34 @@ class SharedRun:
     def _packed(self, place: int) -> Words:
         known = self._shared.get_packed(self._numbers[place])
         if known is None:
-            step = self._plan.steps[place]
-            if isinstance(step, Compute) and step.name in _OPPOSITE and len(slots_of(step)) == 2:
-                above, below = kernels.packed_crosses(*self._crossing(step))
-                known, other = _as_asked(step, above, below)
+            if place in self._pairs:
+                above, below = kernels.packed_crosses(*self._crossing(place))
+                known, other = self._as_asked(place, above, below)
                 twin = self._twin(place)
                 if twin is not None:
                     self._shared.put_packed(self._numbers[twin], other)
             else:
-                with np.errstate(all="ignore"):
-                    known = packed(_single(self._result(place)).astype(np.bool_, copy=False))
+                known = packed(_single(self._result(place)).astype(np.bool_, copy=False))
             self._shared.put_packed(self._numbers[place], known)
         return known
 
     def _twin(self, place: int) -> int | None:
         """Return the step that asks for the opposite of a crossing of two columns, if there is one."""
-        step = self._plan.steps[place]
-        if not isinstance(step, Compute) or step.name not in _OPPOSITE or len(slots_of(step)) != 2:
+        pair = self._pairs.get(place)
+        if pair is None:
             return None
-        return self._crossings.get((_OPPOSITE[step.name], step.operands, self._plan.intervals[place]))
+        first, second, over = pair
+        return self._crossings.get((first, second, not over, self._plan.intervals[place]))
 
-    def _crossing(self, step: Step) -> tuple[Floats, Floats]:
-        with np.errstate(all="ignore"):
-            x, y = (series(_single(self._result(number))) for number in slots_of(step))
-        return x, y
+    def _crossing(self, place: int) -> tuple[Floats, Floats]:
+        first, second, _ = self._pairs[place]
+        return series(_single(self._result(first))), series(_single(self._result(second)))
+
+    def _as_asked(self, place: int, above: C, below: C) -> tuple[C, C]:
+        return (above, below) if self._pairs[place][2] else (below, above)
 
 
-_OPPOSITE = {"crossover": "crossunder", "crossunder": "crossover"}
-
-
-def _as_asked(step: Step, above: C, below: C) -> tuple[C, C]:
-    assert isinstance(step, Compute)
-    return (above, below) if step.name == "crossover" else (below, above)
+_CROSSINGS = ("crossover", "crossunder")
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,8 @@ class RepeatedSignals:
     ----------
     rules
         The checked trees of the strategy's rules by signal, with what reports what is wrong with one.
-    shared
-        Columns of these same bars that other runs have left, and will find.
+    capacity
+        Bytes of columns that are kept for combinations to come.
     """
 
     def __init__(
@@ -88,13 +88,14 @@ class RepeatedSignals:
         parameters: Sequence[Parameter],
         rules: Mapping[str, tuple[Node, str, tuple[str, ...]]],
         bars: Bars,
-        shared: SharedColumns,
+        capacity: int,
     ) -> None:
+        shared = SharedColumns(capacity)
         self._rules = rules
         self._bars = bars
         self._never = shared.constant(False, len(bars))
         self._plan = _GrowingPlan({parameter.name: parameter for parameter in parameters}, bars.interval)
-        self._run = SharedRun(self._plan, bars, shared)
+        self._run = SharedRun(self._plan, bars, shared, alone=True)
 
     def of(self, values: ParameterValues) -> RawSignals:
         """Return the four signals of every bar, with these values.

@@ -46,7 +46,7 @@ def run_trials(
     """
     figures = np.full((len(trials), len(METRICS)), np.nan)
     fast = FastTrials(setting)
-    signals = _signals_of(setting, SharedColumns(SHARED_BYTES))
+    signals = _signals_of(setting)
     before: tuple[ParameterValues, RawSignals | None] | None = None
     traded = setting.bars.slice(setting.start, len(setting.bars))
     columns = SHARED_BYTES // (8 * len(setting.bars))
@@ -120,10 +120,11 @@ def _rankable(value: ParameterValue | None) -> tuple[str, ParameterValue]:
     return ("number" if number else type(value).__name__, "" if value is None else value)
 
 
-def _signals_of(setting: Setting, shared: SharedColumns) -> Callable[[ParameterValues], RawSignals]:
+def _signals_of(setting: Setting) -> Callable[[ParameterValues], RawSignals]:
     rules, bars = setting.rules, setting.bars
     if isinstance(rules, CompiledRules):
-        return rules.repeated_signals(bars, shared).of
+        return rules.repeated_signals(bars, SHARED_BYTES).of
+    shared = SharedColumns(SHARED_BYTES)
     return lambda parameters: RawSignals.of(rules.signals(bars, parameters, shared=shared))
 
 

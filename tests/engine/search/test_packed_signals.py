@@ -7,7 +7,6 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.indicators import kernels
 from gql_trader.engine.rules import Parameter, ParameterType, RuleIssues, Rules, compile_rules
 from gql_trader.engine.rules.parameters import ParameterValues
-from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.signals import RawSignals, Signals, packed, unpacked
 from tests.factories.candles import random_bars
 
@@ -89,7 +88,7 @@ COMBINATIONS: list[ParameterValues] = [
 
 @pytest.mark.parametrize("capacity", [0, 20_000, 10_000_000])
 def test_each_combination_has_the_signals_of_a_run_of_its_own(capacity: int) -> None:
-    repeated = RULES.repeated_signals(BARS, SharedColumns(capacity))
+    repeated = RULES.repeated_signals(BARS, capacity)
     for values in COMBINATIONS:
         raw = repeated.of(values)
         _assert_same(raw.masked(), RULES.signals(BARS, values))
@@ -97,7 +96,7 @@ def test_each_combination_has_the_signals_of_a_run_of_its_own(capacity: int) -> 
 
 
 def test_combinations_that_are_not_valid_are_refused_as_alone_and_harm_no_other() -> None:
-    repeated = RULES.repeated_signals(BARS, SharedColumns(10**6))
+    repeated = RULES.repeated_signals(BARS, 10**6)
     for values in (DEFAULTS | {"fast": 0}, DEFAULTS | {"frame": "7h"}, DEFAULTS | {"back": -1}):
         with pytest.raises(RuleIssues) as alone:
             RULES.signals(BARS, values)
@@ -113,7 +112,7 @@ def test_what_all_indicators_of_one_combination_look_back_is_limited_and_not_tha
         Rules(entry_long=" or ".join(f"sma(close, n) > ema(close, n + {k})" for k in range(9))),
         (Parameter("n", ParameterType.INT, 10),),
     )
-    repeated = rules.repeated_signals(BARS, SharedColumns(10**6))
+    repeated = rules.repeated_signals(BARS, 10**6)
     # The simple average looks back n - 1 bars, the nine others n - 1 to n + 7, together 50,000 at most.
     limit = next(n for n in range(4_900, 5_100) if not _valid(rules, n))
     for n in (limit - 1, limit - 2, limit - 3):
@@ -134,7 +133,7 @@ def test_a_rule_that_never_holds_and_one_that_always_does() -> None:
     rules = compile_rules(
         Rules(entry_long="n > 3", exit_long="close < 0"), (Parameter("n", ParameterType.INT, 5),)
     )
-    repeated = rules.repeated_signals(BARS, SharedColumns(10**6))
+    repeated = rules.repeated_signals(BARS, 10**6)
     for n in (3, 5, 3):
         _assert_same(repeated.of({"n": n}).masked(), rules.signals(BARS, {"n": n}))
     assert repeated.of({"n": 4}).bars == len(BARS)
