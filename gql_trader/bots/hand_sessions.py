@@ -163,7 +163,7 @@ async def abandon_session(uow: UnitOfWork, actor: Actor, session_id: UUID) -> Ro
     locked = await lock_ledger(uow, session_id, actor.user_id)
     if locked is None:
         raise NotFound("There is no such session.", ("id",))
-    if locked[1] is None or locked[0].market_id is not None:
+    if locked[1] is None:
         raise InvalidState("A bot trades this session.", ("id",))
     await live_sessions.abandon(uow, locked[1])
     note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=False, abandoned=True)

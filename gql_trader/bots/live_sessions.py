@@ -11,11 +11,20 @@ from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, req
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.bots import live_orders, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
-from gql_trader.bots.lifecycle import idle_users
+from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live_checks import key_to_trade_with
-from gql_trader.bots.models import TradeRow, TradingSessionRow
+from gql_trader.bots.models import BotRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
-from gql_trader.bots.types import CLOSING, OrderRequest, OrderSide, OrderType, SessionRequest, SessionStatus
+from gql_trader.bots.models_live_bot import LiveBotRow
+from gql_trader.bots.types import (
+    CLOSING,
+    BotState,
+    OrderRequest,
+    OrderSide,
+    OrderType,
+    SessionRequest,
+    SessionStatus,
+)
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import Forbidden, InvalidState
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
@@ -151,11 +160,15 @@ async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
     session = ledger.session
     if session.mode != SessionMode.LIVE.value or session.status != CLOSING:
         raise InvalidState("Only a live session that was told to stop can be abandoned.", ("abandon",))
+    reason = "It was given up; your account at the exchange tells what became of it."
     for order in ledger.waiting:
-        order.reason = "It was given up; your account at the exchange tells what became of it."
+        order.reason = reason
         await live_orders.give_up(uow, order.id)
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
+    if session.market_id is not None:
+        await change_state(uow, BotRow.session_id == session.id, [BotState.STOPPING], BotState.FAILED, reason)
+        await uow.session.execute(delete(LiveBotRow).where(LiveBotRow.session_id == session.id))
     await detach(uow, session.id)
 
 

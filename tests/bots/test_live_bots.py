@@ -24,6 +24,7 @@ from gql_trader.market_data.types_feeds import stream_of
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.bots.live_desk import KEY, MARKET, ORDER, KilledError, LiveDesk, killing
+from tests.bots.live_desk import STOP as STOP_SESSION
 from tests.bots.test_live_by_hand import LEASE_SECONDS
 from tests.factories.actors import make_access_token
 from tests.factories.exchange_simulator import Hang, Refusal
@@ -130,9 +131,8 @@ class Bench:
         return [(row.side, row.status, row.exit_reason) for row in await self.rows(OrderRow)]
 
     async def stop(self) -> None:
-        """Log in again, since hours have passed, and tell the bot to stop."""
-        await self.desk.trader.log_in()
-        self.desk.headers = {"authorization": f"Bearer {self.desk.trader.member.token}"}
+        """Tell the bot to stop, with a token of now."""
+        self.desk.headers = await self.fresh()
         assert (await self.desk.do(STOP, id=self.bot_id))["bot"]["state"] == "STOPPING"
 
     async def bot(self) -> BotRow:
@@ -587,3 +587,19 @@ async def test_long_after_a_close_nothing_is_bought_at_its_price(bench: Bench) -
     bench.desk.trader.accounts.clock.move(minutes=20)
     await bench.work()
     assert await bench.orders() == []
+
+
+async def test_a_bot_that_waits_for_an_exchange_that_says_nothing_can_be_given_up(bench: Bench) -> None:
+    await bench.begin()
+    bench.desk.simulator.faults.add(ORDER, Hang(), times=500)
+    await bench.bar(50_100.0)
+    bench.desk.headers = await bench.fresh()
+    abandon = {"id": encode_id("TradingSession", bench.session_id), "abandon": True}
+    early = await bench.desk.do(STOP_SESSION, input=abandon)
+    assert [error["code"] for error in early["errors"]] == ["INVALID_STATE"]
+    await bench.desk.do(STOP, id=bench.bot_id)
+    await bench.settle()
+    assert ((await bench.bot()).state, await bench.orders()) == ("STOPPING", [("BUY", "UNKNOWN", None)])
+    assert (await bench.desk.do(STOP_SESSION, input=abandon))["errors"] == []
+    assert (await bench.bot()).state == "FAILED"
+    assert await bench.rows(LiveSessionRow) == await bench.rows(LiveBotRow) == await bench.desk.due() == []
