@@ -4,6 +4,7 @@ A template database is migrated once; a test's own is a copy of it, which takes 
 """
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -36,6 +37,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# As `app` does while it serves: what is imported stays, and looking through it again and again takes time.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 _TEMPLATE = "template_gql_trader"
 _VALKEY_DATABASES = 64
