@@ -266,6 +266,18 @@ async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
     return f"The position could not be closed. {told or ''}".strip()
 
 
+async def _tell_left(uow: UnitOfWork, session_id: UUID, left: str | None) -> None:
+    """Tell of what a bot has bought whose outcome was not known when it failed."""
+    of_session = BotRow.session_id == session_id
+    failed = select(BotRow.error).where(of_session, BotRow.state == BotState.FAILED.value)
+    error = await uow.session.scalar(failed)
+    if left is None or error is None or f"{left} is still in the account." in error:
+        return
+    error = f"{error} {left} is still in the account."
+    for bot in await lifecycle.change_state(uow, of_session, [BotState.FAILED], BotState.FAILED, error):
+        await tell_failed(uow, bot.user_id, bot.id, bot.name, error)
+
+
 async def _end(
     uow: UnitOfWork,
     ledger: HandLedger,
@@ -304,6 +316,9 @@ async def _end(
             await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
     else:
         await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
+        await _tell_left(
+            uow, session.id, f"{quantity.normalize():f} of {market.symbol}" if quantity else None
+        )
     await uow.session.delete(live)
     await uow.session.flush()
     await detach(uow, session.id)

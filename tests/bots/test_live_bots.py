@@ -603,3 +603,18 @@ async def test_a_bot_that_waits_for_an_exchange_that_says_nothing_can_be_given_u
     assert (await bench.desk.do(STOP_SESSION, input=abandon))["errors"] == []
     assert (await bench.bot()).state == "FAILED"
     assert await bench.rows(LiveSessionRow) == await bench.rows(LiveBotRow) == await bench.desk.due() == []
+
+
+async def test_what_was_bought_when_a_bot_had_failed_is_told(bench: Bench) -> None:
+    await bench.begin()
+    bench.desk.simulator.faults.add(ORDER, Hang(done=True), times=50)
+    await bench.bar(50_100.0)
+    await live_bots._fail(bench.runtime, bench.session_id, "Its strategy is gone.")
+    assert (await bench.bot()).error == "Its strategy is gone."
+    bench.desk.simulator.faults.waiting.clear()
+    await bench.desk.pass_time(LEASE_SECONDS)
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT]
+    error = "Its strategy is gone. 0.1992 of BTC/USDT is still in the account."
+    assert ((await bench.bot()).state, (await bench.bot()).error) == ("FAILED", error)
+    assert await bench.rows(LiveSessionRow) == []
