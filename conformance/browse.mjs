@@ -220,13 +220,23 @@ step('its days are a calendar of colours', async (page) => {
   await page.locator('#calendar').locator('.gain, .loss').first().waitFor();
 });
 
+/** Of these elements, the texts of those that are not wholly inside the viewport's width. */
+const outside = (page, selector) =>
+  page.locator(selector).evaluateAll((found) =>
+    found.filter((each) => each.getBoundingClientRect().right > innerWidth || each.scrollWidth > each.clientWidth + 1).map((each) => each.textContent));
+
 step('every view fits a phone', async (page) => {
   await page.setViewportSize({ width: 360, height: 740 });
+  const cells = await outside(page, '#calendar :is(th, td)');
+  if (cells.length > 0) throw new Error(`the calendar loses ${cells}`);
+  await picture(page, 'phone-days', { fullPage: true });
   for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot'], ['Profit', '.figures']]) {
     await page.getByRole('link', { name, exact: true }).click();
     await page.locator(content).first().waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    if (width > 360) throw new Error(`${name} is ${width} pixels wide`);
+    const lost = await outside(page, 'nav, nav a');
+    if (width > 360 || lost.length > 0) throw new Error(`${name} is ${width} pixels wide, and the navigation loses ${lost}`);
+    await picture(page, `phone-${name}`, { fullPage: true });
   }
   await page.setViewportSize({ width: 1280, height: 800 });
 });
@@ -243,9 +253,15 @@ step('an administrator signs in with a second factor and lets somebody in', asyn
   await signIn(page, admin);
   await page.getByLabel('Code of your second factor').fill(admin.totpCode);
   await page.keyboard.press('Enter');
+  await page.setViewportSize({ width: 360, height: 740 });
   await page.getByRole('link', { name: 'Users' }).click();
+  await page.getByRole('row', { name: newcomer }).waitFor();
+  const lost = await outside(page, 'nav, nav a, .scroll, .actions button');
+  if (lost.length > 0) throw new Error(`a phone loses ${lost}`);
+  await picture(page, 'phone-Users');
   await page.getByRole('row', { name: newcomer }).getByRole('button', { name: 'Approve' }).click();
   await page.getByText(`${newcomer} may sign in now.`).waitFor();
+  await page.setViewportSize({ width: 1280, height: 800 });
 });
 
 // ---- GraphiQL ----

@@ -2,7 +2,7 @@
 
 import { mutate, query } from './client.js';
 import { APPROVE_USER, DISABLE_USER, ENABLE_USER, USERS } from './documents.js';
-import { bar, button, choice, complain, day, h, heading, input, noted, say, table, words } from './dom.js';
+import { bar, button, choice, complain, day, h, heading, input, noted, replace, say, table, words } from './dom.js';
 
 const STATUSES = [['PENDING', 'waiting for approval'], ['ACTIVE', 'active'], ['DISABLED', 'disabled']];
 
@@ -31,7 +31,7 @@ export async function showAdministration(main, { viewer, signal }) {
       ['Role', (user) => words(user.role)],
       ['', (user) => (user.id === viewer.id ? 'you' : h('span', { class: 'actions' }, actions[user.status](user)))],
     ];
-    list.replaceChildren(table('Users', columns, users.nodes, 'Nobody.'));
+    replace(list, table('Users', columns, users.nodes, 'Nobody.'));
   }
   status.addEventListener('change', () => load().catch(complain));
   search.addEventListener('change', () => load().catch(complain));

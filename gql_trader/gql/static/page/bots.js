@@ -37,9 +37,9 @@ export async function showBots(main, { viewer, signal, go }) {
   function show() {
     const columns = [
       ['Bot', (bot) => noted(link(address('bots', bot.id), bot.name), bot.strategy.name)],
-      ['Market', (bot) => noted(`${bot.market.symbol} · ${interval(bot.interval)}`, `${words(bot.mode)}, ${feedOf(bot)}`)],
+      ['Market', (bot) => noted(`${bot.market.symbol} · ${interval(bot.interval)}`, `${words(bot.mode)}, ${feedOf(bot)}`, 'minor')],
       ['State', stateOf],
-      ['Equity', (bot) => (bot.session ? money(bot.session.equity) : '–'), { number: true }],
+      ['Equity', (bot) => (bot.session ? money(bot.session.equity) : '–'), { number: true, minor: true }],
       ['Profit', ({ session }) => (session ? signed(session.profitFraction, percent(session.profitFraction)) : '–'), { number: true }],
       ['', (bot) => (mayTrade ? startOrStop(bot) : '')],
     ];

@@ -22,16 +22,16 @@ export const bar = (...children) => h('div', { class: 'bar' }, ...children);
 export const row = (...children) => h('div', { class: 'fields' }, ...children);
 export const card = (title, ...children) => h('section', { class: 'card' }, h('h2', {}, title), ...children);
 export const quiet = (...text) => h('p', { class: 'quiet' }, ...text);
-export const noted = (content, note) => [content, h('small', {}, note)];
+export const noted = (content, note, name) => [content, h('small', { class: name }, note)];
 export const submitButton = (text) => h('button', { type: 'submit', class: 'primary' }, text);
 
 /** A cell of a heat map: "gain", "loss" or neither, the deeper the closer to 1. */
 export const heat = (kind, depth, ...content) => h('span', { class: `heat ${kind}`, style: { '--depth': depth } }, ...content);
 
-/** A table: columns are [title, cell of a row, { number }]; the caption is for screen readers. */
+/** A table: columns are [title, cell of a row, { number, minor: not on phones }]; the caption is for screen readers. */
 export function table(caption, columns, rows, empty = 'Nothing yet.') {
   if (rows.length === 0) return quiet(empty);
-  const kind = (options) => ({ class: options?.number ? 'number' : null });
+  const kind = (options) => ({ class: `${options?.number ? 'number' : ''} ${options?.minor ? 'minor' : ''}`.trim() || null });
   const head = ([title, , options]) => h(title ? 'th' : 'td', { scope: title ? 'col' : null, ...kind(options) }, title);
   return h(
     'div',
@@ -119,7 +119,7 @@ export function replace(container, ...children) {
   const stops = () => [...container.querySelectorAll('a, button')];
   const focused = stops().indexOf(document.activeElement);
   container.replaceChildren(...children);
-  stops()[focused]?.focus();
+  if (focused >= 0) (stops()[focused] ?? stops().at(-1) ?? document.querySelector('h1'))?.focus();
 }
 
 // ---- forms ----

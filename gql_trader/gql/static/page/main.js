@@ -29,7 +29,7 @@ let leaving = new AbortController();
 const go = (...parts) => (location.hash = `/${parts.map(encodeURIComponent).join('/')}`);
 
 function where() {
-  const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map((part) => new URLSearchParams(`_=${part}`).get('_'));
   const isOpen = Object.hasOwn(VIEWS, name) && [undefined, viewer?.role].includes(VIEWS[name].role);
   return { name: isOpen ? name : 'backtests', id };
 }
@@ -101,16 +101,8 @@ function showSignIn() {
   }
 
   main.replaceChildren(
-    form(
-      { class: 'card sign-in' },
-      submit,
-      heading('Sign in'),
-      field('Username or e-mail', login),
-      field('Password', password),
-      second,
-      field('Stay signed in', remember),
-      submitButton('Sign in'),
-    ),
+    form({ class: 'card sign-in' }, submit, heading('Sign in'), field('Username or e-mail', login), field('Password', password), second,
+      field('Stay signed in', remember), submitButton('Sign in')),
     h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()),
   );
   login.focus();

@@ -88,6 +88,8 @@ function dayCell(found, most) {
   if (!found) return '';
   const { date, profit, trades, color } = found;
   const kind = { GREEN: 'gain', RED: 'loss', NEUTRAL: '' }[color];
-  const text = color === 'NEUTRAL' && trades === 0 ? '' : noted(money(profit), trades === 1 ? '1 trade' : `${trades} trades`);
+  const [whole, cents] = money(profit).split('.');
+  const sum = h('span', {}, whole, h('span', { class: Math.abs(profit) < 100 ? null : 'minor' }, `.${cents}`));
+  const text = color === 'NEUTRAL' && trades === 0 ? '' : noted(sum, trades === 1 ? '1 trade' : `${trades} trades`);
   return heat(kind, Math.abs(profit) / most, h('small', {}, date.slice(8)), text);
 }
