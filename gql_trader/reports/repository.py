@@ -43,6 +43,8 @@ def _scoped(statement: Select[Any], user_id: UserId, scope: Scope) -> Select[Any
         statement = statement.where(_SESSIONS.id == scope.session_id)
     if scope.mode is not None:
         statement = statement.where(_SESSIONS.mode == scope.mode.value)
+    if scope.leaves_replays_out:
+        statement = statement.where(_SESSIONS.replay_start.is_(None))
     return statement
 
 

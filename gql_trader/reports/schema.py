@@ -44,19 +44,32 @@ InMode = Annotated[
     SessionMode | None, strawberry.argument(description="Only on paper, or only live; none: both together.")
 ]
 
+Replays = Annotated[
+    bool | None,
+    strawberry.argument(
+        description="Whether sessions over history count, too. They always do where their bot or session is "
+        "named; else what they would have gained is not mixed with what was gained."
+    ),
+]
+
 
 def _key(given: str | None, type_name: str, argument: str) -> UUID | None:
     return None if given is None else decode_id(given, type_name, (argument,))
 
 
 def _scope(
-    bot_id: str | None, session_id: str | None, currency: str | None, mode: SessionMode | None
+    bot_id: str | None,
+    session_id: str | None,
+    currency: str | None,
+    mode: SessionMode | None,
+    replays: bool | None,
 ) -> Scope:
     return Scope(
         _key(bot_id, "Bot", "botId"),
         _key(session_id, "TradingSession", "sessionId"),
         None if currency is None else currency.strip().upper(),
         mode,
+        bool(replays),
     )
 
 
@@ -87,6 +100,7 @@ class ReportQuery:
         end: Annotated[
             datetime | None, strawberry.argument(description="Only those opened before this moment.")
         ] = None,
+        replays: Replays = False,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -101,6 +115,7 @@ class ReportQuery:
             status=status,
             start=start,
             end=end,
+            replays=bool(replays),
         )
         async with info.context.uow() as uow:
             page = await service.list_trades(uow, user_id, wanted, page_request(first, after, last, before))
@@ -137,8 +152,9 @@ class ReportQuery:
         ] = None,
         currency: InCurrency = None,
         mode: InMode = None,
+        replays: Replays = False,
     ) -> EquityColumns | None:
-        scope, user_id = _scope(bot_id, session_id, currency, mode), info.context.viewer.user_id
+        scope, user_id = _scope(bot_id, session_id, currency, mode, replays), info.context.viewer.user_id
         points_of_curve(0, max_points)
         info.context.spend(len(EQUITY_COLUMNS) * periods.CURVE_POINTS)
         async with info.context.uow() as uow:
@@ -161,8 +177,9 @@ class ReportQuery:
         session_id: OfSession = None,
         currency: InCurrency = None,
         mode: InMode = None,
+        replays: Replays = False,
     ) -> ProfitSummary | None:
-        scope, user_id = _scope(bot_id, session_id, currency, mode), info.context.viewer.user_id
+        scope, user_id = _scope(bot_id, session_id, currency, mode, replays), info.context.viewer.user_id
         async with info.context.uow() as uow:
             accounts = await service.reported(uow, user_id, scope)
             if accounts is None:
@@ -195,8 +212,9 @@ class ReportQuery:
         session_id: OfSession = None,
         currency: InCurrency = None,
         mode: InMode = None,
+        replays: Replays = False,
     ) -> list[CalendarDay] | None:
-        scope, user_id = _scope(bot_id, session_id, currency, mode), info.context.viewer.user_id
+        scope, user_id = _scope(bot_id, session_id, currency, mode, replays), info.context.viewer.user_id
         async with info.context.uow() as uow:
             days = await periods.calendar(uow, user_id, scope, start, end, timezone)
         if days is None:

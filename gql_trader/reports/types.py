@@ -71,12 +71,21 @@ class Scope:
         Symbol of the quote currency; None: the usual one, see `gql_trader.reports.service.choose_currency`.
     mode
         Only on paper, or only live; None: both.
+    replays
+        Whether sessions over history count that are not named: what they gain is nobody's, and two of them
+        were at work at the same time only because their candles are of the same time.
     """
 
     bot_id: UUID | None = None
     session_id: UUID | None = None
     currency: str | None = None
     mode: SessionMode | None = None
+    replays: bool = False
+
+    @property
+    def leaves_replays_out(self) -> bool:
+        """Whether only sessions of the present count."""
+        return not self.replays and self.bot_id is None and self.session_id is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,8 @@ class TradeFilter:
         ``BTC/USD``, on any exchange, or ``coinbase:BTC/USD``.
     start, end
         Opened in [start, end).
+    replays
+        As in `Scope`.
     """
 
     bot_id: UUID | None = None
@@ -227,11 +238,12 @@ class TradeFilter:
     status: TradeStatus | None = None
     start: datetime | None = None
     end: datetime | None = None
+    replays: bool = False
 
     @property
     def scope(self) -> Scope:
-        """The bot and session that are named."""
-        return Scope(self.bot_id, self.session_id)
+        """The sessions that the trades are of."""
+        return Scope(self.bot_id, self.session_id, replays=self.replays)
 
 
 @dataclass(frozen=True, slots=True)

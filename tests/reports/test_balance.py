@@ -82,7 +82,7 @@ async def test_the_balance_is_the_baseline_and_the_profit_of_all_sessions(bots: 
     other, second = await bots.begin(initial_capital=Decimal(500))
     await _set_equity(bots, first, 1100.5)
     await _set_equity(bots, second, 450.25)
-    found = await _balance(bots, bots.trader)
+    found = await _balance(bots, bots.trader, Scope(replays=True))
     assert (found.currency, found.baseline, found.profit) == ("USD", Decimal(1500), Decimal("50.75"))
     assert (found.balance, found.profit_fraction) == (Decimal("1550.75"), 50.75 / 1500)
     of_bot = await _balance(bots, bots.trader, Scope(bot_id=bot_id))
@@ -95,7 +95,7 @@ async def test_the_balance_is_the_baseline_and_the_profit_of_all_sessions(bots: 
             update(TradingSessionRow).where(TradingSessionRow.bot_id == other).values(bot_id=None)
         )
         await uow.session.execute(BotRow.__table__.delete().where(BotRow.id == other))  # type: ignore[attr-defined]
-    assert await _balance(bots, bots.trader) == found
+    assert await _balance(bots, bots.trader, Scope(replays=True)) == found
     stranger = await make_actor(bots.runtime, "stranger")
     assert await _balance(bots, stranger, Scope(bot_id=bot_id)) == Balance(None, Decimal(0), Decimal(0))
 

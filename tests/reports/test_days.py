@@ -45,14 +45,18 @@ ZONES = (
 
 async def _calendar(bots: BotDesk, first: date, last: date, zone: str, **scope: Any) -> list[Day]:
     async with bots.runtime.unit_of_work() as uow:
-        found = await periods.calendar(uow, bots.trader.user_id, Scope(**scope), first, last, zone)
+        found = await periods.calendar(
+            uow, bots.trader.user_id, Scope(**{"replays": True, **scope}), first, last, zone
+        )
     assert found is not None
     return found
 
 
 async def _level(bots: BotDesk, **scope: Any) -> Level:
     async with bots.runtime.unit_of_work() as uow:
-        return level_of(await service.accounts_of(uow, bots.trader.user_id, Scope(**scope)))
+        return level_of(
+            await service.accounts_of(uow, bots.trader.user_id, Scope(**{"replays": True, **scope}))
+        )
 
 
 async def _expected(bots: BotDesk, session_ids: Sequence[UUID], zone: str) -> dict[date, Decimal]:
@@ -310,7 +314,7 @@ async def test_an_equity_curve_begins_at_the_baseline_and_ends_at_the_balance(
     bots: BotDesk, replays: list[tuple[UUID, UUID]]
 ) -> None:
     async with bots.runtime.unit_of_work() as uow:
-        accounts = await service.accounts_of(uow, bots.trader.user_id, Scope())
+        accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(replays=True))
         balance = service.balance_of(accounts)
         whole = await periods.curve(uow, accounts, bar_time(-5), None)
         part = await periods.curve(uow, accounts, bar_time(800), bar_time(900))
@@ -345,5 +349,5 @@ async def test_ranges_that_make_no_sense_are_refused(bots: BotDesk) -> None:
     ):
         with pytest.raises(InvalidInput) as raised:
             async with bots.runtime.unit_of_work() as uow:
-                await periods.calendar(uow, bots.trader.user_id, Scope(), *arguments)
+                await periods.calendar(uow, bots.trader.user_id, Scope(replays=True), *arguments)
         assert list(raised.value.path) == path

@@ -106,7 +106,7 @@ async def test_sessions_from_before_there_were_such_figures_have_the_same_days(
 
     async def days() -> tuple[list[Day], Level]:
         async with bots.runtime.unit_of_work() as uow:
-            accounts = await service.accounts_of(uow, bots.trader.user_id, Scope())
+            accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(replays=True))
             found = await periods.days(uow, accounts, date(2024, 1, 20), date(2024, 3, 30), "Asia/Kolkata")
         return found, level_of(accounts)
 

@@ -19,6 +19,7 @@ from gql_trader.core.actor import Role
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.relay import encode_id
 from gql_trader.market_data.service import ensure_market, save_candles
+from gql_trader.reports import service
 from gql_trader.settings.models import PreferencesRow
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.bots import BotDesk, bar_time
@@ -31,20 +32,28 @@ _SUMMARY = """
   openTrades today bestDay { date profit color } worstDay { date profit color }
 """
 PROFIT = f"""
-query($botId: ID, $sessionId: ID, $currency: String, $mode: SessionMode) {{
-  profit(botId: $botId, sessionId: $sessionId, currency: $currency, mode: $mode) {{ {_SUMMARY} }}
+query($botId: ID, $sessionId: ID, $currency: String, $mode: SessionMode, $replays: Boolean = true) {{
+  profit(botId: $botId, sessionId: $sessionId, currency: $currency, mode: $mode, replays: $replays) {{
+    {_SUMMARY}
+  }}
 }}
 """
 CALENDAR = """
-query($start: Date, $end: Date, $timezone: String, $botId: ID, $sessionId: ID) {
-  calendar(start: $start, end: $end, timezone: $timezone, botId: $botId, sessionId: $sessionId) {
+query($start: Date, $end: Date, $timezone: String, $botId: ID, $sessionId: ID, $replays: Boolean = true) {
+  calendar(
+    start: $start, end: $end, timezone: $timezone, botId: $botId, sessionId: $sessionId, replays: $replays
+  ) {
     date profit realizedProfit profitFraction fees trades wins color
   }
 }
 """
 CURVE = """
-query($botId: ID, $sessionId: ID, $start: DateTime, $end: DateTime, $maxPoints: Int) {
-  equityCurve(botId: $botId, sessionId: $sessionId, start: $start, end: $end, maxPoints: $maxPoints) {
+query(
+  $botId: ID, $sessionId: ID, $start: DateTime, $end: DateTime, $maxPoints: Int, $replays: Boolean = true
+) {
+  equityCurve(
+    botId: $botId, sessionId: $sessionId, start: $start, end: $end, maxPoints: $maxPoints, replays: $replays
+  ) {
     time equity drawdown
   }
 }
@@ -52,11 +61,12 @@ query($botId: ID, $sessionId: ID, $start: DateTime, $end: DateTime, $maxPoints: 
 TRADES = """
 query(
   $botId: ID, $sessionId: ID, $market: String, $side: Side, $status: TradeStatus,
-  $start: DateTime, $end: DateTime, $first: Int, $after: String, $last: Int, $before: String
+  $start: DateTime, $end: DateTime, $replays: Boolean = true,
+  $first: Int, $after: String, $last: Int, $before: String
 ) {
   trades(
     botId: $botId, sessionId: $sessionId, market: $market, side: $side, status: $status,
-    start: $start, end: $end, first: $first, after: $after, last: $last, before: $before
+    start: $start, end: $end, replays: $replays, first: $first, after: $after, last: $last, before: $before
   ) {
     totalCount pageInfo { hasNextPage endCursor }
     nodes { id number entryTime exitTime profit status side market { symbol } session { id } bot { id name } }
@@ -228,6 +238,24 @@ async def test_trades_are_listed_by_their_opening_and_filtered(reports: Reports)
     low, high = stored[50].entry_time, stored[10].entry_time
     within = sum(low <= trade.entry_time < high for trade in stored)
     assert await count(start=low.isoformat(), end=high.isoformat()) == within > 0
+
+
+async def test_what_replays_gained_counts_only_where_it_is_asked_for(reports: Reports) -> None:
+    days = {"start": "2024-01-01", "end": "2024-02-28"}
+    assert (await reports.ask(PROFIT))["trades"] > 0
+    of_bot = await reports.ask(PROFIT, botId=reports.bot(1), replays=False)
+    of_session = await reports.ask(PROFIT, sessionId=reports.session(1), replays=False)
+    assert of_bot["trades"] == of_session["trades"] > 0
+    assert await reports.ask(CALENDAR, botId=reports.bot(1), replays=False, **days) == await reports.ask(
+        CALENDAR, botId=reports.bot(1), **days
+    )
+    nothing = await reports.ask(PROFIT, replays=False)
+    assert (nothing["trades"], nothing["profit"], nothing["baseline"]) == (0, "0", "0")
+    assert {day["profit"] for day in await reports.ask(CALENDAR, replays=False, **days)} == {"0"}
+    assert (await reports.ask(TRADES, replays=False))["totalCount"] == 0
+    async with reports.bots.runtime.unit_of_work() as uow:
+        found = await service.balance(uow, reports.bots.trader.user_id)
+    assert (found.baseline, found.profit) == (0, 0)
 
 
 async def test_a_page_of_trades_costs_the_same_for_ten_as_for_a_hundred(reports: Reports) -> None:

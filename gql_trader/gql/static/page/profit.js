@@ -30,7 +30,7 @@ export async function showProfit(main, { id, viewer, signal, go }) {
   main.replaceChildren(
     top,
     figures([
-      [`Balance, ${profit.currency}`, money(profit.balance)],
+      [`Balance${profit.currency ? `, ${profit.currency}` : ''}`, money(profit.balance)],
       ['Profit', signed(profit.profit, money(profit.profit))],
       ['Return', signed(profit.profitFraction, percent(profit.profitFraction))],
       ['Today', signed(profit.today, money(profit.today))],
