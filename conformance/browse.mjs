@@ -230,7 +230,7 @@ step('every view fits a phone', async (page) => {
   const cells = await outside(page, '#calendar :is(th, td)');
   if (cells.length > 0) throw new Error(`the calendar loses ${cells}`);
   await picture(page, 'phone-days', { fullPage: true });
-  for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot'], ['Profit', '.figures']]) {
+  for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot'], ['Profit', '.bar h1']]) {
     await page.getByRole('link', { name, exact: true }).click();
     await page.locator(content).first().waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
