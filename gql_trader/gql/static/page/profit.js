@@ -25,12 +25,12 @@ export async function showProfit(main, { id, viewer, signal, go }) {
   of.addEventListener('change', () => go('profit', ...[of.value].filter(Boolean)));
   const top = bar(heading('Profit'), of);
   if (!profit) return main.replaceChildren(top, h('p', {}, 'There is no such bot.'));
-  if (!profit.currency) return main.replaceChildren(top, quiet('Nothing has been traded yet: start a bot.'));
+  if (!profit.currency) return main.replaceChildren(top, quiet('Nothing has been traded yet but, perhaps, history: choose a bot to see its replays.'));
 
   main.replaceChildren(
     top,
     figures([
-      [`Balance${profit.currency ? `, ${profit.currency}` : ''}`, money(profit.balance)],
+      [`Balance, ${profit.currency}`, money(profit.balance)],
       ['Profit', signed(profit.profit, money(profit.profit))],
       ['Return', signed(profit.profitFraction, percent(profit.profitFraction))],
       ['Today', signed(profit.today, money(profit.today))],
