@@ -6,11 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gql_trader.engine.bars import Bars, Floats
+from gql_trader.engine.bars import Bars, Floats, Integers
 from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Sizing, SizingKind
 from gql_trader.engine.ledger import EXIT_REASONS, Ledger
 from gql_trader.engine.simulation import Result, Simulation, run
 from tests.engine.cases import Case, cases, part
+from tests.engine.reference_simulator import day_of
 
 DAY = 86_400_000
 
@@ -90,24 +91,41 @@ def test_guards_are_never_exceeded_by_an_entry(case: Case) -> None:
     ledger, spec, bars = result.ledger, case.spec, case.bars
     # An entry at the open belongs to the bar's own day; one at its close to the day that ends or goes on.
     moments = ledger.entry_time - (1 if spec.fill is FillModel.CLOSE else 0)
-    days = (moments // DAY).tolist()
+    days = _days(moments, spec.timezone)
     if spec.max_daily_trades is not None:
-        assert all(days.count(day) <= spec.max_daily_trades for day in days)
+        assert all(np.count_nonzero(days == day) <= spec.max_daily_trades for day in days)
     if spec.cooldown_bars:
         assert np.all(ledger.entry_index[1:] - ledger.exit_index[:-1] > spec.cooldown_bars)
-    closing_days = (bars.time[case.start :] + bars.interval - 1) // DAY
+    closing_days = _days(bars.time[case.start :] + bars.interval - 1, spec.timezone)
     # The very last mark is what closing at the end of the data left, which is too late for a guard.
     for at, equity in enumerate(result.equity[:-1].tolist()):
         before = np.flatnonzero(closing_days[:at] < closing_days[at])
         begun = float(result.equity[before[-1]]) if len(before) else case.capital
         down, up = spec.max_daily_loss, spec.daily_target
         if (down and equity <= begun * (1.0 - down)) or (up and equity >= begun * (1.0 + up)):
-            later = (ledger.entry_index > case.start + at) & (moments // DAY == closing_days[at])
+            later = (ledger.entry_index > case.start + at) & (days == closing_days[at])
             assert not np.any(later)
             # What is open is closed where signals fill next, if nothing closed it there before.
             fill = case.start + at + 1
             held = (ledger.entry_index < fill) & (ledger.exit_index > fill)
             assert not np.any(held)
+
+
+def _days(moments: Integers, zone: str | None) -> Integers:
+    return np.array([day_of(moment, zone).toordinal() for moment in moments.tolist()], np.int64)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_nothing_is_opened_after_the_drawdown_has_reached_its_limit(case: Case) -> None:
+    result = result_of(case)
+    limit = case.spec.max_drawdown
+    equity = result.equity[:-1]
+    peaks = np.maximum.accumulate(np.maximum(equity, case.capital))
+    reached = np.flatnonzero(equity <= peaks * (1.0 - limit)) if limit is not None else np.array([], np.int64)
+    if len(reached):
+        assert np.all(result.ledger.entry_index <= case.start + reached[0])
+        assert np.all(result.ledger.exit_index <= case.start + reached[0] + 1)
 
 
 @settings(max_examples=200, deadline=None)
