@@ -51,6 +51,11 @@ _names = itertools.count(1)
 _SLOW = ("/e2e/", "/test_killed_workers.py", "/test_embedded.py", "/test_job_queue.py", "/test_syncs.py")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return a process more than there are cores: while one waits, the others work."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the slowest files be the first, so that no process is left with one of them at the end."""
     items.sort(key=lambda item: not any(part in item.path.as_posix() for part in _SLOW))
