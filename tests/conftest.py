@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -38,6 +39,16 @@ structlog.configure(
     ]
 )
 
+_configure = structlog.configure
+
+
+def _configure_for_now(**config: Any) -> None:
+    # A logger that is kept would go on writing as the test wanted that used it first.
+    _configure(**{**config, "cache_logger_on_first_use": False})
+
+
+structlog.configure = _configure_for_now
+
 # As `app` does while it serves: what is imported stays, and looking through it again and again takes time.
 gc.freeze()
 gc.set_threshold(50_000, 20, 50)
@@ -59,6 +70,14 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the slowest files be the first, so that no process is left with one of them at the end."""
     items.sort(key=lambda item: not any(part in item.path.as_posix() for part in _SLOW))
+
+
+@pytest.fixture(autouse=True)
+def logging_of_the_tests() -> Iterator[None]:
+    """Commands that are run in this process configure logging; the next test finds it as it was."""
+    config = structlog.get_config()
+    yield
+    structlog.configure(**config)
 
 
 @dataclass(frozen=True)
