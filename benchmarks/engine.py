@@ -17,6 +17,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from time import perf_counter
 
@@ -188,7 +189,7 @@ def scaling(rounds: int) -> None:
 
         shown = f"{size:>12,}"
         for spec in (PLAIN, PROTECTED):
-            held = peak_bytes(lambda spec=spec: run(spec)) / size
+            held = peak_bytes(partial(run, spec)) / size
             times = []
             for _ in range(rounds):
                 begin = perf_counter()

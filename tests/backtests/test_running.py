@@ -148,7 +148,7 @@ async def test_a_crash_between_commit_and_enqueue_is_swept_up(
 
 async def test_a_stopping_worker_hands_its_run_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     started, release = asyncio.Event(), asyncio.Event()
-    load = jobs.load_input
+    load = jobs.load_input  # type: ignore[attr-defined]
 
     async def slow_load(*arguments: object) -> object:
         started.set()
@@ -172,7 +172,7 @@ async def test_a_stopping_worker_hands_its_run_back(desk: Desk, monkeypatch: pyt
 async def test_a_lost_database_connection_puts_the_run_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = jobs.load_input
+    load = jobs.load_input  # type: ignore[attr-defined]
 
     async def cut_off(uow: UnitOfWork, *arguments: object) -> object:
         own = await uow.session.scalar(select(func.pg_backend_pid()))

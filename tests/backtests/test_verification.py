@@ -278,7 +278,7 @@ async def test_what_the_queue_has_lost_is_handed_out_again_until_it_is_given_up(
     [key] = await runtime.queue.waiting(QUEUE, [f"verify_backtest:{bench.key}:1"])
     await sweep(runtime)
     assert await runtime.queue.waiting(QUEUE, [key]) == {key}
-    await runtime.queue._redis.flushdb()  # type: ignore[no-untyped-call]
+    await runtime.queue._redis.flushdb()
     monkeypatch.setattr(jobs, "STALE_SECONDS", 0.0)
     await sweep(runtime)
     assert await runtime.queue.waiting(QUEUE, [key]) == {key}

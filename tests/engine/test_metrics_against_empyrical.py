@@ -64,7 +64,7 @@ def test_tails(returns: Floats) -> None:
 
 
 def test_return_and_drawdown(returns: Floats) -> None:
-    equity = 1_000.0 * np.cumprod(1.0 + returns)
+    equity = np.asarray(1_000.0 * np.cumprod(1.0 + returns), np.float64)
     worst = drawdown(DAY * np.arange(len(equity)), equity, DAY, 1_000.0)
     assert worst.deepest == pytest.approx(-empyrical.max_drawdown(returns), rel=1e-12)
     assert total_return(equity[-1], 1_000.0) == pytest.approx(empyrical.cum_returns_final(returns), rel=1e-12)

@@ -36,9 +36,11 @@ def asset(kind: AssetType) -> AssetRecord:
 def with_saturdays(bars: Bars, saturdays: Bars) -> Bars:
     """Return both in order of time."""
     order = np.argsort(np.concatenate([bars.time, saturdays.time]))
-    names = ("time", "open", "high", "low", "close", "volume")
-    joined = (np.concatenate([getattr(bars, each), getattr(saturdays, each)])[order] for each in names)
-    return Bars(*joined, interval=bars.interval)
+    columns = {
+        name: np.concatenate([getattr(bars, name), getattr(saturdays, name)])[order]
+        for name in ("time", "open", "high", "low", "close", "volume")
+    }
+    return Bars(**columns, interval=bars.interval)
 
 
 def on(bars: Bars, weekday: int) -> Bars:
@@ -125,9 +127,9 @@ def test_real_candles_of_a_market_that_never_closes_show_it(pair: str) -> None:
     if not path.exists():
         pytest.skip("the real candles are not beside the project")
     table = feather.read_table(path)
-    time = table["date"].cast("timestamp[ms]").cast("int64").to_numpy()
-    prices = (table[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
-    bars = Bars(time, *prices, interval=int(np.diff(time).min()))
+    time = table["date"].to_numpy().astype("datetime64[ms]").astype(np.int64)
+    prices = {name: table[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}
+    bars = Bars(time=time, **prices, interval=int(np.diff(time).min()))
     assert trading_days(asset(AssetType.FIAT), bars) is TradingDays.EVERY_DAY
 
 

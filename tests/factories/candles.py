@@ -52,8 +52,10 @@ def forex_bars(n: int, interval: Interval = Interval.H1, *, seed: int = 0, start
 
 def taken(bars: Bars, places: NDArray[np.int64]) -> Bars:
     """Return some of the bars."""
-    columns = (getattr(bars, name)[places] for name in ("time", "open", "high", "low", "close", "volume"))
-    return Bars(*columns, interval=bars.interval)
+    columns = {
+        name: getattr(bars, name)[places] for name in ("time", "open", "high", "low", "close", "volume")
+    }
+    return Bars(**columns, interval=bars.interval)
 
 
 def assert_same_bars(found: Bars, expected: Bars) -> None:

@@ -21,7 +21,14 @@ from gql_trader.notifications.models import NotificationRow
 from gql_trader.optimizations import jobs, lifecycle, planning, repository
 from gql_trader.optimizations.jobs import run_chunk, sweep
 from gql_trader.optimizations.models import OptimizationRow
-from gql_trader.optimizations.types import QUEUE, ChunkStatus, ParameterRange, SearchMethod, WalkForward
+from gql_trader.optimizations.types import (
+    QUEUE,
+    ChunkStatus,
+    Claim,
+    ParameterRange,
+    SearchMethod,
+    WalkForward,
+)
 from gql_trader.strategies import service as strategies
 from tests.factories.backtests import BARS
 from tests.factories.candles import forex_bars, random_bars
@@ -251,7 +258,7 @@ async def test_a_search_cancelled_in_the_middle_of_a_chunk_stops_inside_it(
     assert (await searches.row(row.id)).trials_done == 0
     async with searches.desk.runtime.unit_of_work() as uow:
         cancelled = await lifecycle.cancel(uow, row.id)
-        held = lifecycle.Claim(row.id, 0, 1)
+        held = Claim(row.id, 0, 1)
         assert cancelled
         assert not await lifecycle.renew(uow, held, 60.0)
 
@@ -260,7 +267,7 @@ async def test_a_stopping_worker_hands_its_chunk_back(
     searches: Searches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, release = asyncio.Event(), asyncio.Event()
-    load = jobs.load_setting
+    load = jobs.load_setting  # type: ignore[attr-defined]
 
     async def slow_load(*arguments: object) -> object:
         started.set()

@@ -116,7 +116,7 @@ def test_the_curve_is_the_chain_of_the_tests_each_with_the_best_of_its_training(
         scores = [decode_columns(row.scores)["score"] for row in chunks]
         inside = np.concatenate(scores)[number * 6 : number * 6 + 6]
         best = int(np.nanargmax(inside))
-        values = SPACE.values(SPACE.grid(best, 1)[0].tolist())
+        values: dict[str, Any] = SPACE.values(SPACE.grid(best, 1)[0].tolist())
         assert walked.windows[number]["trial"] == number * 6 + best + 1
         assert walked.windows[number]["values"] == values
         low, high = np.searchsorted(BARS.time, (window.test_start, window.test_end))
@@ -176,7 +176,7 @@ async def test_a_walk_through_workers_is_the_same_for_any_method_and_number_of_w
     searches: Searches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "MOST_TRIALS", 4)
-    wanted = {"walk_forward": WalkForward(30, 15)}
+    wanted: dict[str, Any] = {"walk_forward": WalkForward(30, 15)}
     for method, trials in ((SearchMethod.GRID, None), (SearchMethod.TPE, 12)):
         row = await searches.complete(**wanted, method=method, trials=trials)
         assert (row.status, row.trials_total) == ("COMPLETED", 4 * (trials or 18)), row.error
@@ -202,5 +202,5 @@ async def test_windows_that_do_not_fit_are_refused(searches: Searches) -> None:
     for days, path in (((90, 10), "trainDays"), ((1, 0), "testDays"), ((0, 1), "trainDays")):
         with pytest.raises((InvalidInput, DomainErrors)) as refusal:
             await searches.submit(walk_forward=WalkForward(*days))
-        errors = getattr(refusal.value, "errors", (refusal.value,))
+        errors: Any = getattr(refusal.value, "errors", (refusal.value,))
         assert [error.path for error in errors] == [("walkForward", path)]

@@ -88,7 +88,9 @@ def test_every_spec_that_it_takes_has_the_figures_of_the_engine(
 
 
 @pytest.mark.parametrize("direction", Direction)
-@pytest.mark.parametrize("spec", [ExecutionSpec(), ExecutionSpec(0.02, trailing_stop=0.05, take_profit=0.3)])
+@pytest.mark.parametrize(
+    "spec", [ExecutionSpec(), ExecutionSpec(stop_loss=0.02, trailing_stop=0.05, take_profit=0.3)]
+)
 def test_long_positions_that_pass_over_many_blocks(direction: Direction, spec: ExecutionSpec) -> None:
     spec = replace(spec, fill=FillModel.NEXT_OPEN, maker_fee=0.0, direction=direction)
     bars = random_bars(20_000, Interval.M15, seed=3)
