@@ -26,6 +26,7 @@ from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.search.trials import Trial, run_trials
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.engine.warmup import warm_up
 from gql_trader.infra.allocator import keep_freed_memory
 
@@ -41,7 +42,7 @@ CHUNK = 1000
 
 
 def _setting(bars: Bars) -> Setting:
-    return Setting(bars, 0, RULES, 1e6, 365)
+    return Setting(bars, 0, RULES, 1e6, TradingDays.EVERY_DAY)
 
 
 def windows(count: int) -> list[tuple[int, int]]:
