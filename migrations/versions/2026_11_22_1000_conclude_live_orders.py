@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "conclude_live_orders"
-down_revision = "fill_in_parts_on_paper"
+down_revision = "version_searches_metrics"
 branch_labels = None
 depends_on = None
 
