@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots import rollups
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveSessionRow, OrderFillRow
+from gql_trader.bots.models_live import FundingRow, LiveSessionRow, OrderFillRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.resting import Hit
 from gql_trader.bots.types import (
@@ -69,6 +69,11 @@ class Filled:
         return (self.base_fee * self.price).quantize(_CENT) if self.base_fee else _NOTHING
 
 
+def sign_of(trade: TradeRow) -> int:
+    """Return 1 for a long position, −1 for a short one."""
+    return 1 if trade.side == "LONG" else -1
+
+
 @dataclass(slots=True)
 class HandLedger:
     """A locked session with what it owns; what is done to it is written by `write_ledger`.
@@ -113,7 +118,9 @@ class HandLedger:
     @property
     def balance(self) -> Decimal:
         """Capital and the profits that were realised."""
-        return self.cash + sum(((each.cost or _NOTHING) + each.fees for each in self.held.values()), _NOTHING)
+        paid = (each.fees + (each.funding or _NOTHING) for each in self.held.values())
+        cost = (each.cost or _NOTHING for each in self.held.values())
+        return self.cash + sum(cost, _NOTHING) + sum(paid, _NOTHING)
 
     def quantity(self, market_id: UUID) -> Decimal:
         """Return how much is held of a market's base asset."""
@@ -220,6 +227,9 @@ class HandLedger:
             part.cost, part.fees = (trade.cost * share).quantize(_CENT), (trade.fees * share).quantize(_CENT)
             trade.quantity, trade.cost = trade.quantity - quantity, trade.cost - part.cost
             trade.fees -= part.fees
+            if trade.funding:
+                part.funding = (trade.funding * share).quantize(_CENT)
+                trade.funding -= part.funding
             self.told.append((trade.id, TradeStatus.OPEN))
         else:
             part = self.held.pop(order.market_id)
@@ -228,7 +238,7 @@ class HandLedger:
         part.fees += fill.fee
         part.exit_time, part.exit_price = from_milliseconds(fill.time), fill.price
         part.exit_reason = order.exit_reason
-        part.profit = fill.quantity * fill.price - fill.fee - outlay
+        part.profit = fill.quantity * fill.price - fill.fee - outlay - (part.funding or _NOTHING)
         part.profit_fraction = to_float(part.profit / outlay)
         part.equity_after = self.equity
         self.closed.append(part)
@@ -292,6 +302,10 @@ async def lock_ledger(
         change = await uow.session.scalar(
             select(func.coalesce(func.sum(OrderFillRow.cash), 0)).where(OrderFillRow.session_id == session_id)
         )
+        paid = await uow.session.scalar(
+            select(func.sum(FundingRow.amount)).where(FundingRow.session_id == session_id)
+        )
+        change = (change or _NOTHING) + (paid or _NOTHING)
     held = await uow.session.scalars(
         select(TradeRow).where(TradeRow.session_id == session_id, TradeRow.exit_time.is_(None))
     )
