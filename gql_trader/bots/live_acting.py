@@ -20,6 +20,7 @@ from gql_trader.bots.hand_ledger import (
     closing_order,
     lock_ledger,
     opening_order,
+    sign_of,
     write_ledger,
 )
 from gql_trader.bots.live_entering import enter, place
@@ -229,8 +230,8 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     session = ledger.session
     assert session.market_id is not None
     market, _ = await market_data.market_with_base(uow, session.market_id)
-    if quantity := tradable(market, ledger.held.get(session.market_id)):
-        reason += f" Nothing was sold: {quantity.normalize():f} of {market.symbol} is still in the account."
+    if quantity := tradable(market, trade := ledger.held.get(session.market_id)):
+        reason += f" Nothing was sold or bought back: {_told(market, trade, quantity)} in the account."
     changed = await lifecycle.change_state(
         uow, BotRow.session_id == session.id, [*STARTED, BotState.STOPPING], BotState.FAILED, reason
     )
@@ -254,14 +255,20 @@ async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
     return f"The position could not be closed. {told or ''}".strip()
 
 
+def _told(market: MarketRecord, trade: TradeRow | None, quantity: Decimal) -> str:
+    """Return the words for a position that is left."""
+    amount = f"{quantity.normalize():f} of {market.symbol}"
+    return f"a short position of {amount} is still" if trade and sign_of(trade) < 0 else f"{amount} is still"
+
+
 async def _tell_left(uow: UnitOfWork, session_id: UUID, left: str | None) -> None:
     """Tell of what a bot has bought whose outcome was not known when it failed."""
     of_session = BotRow.session_id == session_id
     failed = select(BotRow.error).where(of_session, BotRow.state == BotState.FAILED.value)
     error = await uow.session.scalar(failed)
-    if left is None or error is None or f"{left} is still in the account." in error:
+    if left is None or error is None or f"{left} in the account." in error:
         return
-    error = f"{error} {left} is still in the account."
+    error = f"{error} {left} in the account."
     for bot in await lifecycle.change_state(uow, of_session, [BotState.FAILED], BotState.FAILED, error):
         await tell_failed(uow, bot.user_id, bot.id, bot.name, error)
 
@@ -300,14 +307,12 @@ async def _end(
     ending = [*STARTED, BotState.STOPPING]
     if wanted:
         reason = await _why_not_closed(uow, session.id)
-        reason += f" {quantity.normalize():f} of {market.symbol} is still in the account."
+        reason += f" {_told(market, trade, quantity)} in the account."
         for bot in await lifecycle.change_state(uow, of_session, ending, BotState.FAILED, reason):
             await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
     else:
         await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
-        await _tell_left(
-            uow, session.id, f"{quantity.normalize():f} of {market.symbol}" if quantity else None
-        )
+        await _tell_left(uow, session.id, _told(market, trade, quantity) if quantity else None)
     await uow.session.delete(live)
     await uow.session.flush()
     await detach(uow, session.id)

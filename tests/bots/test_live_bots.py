@@ -89,6 +89,8 @@ class Bench:
         opening = Interval.H1.floor(now)
         self.desk.trader.accounts.clock.move(seconds=(opening + HOUR - now) / 1000 + 1)
         await self.store(opening, opened, close, low)
+        simulator = self.desk.simulator
+        simulator.futures.ahead = to_milliseconds(self.runtime.clock.now()) - simulator.now()
         market.price = self.desk.simulator.futures.price = Decimal(str(close))
         if worked:
             await self.work()

@@ -125,6 +125,8 @@ class Futures:
     ----------
     positions
         Amounts, negative for short.
+    ahead
+        Milliseconds by which the clock that fills are noted with is ahead of that of the requests.
     """
 
     leverage: dict[str, int] = field(default_factory=dict)
@@ -135,6 +137,7 @@ class Futures:
     orders: list[ContractOrder] = field(default_factory=list)
     trades: list[tuple[ContractOrder, dict[str, Any]]] = field(default_factory=list)
     price: Decimal = Decimal(50_000)
+    ahead: int = 0
 
     def place(self, account: Account, params: Params) -> dict[str, Any]:
         """Take an order; at the market it is filled, otherwise it rests or waits."""
@@ -246,7 +249,7 @@ class Futures:
             "commissionAsset": "USDT",
             "buyer": order.is_buy,
             "maker": order.params["type"] == "LIMIT",
-            "time": order.time + len(self.trades),
+            "time": order.time + self.ahead + len(self.trades),
         }
         self.trades.append((order, trade))
 
