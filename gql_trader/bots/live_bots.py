@@ -260,7 +260,7 @@ async def _trade(
     state.last_bar_time, state.last_close = opening, close
     state.bars += len(bars) - done
     market, _ = await market_data.market_with_base(uow, row.market_id)
-    quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
+    quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
     wishes = Wishes.of(signals, spec.direction)
     held: Holding | None = None
     reason: ExitReason | None = None
@@ -405,7 +405,7 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
             return False
         live.check_at = now + timedelta(seconds=row.check_seconds)
         market, _ = await market_data.market_with_base(uow, row.market_id)
-        quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
+        quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
         if not quantity:
             live.check_at = None
         elif bar is not None:

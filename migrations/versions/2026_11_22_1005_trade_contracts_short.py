@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "trade_contracts_short"
-down_revision = "fill_in_parts_on_paper"
+down_revision = "conclude_live_orders"
 branch_labels = None
 depends_on = None
 
