@@ -14,15 +14,16 @@ from sqlalchemy import insert, select
 
 from gql_trader.bots import live_acting, live_orders
 from gql_trader.bots.announcing import tell_closed
-from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, sign_of, write_ledger
+from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, closing_order, write_ledger
 from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveAccountRow, OrderFillRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.sharing import split
-from gql_trader.bots.types import OrderRequest, OrderSide, OrderStatus, OrderType
+from gql_trader.bots.types import OrderRequest, OrderStatus, OrderType
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.money import MONEY_DIGITS
 from gql_trader.engine.execution import ExitReason
+from gql_trader.engine.execution import Side as EngineSide
 from gql_trader.infra.exchange.errors import NotOffered
 from gql_trader.infra.exchange.orders import Fill, Side
 from gql_trader.infra.exchange.trading import TradingClient
@@ -195,7 +196,7 @@ async def _book(
 ) -> None:
     """Book trades of the exchange's as an order that was never sent from here."""
     session, last = ledger.session, parts[-1][0]
-    side = OrderSide.SELL if sign_of(trade) > 0 else OrderSide.BUY
+    side = closing_order(EngineSide(trade.side))
     quantity = sum((filled.quantity for _, filled in parts), _NOTHING)
     assert trade.market_id is not None
     request = OrderRequest(session.id, "", side, OrderType.MARKET, quantity, "", reduce_only=True)
