@@ -236,7 +236,8 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
     if quantity := await tradable(uow, market, trade):
-        reason += f" Nothing was sold or bought back: {_told(market, trade, quantity)} in the account."
+        undone = "bought back" if trade and sign_of(trade) < 0 else "sold"
+        reason += f" Nothing was {undone}: {_told(market, trade, quantity)} in the account."
     stop = _left(ledger) if quantity else None
     if stop is not None and stop.status in _AT_EXCHANGE:
         reason += f" {_kept(stop)}"
