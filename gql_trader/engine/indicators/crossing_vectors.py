@@ -185,8 +185,8 @@ smoothed_sides: Callable[[Floats, int, float, float, float, float, float], Smoot
 """About how far one exponential average is above another.
 
 From float64[n], a place, both factors, both averages on the bar before and a margin: for the 64 bars from
-the place whether the first is above by more than the margin, and whether below, a bit each; then both averages
-on the last of them.
+the place whether the first is above by more than the margin, and whether below, a bit each; then both
+averages on the last of them.
 """
 
 

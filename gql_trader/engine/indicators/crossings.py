@@ -9,10 +9,10 @@ How far two orders of summation may lie apart, in half digits of the largest mag
 is wrong by half a digit of its result at most, and the second order may multiply and add in one). A simple
 average is made by a sum and a difference a bar, wrong for ever by half a digit of a whole period's sum each:
 of two averages, 4 a bar. In blocks, the distance of two averages is carried from eight bars to the next, and
-is smaller than either: 1/4 a bar. Its steps, 6 operations with numbers of the size of one value's share of the
-shorter average, and 3 sums of eight of them for each eight bars: 12 such shares a bar. An exponential average
-forgets, so that errors of 5 half digits a bar, in blocks of 20, add up to those of as many bars as it
-remembers. The margins below are larger than that, and contain what does not add up.
+is smaller than either: 1/4 a bar. Its steps, 6 operations with numbers of the size of one value's share of
+the shorter average, and 3 sums of eight of them for each eight bars: 12 such shares a bar. An exponential
+average forgets, so that errors of 5 half digits a bar, in blocks of 20, add up to those of as many bars as
+it remembers. The margins below are larger than that, and contain what does not add up.
 """
 
 import numpy as np
