@@ -105,9 +105,7 @@ async def test_candles_that_are_made_of_shorter_ones_are_all_told_too(
     async with desk.socket() as socket:
         told = follow(socket, "H4", after=f"{int(whole.time[0])}-0")
         missed = await take(told, count - 1)
-    assert [each["candle"]["time"] for each in missed] == [
-        shown(whole, at)["time"] for at in range(1, count)
-    ]
+    assert [each["candle"]["time"] for each in missed] == [shown(whole, at)["time"] for at in range(1, count)]
     assert all(each["closed"] for each in missed)
 
 
