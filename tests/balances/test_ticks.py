@@ -92,8 +92,8 @@ async def test_many_users_are_settled_by_as_many_statements_as_one(
             await office.stand(session, {office.clock.moment - timedelta(hours=9): 1000 + number})
         await office.tick()
         # Snapshots, then heartbeats, then days.
-        for moment in ({"hour": 12, "minute": 50}, {"hour": 13, "minute": 0}, {"hour": 23, "minute": 6}):
-            office.clock.moment = office.clock.moment.replace(**moment)
+        for hour, minute in ((12, 50), (13, 0), (23, 6)):
+            office.clock.moment = office.clock.moment.replace(hour=hour, minute=minute)
             with counted_statements(office.runtime.database.engine) as statements:
                 await office.tick()
             counts.append(len(statements))
