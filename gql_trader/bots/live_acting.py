@@ -247,7 +247,8 @@ async def fail(
     trade = ledger.held.get(session.market_id)
     quantity = await tradable(uow, market, trade) if is_there else Decimal(0)
     if quantity:
-        reason += f" Nothing was sold or bought back: {_told(market, trade, quantity)} in the account."
+        undone = "bought back" if trade and sign_of(trade) < 0 else "sold"
+        reason += f" Nothing was {undone}: {_told(market, trade, quantity)} in the account."
     stop = _left(ledger) if quantity else None
     if stop is not None and stop.status in _AT_EXCHANGE:
         reason += f" {_kept(stop)}"

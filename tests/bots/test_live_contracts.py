@@ -169,9 +169,9 @@ async def test_a_liquidation_is_booked_at_the_exchange_s_price_and_lets_the_bot_
         ("SELL", "FILLED", "LIQUIDATION"),
     ]
     [trade] = await bench.rows(TradeRow)
-    # 0.299 bought at 50,000, sold at 40,000, for five hundredths of a percent each.
+    # 0.299 bought at 50,000.1, sold at 40,000, for five hundredths of a percent each.
     assert (trade.exit_price, trade.exit_reason) == (Decimal(40_000), "LIQUIDATION")
-    assert trade.profit == Decimal("-2990") - Decimal("7.475") - Decimal("5.98")
+    assert trade.profit == Decimal("-2990.0299") - Decimal("7.47501495") - Decimal("5.98")
     assert await bench.rows(LiveSessionRow) == []
     desk.headers = await bench.fresh()
     [other] = (await desk.session(by_hand))["trades"]["nodes"]
@@ -193,9 +193,9 @@ async def test_a_part_that_its_owner_has_closed_is_booked_and_not_called_a_liqui
     await bench.settle()
     bot = await bench.bot()
     assert bot.error == (
-        "0.099 of BTC/USDT was closed at the exchange at 49000, not from here. Nothing was sold: 0.1 of "
-        "BTC/USDT is still in the account. Its stop at 35000 stays at the exchange until it fills or you "
-        "cancel it."
+        "0.099 of BTC/USDT was closed at the exchange at 49000, not from here. Nothing was "
+        "sold: 0.1 of BTC/USDT is still in the account. Its stop at 35000.1 stays at the exchange until it "
+        "fills or you cancel it."
     )
     closed, left = sorted(await bench.rows(TradeRow), key=lambda each: each.exit_time is None)
     assert (closed.exit_reason, closed.quantity, left.quantity) == (None, Decimal("0.099"), Decimal("0.1"))
