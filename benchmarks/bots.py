@@ -100,7 +100,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
     async with runtime.unit_of_work() as uow:
         for builtin in BUILTIN_STRATEGIES.values():
             definition = await strategies.load_version(uow, builtin.id, 1)
-            parameters = strategies.resolve_parameters(definition, {}, runtime.plugins)
+            parameters: dict[str, Any] = strategies.resolve_parameters(definition, {}, runtime.plugins)
             for variant in range(3):
                 numbers = [name for name, value in parameters.items() if type(value) is int]
                 chosen.append(
@@ -207,6 +207,7 @@ async def _round(runtime: Runtime, markets: dict[MarketId, Bars], at: int, bots:
             rows = (await uow.session.execute(statement)).all()
         now = monotonic()
         for market_id, count in rows:
+            assert market_id is not None
             key = MarketId(market_id)
             lags += [now - stored[key]] * (count - done[key])
             done[key] = count

@@ -150,6 +150,19 @@ async def test_the_summary_is_over_the_sessions_of_one_currency(reports: Reports
     assert (live["bestDay"], live["worstDay"]) == (None, None)
 
 
+async def test_a_currency_in_which_nothing_was_traded_has_figures_of_nothing_and_an_unknown_one_is_refused(
+    reports: Reports,
+) -> None:
+    # There is such an asset here; USDT is the stake currency, though no market here is quoted in it.
+    for currency in ("BTC", "USDT"):
+        found = await reports.ask(PROFIT, currency=currency.lower())
+        assert (found["currency"], found["balance"], found["trades"]) == (currency, "0", 0)
+    for kind, fields in (("profit", "profit"), ("equityCurve", "equity"), ("calendar", "profit")):
+        answer = await reports.client.execute(f'{{ {kind}(currency: "DOGE") {{ {fields} }} }}')
+        [error] = answer.errors
+        assert (error["extensions"]["code"], error["path"]) == ("BAD_USER_INPUT", [kind])
+
+
 async def test_best_and_worst_day_are_those_of_the_calendar_in_the_users_time_zone(reports: Reports) -> None:
     zone = "Asia/Kathmandu"
     async with reports.bots.runtime.unit_of_work() as uow:
@@ -184,7 +197,7 @@ async def test_best_and_worst_day_are_those_of_the_calendar_in_the_users_time_zo
 
 
 async def test_the_equity_curve_is_thinned_and_its_drawdown_is_from_the_peak_so_far(reports: Reports) -> None:
-    given = {"start": "2024-01-01T00:00:00Z", "end": "2024-02-10T00:00:00Z"}
+    given: dict[str, Any] = {"start": "2024-01-01T00:00:00Z", "end": "2024-02-10T00:00:00Z"}
     whole = await reports.ask(CURVE, **given)
     summary = await reports.ask(PROFIT)
     # One replay was over when the next began.
@@ -241,7 +254,7 @@ async def test_trades_are_listed_by_their_opening_and_filtered(reports: Reports)
 
 
 async def test_what_replays_gained_counts_only_where_it_is_asked_for(reports: Reports) -> None:
-    days = {"start": "2024-01-01", "end": "2024-02-28"}
+    days: dict[str, Any] = {"start": "2024-01-01", "end": "2024-02-28"}
     assert (await reports.ask(PROFIT))["trades"] > 0
     of_bot = await reports.ask(PROFIT, botId=reports.bot(1), replays=False)
     of_session = await reports.ask(PROFIT, sessionId=reports.session(1), replays=False)
