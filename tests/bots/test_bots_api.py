@@ -369,6 +369,13 @@ async def test_trades_and_equity_are_followed_live(
         assert [each["time"] for each in marks] == [
             bar_time(index).strftime("%Y-%m-%dT%H:%M:%S.000Z") for index in (999, 1499, BARS - 1)
         ]
+    # Whoever comes back with a cursor is told what came behind it, each once.
+    async with api.socket() as socket:
+        again = socket.results(EQUITY, {"after": marks[0]["cursor"]})
+        assert [(await anext(again))["data"]["equity"] for _ in range(2)] == marks[1:]
+    async with api.socket() as socket:
+        refused = await anext(socket.results(EQUITY, {"after": "yesterday"}))
+        assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     count = len(await api.bots.trades(session))
     async with api.socket() as socket:
         replayed = socket.results(TRADES, {"after": "0-0"})
