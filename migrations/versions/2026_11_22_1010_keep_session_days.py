@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "keep_session_days"
-down_revision = "conclude_live_orders"
+down_revision = "trade_contracts_short"
 branch_labels = None
 depends_on = None
 
