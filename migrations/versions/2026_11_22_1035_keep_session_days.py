@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "keep_session_days"
-down_revision = "trade_contracts_short"
+down_revision = "look_at_live_accounts"
 branch_labels = None
 depends_on = None
 
