@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -76,6 +77,10 @@ class _Rule:
     node: Node
 
 
+_PLANS = 64
+"""Plans that are kept of the same rules, with different values."""
+
+
 class CompiledRules:
     """Rules that are valid with the default parameters.
 
@@ -95,6 +100,7 @@ class CompiledRules:
         for rule in (*self._signals.values(), *self._plots):
             _collect(rule.node, names)
         self.indicators = tuple(sorted(names))
+        self._plans: dict[tuple[object, ...], tuple[Plan, list[Operand]]] = {}
 
     @property
     def uses_intervals(self) -> bool:
@@ -117,7 +123,7 @@ class CompiledRules:
             If a rule is not valid with these values, for example a period of 0, or names an interval that
             these bars do not make up.
         """
-        plan, roots = self._plan(values, self._signals.values(), interval)
+        plan, roots = self._planned("signals", values, interval)
         return max(map(plan.lookback, roots), default=0)
 
     def signals(
@@ -145,7 +151,7 @@ class CompiledRules:
         """
         from gql_trader.engine.rules.evaluator import evaluate
 
-        plan, roots = self._plan(values, self._signals.values(), bars.interval)
+        plan, roots = self._planned("signals", values, bars.interval)
         warmup = max(map(plan.lookback, roots), default=0)
         found = evaluate(plan, roots, bars, on_progress, shared)
         by_name = dict(zip(self._signals, found, strict=True))
@@ -194,14 +200,9 @@ class CompiledRules:
         """
         from gql_trader.engine.rules.evaluator import evaluate
 
-        used = [
-            _Rule(text_of(node), rule.path, node)
-            for rule in self._signals.values()
-            for node in series_in(rule.node)
-        ]
-        plan, roots = self._plan(values, [*self._plots, *used], bars.interval)
+        plan, roots = self._planned("lines", values, bars.interval)
         chosen: dict[Operand, tuple[str, bool]] = {}
-        for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
+        for number, (rule, root) in enumerate(zip(self._drawn, roots, strict=True)):
             drawn = number < len(self._plots)
             if drawn or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
                 chosen.setdefault(root, (rule.text, drawn))
@@ -220,6 +221,30 @@ class CompiledRules:
             Length of the bars to run on, milliseconds; None: not known yet.
         """
         self._plan(values, [*self._signals.values(), *self._plots], interval)
+
+    @cached_property
+    def _drawn(self) -> list[_Rule]:
+        used = [
+            _Rule(text_of(node), rule.path, node)
+            for rule in self._signals.values()
+            for node in series_in(rule.node)
+        ]
+        return [*self._plots, *used]
+
+    def _planned(
+        self, what: Literal["signals", "lines"], values: ParameterValues | None, interval: int | None
+    ) -> tuple[Plan, list[Operand]]:
+        """Return a plan, which nobody changes: bots want the same one for every bar."""
+        # True, 1 and 1.0 are equal in Python but not here.
+        given = () if values is None else tuple((name, type(each), each) for name, each in values.items())
+        key = (what, interval, values is None, *given)
+        found = self._plans.get(key)
+        if found is None:
+            found = self._plan(values, self._signals.values() if what == "signals" else self._drawn, interval)
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            self._plans[key] = found
+        return found
 
     def _plan(
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
