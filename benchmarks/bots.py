@@ -110,7 +110,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
     async with runtime.unit_of_work() as uow:
         for builtin in BUILTIN_STRATEGIES.values():
             definition = await strategies.load_version(uow, builtin.id, 1)
-            parameters = strategies.resolve_parameters(definition, {}, runtime.plugins)
+            parameters: dict[str, Any] = strategies.resolve_parameters(definition, {}, runtime.plugins)
             for variant in range(3):
                 numbers = [name for name, value in parameters.items() if type(value) is int]
                 chosen.append(
@@ -215,6 +215,7 @@ async def _shards(runtime: Runtime) -> dict[UUID, tuple[MarketId, int]]:
         return {
             UUID(first): (MarketId(market_id), count)
             for first, market_id, count in await uow.session.execute(statement)
+            if market_id is not None
         }
 
 

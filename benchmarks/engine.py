@@ -17,6 +17,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from time import perf_counter
 
@@ -28,6 +29,7 @@ from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules, compile_rules
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.engine.warmup import warm_up
 from gql_trader.infra.allocator import keep_freed_memory
 
@@ -84,7 +86,7 @@ def own_peers(task: Task, average: str) -> list[Peer]:
 
     def whole() -> tuple[int, float]:
         result = simulation.run(bars, rules.signals(bars), spec, task.capital)
-        found = metrics.compute(result, bars, 365)
+        found = metrics.compute(result, bars, TradingDays.EVERY_DAY)
         return found.trades, found.final_equity
 
     def simulated() -> tuple[int, float]:
@@ -95,7 +97,7 @@ def own_peers(task: Task, average: str) -> list[Peer]:
         return int(rules.signals(bars).entry_long.sum()), float("nan")
 
     def measured() -> tuple[int, float]:
-        found = metrics.compute(prepared, bars, 365)
+        found = metrics.compute(prepared, bars, TradingDays.EVERY_DAY)
         return found.trades, found.final_equity
 
     return [
@@ -183,11 +185,11 @@ def scaling(rounds: int) -> None:
 
         def run(spec: ExecutionSpec, bars: Bars = bars) -> None:
             result = simulation.run(bars, rules.signals(bars), spec, CAPITAL)
-            metrics.compute(result, bars, 365)
+            metrics.compute(result, bars, TradingDays.EVERY_DAY)
 
         shown = f"{size:>12,}"
         for spec in (PLAIN, PROTECTED):
-            held = peak_bytes(lambda spec=spec: run(spec)) / size
+            held = peak_bytes(partial(run, spec)) / size
             times = []
             for _ in range(rounds):
                 begin = perf_counter()
@@ -210,7 +212,7 @@ bars = engine.synthetic_bars(525_600)
 made = perf_counter()
 rules = compile_rules(engine.rules_of("sma"), ())
 result = simulation.run(bars, rules.signals(bars), engine.PLAIN, engine.CAPITAL)
-metrics.compute(result, bars, 365)
+metrics.compute(result, bars, TradingDays.EVERY_DAY)
 print(ready - begin + perf_counter() - made)
 """
 

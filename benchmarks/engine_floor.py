@@ -12,7 +12,7 @@ DAY = 86_400_000
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fused(
+def fused(  # type: ignore[no-untyped-def]
     time,
     open_,
     high,

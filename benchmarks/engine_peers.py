@@ -133,13 +133,13 @@ def backtesting_peers(task: Task) -> Iterator[Peer]:
                 if self.leave[-1]:
                     self.position.close()
                 elif task.protected:
-                    level = self.data.High[-1] * (1 - spec.trailing_stop)
+                    level = self.data.High[-1] * (1 - (spec.trailing_stop or 0))
                     for trade in self.trades:
                         trade.sl = max(trade.sl or -np.inf, level)
             elif self.enter[-1]:
                 if task.protected:
                     price = self.data.Close[-1]
-                    self.buy(sl=price * (1 - spec.stop_loss), tp=price * (1 + spec.take_profit))
+                    self.buy(sl=price * (1 - (spec.stop_loss or 0)), tp=price * (1 + (spec.take_profit or 0)))
                 else:
                     self.buy()
 

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from uuid import UUID
 
 import psutil
@@ -109,9 +109,12 @@ async def _row(runtime: Runtime, actor: Actor, optimization_id: UUID) -> str:
 
 
 class _Workers:
-    """Worker processes, as many as are asked for."""
+    """Worker processes, as many as are asked for. Each writes its log into a file: nobody need read it."""
 
     def __init__(self, settings: Settings) -> None:
+        self._logs = settings.data_dir / "logs"
+        self._logs.mkdir(exist_ok=True)
+        self._started = 0
         self._environment = {
             **os.environ,
             "DATABASE_URL": settings.database_url.get_secret_value(),
@@ -119,7 +122,7 @@ class _Workers:
             "GQL_TRADER_DATA_DIR": str(settings.data_dir),
             "LOG_LEVEL": "INFO",
         }
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
 
     def make(self, count: int) -> None:
         """Start or stop workers; return when that many are ready."""
@@ -129,25 +132,26 @@ class _Workers:
             worker.terminate()
             worker.wait(30)
         while len(self._running) < count:
-            worker = subprocess.Popen(
-                command,
-                env=self._environment,
-                cwd=_ROOT,
-                text=True,
-                stderr=subprocess.STDOUT,
-                stdout=subprocess.PIPE,
-            )
+            log = self._logs / f"worker-{self._started}.log"
+            self._started += 1
+            with log.open("wb") as output:
+                worker = subprocess.Popen(
+                    command, env=self._environment, cwd=_ROOT, stderr=subprocess.STDOUT, stdout=output
+                )
             self._running.append(worker)
-            assert worker.stdout is not None
-            for line in worker.stdout:
-                if "worker_ready" in line:
-                    break
-            else:
-                raise RuntimeError("a worker ended before it was ready")
+            _wait_until_ready(worker, log)
 
     def processor_seconds(self) -> float:
         """Return the processor time that the workers have used so far."""
         return sum(sum(psutil.Process(worker.pid).cpu_times()[:2]) for worker in self._running)
+
+
+def _wait_until_ready(worker: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = monotonic() + _READY_SECONDS
+    while b"worker_ready" not in log.read_bytes():
+        if worker.poll() is not None or monotonic() > until:
+            raise RuntimeError(f"a worker did not become ready:\n{log.read_text()[-2000:]}")
+        sleep(_LOOK_SECONDS)
 
 
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:

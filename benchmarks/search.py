@@ -15,6 +15,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from time import perf_counter, process_time
 
 import numpy as np
@@ -25,6 +26,7 @@ from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.search.trials import Trial, run_trials
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.engine.warmup import warm_up
 from gql_trader.infra.allocator import keep_freed_memory
 
@@ -40,7 +42,7 @@ CHUNK = 1000
 
 
 def _setting(bars: Bars) -> Setting:
-    return Setting(bars, 0, RULES, 1e6, 365)
+    return Setting(bars, 0, RULES, 1e6, TradingDays.EVERY_DAY)
 
 
 def windows(count: int) -> list[tuple[int, int]]:
@@ -66,7 +68,7 @@ def of_stops(count: int) -> list[Trial]:
 def _vectorbt(bars: Bars, pairs: Sequence[tuple[int, int]], columns: int) -> Callable[[], None]:
     import vectorbt as vbt
 
-    def signals(part: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def signals(part: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         fast = vbt.MA.run(bars.close, [pair[0] for pair in part], short_name="f").ma.to_numpy()
         slow = vbt.MA.run(bars.close, [pair[1] for pair in part], short_name="s").ma.to_numpy()
         above, below = fast > slow, fast < slow
@@ -108,27 +110,25 @@ def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
     return clock() - begin
 
 
-def _worker(seed_and_count: tuple[int, int]) -> None:
-    bars, count = seed_and_count
+def _worker(barrier: Barrier, bars: int, count: int) -> None:
     warm_up()
     setting = _setting(synthetic_bars(bars))
     run_trials(setting, of_windows(8))
-    _BARRIER.wait()
+    barrier.wait()
     run_trials(setting, of_windows(count))
-    _BARRIER.wait()
+    barrier.wait()
 
 
 def on_processes(processes: int, bars: int, count: int) -> float:
     """Return combinations a second of so many processes that begin at once, each with ``count``."""
-    global _BARRIER
     context = multiprocessing.get_context("fork")
-    _BARRIER = context.Barrier(processes + 1)
-    workers = [context.Process(target=_worker, args=((bars, count),)) for _ in range(processes)]
+    barrier = context.Barrier(processes + 1)
+    workers = [context.Process(target=_worker, args=(barrier, bars, count)) for _ in range(processes)]
     for worker in workers:
         worker.start()
-    _BARRIER.wait()
+    barrier.wait()
     begin = perf_counter()
-    _BARRIER.wait()
+    barrier.wait()
     seconds = perf_counter() - begin
     for worker in workers:
         worker.join()

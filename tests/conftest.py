@@ -47,7 +47,7 @@ def _configure_for_now(**config: Any) -> None:
     _configure(**{**config, "cache_logger_on_first_use": False})
 
 
-structlog.configure = _configure_for_now
+structlog.configure = _configure_for_now  # type: ignore[assignment]
 
 # As `app` does while it serves: what is imported stays, and looking through it again and again takes time.
 gc.freeze()

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from gql_trader.config import LogLevel, Settings
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "env": "production",
     "database_url": "postgresql+asyncpg://u:p@host/db",
     "redis_url": "redis://host:6379/0",

@@ -5,12 +5,13 @@ hour that is left out runs as it ends, and what falls into the hour that comes t
 Jobs of every hour or every few minutes go on by elapsed time.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
+from croniter import CroniterBadDateError, croniter
 
 from gql_trader.core.errors import DomainError, InvalidInput
 from gql_trader.core.zones import time_zones
@@ -20,6 +21,8 @@ _LOOKED_AT = 300
 """Moments whose distance is checked: more than a day of the densest rule that could be allowed."""
 _LONGEST_EXPRESSION = 100
 _COUNTED = 1000
+_DRAWN = re.compile(r"(^|[\s,])[rh]([(/,\s]|$)", re.IGNORECASE)
+"""Fields that croniter draws by lot, or from a hash: another moment each time they are read."""
 
 
 def moments(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
@@ -30,11 +33,27 @@ def moments(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
     ValueError
         If the rule is malformed; as soon as the first is asked for.
     """
+    rule = _read(cron, timezone, after)
     try:
-        for moment in CronSim(cron, after.astimezone(ZoneInfo(timezone))):
-            yield moment.astimezone(UTC)
-    except CronSimError as error:
-        raise ValueError(str(error)) from error
+        while True:
+            moment = rule.get_next(datetime)
+            if not _has_been(cron, moment):
+                yield moment.astimezone(UTC)
+    except CroniterBadDateError:
+        return
+
+
+def _read(cron: str, timezone: str, moment: datetime) -> croniter:
+    if _DRAWN.search(cron):
+        raise ValueError(f"[{cron}] has a field that is drawn by lot")
+    # Days that begin with an asterisk narrow weekdays, as everywhere else.
+    return croniter(cron, moment.astimezone(ZoneInfo(timezone)), implement_cron_bug=True)
+
+
+def _has_been(cron: str, moment: datetime) -> bool:
+    """Whether a rule of fixed times has had this time of day, which the clocks show again."""
+    minute, hour = cron.split()[:2]
+    return moment.fold == 1 and not minute.startswith("*") and not hour.startswith("*")
 
 
 def next_moment(cron: str, timezone: str, after: datetime) -> datetime:
@@ -88,5 +107,7 @@ def due_moments(cron: str, timezone: str, first: datetime, now: datetime) -> tup
 
 
 def _last_before(cron: str, timezone: str, now: datetime) -> datetime:
-    back = CronSim(cron, now.astimezone(ZoneInfo(timezone)), reverse=True)
-    return next(back).astimezone(UTC)
+    rule = _read(cron, timezone, now)
+    while _has_been(cron, moment := rule.get_prev(datetime)):
+        pass
+    return moment.astimezone(UTC)

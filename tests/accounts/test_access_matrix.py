@@ -28,6 +28,7 @@ from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionReq
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role, TokenScope
 from gql_trader.core.intervals import Interval
+from gql_trader.engine.rules import Rules
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.exchange_keys.types import GivenCredentials, NewExchangeKey
 from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
@@ -44,7 +45,7 @@ from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
 from gql_trader.settings import presets
 from gql_trader.strategies import service as strategies
-from gql_trader.strategies.types import NewStrategy, Rules
+from gql_trader.strategies.types import NewStrategy
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import make_desk
 from tests.factories.bots import BotDesk

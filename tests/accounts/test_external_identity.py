@@ -202,7 +202,7 @@ async def test_who_is_disabled_here_is_refused_whatever_the_issuer_says(
 async def test_no_reset_gives_a_password_to_who_comes_by_the_provider(
     accounts: Accounts, provider: IdentityProvider
 ) -> None:
-    claims = {"nickname": "ada", "email": "ada@example.com", "email_verified": True}
+    claims: dict[str, Any] = {"nickname": "ada", "email": "ada@example.com", "email_verified": True}
     assert await accounts.me(provider.token(**claims)) is not None
     [user] = await users(accounts)
     # No time is spent on hashing what nobody knows, and no password matches.
@@ -223,7 +223,7 @@ async def test_no_reset_gives_a_password_to_who_comes_by_the_provider(
         expires = accounts.clock.now() + timedelta(minutes=5)
         digest = token_digest("gqlp_from_before")
         uow.session.add(PasswordResetRow(token_hash=digest, user_id=user.id, expires_at=expires))
-    given = {"token": "gqlp_from_before", "newPassword": "Another-Horse-8"}
+    given: dict[str, Any] = {"token": "gqlp_from_before", "newPassword": "Another-Horse-8"}
     refused = await accounts.mutate("resetPassword", "message", **given)
     assert refusals(refused) == [("INVALID_TOKEN", ["token"])]
     assert [each.password_hash for each in await users(accounts)] == ["!"]

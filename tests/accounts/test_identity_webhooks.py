@@ -159,7 +159,11 @@ async def test_name_and_verified_address_follow_a_change(accounts: Accounts) -> 
     async with accounts.runtime.unit_of_work() as uow:
         expires = accounts.clock.now()
         uow.session.add(PasswordResetRow(token_hash=b"1", user_id=user.id, expires_at=expires))
-    data = {"username": "lovelace", "email": "new@example.com", "updated_at": 1_700_000_000_001}
+    data: dict[str, Any] = {
+        "username": "lovelace",
+        "email": "new@example.com",
+        "updated_at": 1_700_000_000_001,
+    }
     changed = user_event("updated", **data)
     await send(accounts, changed, "msg_2")
     user = await only_user(accounts)
@@ -396,7 +400,7 @@ async def test_old_messages_are_forgotten(accounts: Accounts) -> None:
         {"timestamp": "9" * 30},
     ],
 )
-async def test_what_is_not_signed_is_refused(accounts: Accounts, headers: dict[str, str]) -> None:
+async def test_what_is_not_signed_is_refused(accounts: Accounts, headers: dict[str, Any]) -> None:
     assert (await send(accounts, user_event(), **headers)).status_code == 401
     assert await count(accounts, UserRow) == 0
     assert await count(accounts, WebhookMessageRow) == 0

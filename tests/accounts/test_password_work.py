@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gql_trader.accounts import login, password_changes, service, totp
+from gql_trader.accounts import login, password_changes, repository, service, totp
+from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.types import SignupSpec
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.errors import DomainError, ErrorCode
@@ -60,6 +61,7 @@ async def reset(accounts: Accounts, uow: UnitOfWork, hasher: PasswordHasher, _: 
     async with accounts.runtime.unit_of_work() as before:
         issued = await password_changes.issue_reset_token(before, "ada@example.com")
     assert issued is not None
+    assert issued[1] is not None
     await password_changes.reset_password(uow, hasher, issued[1], NEW_PASSWORD)
 
 
@@ -95,7 +97,7 @@ async def old_hash(password: str) -> str:
 
 async def set_hash(accounts: Accounts, actor: Actor, encoded: str) -> None:
     async with accounts.runtime.unit_of_work() as uow:
-        (await uow.session.get_one(service.UserRow, actor.user_id)).password_hash = encoded
+        (await uow.session.get_one(UserRow, actor.user_id)).password_hash = encoded
 
 
 async def ada(accounts: Accounts) -> Actor:
@@ -130,7 +132,7 @@ async def test_what_changed_while_the_password_was_checked_counts(
 
     async def meanwhile() -> None:
         async with accounts.runtime.unit_of_work() as uow:
-            row = await uow.session.get_one(service.UserRow, actor.user_id)
+            row = await uow.session.get_one(UserRow, actor.user_id)
             setattr(row, column, "DISABLED" if column == "status" else "another hash")
 
     hasher = WatchedHasher(accounts, meanwhile)
@@ -188,7 +190,7 @@ async def test_renewing_a_hash_does_not_bring_back_a_password_that_was_changed_m
 async def test_a_unit_of_work_that_has_changed_something_is_not_released(accounts: Accounts) -> None:
     await accounts.make_user("ada")
     async with accounts.runtime.unit_of_work() as uow:
-        row = await service.repository.user_by_login(uow.session, "ada")
+        row = await repository.user_by_login(uow.session, "ada")
         assert row is not None
         row.username = "Ada"
         with pytest.raises(RuntimeError):

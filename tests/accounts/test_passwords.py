@@ -21,7 +21,7 @@ from tests.factories.statements import counted_statements
 
 NEW = "Another-Horse-8"
 WEAK = "Password1234!"
-BAD_LOGIN = [("INVALID_CREDENTIALS", [])]
+BAD_LOGIN: list[tuple[str, list[str]]] = [("INVALID_CREDENTIALS", [])]
 BAD_TOKEN = [("INVALID_TOKEN", ["token"])]
 
 
@@ -58,7 +58,7 @@ async def outbox(accounts: Accounts) -> list[OutboxRow]:
 async def test_changing_the_password_ends_every_session(accounts: Accounts, mail: MailServer) -> None:
     await accounts.make_user("ada")
     here, there = await accounts.log_in("ada"), await accounts.log_in("ada")
-    given = {"currentPassword": PASSWORD, "newPassword": NEW}
+    given: dict[str, Any] = {"currentPassword": PASSWORD, "newPassword": NEW}
     payload = await accounts.mutate("changePassword", "user { username }", here["accessToken"], **given)
     assert payload == {"user": {"username": "ada"}, "errors": []}
     for session in (here, there):
@@ -80,7 +80,7 @@ async def test_changes_of_passwords_are_in_the_audit_log(accounts: Accounts, mai
     await accounts.make_user("ada")
     session = (await accounts.log_in("ada"))["accessToken"]
     for current, new, errors in (("Wrong-Horse-77", NEW, 1), (PASSWORD, WEAK, 1), (PASSWORD, NEW, 0)):
-        given = {"currentPassword": current, "newPassword": new}
+        given: dict[str, Any] = {"currentPassword": current, "newPassword": new}
         payload = await accounts.mutate("changePassword", "user { username }", session, **given)
         assert len(payload["errors"]) == errors
     await deliver(accounts)
@@ -99,7 +99,7 @@ async def test_changes_of_passwords_are_in_the_audit_log(accounts: Accounts, mai
 
 async def api_token(accounts: Accounts, access_token: str, mail: MailServer) -> str:
     """Make an API token and return its secret; the mail about it is taken out."""
-    given = {"label": "nightly\n\nDear", "scopes": ["READ", "BACKTEST"]}
+    given: dict[str, Any] = {"label": "nightly\n\nDear", "scopes": ["READ", "BACKTEST"]}
     payload = await accounts.mutate("createApiToken", "secret", access_token, **given)
     await deliver(accounts)
     told = await mail.next()
@@ -125,7 +125,7 @@ async def test_changing_the_password_ends_api_tokens_if_asked_to_and_says_what_r
     await accounts.make_user("ada")
     access_token = (await accounts.log_in("ada"))["accessToken"]
     secrets = [await api_token(accounts, access_token, mail) for _ in range(2)]
-    given = {"currentPassword": PASSWORD, "newPassword": NEW, **choice}
+    given: dict[str, Any] = {"currentPassword": PASSWORD, "newPassword": NEW, **choice}
     await accounts.mutate("changePassword", "user { id }", access_token, **given)
     for secret in secrets:
         assert await accounts.me(secret) == ({"username": "ada"} if lives else None)
@@ -176,7 +176,7 @@ async def test_a_change_that_is_refused_changes_nothing(
 ) -> None:
     await accounts.make_user("ada_lovelace")
     tokens = await accounts.log_in("ada_lovelace")
-    given = {"currentPassword": current, "newPassword": new}
+    given: dict[str, Any] = {"currentPassword": current, "newPassword": new}
     payload = await accounts.mutate("changePassword", "user { id }", tokens["accessToken"], **given)
     assert (payload["user"], refusals(payload)) == (None, [expected])
     assert await accounts.me(tokens["accessToken"]) == {"username": "ada_lovelace"}
@@ -236,7 +236,7 @@ async def test_changing_the_password_ends_the_token(accounts: Accounts, mail: Ma
     await accounts.make_user("ada")
     token = await mailed_token(accounts, mail)
     signed_in = await accounts.log_in("ada")
-    given = {"currentPassword": PASSWORD, "newPassword": NEW}
+    given: dict[str, Any] = {"currentPassword": PASSWORD, "newPassword": NEW}
     await accounts.mutate("changePassword", "user { id }", signed_in["accessToken"], **given)
     assert refusals(await reset(accounts, token, "Third-Horse-999")) == BAD_TOKEN
 

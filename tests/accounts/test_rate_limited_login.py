@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -92,7 +93,7 @@ async def test_an_account_may_be_guessed_at_five_times_from_everywhere(
 
 
 async def test_the_limit_does_not_tell_which_addresses_are_registered(client: GraphQLClient) -> None:
-    told = []
+    told: list[Any] = []
     for name, email in (("newcomer", "newcomer@example.com"), ("intruder", "ada@example.com")):
         given = {"username": name, "email": email, "password": PASSWORD}
         assert (await client.execute(SIGNUP, {"i": given})).data["signup"]["errors"] == []

@@ -208,7 +208,7 @@ async def test_the_secret_is_sealed_at_rest_and_bound_to_its_user(accounts: Acco
             assert secret not in row.secret
         stored = (
             await database.execute(text("SELECT string_agg(code_hash::text, '') FROM recovery_codes"))
-        ).scalar()
+        ).scalar_one()
         assert recovery[0].encode().hex() not in stored
         # Eve's secret in Ada's row opens nothing: the answer is an error, not a login.
         await database.execute(

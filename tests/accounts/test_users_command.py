@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 
 from gql_trader.cli import users
 from gql_trader.config import Settings
@@ -19,6 +19,7 @@ def run(settings: Settings, statement: str) -> list[tuple[object, ...]]:
         database = Database(settings.database_url.get_secret_value(), pool_size=1)
         async with database.session() as session:
             result = await session.execute(text(statement))
+            assert isinstance(result, CursorResult)
             rows = [tuple(row) for row in result] if result.returns_rows else []
             await session.commit()
         await database.close()

@@ -35,6 +35,33 @@ def test_what_falls_into_the_hour_that_comes_twice_runs_once() -> None:
     assert first("30 2 * * *", BERLIN, AUTUMN, 2) == ["10-25 00:30", "10-26 01:30"]
 
 
+def test_what_runs_every_half_hour_runs_in_both_hours_of_the_same_name() -> None:
+    begin = datetime(2026, 10, 24, 23, 45, tzinfo=UTC)
+    assert first("*/30 2-3 * * *", BERLIN, begin, 6) == [
+        "10-25 00:00",
+        "10-25 00:30",
+        "10-25 01:00",
+        "10-25 01:30",
+        "10-25 02:00",
+        "10-25 02:30",
+    ]
+
+
+def test_the_last_moment_before_is_not_the_time_of_day_that_comes_again() -> None:
+    first_due = datetime(2020, 1, 1, 1, 30, tzinfo=UTC)
+    latest, _, following = due_moments(
+        "30 2 * * *", BERLIN, first_due, datetime(2026, 10, 25, 1, 45, tzinfo=UTC)
+    )
+    assert latest == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert following == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+
+
+def test_a_day_of_the_month_and_a_weekday_are_either_of_them_unless_one_is_any() -> None:
+    begin = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert first("0 0 15 * 1", "UTC", begin, 3) == ["01-05 00:00", "01-12 00:00", "01-15 00:00"]
+    assert first("0 0 */2 * 1", "UTC", begin, 2) == ["01-05 00:00", "01-19 00:00"]
+
+
 @pytest.mark.parametrize("day", [SPRING, AUTUMN])
 def test_an_hourly_rule_runs_every_hour_that_there_is(day: datetime) -> None:
     found = list(islice(moments("0 * * * *", BERLIN, day), 40))
@@ -85,7 +112,10 @@ def test_the_latest_moment_is_due_and_the_next_one_is_not(
         ("* * * * * *", "UTC", "cron", "five fields"),
         ("@daily", "UTC", "cron", "five fields"),
         ("61 * * * *", "UTC", "cron", "no rule of cron"),
-        ("0 0 31 2 *", "UTC", "cron", "no rule of cron"),
+        ("0 0 31 2 *", "UTC", "cron", "no moment that ever comes"),
+        ("R 8 * * *", "UTC", "cron", "drawn by lot"),
+        ("0 r(1-5) * * *", "UTC", "cron", "drawn by lot"),
+        ("H 8 * * *", "UTC", "cron", "drawn by lot"),
         ("* * * * *", "UTC", "cron", "at least 5 minutes"),
         ("0,59 * * * *", "UTC", "cron", "at least 5 minutes"),
         ("0 0 * * *", "Mars/Olympus", "timezone", "no time zone"),

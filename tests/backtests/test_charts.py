@@ -62,7 +62,7 @@ async def client(desk: Desk, settings: Settings) -> AsyncIterator[GraphQLClient]
         yield client.signed_in(token)
 
 
-async def _complete(desk: Desk, **changes: object) -> str:
+async def _complete(desk: Desk, **changes: Any) -> str:
     spec = ExecutionSpec(direction=Direction.BOTH, stop_loss=0.02)
     row, _ = await desk.submit(execution=spec, **changes)
     await run_backtest({"runtime": desk.runtime}, str(row.id))

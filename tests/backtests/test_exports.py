@@ -136,7 +136,7 @@ async def test_the_files_say_what_the_api_says(office: Office) -> None:
 
     curve = pyarrow.parquet.read_table(io.BytesIO((await office.fetch(links["equityParquetUrl"])).content))
     assert curve.column_names == ["time", "equity", "drawdown"]
-    assert curve["time"].cast("int64").to_pylist() == backtest["equity"]["time"]
+    assert curve["time"].cast(pyarrow.int64()).to_pylist() == backtest["equity"]["time"]
     for name in ("equity", "drawdown"):
         assert curve[name].to_pylist() == backtest["equity"][name]
 

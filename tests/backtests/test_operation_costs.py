@@ -32,7 +32,7 @@ async def client(desk: Desk) -> AsyncIterator[GraphQLClient]:
         yield client.signed_in(token)
 
 
-async def _completed(desk: Desk, **changes: object) -> str:
+async def _completed(desk: Desk, **changes: Any) -> str:
     row, _ = await desk.submit(**changes)
     await run_backtest({"runtime": desk.runtime}, str(row.id))
     return encode_id("Backtest", row.id)
@@ -196,7 +196,7 @@ async def test_much_is_decoded_beside_the_event_loop_and_little_on_it(
         threads.append(work)
         return await moved(work, *arguments)
 
-    monkeypatch.setattr(loaders.asyncio, "to_thread", noted)
+    monkeypatch.setattr(asyncio, "to_thread", noted)
     small = await _loaders(desk).ledger.load(LedgerKey(row.id, 0, 1))
     assert threads == []
     monkeypatch.setattr(loaders, "_QUICK_BYTES", 100)

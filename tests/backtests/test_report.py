@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -85,7 +86,7 @@ async def client(desk: Desk) -> AsyncIterator[GraphQLClient]:
         yield opened.signed_in(await make_access_token(desk.runtime, desk.trader))
 
 
-async def _run(desk: Desk, **changes: object) -> str:
+async def _run(desk: Desk, **changes: Any) -> str:
     row, _ = await desk.submit(force=True, **changes)
     await run_backtest({"runtime": desk.runtime}, str(row.id))
     return encode_id("Backtest", row.id)

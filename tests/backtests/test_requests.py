@@ -12,7 +12,7 @@ import pytest
 from gql_trader.backtests import service
 from gql_trader.backtests.jobs import run_backtest
 from gql_trader.backtests.lifecycle import job_key
-from gql_trader.backtests.types import QUEUE, RunStatus
+from gql_trader.backtests.types import QUEUE, BacktestQuery, RunStatus
 from gql_trader.core.errors import (
     Conflict,
     DomainError,
@@ -98,7 +98,7 @@ async def test_everything_that_is_wrong_is_reported_at_once(desk: Desk) -> None:
         ("tags",),
     }
     async with desk.runtime.unit_of_work() as uow:
-        assert await service.count_backtests(uow, desk.trader, service.BacktestQuery()) == 0
+        assert await service.count_backtests(uow, desk.trader, BacktestQuery()) == 0
 
 
 async def test_an_equal_backtest_that_completed_is_returned_at_once(desk: Desk) -> None:

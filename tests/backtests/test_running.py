@@ -17,6 +17,7 @@ from gql_trader.core.ids import global_id
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -44,7 +45,7 @@ async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
         curve = (await repository.curves(uow.session, [row.id], "equity"))[row.id]
     signals = strategies.compiled(definition, desk.runtime.plugins).signals(bars, stored.parameters)
     result = simulation.run(bars, signals, on_market(spec, market), 10_000.0)
-    measured = metrics.compute(result, bars, 365)
+    measured = metrics.compute(result, bars, TradingDays.EVERY_DAY)
     assert stored.status == RunStatus.COMPLETED
     assert stored.progress == 1.0
     assert measured.trades > 5
@@ -147,7 +148,7 @@ async def test_a_crash_between_commit_and_enqueue_is_swept_up(
 
 async def test_a_stopping_worker_hands_its_run_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     started, release = asyncio.Event(), asyncio.Event()
-    load = jobs.load_input
+    load = jobs.load_input  # type: ignore[attr-defined]
 
     async def slow_load(*arguments: object) -> object:
         started.set()
@@ -171,7 +172,7 @@ async def test_a_stopping_worker_hands_its_run_back(desk: Desk, monkeypatch: pyt
 async def test_a_lost_database_connection_puts_the_run_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = jobs.load_input
+    load = jobs.load_input  # type: ignore[attr-defined]
 
     async def cut_off(uow: UnitOfWork, *arguments: object) -> object:
         own = await uow.session.scalar(select(func.pg_backend_pid()))

@@ -11,8 +11,8 @@ from gql_trader.balances.types import Timing
 TIMING = Timing(timedelta(minutes=10), (2, 8, 14, 20))
 
 
-def _utc(*moment: int) -> datetime:
-    return datetime(*moment, tzinfo=UTC)  # type: ignore[misc]
+def _utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 def _heartbeats(zone: str, after: datetime, count: int) -> list[datetime]:

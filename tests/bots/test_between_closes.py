@@ -206,11 +206,11 @@ async def test_a_bar_under_way_is_made_of_what_is_stored_and_of_what_was_told(li
     assert await told_candles(runtime.events, market_id, Interval.H1) == []
     assert await forming() is None
     prices = np.array([[10.0, 12.0, 9.0, 11.0], [11.0, 11.5, 8.0, 8.5], [8.5, 30.0, 8.5, 20.0]])
-    columns = [np.ascontiguousarray(prices[:, at]) for at in range(4)]
+    open_, high, low, close = (np.ascontiguousarray(prices[:, at]) for at in range(4))
     # The last of these minutes is not over yet by the clock: it is half past.
     time = opening + np.array([0, 10, 30]) * minute
     async with runtime.unit_of_work() as uow:
-        bars = Bars(time.astype(np.int64), *columns, np.ones(3), minute)
+        bars = Bars(time.astype(np.int64), open_, high, low, close, np.ones(3), minute)
         await save_candles(uow, market_id, Interval.M1, bars)  # type: ignore[arg-type]
     found = await forming()
     assert found is not None

@@ -6,17 +6,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 from sqlalchemy import select, text
 
 from gql_trader.bots import jobs, jobs_orders, live_bots, live_watching
+from gql_trader.bots.hand_ledger import write_ledger
 from gql_trader.bots.models import BotRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.bars import Bars
 from gql_trader.engine.rules import Rules
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.market_data.service import find_market, save_candles
@@ -28,6 +27,7 @@ from tests.bots.live_desk import STOP as STOP_SESSION
 from tests.bots.test_live_by_hand import LEASE_SECONDS
 from tests.factories.actors import make_access_token
 from tests.factories.exchange_simulator import Hang, Refusal
+from tests.factories.markets import bars_of
 
 HOUR = Interval.H1.milliseconds
 CREATE = """mutation($input: CreateBotInput!) {
@@ -95,9 +95,8 @@ class Bench:
 
     async def store(self, opening: int, opened: float, close: float, low: float | None = None) -> None:
         """Store the candle of an hour."""
-        prices = (opened, max(opened, close), min(opened, close) if low is None else low, close)
-        columns = [np.array([price]) for price in prices]
-        bars = Bars(np.array([opening]), *columns, np.ones(1), HOUR)
+        lowest = min(opened, close) if low is None else low
+        bars = bars_of([(opened, max(opened, close), lowest, close)], HOUR, opening)
         async with self.runtime.unit_of_work() as uow:
             found = await find_market(uow, MARKET)
             await save_candles(uow, found.id, Interval.H1, bars)
@@ -137,12 +136,12 @@ class Bench:
 
     async def bot(self) -> BotRow:
         async with self.runtime.unit_of_work() as uow:
-            return await uow.session.get_one(BotRow, parse_id(self.bot_id)[1])
+            bot: BotRow = await uow.session.get_one(BotRow, parse_id(self.bot_id)[1])
+            return bot
 
 
-@pytest.fixture
-async def bench(desk: LiveDesk) -> Bench:
-    """A desk with a strategy that buys after a rising hour and sells after a falling one."""
+async def make_bench(desk: LiveDesk) -> Bench:
+    """Return a desk with a strategy that buys after a rising hour and sells after a falling one."""
     async with desk.runtime.unit_of_work() as uow:
         made = await strategies.create_strategy(
             uow, desk.trader.member.actor, NewStrategy("Rises", "", RULES)
@@ -152,6 +151,12 @@ async def bench(desk: LiveDesk) -> Bench:
     for back in range(5, 0, -1):
         await bench.store(opening - back * HOUR, 50_000.0, 50_000.0)
     return bench
+
+
+@pytest.fixture
+async def bench(desk: LiveDesk) -> Bench:
+    """What `make_bench` makes."""
+    return await make_bench(desk)
 
 
 BOUGHT = ("BUY", "FILLED", None)
@@ -194,7 +199,7 @@ async def test_workers_that_race_and_are_killed_place_each_order_once(
     await bench.bar(50_100.0, worked=False)
     with monkeypatch.context() as patched:
         # Killed before it commits: nothing is there, and nothing was sent.
-        patched.setattr(live_bots, "write_ledger", killing(live_bots.write_ledger))
+        patched.setattr(live_bots, "write_ledger", killing(write_ledger))
         with pytest.raises(KilledError):
             await live_bots.step(bench.runtime, bench.session_id)
     assert await bench.orders() == []

@@ -150,7 +150,7 @@ async def test_a_worker_that_slept_before_it_sends_does_not_send(
 ) -> None:
     session = await desk.start()
     order = await desk.placed(session, "BUY", "MARKET", "0.1")
-    asked = live_sending.rules_of
+    asked = live_sending.rules_of  # type: ignore[attr-defined]
 
     async def slowly(*positional: Any, **named: Any) -> Any:
         desk.trader.accounts.clock.move(seconds=61)

@@ -272,7 +272,8 @@ async def test_closed_bars_also_advance_bots_on_bars_that_are_made_of_them(live:
     assert len(keys) == 2
     assert await live.bots.runtime.queue.waiting(QUEUE, keys) == set(keys)
     for job in jobs_:
-        await jobs.tick(context, *map(str, job.arguments[:2]), int(str(job.arguments[2])))
+        market_id, interval, shard = map(str, job.arguments)
+        await jobs.tick(context, market_id, interval, int(shard))
     assert (await live.bots.session(hourly)).bars == 11
     assert (await live.bots.session(four_hourly)).bars in (2, 3)
     assert await _shards(live) == []

@@ -1,5 +1,7 @@
 """Leverage, funding, sizes, tables of returns and guards, by examples worked out by hand."""
 
+from typing import Any
+
 import pytest
 
 from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Sizing, SizingKind
@@ -417,7 +419,7 @@ class TestGuards:
         assert exits(result.ledger) == [(3, ExitReason.MAX_DRAWDOWN, 85.0)]
 
     def test_daily_trades_limit_entries_and_close_nothing(self) -> None:
-        signals = {"entry_long": [0, 2, 4, 6], "exit_long": [1, 3, 5]}
+        signals: dict[str, Any] = {"entry_long": [0, 2, 4, 6], "exit_long": [1, 3, 5]}
         rows = [FLAT] * 9
         result = result_of(rows, free(max_daily_trades=2), **signals)
         assert result.ledger.entry_index.tolist() == [1, 3]
@@ -436,7 +438,7 @@ class TestGuards:
         assert result.ledger.entry_index.tolist() == [1, 4]
 
     def test_cooldown_keeps_out_of_the_market_for_as_many_bars_after_an_exit(self) -> None:
-        signals = {"entry_long": [0, 2, 3, 4, 5], "exit_long": [1]}
+        signals: dict[str, Any] = {"entry_long": [0, 2, 3, 4, 5], "exit_long": [1]}
         entered = {
             bars: result_of([FLAT] * 8, free(cooldown_bars=bars), **signals).ledger.entry_index.tolist()
             for bars in (0, 1, 2, 3)

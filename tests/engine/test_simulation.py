@@ -1,5 +1,7 @@
 """What the simulation does, by examples worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -448,7 +450,8 @@ def test_columns_of_another_layout_are_copied() -> None:
     random = np.random.default_rng(1)
     bars, signals = random_bars(random, 100), random_signals(random, 100, 0.1)
     table = np.column_stack([bars.open, bars.high, bars.low, bars.close])
-    strided = Bars(bars.time, *(table[:, at] for at in range(4)), bars.volume, bars.interval)
+    columns = {name: table[:, at] for at, name in enumerate(("open", "high", "low", "close"))}
+    strided = replace(bars, **columns)  # type: ignore[arg-type]
     expected = run(bars, signals, free(), CAPITAL)
     assert np.array_equal(run(strided, signals, free(), CAPITAL).equity, expected.equity)
 

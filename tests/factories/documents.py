@@ -90,7 +90,7 @@ def _literal(kind: GraphQLInputType, an_id: str) -> str:
         case GraphQLList():
             return f"[{_literal(kind.of_type, an_id)}]"
         case GraphQLEnumType():
-            return next(iter(kind.values))
+            return str(next(iter(kind.values)))
         case GraphQLInputObjectType():
             given = _arguments(kind.fields, an_id)
             return f"{{{given[1:-1]}}}"

@@ -19,8 +19,8 @@ def bars_of(
     """Return bars from (open, high, low, close) rows, one interval after another."""
     prices = np.array(rows, dtype=np.float64).reshape(-1, 4)
     time = start + interval * np.arange(len(prices), dtype=np.int64)
-    columns = (np.ascontiguousarray(prices[:, at]) for at in range(4))
-    return Bars(time, *columns, np.ones(len(prices)), interval)
+    open_, high, low, close = (np.ascontiguousarray(prices[:, at]) for at in range(4))
+    return Bars(time, open_, high, low, close, np.ones(len(prices)), interval)
 
 
 def bars_of_closes(closes: Sequence[float], interval: int = HOUR, start: int = START) -> Bars:
@@ -89,7 +89,8 @@ def random_bars(
     if missing:
         kept = random.random(n) >= missing
         kept[0] = True
-        time, open_, high, low, close = (each[kept] for each in (time, open_, high, low, close))
+        time = time[kept]
+        open_, high, low, close = (each[kept] for each in (open_, high, low, close))
     return Bars(time, open_, high, low, close, np.ones(len(time)), interval)
 
 

@@ -79,7 +79,7 @@ class Searches:
         async with self.desk.runtime.unit_of_work() as uow:
             return sorted(await uow.session.scalars(statement))
 
-    async def complete(self, **changes: object) -> Row[Any]:
+    async def complete(self, **changes: Any) -> Row[Any]:
         """Request a search, run it and return it."""
         row, _ = await self.submit(**changes)
         await self.run(row.id)

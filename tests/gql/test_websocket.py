@@ -451,7 +451,7 @@ async def test_a_failing_look_up_is_repeated(services: ToyServices) -> None:
             raise failure
         return await ended(services_, grants)
 
-    keys.ended = fail_once  # type: ignore[method-assign]
+    keys.ended = fail_once  # type: ignore[method-assign, assignment]
     async with GraphQLSocket(
         InProcessTransport(watched(keys, services)), {"authorization": "Bearer one"}
     ) as ws:

@@ -173,7 +173,7 @@ async def test_an_outage_loses_nothing_and_ends_no_follower(own_valkey: Embedded
         other = EventStreams(own_valkey.redis_url)
         await other.publish("s", {"n": 3})  # while the first process may not have noticed yet
         await streams.publish("s", {"n": 4})
-        numbers = []
+        numbers: list[int] = []
         async with asyncio.timeout(10):
             while len(numbers) < 2:
                 if (event := await anext(events)) is not None:

@@ -15,7 +15,7 @@ async def test_each_test_gets_an_empty_migrated_database_and_an_empty_valkey(
         assert await uow.session.scalar(text("SELECT to_regclass('left_over')")) is None
         assert await uow.session.scalar(text("SELECT to_regclass('alembic_version')")) is not None
         await uow.session.execute(text("CREATE TABLE left_over (id int)"))
-    client = redis.asyncio.from_url(redis_url)
+    client = redis.asyncio.Redis.from_url(redis_url)
     assert await client.get("left_over") is None
     await client.set("left_over", attempt)
     await client.aclose()

@@ -36,7 +36,7 @@ async def test_a_file_comes_a_row_group_at_a_time_and_holds_every_bit() -> None:
         ("time", "timestamp[ms, tz=UTC]"),
         ("value", "double"),
     ]
-    assert np.array_equal(table["time"].cast("int64").to_numpy(), columns["time"])
+    assert np.array_equal(table["time"].cast(pyarrow.int64()).to_numpy(), columns["time"])
     assert table["value"].to_numpy().tobytes() == columns["value"].tobytes()
 
 

@@ -164,7 +164,9 @@ class FeedDesk:
             table.c.market_id == market_id, table.c.interval == interval.name
         )
         async with self.runtime.unit_of_work() as uow:
-            return (await uow.session.execute(statement)).one()
+            rows: Any = await uow.session.execute(statement)
+            found: Row[Any] = rows.one()
+            return found
 
     async def told(self, market_id: MarketId, interval: Interval = Interval.H1) -> list[dict[str, Any]]:
         """Return what followers of a feed were told so far."""

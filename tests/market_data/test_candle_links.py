@@ -74,7 +74,7 @@ async def test_a_file_has_the_candles_that_the_api_has(
     assert file.headers["cache-control"] == "private, no-store"
     table = pyarrow.parquet.read_table(io.BytesIO(file.content))
     assert table.column_names == ["time", "open", "high", "low", "close", "volume"]
-    assert table["time"].cast("int64").to_pylist() == series["columns"]["time"]
+    assert table["time"].cast(pyarrow.int64()).to_pylist() == series["columns"]["time"]
     for column in table.column_names[1:]:
         assert table[column].to_pylist() == series["columns"][column]
     assert table.num_rows == (0 if hours[0] == 5000 else len(series["columns"]["time"])) != 1

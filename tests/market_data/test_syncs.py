@@ -72,10 +72,12 @@ async def test_only_candles_that_are_over_are_asked_for_and_stored(desk: FeedDes
     present = int(np.datetime64("now", "ms").astype(np.int64))
     opened = Interval.H1.floor(present)
     last = desk.bars.slice(2_499, 2_500)
+    names = ("open", "high", "low", "close", "volume")
+    doubled: dict[str, Any] = {name: np.repeat(getattr(last, name), 2) for name in names}
     tail = replace(
         last,
         time=np.array([opened - 3_600_000, opened], np.int64),
-        **{name: np.repeat(getattr(last, name), 2) for name in ("open", "high", "low", "close", "volume")},
+        **doubled,
     )
     desk.serve(tail)
     row = await desk.run(await desk.asked(2_490))

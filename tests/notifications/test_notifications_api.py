@@ -35,7 +35,7 @@ async def test_a_sign_up_is_told_to_every_active_administrator_and_its_approval_
         await uow.session.execute(text("UPDATE users SET status = 'DISABLED' WHERE username = 'former'"))
     async with scene.root.socket as socket:
         events = socket.results(EVENTS)
-        first = asyncio.create_task(anext(events))
+        first = asyncio.ensure_future(anext(events))
         await sign_up(scene, "newcomer", "newcomer@example.com")
         await work(scene.runtime)
         event = (await first)["data"]["notifications"]
@@ -148,7 +148,7 @@ async def test_old_notifications_are_forgotten_and_cursors_go_on(scene: Scene) -
 DEVICES = "devices { id platform createdAt }"
 
 
-async def register(person: Person, token: str = "token-1", **given: str) -> Any:
+async def register(person: Person, token: str = "token-1", **given: str | None) -> Any:
     payload = await person.act("registerDevice", "device { id platform }", token=token, **given)
     assert payload["errors"] == []
     return payload["device"]
@@ -224,7 +224,7 @@ async def test_the_device_registered_longest_ago_makes_room(scene: Scene) -> Non
 
 
 async def test_the_administrators_list_reads_everybodys_devices_at_once(scene: Scene) -> None:
-    counts = []
+    counts: list[int] = []
     for number in (0, 8):
         for each in range(number):
             await make_person(scene.runtime, f"user{each}")

@@ -120,7 +120,8 @@ async def test_pages_in_either_order_and_direction_have_every_trial_once(
         values = [node["objective"] for node in whole if node["objective"] is not None]
         assert values == sorted(values, reverse=direction == "DESC")
         assert [node["objective"] for node in whole] == values + [None] * (18 - len(values))
-    forwards, backwards = [], []
+    forwards: list[Any] = []
+    backwards: list[Any] = []
     after = before = None
     while True:
         page = (await api.show(identifier, first=5, after=after, orderBy=order))["trials"]

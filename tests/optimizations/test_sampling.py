@@ -1,6 +1,7 @@
 """TPE: generations that learn from those before, the same ones whoever runs them."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ SPACE = Space(
 
 def _score(codes: Floats) -> Floats:
     distance = (codes[:, 0] - 30) ** 2 / 1000 + (np.log10(codes[:, 1]) + 1) ** 2
-    return (codes[:, 2] == 1) - distance
+    return np.asarray((codes[:, 2] == 1) - distance, np.float64)
 
 
 def test_it_draws_where_trials_did_well() -> None:
@@ -46,7 +47,7 @@ def test_the_seed_decides_and_trials_without_a_score_are_avoided() -> None:
     assert np.mean(chosen[:, 0] < 50) < 0.2
 
 
-TPE = {
+TPE: dict[str, Any] = {
     "method": SearchMethod.TPE,
     "trials": 24,
     "ranges": (

@@ -19,6 +19,7 @@ from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rul
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.space import Axis, Space
 from gql_trader.engine.search.trials import Setting
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.optimizations import planning, repository, running
 from gql_trader.optimizations.ranges import axes_to_json
@@ -90,7 +91,7 @@ def _run(bars: Bars) -> tuple[Any, list[Any], Setting, Any]:
     """Return a search, its chunks as they would be stored, its setting and its walk."""
     windows = plan_windows(BARS.time, START, START + timedelta(days=62.5), WalkForward(20, 10))
     search = _search(windows)
-    setting = Setting(bars, 0, RULES, 10_000.0, 365)
+    setting = Setting(bars, 0, RULES, 10_000.0, TradingDays.EVERY_DAY)
     chunks = []
     for chunk in planning.plan_chunks(6, [480] * len(windows)):
         if chunk.kind is ChunkKind.TRIALS:
@@ -115,7 +116,7 @@ def test_the_curve_is_the_chain_of_the_tests_each_with_the_best_of_its_training(
         scores = [decode_columns(row.scores)["score"] for row in chunks]
         inside = np.concatenate(scores)[number * 6 : number * 6 + 6]
         best = int(np.nanargmax(inside))
-        values = SPACE.values(SPACE.grid(best, 1)[0].tolist())
+        values: dict[str, Any] = SPACE.values(SPACE.grid(best, 1)[0].tolist())
         assert walked.windows[number]["trial"] == number * 6 + best + 1
         assert walked.windows[number]["values"] == values
         low, high = np.searchsorted(BARS.time, (window.test_start, window.test_end))
@@ -125,7 +126,7 @@ def test_the_curve_is_the_chain_of_the_tests_each_with_the_best_of_its_training(
         )
         assert (result.ledger.entry_time >= window.test_start).all()
         assert (result.ledger.exit_time <= window.test_end).all()
-        measured = metrics.compute(result, BARS.slice(low, high), 365)
+        measured = metrics.compute(result, BARS.slice(low, high), TradingDays.EVERY_DAY)
         assert walked.windows[number]["outOfSample"]["total_return"] == measured.total_return
         capital = result.final_equity
         curve.append(result.equity)
@@ -175,7 +176,7 @@ async def test_a_walk_through_workers_is_the_same_for_any_method_and_number_of_w
     searches: Searches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "MOST_TRIALS", 4)
-    wanted = {"walk_forward": WalkForward(30, 15)}
+    wanted: dict[str, Any] = {"walk_forward": WalkForward(30, 15)}
     for method, trials in ((SearchMethod.GRID, None), (SearchMethod.TPE, 12)):
         row = await searches.complete(**wanted, method=method, trials=trials)
         assert (row.status, row.trials_total) == ("COMPLETED", 4 * (trials or 18)), row.error
@@ -201,5 +202,5 @@ async def test_windows_that_do_not_fit_are_refused(searches: Searches) -> None:
     for days, path in (((90, 10), "trainDays"), ((1, 0), "testDays"), ((0, 1), "trainDays")):
         with pytest.raises((InvalidInput, DomainErrors)) as refusal:
             await searches.submit(walk_forward=WalkForward(*days))
-        errors = getattr(refusal.value, "errors", (refusal.value,))
+        errors: Any = getattr(refusal.value, "errors", (refusal.value,))
         assert [error.path for error in errors] == [("walkForward", path)]

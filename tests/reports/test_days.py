@@ -67,7 +67,7 @@ async def _expected(bots: BotDesk, session_ids: Sequence[UUID], zone: str) -> di
         for point in await bots.points(session_id):
             day = from_milliseconds(point.time).astimezone(ZoneInfo(zone)).date()
             equity = to_decimal(point.equity)
-            gained[day] += equity - before  # type: ignore[assignment]
+            gained[day] += equity - before
             before = equity
     return {day: Decimal(amount) for day, amount in gained.items()}
 

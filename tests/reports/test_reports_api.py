@@ -184,7 +184,7 @@ async def test_best_and_worst_day_are_those_of_the_calendar_in_the_users_time_zo
 
 
 async def test_the_equity_curve_is_thinned_and_its_drawdown_is_from_the_peak_so_far(reports: Reports) -> None:
-    given = {"start": "2024-01-01T00:00:00Z", "end": "2024-02-10T00:00:00Z"}
+    given: dict[str, Any] = {"start": "2024-01-01T00:00:00Z", "end": "2024-02-10T00:00:00Z"}
     whole = await reports.ask(CURVE, **given)
     summary = await reports.ask(PROFIT)
     # One replay was over when the next began.
@@ -241,7 +241,7 @@ async def test_trades_are_listed_by_their_opening_and_filtered(reports: Reports)
 
 
 async def test_what_replays_gained_counts_only_where_it_is_asked_for(reports: Reports) -> None:
-    days = {"start": "2024-01-01", "end": "2024-02-28"}
+    days: dict[str, Any] = {"start": "2024-01-01", "end": "2024-02-28"}
     assert (await reports.ask(PROFIT))["trades"] > 0
     of_bot = await reports.ask(PROFIT, botId=reports.bot(1), replays=False)
     of_session = await reports.ask(PROFIT, sessionId=reports.session(1), replays=False)

@@ -135,12 +135,13 @@ def test_freqtrade_accepts_what_we_accept_and_refuses_what_we_refuse(
 def test_freqtrade_accepts_the_defaults_and_notices_what_is_wrong(freqtrade: Freqtrade) -> None:
     config = to_config(TradingSettings())
     assert freqtrade.problem(config) == ""
-    for wrong in (
+    mistakes: list[dict[str, Any]] = [
         {"stoploss": 0.1},
         {"stake_amount": "unlimited", "max_open_trades": -1},
         {"exchange": {}},
         {"fiat_display_currency": "XXX"},
-    ):
+    ]
+    for wrong in mistakes:
         assert freqtrade.problem({**config, **wrong}) != ""
     for missing in ("entry_pricing", "exit_pricing", "pairlists", "minimal_roi", "max_open_trades"):
         assert "required property" in freqtrade.problem({k: v for k, v in config.items() if k != missing})

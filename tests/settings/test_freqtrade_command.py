@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 import structlog
-from click.testing import Result
 from sqlalchemy import text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.cli.errors import CommandError
@@ -94,7 +93,7 @@ def audit(settings: Settings) -> list[tuple[str, Any, Any]]:
             rows = await session.execute(
                 text("SELECT action, actor_id, metadata FROM audit_events ORDER BY id")
             )
-            return [tuple(row) for row in rows]  # type: ignore[misc]
+            return [(row[0], row[1], row[2]) for row in rows]
 
     return act(settings, read)  # type: ignore[no-any-return]
 

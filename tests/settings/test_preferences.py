@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from graphql import print_ast
+from graphql import GraphQLInputObjectType, print_ast
 from graphql.utilities import ast_from_value
 
 from gql_trader.app import create_app
@@ -157,7 +157,7 @@ async def test_a_risk_and_a_drawdown_that_are_preferred_prefill_what_states_none
         shown = "execution { maxDrawdown sizing { riskFraction equityFraction } }"
         common = {"strategyId": strategy, "market": "test:BTC/USD", "interval": "H1"}
         daily = {"name": "a", "cron": "0 0 * * *", "action": "BACKTEST", "lookbackDays": 3}
-        makes = {
+        makes: dict[str, tuple[str, str, dict[str, Any]]] = {
             "runBacktest": ("RunBacktestInput", "backtest", common),
             "createBot": ("CreateBotInput", "bot", {**common, "name": "b"}),
             "createAutomation": ("CreateAutomationInput", "automation", {**common, **daily}),
@@ -202,5 +202,10 @@ async def test_a_risk_and_a_drawdown_that_are_preferred_prefill_what_states_none
 
 
 def test_the_schema_still_publishes_the_default_capital() -> None:
-    field = core_schema(create_schema()).type_map["RunBacktestInput"].fields["initialCapital"]  # type: ignore[union-attr]
-    assert print_ast(ast_from_value(field.default_value, field.type)) == '"10000"'
+    given = core_schema(create_schema()).type_map["RunBacktestInput"]
+    assert isinstance(given, GraphQLInputObjectType)
+    default = ast_from_value(
+        given.fields["initialCapital"].default_value, given.fields["initialCapital"].type
+    )
+    assert default is not None
+    assert print_ast(default) == '"10000"'

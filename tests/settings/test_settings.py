@@ -149,7 +149,8 @@ async def test_settings_that_changed_meanwhile_are_not_overwritten(ada: Member) 
     first = (await ada.change(maxOpenTrades=4))["settings"]["updatedAt"]
     second = (await ada.change(maxOpenTrades=5, expectedUpdatedAt=first))["settings"]["updatedAt"]
     assert second > first
-    for given in ({"maxOpenTrades": 6}, {"maxOpenTrades": 6, "preview": True}):
+    changes: list[dict[str, Any]] = [{"maxOpenTrades": 6}, {"maxOpenTrades": 6, "preview": True}]
+    for given in changes:
         refused = await ada.change(expectedUpdatedAt=first, **given)
         assert (refused["settings"], refused["changes"]) == (None, [])
         assert refusals(refused) == [("INVALID_STATE", ["expectedUpdatedAt"])]
@@ -195,7 +196,10 @@ async def test_what_was_read_before_a_change_is_never_taken_for_what_is_after_it
 
 async def test_secrets_and_the_chat_take_a_login_session(accounts: Accounts, ada: Member) -> None:
     """Who has got hold of an API token cannot have orders or messages go elsewhere."""
-    given = {"exchange": {"key": "a-key", "secret": "hidden"}, "telegram": {"chatId": "1", "token": "1:A"}}
+    given: dict[str, Any] = {
+        "exchange": {"key": "a-key", "secret": "hidden"},
+        "telegram": {"chatId": "1", "token": "1:A"},
+    }
     assert (await ada.change(**given))["errors"] == []
     preset = (await ada.send("saveSettingsPreset", "preset { id }", name="x"))["preset"]["id"]
     assert (await ada.change(telegram={"chatId": "2"}))["errors"] == []

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gql_trader.engine.bars import Floats, Integers
-
-DAY = 86_400_000
-CALENDAR_DAYS = 365
-"""Days of a year on which a market trades that never closes."""
-
-_FRIDAY = 4
+from gql_trader.engine.trading_days import DAY, FRIDAY, TradingDays, weekdays
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +32,7 @@ class DailyCurve:
 
 
 def daily_curve(
-    time: Integers, values: Floats, interval: int, initial: float, days_per_year: int
+    time: Integers, values: Floats, interval: int, initial: float, counted: TradingDays
 ) -> DailyCurve:
     """Return the last value of each UTC day.
 
@@ -51,22 +46,29 @@ def daily_curve(
         Length of a bar, milliseconds.
     initial
         The starting value: what a day has whose end no bar has reached.
-    days_per_year
-        365: every calendar day from the first bar to the last counts, and one without bars carries the
-        value of the day before. Any other number: the days on which the market trades, which are those
-        in which a bar closes, or Monday to Friday if bars are longer than a day.
+    counted
+        Which days have a value. `EVERY_DAY`: all from the first bar to the last; one without bars carries
+        the value of the day before. `WEEKDAYS`: those from Monday to Friday in which a bar closes or at the
+        weekend before; a weekend that the bars end with is a day of its own, which is not over. `WITH_BARS`:
+        those in which a bar closes. With bars longer than a day both of these are Monday to Friday.
     """
     first, last = int(time[0]) // DAY, (int(time[-1]) + interval - 1) // DAY
     days = np.arange(first, last + 1, dtype=np.int64)
     ends = (days + 1) * DAY
-    weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
-    calendar = days_per_year == CALENDAR_DAYS
-    if not calendar and interval > DAY:
+    weekday = weekdays(days)
+    every = counted is TradingDays.EVERY_DAY
+    if not every and interval > DAY:
         # What a week's bar closes with on Sunday is what the market left on Friday.
-        ends[weekday == _FRIDAY] += 2 * DAY
+        ends[weekday == FRIDAY] += 2 * DAY
     reached = _count_until(time, ends - interval, interval)
-    if not calendar:
-        kept = weekday <= _FRIDAY if interval > DAY else np.diff(reached, prepend=0) > 0
+    if not every and interval > DAY:
+        days, reached = days[weekday <= FRIDAY], reached[weekday <= FRIDAY]
+    elif not every:
+        if counted is TradingDays.WEEKDAYS:
+            own = weekday <= FRIDAY
+            own[-1] = True
+            days, reached = days[own], reached[own]
+        kept = np.diff(reached, prepend=0) > 0
         days, reached = days[kept], reached[kept]
     value = np.where(reached > 0, values[np.maximum(reached, 1) - 1], initial)
     before = np.concatenate(([initial], value[:-1]))

@@ -8,10 +8,10 @@ import numpy as np
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.metrics import returns as of_returns
 from gql_trader.engine.metrics import trades as of_trades
-from gql_trader.engine.metrics.daily import DAY, DailyCurve, daily_curve
+from gql_trader.engine.metrics.daily import DailyCurve, daily_curve
 from gql_trader.engine.metrics.drawdowns import drawdown, ulcer_index
 from gql_trader.engine.results import Result
-from gql_trader.engine.version import METRICS_VERSION
+from gql_trader.engine.trading_days import DAY, TradingDays
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,9 @@ class Metrics:
     buy_and_hold_return: float
     alpha: float | None
     beta: float | None
-    version: int = METRICS_VERSION
 
 
-def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | None = None) -> Metrics:
+def compute(result: Result, bars: Bars, counted: TradingDays, daily: DailyCurve | None = None) -> Metrics:
     """Return all metrics of a finished run.
 
     Parameters
@@ -77,8 +76,8 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
         Of a finished simulation of at least one bar.
     bars
         The n bars that ``result.equity`` belongs to, from `Result.start`; their closes are the market's.
-    days_per_year
-        365 for a market that never closes, otherwise 252; see `daily_curve` for the days that count.
+    counted
+        Which days count as days of the curve, by which also depends how many are taken for a year.
     daily
         The daily curve of ``result.equity``, if it is at hand.
 
@@ -91,9 +90,10 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
         raise ValueError(f"{len(result.equity)} values of equity need as many bars; got {len(bars)}")
     initial, final, ledger = result.initial_capital, result.final_equity, result.ledger
     if daily is None:
-        daily = daily_curve(bars.time, result.equity, bars.interval, initial, days_per_year)
+        daily = daily_curve(bars.time, result.equity, bars.interval, initial, counted)
     first_close = float(bars.close[0])
-    market = daily_curve(bars.time, bars.close, bars.interval, first_close, days_per_year)
+    market = daily_curve(bars.time, bars.close, bars.interval, first_close, counted)
+    days_per_year = counted.per_year
     calendar_days = (int(bars.time[-1]) + bars.interval - int(bars.time[0])) / DAY
     worst = drawdown(bars.time, result.equity, bars.interval, initial)
     mean_equity = worst.mean_equity or initial

@@ -139,6 +139,6 @@ def _valid(
 
 def _slow(setting: Setting, traded: Bars, signals: Signals, spec: ExecutionSpec) -> Floats:
     result = simulation.run(setting.bars, signals, spec, setting.initial_capital, setting.start)
-    measured = metrics.compute(result, traded, setting.annual_days)
+    measured = metrics.compute(result, traded, setting.trading_days)
     values = (getattr(measured, name) for name in METRICS)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

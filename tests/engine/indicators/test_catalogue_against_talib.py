@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import talib
 import talib.abstract
-from talib import MA_Type
+from talib import MA_Type  # type: ignore[attr-defined]
 
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.indicators import CATALOGUE, ArgumentKind, Function, Value
@@ -15,6 +15,7 @@ from gql_trader.engine.indicators.catalogue import AVERAGES
 from gql_trader.engine.indicators.implementations import compute
 from tests.factories.random_bars import random_bars
 
+FUNCTIONS: list[str] = talib.get_functions()  # type: ignore[no-untyped-call]
 # TA-Lib's functions that the language has under another name or not at all, and why.
 RENAMED = {
     "MAX": "highest() is a period's highest; max(x, y) compares two values",
@@ -32,9 +33,14 @@ OWN_MEANING = {
 }
 
 
+def _of_talib(value: Value | None) -> Value | None:
+    """Return a constant as TA-Lib has it: averages are numbers there."""
+    return AVERAGES.get(value, value) if isinstance(value, str) else value
+
+
 def of_talib() -> Iterator[Function]:
     for function in CATALOGUE.values():
-        if function.name.upper() in talib.get_functions() and function.name not in (
+        if function.name.upper() in FUNCTIONS and function.name not in (
             *OWN_MEANING,
             "max",
             "min",
@@ -75,7 +81,7 @@ def as_tuple(found: object) -> tuple[np.ndarray, ...]:
 def by_talib(function: Function, bars: Bars, chosen: dict[str, Value]) -> tuple[np.ndarray, ...]:
     inputs = [*operands(function, bars), *(getattr(bars, column) for column in function.columns)]
     keywords = {
-        argument.alias or argument.name: AVERAGES.get(chosen[argument.name], chosen[argument.name])
+        argument.alias or argument.name: _of_talib(chosen[argument.name])
         for argument in function.arguments
         if argument.kind.constant
     }
@@ -83,7 +89,7 @@ def by_talib(function: Function, bars: Bars, chosen: dict[str, Value]) -> tuple[
 
 
 def test_every_talib_function_is_in_the_catalogue_or_renamed_for_a_reason() -> None:
-    missing = {name for name in talib.get_functions() if name.lower() not in CATALOGUE}
+    missing = {name for name in FUNCTIONS if name.lower() not in CATALOGUE}
     assert missing == set(RENAMED) - {"MAX", "MIN"}
 
 
@@ -93,9 +99,9 @@ def test_averages_have_talibs_numbers() -> None:
 
 @pytest.mark.parametrize("function", list(of_talib()), ids=lambda each: each.name)
 def test_arguments_defaults_columns_and_outputs_are_talibs(function: Function) -> None:
-    info = talib.abstract.Function(function.name.upper()).info
+    info = talib.abstract.Function(function.name.upper()).info  # type: ignore[attr-defined]
     found = {
-        argument.alias or argument.name: AVERAGES.get(argument.default, argument.default)
+        argument.alias or argument.name: _of_talib(argument.default)
         for argument in function.arguments
         if argument.kind.constant
     }

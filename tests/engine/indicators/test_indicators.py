@@ -32,7 +32,7 @@ def series(function: str, *inputs: object, **constants: Value) -> np.ndarray:
     """Compute a function of the catalogue on given columns."""
     arrays = [np.asarray(each) if not isinstance(each, float) else each for each in inputs]
     spec = CATALOGUE[function]
-    found = compute(spec, arrays, random_bars(len(arrays[0])), {**defaults(spec), **constants})
+    found = compute(spec, arrays, random_bars(np.size(arrays[0])), {**defaults(spec), **constants})
     assert isinstance(found, np.ndarray)
     return found
 

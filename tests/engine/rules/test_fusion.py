@@ -1,6 +1,7 @@
 """Steps that are computed together give, bit for bit, what they give one by one."""
 
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gql_trader.engine.indicators import CATALOGUE, kernels
 from gql_trader.engine.indicators.implementations import average_crosses, compute
 from gql_trader.engine.rules import Rules, compile_rules
 from gql_trader.engine.rules.fusion import fuse
-from gql_trader.engine.rules.plan import AverageCrosses, Compute, Pick, ReadColumn, Slot
+from gql_trader.engine.rules.plan import AverageCrosses, Compute, Pick, ReadColumn, Slot, Step
 from tests.factories.markets import random_bars
 
 AVERAGES = [("sma", "sma"), ("ema", "ema"), ("rma", "ema"), ("rma", "rma")]
@@ -38,12 +39,10 @@ def series(draw: st.DrawFn) -> Floats:
 def test_crossings_of_two_averages(x: Floats, names: tuple[str, str], first: int, second: int) -> None:
     bars = Bars(np.arange(len(x)), x, x, x, x, x, 1)
     with np.errstate(all="ignore"):
-        averages = [
+        averages: list[Any] = [
             compute(CATALOGUE[name], [x], bars, {"period": period})
             for name, period in zip(names, (first, second), strict=True)
         ]
-        assert isinstance(averages[0], np.ndarray)
-        assert isinstance(averages[1], np.ndarray)
         over = compute(CATALOGUE["crossover"], averages, bars, {})
         under = compute(CATALOGUE["crossunder"], averages, bars, {})
     found = average_crosses(x, names[0], first, names[1], second)
@@ -108,7 +107,7 @@ def test_both_ways_of_crossing_are_found_in_both_orders() -> None:
         assert np.array_equal(fused.entry_short, fused.entry_long)
 
 
-STEPS = [
+STEPS: list[Step] = [
     ReadColumn("close"),
     Compute("sma", (Slot(0),), (("period", 5),)),
     Compute("sma", (Slot(0),), (("period", 20),)),
@@ -137,8 +136,8 @@ def test_averages_that_are_only_asked_where_they_cross_go_together() -> None:
         ([*STEPS[:3], Compute("cross", (Slot(1), Slot(2)), ())], [3]),
     ],
 )
-def test_other_steps_stay_as_they_are(steps: list[object], wanted: list[int]) -> None:
-    assert fuse(steps, wanted) == steps  # type: ignore[arg-type]
+def test_other_steps_stay_as_they_are(steps: list[Step], wanted: list[int]) -> None:
+    assert fuse(steps, wanted) == steps
 
 
 def test_a_crossing_that_nobody_reads_keeps_nothing_apart() -> None:

@@ -1,5 +1,9 @@
 """on(): rules over the bars of a higher interval, of which only complete ones are ever seen."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -50,18 +54,17 @@ def naive(bars: Bars, interval: Interval, expression: str) -> Floats:
             del groups[next(iter(groups))]
         whole = {start: at for start, at in groups.items() if start + interval.milliseconds <= now}
         if whole:
+
+            def joined(column: Floats, pick: Callable[[Floats], Any], whole: Any = whole) -> Floats:
+                return np.array([pick(column[at]) for at in whole.values()], dtype=np.float64)
+
             higher = Bars(
                 np.array(list(whole)),
-                *(
-                    np.array([pick(column[at]) for at in whole.values()], dtype=np.float64)
-                    for column, pick in (
-                        (bars.open, lambda x: x[0]),
-                        (bars.high, max),
-                        (bars.low, min),
-                        (bars.close, lambda x: x[-1]),
-                        (bars.volume, np.sum),
-                    )
-                ),
+                joined(bars.open, lambda x: x[0]),
+                joined(bars.high, max),
+                joined(bars.low, min),
+                joined(bars.close, lambda x: x[-1]),
+                joined(bars.volume, np.sum),
                 interval.milliseconds,
             )
             out[i] = inner.plots(higher)[0].values[-1]
@@ -162,8 +165,9 @@ def test_weeks_begin_on_monday_in_utc() -> None:
 def test_after_a_gap_a_bar_is_known_with_the_next_that_closes_behind_its_end() -> None:
     bars = random_bars(12, Interval.H1, start=MONDAY_2024)
     kept = [0, 1, 2, 6, 7, 8, 9]  # 03:00 to 05:00 are missing
-    columns = (getattr(bars, name)[kept] for name in ("time", "open", "high", "low", "close", "volume"))
-    found = plot(Bars(*columns, HOUR), 'on("4h", close)')
+    names = ("time", "open", "high", "low", "close", "volume")
+    columns: dict[str, Any] = {name: getattr(bars, name)[kept] for name in names}
+    found = plot(replace(bars, **columns), 'on("4h", close)')
     # 00:00 to 04:00 has no last hour; it is over by 07:00, when the bar of 06:00 closes.
     assert np.isnan(found[:3]).all()
     assert found[3] == bars.close[2]
@@ -212,7 +216,7 @@ def compiled(text: str) -> CompiledRules:
 
 def test_the_interval_may_be_a_parameter() -> None:
     rule = compiled("on(frame, close) > on(frame, sma(close, n))")
-    defaults = {"frame": "4h", "other": "x", "n": 3}
+    defaults: dict[str, Any] = {"frame": "4h", "other": "x", "n": 3}
     assert rule.warmup(defaults, HOUR) == 14
     assert rule.warmup(defaults | {"frame": "1d"}, HOUR) == 94
     assert rule.indicators == ("on", "sma")
@@ -254,7 +258,7 @@ def test_bars_that_do_not_make_up_the_interval_are_refused(interval: Interval) -
 
 def test_the_history_of_a_rule_is_bounded() -> None:
     rule = compiled('on("1w", sma(close, n)) > 0')
-    values = {"frame": "4h", "other": "x", "n": 98}
+    values: dict[str, Any] = {"frame": "4h", "other": "x", "n": 98}
     assert rule.warmup(values, MINUTE) == 99 * 10_080 - 2 < MAXIMUM_HISTORY
     with pytest.raises(RuleIssues, match="This needs 1007998 bars before its first value; at most 1000000"):
         rule.warmup(values | {"n": 99}, MINUTE)

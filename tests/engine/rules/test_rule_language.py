@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def issues(text: str, parameters: Sequence[Parameter] = PARAMETERS) -> tuple[Rul
 def holds(text: str, bars: Bars, parameters: Sequence[Parameter] = (), **values: object) -> np.ndarray:
     """Return on which bars a rule holds."""
     compiled = compile_rules(Rules(entry_long=text), parameters)
-    return compiled.signals(bars, {p.name: p.default for p in parameters} | values or None).entry_long  # type: ignore[operator]
+    given: dict[str, Any] = {p.name: p.default for p in parameters} | values
+    return compiled.signals(bars, given or None).entry_long
 
 
 def bars_of(close: Sequence[float]) -> Bars:
@@ -317,6 +319,7 @@ def test_parameters_are_used_by_name() -> None:
     compiled = compile_rules(Rules(text), PARAMETERS)
     found = compiled.signals(bars, defaults | {"level": 100.0, "price": "high", "fast": 5}).entry_long
     sma = compute(CATALOGUE["sma"], [bars.high], bars, {"period": 5})
+    assert isinstance(sma, np.ndarray)
     np.testing.assert_array_equal(found, sma > 100.0)
     always = compiled.signals(bars, defaults | {"filtered": False, "kind": "ema"}).entry_long
     assert always[9:].all()

@@ -1,5 +1,7 @@
 """Trials get signals a bit a bar, bound and computed once for all combinations, and they are the same."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,7 @@ RULES = compile_rules(
         Parameter("strict", ParameterType.BOOL, True),
     ),
 )
-DEFAULTS: ParameterValues = {
+DEFAULTS: dict[str, Any] = {
     "source": "close",
     "fast": 3,
     "slow": 9,

@@ -13,6 +13,7 @@ from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search import trials
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective, best_of
 from gql_trader.engine.search.trials import Setting, Trial, _by_tiles, run_trials
+from gql_trader.engine.trading_days import TradingDays
 from tests.factories.candles import random_bars
 
 BARS = random_bars(3_000, seed=5)
@@ -23,7 +24,7 @@ RULES = compile_rules(
     ),
     (Parameter("fast", ParameterType.INT, 5), Parameter("slow", ParameterType.INT, 20)),
 )
-SETTING = Setting(BARS, 100, RULES, 10_000.0, 365)
+SETTING = Setting(BARS, 100, RULES, 10_000.0, TradingDays.EVERY_DAY)
 TRIALS = [
     Trial({"fast": fast, "slow": slow}, ExecutionSpec(stop_loss=stop))
     for fast in (3, 5, 8)
@@ -38,7 +39,7 @@ def test_a_trial_gets_what_a_run_of_its_own_would_get() -> None:
         assert trial.execution is not None
         signals = RULES.signals(BARS, trial.parameters)
         result = simulation.run(BARS, signals, trial.execution, 10_000.0, 100)
-        measured = metrics.compute(result, BARS.slice(100, len(BARS)), 365)
+        measured = metrics.compute(result, BARS.slice(100, len(BARS)), TradingDays.EVERY_DAY)
         for name in METRICS:
             value = getattr(measured, name)
             assert np.array_equal(found[name][place], np.nan if value is None else value, equal_nan=True), (
@@ -91,7 +92,7 @@ def test_columns_for_which_there_is_room_are_computed_once_and_others_seldom(
         for slow in range(40)
     ]
     rules = compile_rules(Rules(entry_long="crossover(sma(close, fast), sma(close, slow))"), RULES.parameters)
-    setting = Setting(BARS, 100, rules, 10_000.0, 365)
+    setting = Setting(BARS, 100, rules, 10_000.0, TradingDays.EVERY_DAY)
     computed: list[object] = []
     compute = implementations.compute
 
