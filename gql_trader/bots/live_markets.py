@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
@@ -21,6 +21,7 @@ from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.types import WAITING
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.exchange_keys.models import ExchangeKeyRow
 from gql_trader.exchange_keys.types import OpenedKey
@@ -39,6 +40,7 @@ from gql_trader.market_data.types import MarketRecord
 # Not the one of a statement around it.
 _OWN = aliased(LiveSessionRow)
 _NOTHING = Decimal(0)
+_SIGNED = case((TradeRow.side == Side.SHORT.value, -TradeRow.quantity), else_=TradeRow.quantity)
 _WAITING = [each.value for each in WAITING]
 
 
@@ -49,7 +51,7 @@ class Believed:
     Attributes
     ----------
     held
-        In the base currency, by all live sessions that trade with this key.
+        In the base currency, by all live sessions that trade with this key; negative if they are short.
     waiting
         Client order ids of their orders that may be open.
     leverage, margin_mode
@@ -100,7 +102,7 @@ async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: Mar
         .where(contracts if own.leverage is not None else ~contracts)
     )
     held = await uow.session.scalar(
-        select(func.coalesce(func.sum(TradeRow.quantity), 0)).where(
+        select(func.coalesce(func.sum(_SIGNED), 0)).where(
             TradeRow.session_id.in_(sessions),
             TradeRow.market_id == market.id,
             TradeRow.exit_time.is_(None),
