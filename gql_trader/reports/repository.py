@@ -1,6 +1,6 @@
 """Reads of the reports domain; every one names the user, so that others' sessions do not exist."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -167,8 +167,8 @@ def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
     forever = max((each for _, each in asked), default=0)
     rows = [
         (which, each.id, each.since, forever if each.until is None else each.until, each.capital)
-        for which, (accounts, _) in enumerate(groups)
-        for each in accounts
+        for which, (accounts, moments) in enumerate(groups)
+        for each in _trading_at(accounts, moments)
     ]
     given = rows_of(columns, rows, "trading")
     known = given.c
@@ -196,6 +196,14 @@ def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
     )
 
 
+def _trading_at(accounts: Sequence[Account], moments: Sequence[int]) -> Iterator[Account]:
+    """Yield the sessions that may have been trading at one of some moments: of years of them, few."""
+    first, last = min(moments, default=0), max(moments, default=0)
+    for each in accounts:
+        if each.since < last and (each.until is None or each.until >= first):
+            yield each
+
+
 async def knows_currency(session: AsyncSession, symbol: str) -> bool:
     """Return whether there is anything of this symbol that a market could be quoted in."""
     return await session.scalar(select(AssetRow.id).where(AssetRow.symbol == symbol)) is not None
@@ -203,7 +211,8 @@ async def knows_currency(session: AsyncSession, symbol: str) -> bool:
 
 async def count_open(session: AsyncSession, session_ids: Sequence[UUID]) -> int:
     """Return how many positions sessions hold. The caller has checked the access."""
-    statement = select(func.count()).where(_TRADES.session_id.in_(session_ids), _TRADES.exit_time.is_(None))
+    named = _TRADES.session_id == any_(array_of(_TRADES.session_id, session_ids))
+    statement = select(func.count()).where(named, _TRADES.exit_time.is_(None))
     return await session.scalar(statement) or 0
 
 
