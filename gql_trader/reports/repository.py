@@ -1,6 +1,7 @@
 """Reads of the reports domain; every one names the user, so that others' sessions do not exist."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -154,54 +155,50 @@ def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
 
     It reads one row for each session and moment, whatever was traded between.
     """
-    place, at = column("place", Integer), column("at", BigInteger)
-    asked = [(which, each) for which, (_, moments) in enumerate(groups) for each in set(moments)]
-    wanted = rows_of((place, at), asked, "wanted")
-    columns = (
-        place,
-        _SESSIONS.id,
-        column("since", BigInteger),
-        column("until", BigInteger),
-        _SESSIONS.capital,
+    number, place, at = column("number", Integer), column("place", Integer), column("at", BigInteger)
+    first, last = column("first", Integer), column("last", Integer)
+    asked: list[tuple[int, int, int]] = []
+    rows: list[tuple[UUID, Decimal, int, int]] = []
+    for which, (accounts, moments) in enumerate(groups):
+        ordered, begin = sorted(set(moments)), len(asked)
+        asked += [(begin + index, which, each) for index, each in enumerate(ordered)]
+        for each in accounts:
+            # Which of the moments it was trading at.
+            low = bisect_right(ordered, each.since)
+            high = len(ordered) if each.until is None else bisect_right(ordered, each.until)
+            if low < high:
+                rows.append((each.id, each.capital, begin + low, begin + high - 1))
+    wanted = rows_of((number, place, at), asked, "wanted")
+    given = rows_of((_SESSIONS.id, _SESSIONS.capital, first, last), rows, "trading")
+    series = func.generate_series(given.c.first, given.c.last)
+    numbers = series.table_valued("number", name="numbers").render_derived()
+    # Made first: else the figures might be looked up for all moments of each session.
+    pairs = (
+        select(wanted.c.place, wanted.c.at, given.c.id, given.c.capital)
+        .select_from(given)
+        .join(numbers, true())
+        .join(wanted, wanted.c.number == numbers.c.number)
+        .cte("pairs")
+        .prefix_with("MATERIALIZED")
     )
-    forever = max((each for _, each in asked), default=0)
-    rows = [
-        (which, each.id, each.since, forever if each.until is None else each.until, each.capital)
-        for which, (accounts, moments) in enumerate(groups)
-        for each in _trading_at(accounts, moments)
-    ]
-    given = rows_of(columns, rows, "trading")
-    known = given.c
     then = (
         select(*(_ROLLUPS[name] for name in ("equity", *_SUMS)))
-        .where(_ROLLUPS.session_id == known.id, _ROLLUPS.time < wanted.c.at)
+        .where(_ROLLUPS.session_id == pairs.c.id, _ROLLUPS.time < pairs.c.at)
         .order_by(_ROLLUPS.time.desc())
         .limit(1)
         .lateral("then")
     )
     return (
         select(
-            wanted.c.place,
-            wanted.c.at,
-            func.sum(then.c.equity - known.capital),
+            pairs.c.place,
+            pairs.c.at,
+            func.sum(then.c.equity - pairs.c.capital),
             *(func.sum(then.c[name]) for name in _SUMS),
         )
-        .select_from(wanted)
-        .join(
-            given,
-            and_(known.place == wanted.c.place, known.since < wanted.c.at, known.until >= wanted.c.at),
-        )
+        .select_from(pairs)
         .join(then, true())
-        .group_by(wanted.c.place, wanted.c.at)
+        .group_by(pairs.c.place, pairs.c.at)
     )
-
-
-def _trading_at(accounts: Sequence[Account], moments: Sequence[int]) -> Iterator[Account]:
-    """Yield the sessions that may have been trading at one of some moments: of years of them, few."""
-    first, last = min(moments, default=0), max(moments, default=0)
-    for each in accounts:
-        if each.since < last and (each.until is None or each.until >= first):
-            yield each
 
 
 async def knows_currency(session: AsyncSession, symbol: str) -> bool:
