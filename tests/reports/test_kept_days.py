@@ -43,7 +43,12 @@ STEPS = st.lists(
     st.builds(
         Step,
         st.lists(
-            st.tuples(st.integers(1, 2500), st.integers(0, 1), st.integers(-9, 9)), min_size=1, max_size=6
+            # Of one day, or of weeks later.
+            st.tuples(
+                st.one_of(st.integers(1, 12), st.integers(13, 2500)), st.integers(0, 1), st.integers(-9, 9)
+            ),
+            min_size=1,
+            max_size=6,
         ).map(tuple),
         st.one_of(st.none(), st.sampled_from(ZONES)),
         st.booleans(),
