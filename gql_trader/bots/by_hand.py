@@ -154,7 +154,9 @@ async def cancel_order(uow: UnitOfWork, actor: Actor, order_key: UUID) -> Row[An
     assert locked is not None, "the foreign key keeps it"
     ledger = locked[1]
     order = next((each for each in ledger.waiting if each.id == order_key), None) if ledger else None
-    if ledger is None or order is None or ledger.session.market_id is not None:
+    # A bot's are the bot's own until it has failed and left one.
+    by_bot = ledger is not None and ledger.session.market_id is not None
+    if ledger is None or order is None or (by_bot and ledger.session.status == SessionStatus.ACTIVE.value):
         row = await own_order(uow, actor, order_key)
         raise InvalidState(f"This order is {row.status}.", ("id",))
     await broker_of(ledger.session).cancel(uow, ledger, order, "You have cancelled it.")

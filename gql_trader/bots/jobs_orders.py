@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from gql_trader.bots import live_acting, live_orders, live_sending, live_sessions
+from gql_trader.bots import live_acting, live_closing, live_orders, live_sending, live_sessions
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -19,6 +19,7 @@ async def live_order(ctx: dict[str, Any], order_id: str) -> None:
 async def live_session(ctx: dict[str, Any], session_id: str) -> None:
     """Go on with a live session, by hand or of a bot, after something has happened to its orders."""
     runtime: Runtime = ctx["runtime"]
+    await live_closing.compare_again(runtime, UUID(session_id))
     async with runtime.unit_of_work() as uow:
         await live_sessions.advance(uow, UUID(session_id))
         await live_acting.advance(uow, UUID(session_id))

@@ -26,6 +26,7 @@ from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import (
     CLOSING,
     STARTED,
+    WAITING,
     BotState,
     OrderRequest,
     OrderSide,
@@ -42,6 +43,8 @@ from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
 
 _log = structlog.get_logger(__name__)
+
+_AT_EXCHANGE = (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
 
 _ASK_AGAIN = timedelta(seconds=30)
 """An exchange that could not be reached for a sale is asked again this long after."""
@@ -64,7 +67,7 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     assert session.market_id is not None, "bots trade one market"
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
-    quantity = tradable(market, trade)
+    quantity = await tradable(uow, market, trade)
     if session.status == CLOSING:
         await _end(uow, ledger, live, market, trade, quantity)
     elif live.exiting is None:
@@ -139,9 +142,7 @@ def _stops(ledger: HandLedger, reason: ExitReason) -> list[OrderRow]:
 def is_held_there(ledger: HandLedger) -> bool:
     """Whether the exchange holds a stop of the position."""
     return any(
-        each.type == OrderType.STOP.value
-        and each.cancel_requested_at is None
-        and each.status in (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
+        each.type == OrderType.STOP.value and each.cancel_requested_at is None and each.status in _AT_EXCHANGE
         for each in ledger.waiting
     )
 
@@ -173,11 +174,11 @@ async def last_order(uow: UnitOfWork, session_id: UUID, side: OrderSide) -> Orde
     return await uow.session.scalar(statement)
 
 
-def tradable(market: MarketRecord, trade: TradeRow | None) -> Decimal:
+async def tradable(uow: UnitOfWork, market: MarketRecord, trade: TradeRow | None) -> Decimal:
     """Return how much of a position the market takes; what is too little to be sold counts as nothing."""
     if trade is None:
         return Decimal(0)
-    quantity = sellable(market, trade.quantity)
+    quantity = sellable(market, trade.quantity, await live_markets.step_of(uow, trade.session_id, market.id))
     worth = quantity * (trade.mark_price or trade.entry_price)
     return quantity if worth >= (market.min_notional or 0) else Decimal(0)
 
@@ -237,12 +238,18 @@ async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: E
 
 
 async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
-    """Let a bot fail: what waits is cancelled, what is held stays in the account, and its user is told."""
+    """Let a bot fail: what is held stays in the account, with its stop at the exchange; tell its user.
+
+    What else waits is cancelled. The session ends with that stop.
+    """
     session = ledger.session
     assert session.market_id is not None
     market, _ = await market_data.market_with_base(uow, session.market_id)
-    if quantity := tradable(market, ledger.held.get(session.market_id)):
+    if quantity := await tradable(uow, market, ledger.held.get(session.market_id)):
         reason += f" Nothing was sold: {quantity.normalize():f} of {market.symbol} is still in the account."
+    stop = _left(ledger) if quantity else None
+    if stop is not None and stop.status in _AT_EXCHANGE:
+        reason += f" {_kept(stop)}"
     changed = await lifecycle.change_state(
         uow, BotRow.session_id == session.id, [*STARTED, BotState.STOPPING], BotState.FAILED, reason
     )
@@ -251,8 +258,9 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     _log.warning("live_bot_failed", session_id=str(session.id))
     held = await uow.session.get_one(LiveSessionRow, session.id)
     held.close_positions, session.status = False, CLOSING
+    live.left_stop, live.check_at = stop.number if stop else 0, None
     await uow.session.flush()
-    await _end(uow, ledger, live, market, None, Decimal(0))
+    await _end(uow, ledger, live, market, ledger.held.get(market.id), quantity)
 
 
 async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
@@ -266,16 +274,64 @@ async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
     return f"The position could not be closed. {told or ''}".strip()
 
 
-async def _tell_left(uow: UnitOfWork, session_id: UUID, left: str | None) -> None:
-    """Tell of what a bot has bought whose outcome was not known when it failed."""
+async def _tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:
+    """Tell of what has become of a bot's position since it failed, once."""
     of_session = BotRow.session_id == session_id
     failed = select(BotRow.error).where(of_session, BotRow.state == BotState.FAILED.value)
     error = await uow.session.scalar(failed)
-    if left is None or error is None or f"{left} is still in the account." in error:
+    if error is None or more in error:
         return
-    error = f"{error} {left} is still in the account."
+    error = f"{error} {more}"
     for bot in await lifecycle.change_state(uow, of_session, [BotState.FAILED], BotState.FAILED, error):
         await tell_failed(uow, bot.user_id, bot.id, bot.name, error)
+
+
+def _left(ledger: HandLedger) -> OrderRow | None:
+    """Return the stop that stays with the exchange after a bot has failed."""
+    return next(
+        (
+            each
+            for each in ledger.waiting
+            if each.type == OrderType.STOP.value and each.cancel_requested_at is None
+        ),
+        None,
+    )
+
+
+def _kept(stop: OrderRow) -> str:
+    assert stop.stop_price is not None
+    return (
+        f"Its stop at {stop.stop_price.normalize():f} stays at the exchange until it fills or you cancel it."
+    )
+
+
+async def _last_stop(uow: UnitOfWork, session_id: UUID) -> int | None:
+    """Return the number of the stop of a session that waits."""
+    statement = (
+        select(OrderRow.number)
+        .where(
+            OrderRow.session_id == session_id,
+            OrderRow.type == OrderType.STOP.value,
+            OrderRow.status.in_([each.value for each in WAITING]),
+        )
+        .limit(1)
+    )
+    return await uow.session.scalar(statement)
+
+
+async def _tell_ended(uow: UnitOfWork, session_id: UUID, number: int) -> None:
+    """Tell what has become of the stop that a failed bot had left."""
+    stop = (
+        await uow.session.scalars(
+            select(OrderRow).where(OrderRow.session_id == session_id, OrderRow.number == number)
+        )
+    ).one()
+    if stop.status == OrderStatus.FILLED.value:
+        assert stop.average_price is not None
+        more = f"Its stop was filled at {stop.average_price.normalize():f}."
+    else:
+        more = f"It has no stop at the exchange. {stop.reason or ''}".strip()
+    await _tell_more(uow, session_id, more)
 
 
 async def _end(
@@ -289,12 +345,27 @@ async def _end(
     """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
     session = ledger.session
     held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
+    kept = _left(ledger) if quantity and live.left_stop is not None else None
     for order in list(ledger.waiting):
-        if order.cancel_requested_at is None:
+        if order is not kept and order.cancel_requested_at is None:
             await live_orders.request_cancel(uow, ledger, order, "The bot was stopped.")
+    if kept is not None:
+        live.left_stop = kept.number
+        if kept.status in _AT_EXCHANGE:
+            await _tell_more(uow, session.id, _kept(kept))
     if ledger.waiting:
         return
+    if live.left_stop == 0 and quantity:
+        # None was there when it failed; this is tried once.
+        await _protect(uow, ledger, live, quantity)
+        live.left_stop = await _last_stop(uow, session.id)
+        await uow.session.flush()
+        if live.left_stop is not None:
+            return
     wanted = bool(held.close_positions) and quantity > 0
+    if wanted and not await live_markets.is_compared(uow, session.id, market.id):
+        # Its key was rotated: a worker compares the account again, and then this is asked again.
+        return
     unsent = await live_orders.kept_from(uow, session.id) if wanted else None
     if _is_too_soon(uow, unsent):
         return
@@ -305,20 +376,19 @@ async def _end(
         key = f"bot:{session.id}:close:{ledger.orders + 1}"
         await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason.END_OF_DATA)
         return
+    if wanted:
+        await fail(uow, ledger, live, await _why_not_closed(uow, session.id))
+        return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     of_session = BotRow.session_id == session.id
     ending = [*STARTED, BotState.STOPPING]
-    if wanted:
-        reason = await _why_not_closed(uow, session.id)
-        reason += f" {quantity.normalize():f} of {market.symbol} is still in the account."
-        for bot in await lifecycle.change_state(uow, of_session, ending, BotState.FAILED, reason):
-            await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
-    else:
-        await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
-        await _tell_left(
-            uow, session.id, f"{quantity.normalize():f} of {market.symbol}" if quantity else None
-        )
+    await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
+    if quantity:
+        left = f"{quantity.normalize():f} of {market.symbol}"
+        await _tell_more(uow, session.id, f"{left} is still in the account.")
+    if live.left_stop:
+        await _tell_ended(uow, session.id, live.left_stop)
     await uow.session.delete(live)
     await uow.session.flush()
     await detach(uow, session.id)

@@ -263,7 +263,7 @@ async def _trade(
     state.last_bar_time, state.last_close = opening, close
     state.bars += len(bars) - done
     market, _ = await market_data.market_with_base(uow, row.market_id)
-    quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
+    quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
     entry_long, exit_long = bool(signals.entry_long[last]), bool(signals.exit_long[last])
     # Of several bars that come late any may have said so.
     exits = bool(signals.exit_long[done:].any())
@@ -409,7 +409,7 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
             return False
         live.check_at = now + timedelta(seconds=row.check_seconds)
         market, _ = await market_data.market_with_base(uow, row.market_id)
-        quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
+        quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
         if not quantity:
             live.check_at = None
         elif bar is not None:

@@ -78,10 +78,13 @@ class Comparison:
         What differs from what is believed, in sentences; None: nothing.
     moved
         How much of the quote currency was moved from the wallet of the currencies to that of the contracts.
+    amount_step
+        Of what quantities are multiples on the market; None if the exchange does not tell.
     """
 
     mismatch: str | None = None
     moved: Decimal = _NOTHING
+    amount_step: Decimal | None = None
 
 
 async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: MarketRecord) -> Believed | None:
@@ -151,7 +154,7 @@ async def compare(
                 moved = await _fund(client, rules.quote, belief.funds)
     except ExchangeFailure as failure:
         raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
-    return Comparison(" ".join(found) or None, moved)
+    return Comparison(" ".join(found) or None, moved, rules.amount_step)
 
 
 async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowledged: bool) -> None:
@@ -172,6 +175,7 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
     values = {
         "mismatch": mismatch,
         "key_version": belief.key.record.version,
+        "amount_step": found.amount_step,
         "compared_at": uow.clock.now(),
     }
     await uow.session.execute(
@@ -205,6 +209,16 @@ def _record(uow: UnitOfWork, action: AuditAction, belief: Believed, **metadata: 
 async def is_compared(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> bool:
     """Return whether a live session may trade on a market: the account was compared, with this key."""
     return await uow.session.scalar(comparison_of(session_id, market_id)) is not None
+
+
+async def step_of(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> Decimal | None:
+    """Return of what the quantities of a live session's orders on a market are multiples; None: not known."""
+    step: Decimal | None = await uow.session.scalar(
+        select(LiveMarketRow.amount_step).where(
+            LiveMarketRow.session_id == session_id, LiveMarketRow.market_id == market_id
+        )
+    )
+    return step
 
 
 def comparison_of(session_id: Any, market_id: Any) -> Select[UUID]:

@@ -31,6 +31,8 @@ from gql_trader.bots.models import OrderRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow, OrderFillRow
 from gql_trader.bots.types import WAITING, OrderRequest, OrderSide, OrderStatus, OrderType, SessionStatus
 from gql_trader.bots.types_live import (
+    FORGETTINGS,
+    FORGOTTEN,
     FRESH,
     LATE_LOOK,
     LEASE,
@@ -58,6 +60,7 @@ SWEEP_ORDERS = 500
 _LONGEST_PAUSE = 300.0
 _NOTHING = Decimal(0)
 _WAITING = frozenset(each.value for each in WAITING)
+_AT_EXCHANGE = frozenset({OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value})
 _STATES = {
     OrderState.OPEN: OrderStatus.OPEN,
     OrderState.PARTIALLY_FILLED: OrderStatus.PARTIALLY_FILLED,
@@ -285,6 +288,8 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         reference_price=live.reference_price,
         booked=order.filled_quantity,
         claimed_at=uow.clock.now(),
+        created_at=order.created_at,
+        exchange_order_id=order.exchange_order_id,
     )
 
 
@@ -316,13 +321,14 @@ async def write(uow: UnitOfWork, task: Task, outcome: Outcome, poll_seconds: flo
     match outcome.answer:
         case Answer.FOUND:
             await _take_over(uow, ledger, order, live, outcome, poll_seconds)
+            await _set(uow, order.id, key_version=task.key.record.version)
         case Answer.REFUSED:
             log.info("live_order_refused")
             await _reject(uow, order, outcome.message)
         case Answer.NOT_TAKEN:
             await _put_back(uow, order, live, outcome)
         case Answer.ABSENT:
-            await _not_there(uow, order, live, task)
+            await _not_there(uow, ledger, order, live, task, outcome)
         case Answer.UNTOLD:
             log.warning("live_order_untold", sent=task.sends, failures=live.failures + 1)
             await _ask_again(uow, order, live)
@@ -362,6 +368,8 @@ async def _take_over(
             order.id,
             due_at=_now() + timedelta(seconds=min(pause, 1.0) if wants_cancel else pause),
             failures=0 if settled else live.failures + 1,
+            absences=0,
+            absent_since=None,
         )
         return
     order.reason = None
@@ -431,10 +439,14 @@ async def _put_back(uow: UnitOfWork, order: OrderRow, live: Row[Any], outcome: O
         )
 
 
-async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Task) -> None:
+async def _not_there(
+    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], task: Task, outcome: Outcome
+) -> None:
     """Reject an order that the exchange has not got, once it can no longer arrive there."""
-    if order.status == OrderStatus.REJECTED.value:
+    if order.status not in _WAITING:
         await _finish(uow, order.id)
+    elif order.status in _AT_EXCHANGE and live.key_version == task.key.record.version:
+        await _forgotten(uow, ledger, order, live, outcome)
     elif order.status == OrderStatus.UNKNOWN.value and live.key_version == task.key.record.version:
         if live.now - live.sent_at < LEASE:
             await _ask_again(uow, order, live)
@@ -444,7 +456,7 @@ async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Tas
         # Should a worker that was asleep have sent it after all, it is found.
         await _set(uow, order.id, due_at=_now() + LATE_LOOK, failures=0)
     else:
-        # Another account's key, or an exchange that forgets: nothing that may be concluded from.
+        # Another account's key: nothing that may be concluded from.
         _log.warning("live_order_absent", order_id=str(order.id), status=order.status)
         await _set(
             uow,
@@ -452,6 +464,34 @@ async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Tas
             due_at=_now() + timedelta(seconds=_pause(live.failures)),
             failures=live.failures + 1,
         )
+
+
+async def _forgotten(
+    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], outcome: Outcome
+) -> None:
+    """Count that an exchange does not know an order which it has had; after enough such answers it is over.
+
+    What it has filled is booked each time. Should the exchange remember it later, it is cancelled there.
+    """
+    await _book(uow, ledger, order, outcome.fills)
+    if order.filled_quantity >= order.quantity:
+        order.status, order.reason = OrderStatus.FILLED.value, None
+        await _finish(uow, order.id)
+        return
+    if order.filled_quantity:
+        order.status = OrderStatus.PARTIALLY_FILLED.value
+    absences, since = live.absences + 1, live.absent_since or live.now
+    _log.warning("live_order_forgotten", order_id=str(order.id), status=order.status, absences=absences)
+    if absences < FORGETTINGS or live.now - since < FORGOTTEN:
+        due_at = live.now + timedelta(seconds=min(_pause(absences), 60.0))
+        await _set(uow, order.id, due_at=due_at, absences=absences, absent_since=since)
+        return
+    minutes = round((live.now - since).total_seconds() / 60)
+    order.status = OrderStatus.CANCELLED.value
+    order.reason = (
+        f"The exchange does not know it any more: it was asked {absences} times within {minutes} minutes."
+    )
+    await _set(uow, order.id, due_at=_now() + LATE_LOOK, failures=0)
 
 
 async def _ask_again(uow: UnitOfWork, order: OrderRow, live: Row[Any]) -> None:

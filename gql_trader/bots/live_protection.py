@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from gql_trader.bots import live_orders
+from gql_trader.bots import live_markets, live_orders
 from gql_trader.bots.hand_ledger import lock_ledger
 from gql_trader.bots.live_sessions import sellable
 from gql_trader.bots.models import OrderRow
@@ -74,7 +74,10 @@ async def protect(
         ),
         Decimal(0),
     )
-    quantity = sellable(market, max(trade.quantity - promised, Decimal(0))) if trade else Decimal(0)
+    quantity = Decimal(0)
+    if trade is not None:
+        step = await live_markets.step_of(uow, session_id, market_id)
+        quantity = sellable(market, max(trade.quantity - promised, Decimal(0)), step)
     wanted = None
     if stop_price is not None and quantity:
         wanted = stop_price.quantize(Decimal(1).scaleb(-market.price_precision), rounding=ROUND_CEILING)

@@ -17,7 +17,14 @@ from gql_trader.infra.exchange.errors import (
     OrderMissing,
     OutcomeUnknown,
 )
-from gql_trader.infra.exchange.orders import ExchangeOrder, Fill, OrderKind, OrderRequest, Side
+from gql_trader.infra.exchange.orders import (
+    ExchangeOrder,
+    Fill,
+    OrderKind,
+    OrderName,
+    OrderRequest,
+    Side,
+)
 from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.leases import settle
@@ -99,14 +106,24 @@ def _not_taken(failure: ExchangeUnavailable) -> Outcome:
 async def _look(client: TradingClient, task: Task) -> Outcome:
     try:
         name = task.name((await rules_of(client, task.symbol, contracts=task.contracts)).symbol)
-        found = await (client.cancel(name) if task.cancels else client.find(name))
-    except OrderMissing:
-        return Outcome(Answer.ABSENT)
+        found = await _named(client, task, name)
+        if found is not None:
+            return await _found(client, task, found)
+        fills: list[Fill] = []
+        if task.exchange_order_id is not None:
+            # It had the order: what was filled of it counts, whatever has become of it.
+            told = await client.trades_of(name.symbol, task.exchange_order_id, task.created_at)
+            fills = [each for each in told if each.side is Side(task.side.value.lower())]
     except ExchangeFailure as failure:
         return Outcome(Answer.UNTOLD, message=failure.message)
-    if found is None:
-        return Outcome(Answer.ABSENT)
-    return await _found(client, task, found)
+    return Outcome(Answer.ABSENT, fills=fills)
+
+
+async def _named(client: TradingClient, task: Task, name: OrderName) -> ExchangeOrder | None:
+    try:
+        return await (client.cancel(name) if task.cancels else client.find(name))
+    except OrderMissing:
+        return None
 
 
 async def _found(client: TradingClient, task: Task, found: ExchangeOrder) -> Outcome:

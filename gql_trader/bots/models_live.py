@@ -40,7 +40,8 @@ class LiveMarketRow(Base):
     """A market of a live session on which the account was found to be what the session takes it for.
 
     ``mismatch`` is what was not, and was acknowledged; null if all was. It was found with ``key_version`` of
-    the key: another version may be another account's.
+    the key: another version may be another account's. ``amount_step`` is of what quantities are multiples on
+    the market, as the exchange said then; null where it did not.
     """
 
     __tablename__ = "live_markets"
@@ -51,6 +52,7 @@ class LiveMarketRow(Base):
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
     mismatch: Mapped[str | None]
     key_version: Mapped[int | None]
+    amount_step: Mapped[Decimal | None] = mapped_column(_EXACT)
     compared_at: Mapped[datetime]
 
 
@@ -60,7 +62,9 @@ class LiveOrderRow(Base):
     ``fence`` and ``lease_expires_at`` say which worker may act; whatever it writes names the fence.
     ``due_at`` is when to act on the order next, null once there is nothing left to do. ``sent_at`` is when a
     worker was last allowed to send it, ``key_version`` with which version of the key. ``failures`` counts
-    attempts to ask the exchange that have failed one after the other. All times are the database's.
+    attempts to ask the exchange that have failed one after the other. ``absences`` counts the times since
+    ``absent_since`` that the exchange did not know an order which it had had before. All times are the
+    database's.
     """
 
     __tablename__ = "live_orders"
@@ -76,6 +80,8 @@ class LiveOrderRow(Base):
     sent_at: Mapped[datetime | None]
     key_version: Mapped[int | None]
     failures: Mapped[int]
+    absences: Mapped[int] = mapped_column(server_default="0")
+    absent_since: Mapped[datetime | None]
     reference_price: Mapped[Decimal | None] = mapped_column(_EXACT)
     cancel_reason: Mapped[str | None]
 

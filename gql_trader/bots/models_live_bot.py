@@ -20,7 +20,8 @@ class LiveBotRow(Base):
     price of the bars that have closed since the entry. ``check_at`` is when to look at it between closes.
     ``ready_at`` is when the account at the exchange was found to be as the bot needs it, or ``acknowledged``:
     its user has said that it may be otherwise. The columns from ``amount_step`` on are what the exchange said
-    then of what it takes on the market; null where it did not.
+    then of what it takes on the market; null where it did not. ``left_stop`` is the number of the stop order
+    that stays with the exchange after the bot has failed, 0 if one is to be placed, null before that.
     """
 
     __tablename__ = "live_bots"
@@ -43,3 +44,4 @@ class LiveBotRow(Base):
     price_tick: Mapped[Decimal | None] = mapped_column(_EXACT)
     least_amount: Mapped[Decimal | None] = mapped_column(_EXACT)
     least_cost: Mapped[Decimal | None] = mapped_column(_EXACT)
+    left_stop: Mapped[int | None]

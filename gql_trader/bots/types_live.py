@@ -24,6 +24,10 @@ FRESH: Final = timedelta(seconds=60)
 """An order that could not be sent this long after it was placed is not sent any more."""
 LATE_LOOK: Final = timedelta(minutes=10)
 """After this the exchange is asked once more for an order that it did not have."""
+FORGETTINGS: Final = 5
+"""An order that the exchange has had counts as gone after so many answers that it does not know it,"""
+FORGOTTEN: Final = timedelta(minutes=5)
+"""all of them, over at least this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,10 @@ class Task:
         How much of the order has been booked as filled.
     claimed_at
         When the worker took it.
+    created_at
+        When it was placed.
+    exchange_order_id
+        The exchange's id of it; None until it is known.
     """
 
     order_id: UUID
@@ -87,6 +95,8 @@ class Task:
     reference_price: Decimal | None
     booked: Decimal
     claimed_at: datetime
+    created_at: datetime
+    exchange_order_id: str | None = None
 
     def name(self, symbol: str) -> OrderName:
         """Return what the exchange finds the order by, under ccxt's symbol."""
@@ -103,7 +113,7 @@ class Answer(Enum):
     NOT_TAKEN = auto()
     """It was certainly not placed, and may be sent again."""
     ABSENT = auto()
-    """The exchange was asked, and has not got it."""
+    """The exchange was asked, and has not got it; its fills are told all the same if it had it before."""
     UNTOLD = auto()
     """Nothing."""
 

@@ -5,11 +5,12 @@ row for each session that was trading then, whatever was traded and however long
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import repository
+from gql_trader.reports.repository import LevelGroup
 from gql_trader.reports.types import Account, Level
 
 
@@ -21,7 +22,21 @@ async def levels_at(uow: UnitOfWork, accounts: Sequence[Account], moments: Seque
     moments
         Unix milliseconds; at a quarter of an hour exactly all that is before it counts, and nothing else.
     """
-    trading = await repository.levels(uow.session, accounts, moments)
+    return (await levels_of_groups(uow, [(accounts, moments)]))[0]
+
+
+async def levels_of_groups(uow: UnitOfWork, groups: Sequence[LevelGroup]) -> list[list[Level]]:
+    """Return the same for several groups of sessions, such as those of users, by one statement."""
+    trading = await repository.levels(uow.session, groups)
+    return [
+        _with_those_over(found, accounts, moments)
+        for found, (accounts, moments) in zip(trading, groups, strict=True)
+    ]
+
+
+def _with_those_over(
+    trading: Mapping[int, Level], accounts: Sequence[Account], moments: Sequence[int]
+) -> list[Level]:
     over = []
     for each in accounts:
         forming = Level(each.forming)

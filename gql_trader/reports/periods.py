@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -13,9 +14,9 @@ from gql_trader.core.intervals import DAY, HOUR, MINUTE, WEEK, Interval
 from gql_trader.core.zones import day_begins, time_zones
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import repository
-from gql_trader.reports.levels import level_of, levels_at
+from gql_trader.reports.levels import level_of, levels_at, levels_of_groups
 from gql_trader.reports.service import balance_of, reported
-from gql_trader.reports.types import Account, Curve, Day, Scope, Summary
+from gql_trader.reports.types import Account, Curve, Day, Level, Scope, Summary
 from gql_trader.settings.service import preferences_of
 
 MOST_DAYS = 4000
@@ -54,19 +55,43 @@ def day_of(moment: datetime, zone: str) -> date:
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
+@dataclass(frozen=True, slots=True)
+class DaysWanted:
+    """Sessions of one currency, and the days from ``first`` to ``last`` of a zone, both included."""
+
+    accounts: Sequence[Account]
+    first: date
+    last: date
+    zone: str
+
+
 async def days(uow: UnitOfWork, accounts: Sequence[Account], first: date, last: date, zone: str) -> list[Day]:
     """Return what sessions of one currency gained on each day from ``first`` to ``last``, both included.
 
     A bar belongs to the day on which it opened, with all that was filled in it. Days have 23 or 25 hours
     where the zone's clocks change.
     """
-    numbers = range((first - _EPOCH).days, (last - _EPOCH).days + 2)
+    return (await days_of_groups(uow, [DaysWanted(accounts, first, last, zone)]))[0]
+
+
+async def days_of_groups(uow: UnitOfWork, wanted: Sequence[DaysWanted]) -> list[list[Day]]:
+    """Return the same for several groups of sessions, such as those of users, by one statement."""
     # The first look at a zone takes a tenth of a second.
-    midnights = await asyncio.to_thread(lambda: [day_begins(zone, number) for number in numbers])
-    levels = await levels_at(uow, accounts, midnights)
-    baseline = balance_of(accounts).baseline
+    midnights = await asyncio.to_thread(lambda: [_midnights(each) for each in wanted])
+    groups = [(each.accounts, moments) for each, moments in zip(wanted, midnights, strict=True)]
+    levels = await levels_of_groups(uow, groups)
+    return [_days(each, reached) for each, reached in zip(wanted, levels, strict=True)]
+
+
+def _midnights(wanted: DaysWanted) -> list[int]:
+    numbers = range((wanted.first - _EPOCH).days, (wanted.last - _EPOCH).days + 2)
+    return [day_begins(wanted.zone, number) for number in numbers]
+
+
+def _days(wanted: DaysWanted, levels: Sequence[Level]) -> list[Day]:
+    baseline = balance_of(wanted.accounts).baseline
     return [
-        Day(first + timedelta(days=at), baseline + before.change, after - before)
+        Day(wanted.first + timedelta(days=at), baseline + before.change, after - before)
         for at, (before, after) in enumerate(pairwise(levels))
     ]
 
@@ -86,7 +111,7 @@ async def calendar(
     Raises
     ------
     InvalidInput
-        If the range is empty or too long, or there is no such zone.
+        If the range is empty or too long, or there is no such zone or currency.
     """
     accounts = await reported(uow, user_id, scope)
     if accounts is None:

@@ -37,7 +37,8 @@ InCurrency = Annotated[
     str | None,
     strawberry.argument(
         description="Symbol of the quote currency to report in, such as USDT. None: the stake currency of "
-        "your settings if a session is in it, else that of your newest session."
+        "your settings if a session is in it, else that of your newest session. One that nothing here is "
+        "called is an error; one that you have never traded in gives figures of nothing."
     ),
 ]
 InMode = Annotated[

@@ -74,7 +74,8 @@ class ProfitSummary:
 
     scope: strawberry.Private[Scope]
     currency: str | None = strawberry.field(
-        description="Symbol of the quote currency; null while no session has one."
+        description="Symbol of the quote currency: the one that was asked for, also without a session in it; "
+        "else null while no session has one."
     )
     balance: Decimal = strawberry.field(description="`baseline` and `profit`.")
     baseline: Decimal = strawberry.field(
@@ -105,7 +106,7 @@ class ProfitSummary:
         level, balance = found.level, found.balance
         return cls(
             scope=scope,
-            currency=balance.currency,
+            currency=balance.currency or scope.currency,
             balance=balance.balance,
             baseline=balance.baseline,
             profit=balance.profit,

@@ -140,9 +140,8 @@ class Bench:
             return bot
 
 
-@pytest.fixture
-async def bench(desk: LiveDesk) -> Bench:
-    """A desk with a strategy that buys after a rising hour and sells after a falling one."""
+async def make_bench(desk: LiveDesk) -> Bench:
+    """Return a desk with a strategy that buys after a rising hour and sells after a falling one."""
     async with desk.runtime.unit_of_work() as uow:
         made = await strategies.create_strategy(
             uow, desk.trader.member.actor, NewStrategy("Rises", "", RULES)
@@ -152,6 +151,12 @@ async def bench(desk: LiveDesk) -> Bench:
     for back in range(5, 0, -1):
         await bench.store(opening - back * HOUR, 50_000.0, 50_000.0)
     return bench
+
+
+@pytest.fixture
+async def bench(desk: LiveDesk) -> Bench:
+    """What `make_bench` makes."""
+    return await make_bench(desk)
 
 
 BOUGHT = ("BUY", "FILLED", None)

@@ -85,7 +85,7 @@ async def test_a_report_reads_a_row_for_each_day_and_session_of_ten_busy_or_quie
             await uow.session.execute(text("ANALYZE session_rollups"))
             accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(session_id=session_id))
             moments = [to_milliseconds(BEGIN) + at * DAY for at in range(1, 1 + 365 * YEARS)]
-            explained = _Explained(repository.levels_statement(accounts, moments))
+            explained = _Explained(repository.levels_statement([(accounts, moments)]))
             found: Any = await uow.session.scalar(explained)
             days = await periods.days(uow, accounts, date(2025, 3, 1), date(2025, 3, 31), "Europe/Berlin")
         plan = json.loads(found) if isinstance(found, str) else found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.evaluator import Program
     from gql_trader.engine.rules.repeated import RepeatedSignals
     from gql_trader.engine.rules.sharing import SharedColumns
 
@@ -91,6 +93,7 @@ class CompiledRules:
         self.parameters = tuple(parameters)
         self._signals = dict(signals)
         self._plots = tuple(plots)
+        self._last_program: tuple[tuple[object, ...], Program, int] | None = None
         names: set[str] = set()
         for rule in (*self._signals.values(), *self._plots):
             _collect(rule.node, names)
@@ -143,13 +146,18 @@ class CompiledRules:
         RuleIssues
             If a rule is not valid with these values.
         """
-        from gql_trader.engine.rules.evaluator import evaluate
+        if shared is None:
+            program, warmup = self._program(values, bars.interval)
+            found = program.run(bars, on_progress)
+            kept = len(set(program.roots)) < len(program.roots)
+        else:
+            from gql_trader.engine.rules.evaluator import evaluate
 
-        plan, roots = self._plan(values, self._signals.values(), bars.interval)
-        warmup = max(map(plan.lookback, roots), default=0)
-        found = evaluate(plan, roots, bars, on_progress, shared)
+            plan, roots = self._plan(values, self._signals.values(), bars.interval)
+            warmup = max(map(plan.lookback, roots), default=0)
+            found = evaluate(plan, roots, bars, on_progress, shared)
+            kept = True
         by_name = dict(zip(self._signals, found, strict=True))
-        kept = shared is not None or len(set(roots)) < len(roots)
         columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
         return Signals(*columns)
 
@@ -220,6 +228,21 @@ class CompiledRules:
             Length of the bars to run on, milliseconds; None: not known yet.
         """
         self._plan(values, [*self._signals.values(), *self._plots], interval)
+
+    def _program(self, values: ParameterValues | None, interval: int) -> "tuple[Program, int]":
+        """Return what computes the signals, and the warm-up; the last one is kept, for other bars."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        if values is None:
+            values = resolve_parameters(self.parameters, None)
+        # True, 1 and 1.0 are equal in Python but not here.
+        key = (interval, *((name, type(value), value) for name, value in values.items()))
+        last = self._last_program
+        if last is None or last[0] != key:
+            plan, roots = self._plan(values, self._signals.values(), interval)
+            last = key, Program.of(plan, roots), max(map(plan.lookback, roots), default=0)
+            self._last_program = last
+        return last[1], last[2]
 
     def _plan(
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
@@ -312,7 +335,16 @@ def _floats(found: "Column | float | bool | str", n: int) -> Floats:
     return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), n))
 
 
+@lru_cache(maxsize=1)
+def _never(n: int) -> Flags:
+    flags = np.zeros(n, dtype=np.bool_)
+    flags.setflags(write=False)
+    return flags
+
+
 def _flags(found: "Column | float | bool | str", n: int, warmup: int, kept: bool) -> Flags:
+    if found is False:
+        return _never(n)
     if not isinstance(found, np.ndarray):
         flags = np.full(n, bool(found), dtype=np.bool_)
     else:

@@ -75,11 +75,14 @@ class Orders:
     ----------
     liquidity
         The most that one order is filled with when it arrives; None: all of it.
+    refused_sales
+        Types of orders to sell that are not taken.
     """
 
     orders: list[SimulatedOrder] = field(default_factory=list)
     trades: list[tuple[SimulatedOrder, dict[str, Any]]] = field(default_factory=list)
     liquidity: Decimal | None = None
+    refused_sales: frozenset[str] = frozenset()
 
     def place(self, account: Account, market: SimulatedMarket, params: Params, now: int) -> dict[str, Any]:
         """Take an order, or refuse it."""
@@ -101,6 +104,8 @@ class Orders:
         if any(each.is_open and each.client_id == order.client_id for each in self._of(account)):
             raise Rejection(-2010, "Duplicate order sent.")
         _check_filters(order)
+        if order.side == "SELL" and order.kind in self.refused_sales:
+            raise Rejection(-2010, "This action is disabled on this account.")
         self._lock(order)
         self.orders.append(order)
         before = len(self.trades)

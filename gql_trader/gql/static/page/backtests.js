@@ -23,7 +23,7 @@ const METRICS = [
   ['finalEquity', 'Final equity', money, 1], ['sharpeRatio', 'Sharpe ratio', number, 1], ['sortinoRatio', 'Sortino ratio', number, 1],
   ['calmarRatio', 'Calmar ratio', number, 1], ['omegaRatio', 'Omega ratio', number, 1],
   ['annualVolatility', 'Volatility a year', percent, -1], ['maxDrawdown', 'Deepest drawdown', percent, -1],
-  ['maxDrawdownDurationDays', 'Longest drawdown', days, -1], ['ulcerIndex', 'Ulcer index', number, -1],
+  ['maxDrawdownDurationDays', 'Longest drawdown', days, -1], ['ulcerIndex', 'Ulcer index', percent, -1],
   ['valueAtRisk95', 'Value at risk, 95 %', percent, 0], ['expectedShortfall95', 'Expected shortfall, 95 %', percent, 0],
   ['trades', 'Trades', (value) => number(value, 0), 0], ['winRate', 'Won', percent, 1], ['profitFactor', 'Profit factor', number, 1],
   ['expectancy', 'Expectancy', number, 1], ['payoffRatio', 'Payoff ratio', number, 1], ['sqn', 'SQN', number, 1],
