@@ -93,9 +93,8 @@ async def place_order(
                 ErrorCode.IDEMPOTENCY_MISMATCH,
             )
         return await own_order(uow, actor, known.id)
-    problems = check_order(request)
     ledger = await lock_own(uow, actor, request.session_id, ("sessionId",))
-    if problems:
+    if problems := check_order(request, contracts=ledger.contracts):
         raise DomainErrors(problems)
     market = await market_data.find_market(uow, request.market)
     if not market.active:
@@ -118,9 +117,11 @@ async def place_order(
     if len(ledger.waiting) >= MAXIMUM_WAITING:
         raise QuotaExceeded(f"{MAXIMUM_WAITING} orders of this session wait; cancel one first.")
     costs = execution_from_json(ledger.session.execution)
-    check_means(ledger, request, market, close, costs, references)
+    closes = check_means(ledger, request, market, close, costs, references)
     ledger.session.quote_id = market.quote_id
     order = add_order(uow, ledger, request, market.id)
+    # At the exchange of contracts it must not do anything else, whatever fills first.
+    order.reduce_only = request.reduce_only or (closes and ledger.contracts)
     order.idempotency_key, order.request_hash = request.idempotency_key, hashed
     await broker_of(ledger.session).place(uow, ledger, order, quote, costs)
     ledger.mark(market.id, quote)

@@ -27,7 +27,8 @@ from sqlalchemy.dialects.postgresql import insert
 from gql_trader.accounts.models import UserRow
 from gql_trader.bots import live_markets, live_rights
 from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, lock_ledger, write_ledger
-from gql_trader.bots.models import OrderRow, TradingSessionRow
+from gql_trader.bots.live_sides import problem_of_side
+from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow, OrderFillRow
 from gql_trader.bots.types import WAITING, OrderRequest, OrderSide, OrderStatus, OrderType, SessionStatus
 from gql_trader.bots.types_live import (
@@ -46,6 +47,7 @@ from gql_trader.bots.types_live import (
 )
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidState
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.infra.exchange.orders import Fill, OrderState
 from gql_trader.infra.key_ring import KeyRing
@@ -172,7 +174,7 @@ async def give_up(uow: UnitOfWork, order_id: UUID) -> None:
 
 
 async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
-    """Return the last sale at the market of a session if the exchange could not be reached for it.
+    """Return the last order of a session to close a position at the market if the exchange was not reached.
 
     Such an order was rejected here; the exchange has certainly not taken it, and has not refused it either.
     """
@@ -182,7 +184,7 @@ async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
             .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
             .where(
                 OrderRow.session_id == session_id,
-                OrderRow.side == OrderSide.SELL.value,
+                OrderRow.reduce_only,
                 OrderRow.type == OrderType.MARKET.value,
             )
             .order_by(OrderRow.number.desc())
@@ -252,13 +254,16 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         return None
     key = await exchange_keys.open_key(uow, keys, session.user_id, held.exchange_key_id)
     assert order.market_id is not None, "live orders name their market"
+    closes = await _closes(uow, held, order)
     if sends:
         problem = live_rights.problem_of_user(
             await uow.session.get(UserRow, session.user_id), enabled=enabled
         )
         problem = problem or live_rights.problem_of_key(key.record)
-        if session.status != SessionStatus.ACTIVE.value and order.side == OrderSide.BUY.value:
+        if session.status != SessionStatus.ACTIVE.value and not closes:
             problem = "Its session was told to stop."
+        elif not closes:
+            problem = problem or await problem_of_side(uow, held, order)
         if uow.clock.now() - order.created_at > FRESH:
             problem = "It could not be sent in time."
         elif not await live_markets.is_compared(uow, session_id, order.market_id):
@@ -279,6 +284,7 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         key=key,
         symbol=market.symbol,
         contracts=held.leverage is not None,
+        closes=closes,
         client_order_id=order.client_order_id,
         side=OrderSide(order.side),
         type=OrderType(order.type),
@@ -291,6 +297,23 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         created_at=order.created_at,
         exchange_order_id=order.exchange_order_id,
     )
+
+
+async def _closes(uow: UnitOfWork, held: LiveSessionRow, order: OrderRow) -> bool:
+    """Return whether an order makes a position smaller."""
+    if held.leverage is None:
+        return order.side == OrderSide.SELL.value
+    if order.reduce_only:
+        return True
+    # Orders of releases that knew long positions only do not say so.
+    opposite = Side.SHORT if order.side == OrderSide.BUY.value else Side.LONG
+    statement = select(TradeRow.id).where(
+        TradeRow.session_id == order.session_id,
+        TradeRow.market_id == order.market_id,
+        TradeRow.side == opposite.value,
+        TradeRow.exit_time.is_(None),
+    )
+    return await uow.session.scalar(statement) is not None
 
 
 async def write(uow: UnitOfWork, task: Task, outcome: Outcome, poll_seconds: float) -> bool:
@@ -394,7 +417,7 @@ async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Seq
         fee, base_fee = _NOTHING, _NOTHING
         if fill.fee is not None and fill.fee.currency == quote:
             fee = fill.fee.amount
-        elif fill.fee is not None and fill.fee.currency == base.symbol:
+        elif fill.fee is not None and fill.fee.currency == base.symbol and not ledger.contracts:
             base_fee = fill.fee.amount
         time = to_milliseconds(fill.time)
         cash = ledger.book(order, Filled(fill.amount, fill.price, time, fee, base_fee))

@@ -7,7 +7,6 @@ import structlog
 
 from gql_trader.bots import live_orders
 from gql_trader.bots.live_markets import rules_of
-from gql_trader.bots.types import OrderSide
 from gql_trader.bots.types_live import LEASE, LONGEST_CALL, Answer, Outcome, Task
 from gql_trader.infra.exchange.errors import (
     DuplicateOrder,
@@ -80,7 +79,7 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
         price=task.price,
         stop_price=task.stop_price,
         # What is sold of the currency itself cannot be more than there is.
-        reduce_only=task.contracts and task.side is OrderSide.SELL,
+        reduce_only=task.contracts and task.closes,
         reference_price=task.reference_price,
     )
     if runtime.clock.now() - task.claimed_at > LEASE / 2:

@@ -10,7 +10,7 @@ from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.bots import live_markets, live_orders, live_rights
-from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import HandLedger, add_order, closing_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live_checks import key_to_trade_with
 from gql_trader.bots.models import BotRow, TradeRow, TradingSessionRow
@@ -20,7 +20,6 @@ from gql_trader.bots.types import (
     CLOSING,
     BotState,
     OrderRequest,
-    OrderSide,
     OrderStatus,
     OrderType,
     SessionRequest,
@@ -28,6 +27,7 @@ from gql_trader.bots.types import (
 )
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import Forbidden, InvalidState
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -36,7 +36,7 @@ from gql_trader.market_data.types import MarketRecord
 from gql_trader.settings.types import MarginMode, SessionMode
 
 MOST_CLOSINGS = 3
-"""How often it is tried to sell what a session holds, each time after it is known what came of the last."""
+"""How often it is tried to close what a session holds, each time after it is known what came of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
         if not all([await live_markets.is_compared(uow, session.id, key) for key in ledger.held]):
             # Its key was rotated: a worker compares the account again, and then this is asked again.
             return
-        sold = [await _sell(uow, ledger, trade) for trade in ledger.held.values()]
-        if any(sold):
+        sent = [await _close(uow, ledger, trade) for trade in ledger.held.values()]
+        if any(sent):
             held.closings += 1
             return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
@@ -176,17 +176,16 @@ async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
     await detach(uow, session.id)
 
 
-async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
-    """Sell what is held of a market, as far as it takes orders of that size; return whether it does."""
+async def _close(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
+    """Close a position at the market, as far as it takes orders of that size; return whether it does."""
     assert trade.market_id is not None
     market, _ = await market_data.market_with_base(uow, trade.market_id)
     step = await live_markets.step_of(uow, trade.session_id, trade.market_id)
     quantity, price = sellable(market, trade.quantity, step), trade.mark_price or trade.entry_price
     if not quantity or quantity * price < (market.min_notional or 0):
         return False
-    request = OrderRequest(
-        ledger.session.id, "", OrderSide.SELL, OrderType.MARKET, quantity, "", reduce_only=True
-    )
+    side = closing_order(Side(trade.side))
+    request = OrderRequest(ledger.session.id, "", side, OrderType.MARKET, quantity, "", reduce_only=True)
     live_orders.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
     return True
 
@@ -196,7 +195,7 @@ async def leave_unsold(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow, rea
     assert trade.market_id is not None
     held = await uow.session.get_one(LiveSessionRow, ledger.session.id, populate_existing=True)
     held.close_positions = False
-    side = OrderSide.SELL if trade.side == "LONG" else OrderSide.BUY
+    side = closing_order(Side(trade.side))
     request = OrderRequest(
         ledger.session.id, "", side, OrderType.MARKET, trade.quantity, "", reduce_only=True
     )

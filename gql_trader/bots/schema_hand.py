@@ -148,7 +148,8 @@ class PlaceOrderInput:
         default=False,
         description="true: sell at most what is held when it fills, and reserve nothing until then; so a "
         "stop and a target can wait for the same position. Live, it is a sale of what is held and not "
-        "promised to other orders: the exchange locks what each sells.",
+        "promised to other orders, or a purchase of what was sold short: the exchange locks what each "
+        "closes.",
     )
     idempotency_key: str = strawberry.field(
         description="A text of your choice, 1 to 200 characters, new for each order: the same order sent "

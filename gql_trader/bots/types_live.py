@@ -68,6 +68,8 @@ class Task:
         ``BASE/QUOTE``.
     contracts
         Whether a contract on that pair is traded instead of the pair itself.
+    closes
+        Whether it makes a position smaller.
     booked
         How much of the order has been booked as filled.
     claimed_at
@@ -86,6 +88,7 @@ class Task:
     key: OpenedKey
     symbol: str
     contracts: bool
+    closes: bool
     client_order_id: str
     side: OrderSide
     type: OrderType
