@@ -94,7 +94,8 @@ class Simulation:
         if not self.in_position:
             return float(self._state[kernel.BALANCE])
         stake = self._state[kernel.MARGIN] + self._state[kernel.ENTRY_FEE]
-        return float(self._state[kernel.BALANCE] - stake)
+        # Margin and fee may be all there is, and their sum round up.
+        return max(float(self._state[kernel.BALANCE] - stake), 0.0)
 
     @property
     def position(self) -> float:
