@@ -6,6 +6,7 @@ transactions, never inside one. A position that is smaller there than the sessio
 several times over some time, and nothing may be under way, before anything is concluded; see `live_gone`.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -52,6 +53,10 @@ _MISSING = timedelta(seconds=45)
 _AFTERWARDS = timedelta(hours=1)
 """How long after a session has ended payments of before are still told."""
 
+_ASKED_EVERY = 30 * 60
+"""Seconds: payments are made at full hours, and asking for them is dear. They are asked for once so much of
+an hour has passed, and `live_funding.SETTLED` besides."""
+
 _LONGEST_SINCE = timedelta(days=7)
 _NOTHING = Decimal(0)
 
@@ -63,7 +68,7 @@ class Look:
     Attributes
     ----------
     since
-        From when on payments are asked for.
+        From when on payments are asked for; None: they are not this time.
     agreed_at
         When the position was last found to be as believed.
     """
@@ -71,7 +76,7 @@ class Look:
     market_id: UUID
     key: OpenedKey
     symbol: str
-    since: datetime
+    since: datetime | None
     agreed_at: datetime
 
 
@@ -86,7 +91,7 @@ class Seen:
     """
 
     position: Decimal
-    payments: list[FundingPayment]
+    payments: list[FundingPayment] | None
     symbol: str
     quote: str
 
@@ -122,17 +127,17 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
         ) as client:
             rules = await rules_of(client, claimed.symbol, contracts=True)
             # What was paid first: whoever is liquidated has paid before.
-            try:
-                payments = await client.funding(rules.symbol, claimed.since)
-            except NotOffered:
-                payments = []
+            payments = None
+            if claimed.since is not None:
+                with suppress(NotOffered):
+                    payments = await client.funding(rules.symbol, claimed.since)
             position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
             seen = Seen(position, payments, rules.symbol, rules.quote)
             async with runtime.unit_of_work() as uow:
                 gone = await _note(uow, claimed, seen)
             if gone is None:
                 return
-            told = await live_gone.ask(client, rules.symbol, claimed.agreed_at)
+            told = await live_gone.ask(runtime, client, rules.symbol, claimed.symbol, claimed.agreed_at)
     except ExchangeFailure as failure:
         _log.info("account_not_looked_at", market_id=str(market_id), failure=type(failure).__name__)
         async with runtime.unit_of_work() as uow:
@@ -155,7 +160,7 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
             update(LiveAccountRow)
             .where(*account, LiveAccountRow.due_at <= now)
             .values(due_at=now + _LEASE)
-            .returning(LiveAccountRow.paid_until, LiveAccountRow.agreed_at)
+            .returning(LiveAccountRow.paid_until, LiveAccountRow.asked_at, LiveAccountRow.agreed_at)
             .execution_options(synchronize_session=False)
         )
     ).one_or_none()
@@ -172,8 +177,15 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
         await _again(uow, key_id, market_id, _EVERY)
         return None
     market, _ = await market_data.market_with_base(uow, market_id)
-    since = max(row.paid_until, now - _LONGEST_SINCE)
+    since = None
+    if row.asked_at is None or _half_hours(row.asked_at) < _half_hours(now):
+        since = max(row.paid_until, now - _LONGEST_SINCE)
     return Look(market_id, key, market.symbol, since, row.agreed_at)
+
+
+def _half_hours(moment: datetime) -> int:
+    """Return how many of the times at which payments may be asked for have come by a moment."""
+    return int((moment - live_funding.SETTLED).timestamp() // _ASKED_EVERY)
 
 
 def _sessions(key_id: UUID, market_id: UUID, now: datetime) -> Any:
@@ -261,10 +273,13 @@ async def _note(uow: UnitOfWork, claimed: Look, seen: Seen) -> live_gone.Gone | 
         _log.warning("position_missing", market_id=str(market_id), missing=str(missing))
     else:
         row.looks += 1
-    paid_until = await live_funding.book_funding(
-        uow, ledgers, market_id, seen.quote, seen.payments, row.foreign_amount
-    )
-    row.paid_until = max(row.paid_until, paid_until or row.paid_until)
+    if seen.payments is not None:
+        booked = await live_funding.book_funding(
+            uow, ledgers, market_id, seen.quote, seen.payments, row.foreign_amount
+        )
+        row.paid_until = max(row.paid_until, booked.until or row.paid_until)
+        if booked.complete:
+            row.asked_at = now
     row.due_at = now + (_EVERY if row.missing is None else _EVERY_MISSING)
     if row.missing is None or row.missing_since is None or row.looks < _LOOKS:
         return None
