@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "count_third_fees"
-down_revision = "look_at_live_accounts"
+down_revision = "keep_session_days"
 branch_labels = None
 depends_on = None
 
