@@ -120,9 +120,15 @@ async def test_funding_that_is_told_after_the_end_belongs_to_the_trade_that_bore
     await desk.follow()
     await desk.advance(session)
     assert (await desk.session(session))["profit"] == "-5"
-    await look(desk, times=2)
+    await look(desk, seconds=840)
     found = await desk.session(session)
     assert (found["status"], found["profit"], found["cash"]) == ("STOPPED", "-8", "9992")
+    async with desk.runtime.unit_of_work() as uow:
+        kept = "SELECT profit FROM session_rollups JOIN trading_sessions ON id = session_id WHERE time > {}"
+        # In a report it belongs to the end, too.
+        late = text(kept.format("extract(epoch FROM ended_at) * 1000"))
+        assert (await uow.session.execute(late)).all() == []
+        assert await uow.session.scalar(text(kept.format("0") + " ORDER BY time DESC")) == -8
     [trade] = await rows(desk, TradeRow, session)
     assert (trade.funding, trade.profit) == (Decimal(3), Decimal(-8))
     async with desk.runtime.unit_of_work() as uow:
