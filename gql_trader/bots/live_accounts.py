@@ -50,6 +50,9 @@ _LOOKS = 3
 _MISSING = timedelta(seconds=45)
 """over at least this long."""
 
+_OVERDUE = timedelta(seconds=10)
+"""An order that is to be asked for is asked for within this."""
+
 _AFTERWARDS = timedelta(hours=1)
 """How long after a session has ended payments of before are still told."""
 
@@ -229,7 +232,6 @@ def _believed(ledgers: list[HandLedger], market_id: UUID) -> Decimal:
 
 async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID) -> bool:
     """Whether orders of the sessions may have changed the position without its being known here."""
-    moment = func.clock_timestamp()
     statement = (
         select(OrderRow.id)
         .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
@@ -241,8 +243,8 @@ async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID
                 OrderRow.status.in_((OrderStatus.NEW.value, OrderStatus.UNKNOWN.value)),
                 LiveOrderRow.failures > 0,
                 LiveOrderRow.absences > 0,
-                LiveOrderRow.due_at <= moment,
-                LiveOrderRow.lease_expires_at > moment,
+                # Nobody has asked for it for some time, or whoever does waits for an answer.
+                LiveOrderRow.due_at <= func.clock_timestamp() - _OVERDUE,
             ),
         )
         .limit(1)
@@ -266,12 +268,11 @@ async def _note(uow: UnitOfWork, claimed: Look, seen: Seen) -> live_gone.Gone | 
         row.looks, row.told = 0, False
         if not under_way:
             row.agreed_at, row.foreign_amount = now, -missing
-    elif row.missing != missing or under_way:
-        row.missing_since = now if row.missing != missing else row.missing_since
-        row.missing, row.looks = missing, 1
+    elif row.missing != missing:
+        row.missing, row.missing_since, row.looks = missing, now, 1
         await _ask_orders(uow, ledgers, market_id)
         _log.warning("position_missing", market_id=str(market_id), missing=str(missing))
-    else:
+    elif not under_way:
         row.looks += 1
     if seen.payments is not None:
         booked = await live_funding.book_funding(
