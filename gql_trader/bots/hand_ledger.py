@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots import rollups
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveSessionRow, OrderFillRow
+from gql_trader.bots.models_live import FundingRow, LiveSessionRow, OrderFillRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.resting import Hit
 from gql_trader.bots.types import (
@@ -133,7 +133,8 @@ class HandLedger:
     @property
     def balance(self) -> Decimal:
         """Capital and the profits that were realised."""
-        return self.cash + self._outlay + sum((each.fees for each in self.held.values()), _NOTHING)
+        paid = (each.fees + (each.funding or _NOTHING) for each in self.held.values())
+        return self.cash + self._outlay + sum(paid, _NOTHING)
 
     @property
     def _outlay(self) -> Decimal:
@@ -265,13 +266,16 @@ class HandLedger:
             part.cost, part.fees = (trade.cost * share).quantize(_CENT), (trade.fees * share).quantize(_CENT)
             trade.quantity, trade.cost = trade.quantity - quantity, trade.cost - part.cost
             trade.fees -= part.fees
+            if trade.funding:
+                part.funding = (trade.funding * share).quantize(_CENT)
+                trade.funding -= part.funding
             self.told.append((trade.id, TradeStatus.OPEN))
         else:
             part = self.held.pop(order.market_id)
         assert part.cost is not None
         outlay = part.cost + part.fees
         gain = sign_of(part) * (fill.quantity * fill.price - part.cost)
-        part.profit = gain - part.fees - fill.fee
+        part.profit = gain - part.fees - fill.fee - (part.funding or _NOTHING)
         part.fees += fill.fee
         part.exit_time, part.exit_price = from_milliseconds(fill.time), fill.price
         part.exit_reason = order.exit_reason
@@ -337,7 +341,9 @@ async def lock_ledger(
             select(LiveSessionRow.leverage).where(LiveSessionRow.session_id == session_id)
         )
         booked = select(func.sum(OrderFillRow.cash)).where(OrderFillRow.session_id == session_id)
+        paid = select(func.sum(FundingRow.amount)).where(FundingRow.session_id == session_id)
         change = await uow.session.scalar(booked) or _NOTHING
+        change += await uow.session.scalar(paid) or _NOTHING
     held = await uow.session.scalars(
         select(TradeRow).where(TradeRow.session_id == session_id, TradeRow.exit_time.is_(None))
     )

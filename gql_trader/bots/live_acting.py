@@ -52,6 +52,9 @@ _log = structlog.get_logger(__name__)
 
 _AT_EXCHANGE = (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
 
+_GONE = -1
+"""In place of a stop's number: what a bot holds is not in the account any more."""
+
 _ASK_AGAIN = timedelta(seconds=30)
 """An exchange that could not be reached for a sale is asked again this long after."""
 
@@ -226,16 +229,24 @@ async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: E
     await pursue(uow, ledger, live)
 
 
-async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
+async def fail(
+    uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str, *, is_there: bool = True
+) -> None:
     """Let a bot fail: what is held stays in the account, with its stop at the exchange; tell its user.
 
     What else waits is cancelled. The session ends with that stop.
+
+    Parameters
+    ----------
+    is_there
+        Whether what the session holds is in the account; if not, there is nothing to protect.
     """
     session = ledger.session
     assert session.market_id is not None
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
-    if quantity := await tradable(uow, market, trade):
+    quantity = await tradable(uow, market, trade) if is_there else Decimal(0)
+    if quantity:
         undone = "bought back" if trade and sign_of(trade) < 0 else "sold"
         reason += f" Nothing was {undone}: {_told(market, trade, quantity)} in the account."
     stop = _left(ledger) if quantity else None
@@ -249,9 +260,11 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     _log.warning("live_bot_failed", session_id=str(session.id))
     held = await uow.session.get_one(LiveSessionRow, session.id)
     held.close_positions, session.status = False, CLOSING
-    live.left_stop, live.check_at = stop.number if stop else 0, None
+    live.check_at, live.left_stop = None, _GONE
+    if is_there:
+        live.left_stop = stop.number if stop else 0
     await uow.session.flush()
-    await _end(uow, ledger, live, market, ledger.held.get(market.id), quantity)
+    await _end(uow, ledger, live, market, trade, quantity)
 
 
 async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
@@ -271,7 +284,7 @@ def _told(market: MarketRecord, trade: TradeRow | None, quantity: Decimal) -> st
     return f"a short position of {amount} is still" if trade and sign_of(trade) < 0 else f"{amount} is still"
 
 
-async def _tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:
+async def tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:
     """Tell of what has become of a bot's position since it failed, once."""
     of_session = BotRow.session_id == session_id
     failed = select(BotRow.error).where(of_session, BotRow.state == BotState.FAILED.value)
@@ -328,7 +341,7 @@ async def _tell_ended(uow: UnitOfWork, session_id: UUID, number: int) -> None:
         more = f"Its stop was filled at {stop.average_price.normalize():f}."
     else:
         more = f"It has no stop at the exchange. {stop.reason or ''}".strip()
-    await _tell_more(uow, session_id, more)
+    await tell_more(uow, session_id, more)
 
 
 async def _end(
@@ -342,6 +355,8 @@ async def _end(
     """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
     session = ledger.session
     held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
+    if live.left_stop == _GONE:
+        quantity = Decimal(0)
     kept = _left(ledger) if quantity and live.left_stop is not None else None
     for order in list(ledger.waiting):
         if order is not kept and order.cancel_requested_at is None:
@@ -349,7 +364,7 @@ async def _end(
     if kept is not None:
         live.left_stop = kept.number
         if kept.status in _AT_EXCHANGE:
-            await _tell_more(uow, session.id, _kept(kept))
+            await tell_more(uow, session.id, _kept(kept))
     if ledger.waiting:
         return
     if live.left_stop == 0 and quantity:
@@ -383,8 +398,8 @@ async def _end(
     ending = [*STARTED, BotState.STOPPING]
     await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
     if quantity:
-        await _tell_more(uow, session.id, f"{_told(market, trade, quantity)} in the account.")
-    if live.left_stop:
+        await tell_more(uow, session.id, f"{_told(market, trade, quantity)} in the account.")
+    if live.left_stop is not None and live.left_stop > 0:
         await _tell_ended(uow, session.id, live.left_stop)
     await uow.session.delete(live)
     await uow.session.flush()

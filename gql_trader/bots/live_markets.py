@@ -18,7 +18,7 @@ from sqlalchemy.orm import aliased
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
+from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveSessionRow
 from gql_trader.bots.types import WAITING
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
 from gql_trader.engine.execution import Side
@@ -178,6 +178,7 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
         "mismatch": mismatch,
         "key_version": belief.key.record.version,
         "amount_step": found.amount_step,
+        "exchange_key_id": None if belief.leverage is None else belief.key.record.id,
         "compared_at": uow.clock.now(),
     }
     await uow.session.execute(
@@ -185,6 +186,22 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
         .values(session_id=belief.session_id, market_id=belief.market.id, **values)
         .on_conflict_do_update(index_elements=["session_id", "market_id"], set_=values)
     )
+    if belief.leverage is not None:
+        now = uow.clock.now()
+        await uow.session.execute(
+            insert(LiveAccountRow)
+            .values(
+                exchange_key_id=belief.key.record.id,
+                market_id=belief.market.id,
+                due_at=now,
+                paid_until=now,
+                agreed_at=now,
+                foreign_amount=_NOTHING,
+                looks=0,
+                told=False,
+            )
+            .on_conflict_do_nothing()
+        )
     if mismatch is not None:
         _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)
 

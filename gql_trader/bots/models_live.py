@@ -41,7 +41,8 @@ class LiveMarketRow(Base):
 
     ``mismatch`` is what was not, and was acknowledged; null if all was. It was found with ``key_version`` of
     the key: another version may be another account's. ``amount_step`` is of what quantities are multiples on
-    the market, as the exchange said then; null where it did not.
+    the market, as the exchange said then; null where it did not. ``exchange_key_id`` is the key of a session
+    that trades contracts, kept after its end: what was paid for them may be told later.
     """
 
     __tablename__ = "live_markets"
@@ -53,7 +54,52 @@ class LiveMarketRow(Base):
     mismatch: Mapped[str | None]
     key_version: Mapped[int | None]
     amount_step: Mapped[Decimal | None] = mapped_column(_EXACT)
+    exchange_key_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("exchange_keys.id", ondelete="SET NULL"), index=True
+    )
     compared_at: Mapped[datetime]
+
+
+class LiveAccountRow(Base):
+    """What is known of a contract in the account behind a key, whichever sessions share it.
+
+    It is looked at again at ``due_at``. Funding is booked up to ``paid_until``; ``agreed_at`` is when the
+    position was last as believed, with ``foreign_amount`` more of it than the sessions hold. ``missing`` is
+    how much less there is since ``missing_since``, found by ``looks`` looks in a row, null if nothing is
+    missing; ``told`` whether users were told that nothing tells why.
+    """
+
+    __tablename__ = "live_accounts"
+
+    exchange_key_id: Mapped[UUID] = mapped_column(
+        ForeignKey("exchange_keys.id", ondelete="CASCADE"), primary_key=True
+    )
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
+    due_at: Mapped[datetime]
+    paid_until: Mapped[datetime]
+    agreed_at: Mapped[datetime]
+    foreign_amount: Mapped[Decimal] = mapped_column(_EXACT)
+    missing: Mapped[Decimal | None] = mapped_column(_EXACT)
+    missing_since: Mapped[datetime | None]
+    looks: Mapped[int]
+    told: Mapped[bool]
+
+
+class FundingRow(Base):
+    """A session's share of a funding payment, by the exchange's own id of it, so that it is booked once.
+
+    ``amount`` is what it has changed the session's cash by: positive if it was received.
+    """
+
+    __tablename__ = "funding_payments"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    payment_id: Mapped[str] = mapped_column(primary_key=True)
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"))
+    amount: Mapped[Decimal] = mapped_column(_EXACT)
+    time: Mapped[datetime]
 
 
 class LiveOrderRow(Base):

@@ -23,7 +23,8 @@ class LiveBotRow(Base):
     ``ready_at`` is when the account at the exchange was found to be as the bot needs it, or ``acknowledged``:
     its user has said that it may be otherwise. The columns from ``amount_step`` on are what the exchange said
     then of what it takes on the market; null where it did not. ``left_stop`` is the number of the stop order
-    that stays with the exchange after the bot has failed, 0 if one is to be placed, null before that.
+    that stays with the exchange after the bot has failed, 0 if one is to be placed, -1 if
+    there is nothing to protect, null before that.
     """
 
     __tablename__ = "live_bots"

@@ -150,6 +150,12 @@ async def keep_by_hand(
     await uow.session.execute(_replacing(insert_rows(SessionRollupRow, _ROLLUPS, [row])))
 
 
+async def correct(uow: UnitOfWork, session_id: UUID, more: Totals) -> None:
+    """Count what closed trades turn out to have gained besides; with the next row that is kept it is told."""
+    if more.profit or more.wins:
+        await _count(uow, [(session_id, more)])
+
+
 async def _totals(uow: UnitOfWork, session_ids: Sequence[UUID]) -> dict[UUID, Totals]:
     columns = SessionTotalsRow.__table__.c
     statement = select(columns.session_id, *(columns[name] for name in _TOTALS[1:])).where(

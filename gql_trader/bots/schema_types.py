@@ -137,7 +137,7 @@ class Position:
             mark = trade.mark_price
             gain = trade.quantity * mark - trade.cost
             gain = gain if Side[trade.side] is Side.LONG else -gain
-            unrealized = round(gain - trade.fees, MONEY_DIGITS)
+            unrealized = round(gain - trade.fees - (trade.funding or 0), MONEY_DIGITS)
         else:
             is_newer = session.mark_price is not None
             mark = to_exact(session.mark_price if is_newer else session.last_close)

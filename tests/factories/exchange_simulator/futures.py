@@ -125,6 +125,10 @@ class Futures:
     ----------
     positions
         Amounts, negative for short.
+    income
+        Funding payments, by key.
+    forced
+        Orders by which positions were liquidated.
     ahead
         Milliseconds by which the clock that fills are noted with is ahead of that of the requests.
     """
@@ -137,7 +141,56 @@ class Futures:
     orders: list[ContractOrder] = field(default_factory=list)
     trades: list[tuple[ContractOrder, dict[str, Any]]] = field(default_factory=list)
     price: Decimal = Decimal(50_000)
+    income: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    forced: list[ContractOrder] = field(default_factory=list)
     ahead: int = 0
+
+    def pay(self, account: Account, amount: Decimal, time: int) -> None:
+        """Pay funding to an account, or take it if the amount is negative, at a time in Unix ms."""
+        payment = {
+            "symbol": "BTCUSDT",
+            "incomeType": "FUNDING_FEE",
+            "income": str(amount),
+            "asset": "USDT",
+            "time": time,
+            "info": "FUNDING_FEE",
+            "tranId": 4_480_321_991_774_044_580 + len(self.income),
+            "tradeId": "",
+        }
+        self.income.append((account.api_key, payment))
+        self.wallets[account.api_key] = self.wallets.get(account.api_key, Decimal(0)) + amount
+
+    def payments(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Return what was paid to an account, or taken from it."""
+        since = int(params.get("startTime", "0"))
+        return [paid for key, paid in self.income if key == account.api_key and paid["time"] >= since]
+
+    def close(
+        self,
+        account: Account,
+        price: Decimal,
+        time: int,
+        quantity: Decimal | None = None,
+        *,
+        forced: bool = True,
+    ) -> None:
+        """Close a position, or part of it, as the exchange does in a liquidation, or else its owner."""
+        held = self.positions[account.api_key]
+        quantity = abs(held) if quantity is None else quantity
+        side, number = "SELL" if held > 0 else "BUY", len(self.orders) + 1
+        params = {"side": side, "type": "LIMIT", "quantity": str(quantity), "price": str(price)}
+        name = f"{'autoclose' if forced else 'web'}-{number}"
+        order = ContractOrder(number, account, name, params, time, "FILLED", quantity, price)
+        self.orders.append(order)
+        self._note(order)
+        self.positions[account.api_key] = held + (quantity if side == "BUY" else -quantity)
+        if forced:
+            self.forced.append(order)
+
+    def liquidations(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Return the orders by which an account was liquidated."""
+        since = int(params.get("startTime", "0"))
+        return [each.told() for each in self.forced if each.account is account and each.time >= since]
 
     def place(self, account: Account, params: Params) -> dict[str, Any]:
         """Take an order; at the market it is filled, otherwise it rests or waits."""

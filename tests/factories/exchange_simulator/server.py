@@ -202,6 +202,8 @@ class ExchangeSimulator:
             ("DELETE", "/fapi/v1/algoOrder"): self.futures.cancel,
             ("GET", "/fapi/v1/openAlgoOrders"): lambda a, _: self.futures.open_orders(a, conditional=True),
             ("GET", "/fapi/v1/userTrades"): self.futures.own_trades,
+            ("GET", "/fapi/v1/income"): self.futures.payments,
+            ("GET", "/fapi/v1/forceOrders"): self.futures.liquidations,
             ("POST", "/fapi/v1/leverage"): self.futures.set_leverage,
             ("POST", "/fapi/v1/marginType"): self.futures.set_margin,
             ("GET", "/fapi/v3/positionRisk"): self.futures.risk,
