@@ -208,6 +208,7 @@ async def test_a_bot_reverses_as_the_engine_does_exit_first(bench: Bench) -> Non
     await bench.begin(execution=execution(leverage=2.0, stopLoss=0.2))
     closes = [49_900.0, 50_200.0, 48_000.0, 49_100.0]
     await bench.bar(closes[0])
+    bench.desk.headers = await bench.fresh()
     found = await bench.desk.do(SESSION, id=encode_id("TradingSession", bench.session_id))
     [position] = found["positions"]
     assert (position["side"], position["quantity"]) == ("SHORT", "0.2")
