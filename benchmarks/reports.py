@@ -42,6 +42,7 @@ from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import ensure_market
+from gql_trader.reports.jobs import keep_days
 from gql_trader.runtime import Runtime, open_runtime
 
 YEARS = (1, 10)
@@ -168,8 +169,9 @@ async def _reports(settings: Settings, options: argparse.Namespace, console: Con
         users = {years: await _history(runtime, options, years) for years in YEARS}
         await _vacuum(runtime)
         begun = perf_counter()
-        await jobs.tick(runtime)
-        console.print(f"the first tick of a worker: {perf_counter() - begun:.1f} s")
+        await keep_days(runtime)
+        console.print(f"keeping all days for the first time: {perf_counter() - begun:.1f} s")
+        await _vacuum(runtime)
         tokens = {years: await _token(runtime, user) for years, user in users.items()}
         table = Table("request", *(f"{years} a, ms" for years in YEARS), "ratio", "statements")
         transport = httpx.ASGITransport(app=create_app(settings, runtime))

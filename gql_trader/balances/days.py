@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from gql_trader.balances.clocks import end_of, known_zone
+from gql_trader.balances.clocks import end_of
 from gql_trader.balances.models import DailyProfitRow
 from gql_trader.core.ids import UserId
+from gql_trader.core.zones import known_zone
 from gql_trader.infra.bulk import insert_rows
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import periods

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, select, true
+from sqlalchemy import Row, Select, and_, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -297,15 +297,27 @@ async def orders_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UU
     return {row.id: row for row in await session.execute(statement)}
 
 
-async def trades_changed_since(session: AsyncSession, user_id: UserId, since: datetime) -> list[Row[Any]]:
-    """Return the user's trades that were opened or closed since a moment, with the bot of each."""
+async def trades_changed_since(
+    session: AsyncSession, user_id: UserId, since: datetime, behind: tuple[datetime, UUID] | None = None
+) -> list[Row[Any]]:
+    """Return up to a thousand of the user's trades that were opened or closed since a moment, in that order.
+
+    With the bot of each.
+
+    Parameters
+    ----------
+    behind
+        ``changed_at`` and key of the last that is known.
+    """
     statement = (
         select(*[*_TRADES, _SESSIONS.bot_id])
         .join(TradingSessionRow, _SESSIONS.id == _TRADES.session_id)
         .where(_TRADES.user_id == user_id, _TRADES.changed_at >= since)
-        .order_by(_TRADES.changed_at, _TRADES.number)
+        .order_by(_TRADES.changed_at, _TRADES.id)
         .limit(1000)
     )
+    if behind is not None:
+        statement = statement.where(tuple_(_TRADES.changed_at, _TRADES.id) > behind)
     return list((await session.execute(statement)).all())
 
 

@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from gql_trader.core.clock import from_milliseconds, to_milliseconds
+from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import DAY, HOUR, MINUTE, WEEK, Interval
-from gql_trader.core.zones import day_begins, time_zones
+from gql_trader.core.zones import day_begins, known_zone, time_zones
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository
+from gql_trader.reports import daily, repository
 from gql_trader.reports.levels import level_of, levels_at, levels_of_groups
 from gql_trader.reports.service import balance_of, reported
 from gql_trader.reports.types import Account, Curve, Day, Level, Scope, Summary
@@ -23,6 +23,9 @@ MOST_DAYS = 4000
 """Days of one calendar: more than ten years."""
 
 USUAL_DAYS = 30
+
+_MANY_DAYS = 60
+"""From so many on, days that are kept are worth another statement."""
 
 CURVE_POINTS = 1500
 """A curve is looked at in so many places at most."""
@@ -44,7 +47,7 @@ async def zone_of(uow: UnitOfWork, user_id: UserId, named: str | None) -> str:
         If there is no such zone.
     """
     if named is None:
-        return (await preferences_of(uow, user_id)).timezone
+        return known_zone((await preferences_of(uow, user_id)).timezone)
     if named not in time_zones():
         raise InvalidInput("This is no time zone of the IANA database, such as Europe/Berlin.", ("timezone",))
     return named
@@ -126,16 +129,16 @@ async def calendar(
         raise InvalidInput("end is before start.", ("end",))
     if (count := (last - first).days + 1) > MOST_DAYS:
         raise InvalidInput(f"At most {MOST_DAYS} days at a time; this would be {count}.", ("start",))
-    return await days(uow, accounts, first, last, name)
+    return await (daily.days_between if count > _MANY_DAYS else days)(uow, accounts, first, last, name)
 
 
-async def every_day(uow: UnitOfWork, accounts: Sequence[Account], zone: str) -> list[Day]:
-    """Return all days from the first on which something may have happened until today."""
-    if not accounts:
-        return []
-    first = day_of(from_milliseconds(min(each.since for each in accounts)), zone)
-    today = day_of(uow.clock.now(), zone)
-    return await days(uow, accounts, min(first, today), today, zone)
+async def best_and_worst(uow: UnitOfWork, accounts: Sequence[Account], zone: str) -> tuple[Day, Day] | None:
+    """Return the days on which sessions of one currency gained most and least; see `daily.best_and_worst`."""
+    found = await daily.best_and_worst(uow, accounts, zone)
+    if found is None:
+        return None
+    [best], [worst] = await days_of_groups(uow, [DaysWanted(accounts, each, each, zone) for each in found])
+    return best, worst
 
 
 async def summary(uow: UnitOfWork, user_id: UserId, accounts: Sequence[Account]) -> Summary:

@@ -55,6 +55,19 @@ async def accounts(
     session: AsyncSession, user_ids: Sequence[UserId], scope: Scope
 ) -> dict[UserId, list[Account]]:
     """Return the sessions of a scope in whatever currency by user, oldest first."""
+    found: dict[UserId, list[Account]] = {each: [] for each in user_ids}
+    for row in await session.execute(_scoped(_accounts(), user_ids, scope)):
+        found[row.user_id].append(_account(row))
+    return found
+
+
+async def accounts_by_ids(session: AsyncSession, session_ids: Sequence[UUID]) -> dict[UUID, Account]:
+    """Return sessions of anybody, for work that is nobody's."""
+    named = _SESSIONS.id == any_(array_of(_SESSIONS.id, session_ids))
+    return {row.id: _account(row) for row in await session.execute(_accounts().where(named))}
+
+
+def _accounts() -> Select[Any]:
     quote = func.coalesce(MarketRow.quote_id, TradingSessionRow.quote_id)
     # A mark holds until the session trades the next bar.
     marked = and_(
@@ -62,7 +75,7 @@ async def accounts(
         _MARKS.last_bar_time == _STATES.last_bar_time,
         _SESSIONS.status == SessionStatus.ACTIVE.value,
     )
-    statement = (
+    return (
         select(
             _SESSIONS.id,
             _SESSIONS.user_id,
@@ -90,10 +103,6 @@ async def accounts(
         .outerjoin(AssetRow, AssetRow.id == quote)
         .order_by(_SESSIONS.id)
     )
-    found: dict[UserId, list[Account]] = {each: [] for each in user_ids}
-    for row in await session.execute(_scoped(statement, user_ids, scope)):
-        found[row.user_id].append(_account(row))
-    return found
 
 
 def _account(row: Row[Any]) -> Account:

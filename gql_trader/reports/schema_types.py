@@ -12,7 +12,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.reports.loaders import ReportLoaders
 from gql_trader.reports.types import Day, DayColor, Scope, Summary
 
-_EVERY_DAY_COST = 30
+_EVENTFUL_DAYS_COST = 30
 """Of looking at all days that there were."""
 
 OWNER = "the user whose sessions they are about"
@@ -123,21 +123,17 @@ class ProfitSummary:
     @strawberry.field(
         description="The day in your time zone on which most was gained, or least lost; null while equity "
         "has not changed on any.",
-        metadata=costs(_EVERY_DAY_COST),
+        metadata=costs(_EVENTFUL_DAYS_COST),
     )
     async def best_day(self, info: Info) -> CalendarDay | None:
-        days = await self._eventful_days(info)
-        return CalendarDay.from_day(max(days, key=lambda day: day.level.change)) if days else None
+        days = await info.context.loaders(ReportLoaders).best_and_worst.load(self.scope)
+        return CalendarDay.from_day(days[0]) if days else None
 
     @strawberry.field(
         description="The day in your time zone on which most was lost, or least gained; null while equity "
         "has not changed on any.",
-        metadata=costs(_EVERY_DAY_COST),
+        metadata=costs(_EVENTFUL_DAYS_COST),
     )
     async def worst_day(self, info: Info) -> CalendarDay | None:
-        days = await self._eventful_days(info)
-        return CalendarDay.from_day(min(days, key=lambda day: day.level.change)) if days else None
-
-    async def _eventful_days(self, info: Info) -> list[Day]:
-        days = await info.context.loaders(ReportLoaders).every_day.load(self.scope)
-        return [day for day in days if day.color is not DayColor.NEUTRAL]
+        days = await info.context.loaders(ReportLoaders).best_and_worst.load(self.scope)
+        return CalendarDay.from_day(days[1]) if days else None
