@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -78,6 +78,18 @@ class _Rule:
     node: Node
 
 
+_KEPT = 64
+"""Combinations of values for which the same rules are kept planned: bots want several, for every bar."""
+
+K = TypeVar("K")
+
+
+def _keep(known: dict[tuple[object, ...], K], key: tuple[object, ...], made: K) -> None:
+    if len(known) >= _KEPT:
+        known.clear()
+    known[key] = made
+
+
 class CompiledRules:
     """Rules that are valid with the default parameters.
 
@@ -93,7 +105,8 @@ class CompiledRules:
         self.parameters = tuple(parameters)
         self._signals = dict(signals)
         self._plots = tuple(plots)
-        self._last_program: tuple[tuple[object, ...], Program, int] | None = None
+        self._programs: dict[tuple[object, ...], tuple[Program, int]] = {}
+        self._drawings: dict[tuple[object, ...], tuple[Program, list[tuple[str, bool]]]] = {}
         names: set[str] = set()
         for rule in (*self._signals.values(), *self._plots):
             _collect(rule.node, names)
@@ -200,23 +213,11 @@ class CompiledRules:
         on_progress
             Called between indicators with the fraction done, in (0, 1].
         """
-        from gql_trader.engine.rules.evaluator import evaluate
-
-        used = [
-            _Rule(text_of(node), rule.path, node)
-            for rule in self._signals.values()
-            for node in series_in(rule.node)
-        ]
-        plan, roots = self._plan(values, [*self._plots, *used], bars.interval)
-        chosen: dict[Operand, tuple[str, bool]] = {}
-        for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
-            drawn = number < len(self._plots)
-            if drawn or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
-                chosen.setdefault(root, (rule.text, drawn))
-        found = evaluate(plan, list(chosen), bars, on_progress)
+        program, drawn = self._drawing(values, bars.interval)
+        found = program.run(bars, on_progress)
         return tuple(
-            PlotLine(text, _floats(each, len(bars)), drawn)
-            for (text, drawn), each in zip(chosen.values(), found, strict=True)
+            PlotLine(text, _floats(each, len(bars)), plot)
+            for (text, plot), each in zip(drawn, found, strict=True)
         )
 
     def check(self, values: ParameterValues | None = None, interval: int | None = None) -> None:
@@ -230,19 +231,46 @@ class CompiledRules:
         self._plan(values, [*self._signals.values(), *self._plots], interval)
 
     def _program(self, values: ParameterValues | None, interval: int) -> "tuple[Program, int]":
-        """Return what computes the signals, and the warm-up; the last one is kept, for other bars."""
+        """Return what computes the signals, and the warm-up; both are kept, for other bars."""
         from gql_trader.engine.rules.evaluator import Program
 
+        key = self._key(values, interval)
+        kept = self._programs.get(key)
+        if kept is None:
+            plan, roots = self._plan(values, self._signals.values(), interval)
+            kept = Program.of(plan, roots), max(map(plan.lookback, roots), default=0)
+            _keep(self._programs, key, kept)
+        return kept
+
+    def _drawing(
+        self, values: ParameterValues | None, interval: int
+    ) -> "tuple[Program, list[tuple[str, bool]]]":
+        """Return what computes the lines, with the text of each and whether it is a plot; as `_program`."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        key = self._key(values, interval)
+        kept = self._drawings.get(key)
+        if kept is None:
+            used = [
+                _Rule(text_of(node), rule.path, node)
+                for rule in self._signals.values()
+                for node in series_in(rule.node)
+            ]
+            plan, roots = self._plan(values, [*self._plots, *used], interval)
+            chosen: dict[Operand, tuple[str, bool]] = {}
+            for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
+                plot = number < len(self._plots)
+                if plot or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
+                    chosen.setdefault(root, (rule.text, plot))
+            kept = Program.of(plan, list(chosen)), list(chosen.values())
+            _keep(self._drawings, key, kept)
+        return kept
+
+    def _key(self, values: ParameterValues | None, interval: int) -> tuple[object, ...]:
         if values is None:
             values = resolve_parameters(self.parameters, None)
         # True, 1 and 1.0 are equal in Python but not here.
-        key = (interval, *((name, type(value), value) for name, value in values.items()))
-        last = self._last_program
-        if last is None or last[0] != key:
-            plan, roots = self._plan(values, self._signals.values(), interval)
-            last = key, Program.of(plan, roots), max(map(plan.lookback, roots), default=0)
-            self._last_program = last
-        return last[1], last[2]
+        return interval, *((name, type(value), value) for name, value in values.items())
 
     def _plan(
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
