@@ -14,11 +14,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
-from uuid import UUID
+from time import monotonic, sleep
 
 import psutil
 from sqlalchemy import insert
@@ -36,7 +36,7 @@ from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import ensure_market, save_candles
-from gql_trader.optimizations import repository, service
+from gql_trader.optimizations import following, service
 from gql_trader.optimizations.checking import Limits
 from gql_trader.optimizations.types import QUEUE, OptimizationRequest, ParameterRange
 from gql_trader.runtime import Runtime, open_runtime
@@ -93,25 +93,21 @@ async def _search(runtime: Runtime, actor: Actor, request: OptimizationRequest) 
             uow, runtime.arrays, runtime.rate_limits, actor, request, _LIMITS, runtime.plugins
         )
     begun = monotonic()
-    while True:
-        found = await _row(runtime, actor, row.id)
-        if found == RunStatus.COMPLETED.value:
-            return monotonic() - begun, row.trials_total
-        assert found in (RunStatus.QUEUED.value, RunStatus.RUNNING.value), found
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _row(runtime: Runtime, actor: Actor, optimization_id: UUID) -> str:
-    async with runtime.unit_of_work() as uow:
-        row = await repository.optimization(uow.session, actor.user_id, optimization_id)
-    assert row is not None
-    return str(row.status)
+    # As a client follows it: asking the database again and again would take much of a core from the workers.
+    async with aclosing(following.follow(runtime.unit_of_work, runtime.events, actor, row.id, None)) as told:
+        statuses = [news.status async for news in told]
+    seconds = monotonic() - begun
+    assert statuses[-1] is RunStatus.COMPLETED, statuses
+    return seconds, row.trials_total
 
 
 class _Workers:
-    """Worker processes, as many as are asked for."""
+    """Worker processes, as many as are asked for. Each writes its log into a file: nobody need read it."""
 
     def __init__(self, settings: Settings) -> None:
+        self._logs = settings.data_dir / "logs"
+        self._logs.mkdir(exist_ok=True)
+        self._started = 0
         self._environment = {
             **os.environ,
             "DATABASE_URL": settings.database_url.get_secret_value(),
@@ -119,7 +115,7 @@ class _Workers:
             "GQL_TRADER_DATA_DIR": str(settings.data_dir),
             "LOG_LEVEL": "INFO",
         }
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
 
     def make(self, count: int) -> None:
         """Start or stop workers; return when that many are ready."""
@@ -129,25 +125,26 @@ class _Workers:
             worker.terminate()
             worker.wait(30)
         while len(self._running) < count:
-            worker = subprocess.Popen(
-                command,
-                env=self._environment,
-                cwd=_ROOT,
-                text=True,
-                stderr=subprocess.STDOUT,
-                stdout=subprocess.PIPE,
-            )
+            log = self._logs / f"worker-{self._started}.log"
+            self._started += 1
+            with log.open("wb") as output:
+                worker = subprocess.Popen(
+                    command, env=self._environment, cwd=_ROOT, stderr=subprocess.STDOUT, stdout=output
+                )
             self._running.append(worker)
-            assert worker.stdout is not None
-            for line in worker.stdout:
-                if "worker_ready" in line:
-                    break
-            else:
-                raise RuntimeError("a worker ended before it was ready")
+            _wait_until_ready(worker, log)
 
     def processor_seconds(self) -> float:
         """Return the processor time that the workers have used so far."""
         return sum(sum(psutil.Process(worker.pid).cpu_times()[:2]) for worker in self._running)
+
+
+def _wait_until_ready(worker: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = monotonic() + _READY_SECONDS
+    while b"worker_ready" not in log.read_bytes():
+        if worker.poll() is not None or monotonic() > until:
+            raise RuntimeError(f"a worker did not become ready:\n{log.read_text()[-2000:]}")
+        sleep(_LOOK_SECONDS)
 
 
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:

@@ -31,6 +31,8 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import StrategyCode
 from gql_trader.engine.rules import compile_rules
+from gql_trader.engine.trading_days import TradingDays
+from gql_trader.engine.version import METRICS_VERSION
 from gql_trader.engine.warmup import warm_up
 from gql_trader.gql.fast_execution import FastExecutor
 from gql_trader.gql.scalars import SCALARS
@@ -94,7 +96,7 @@ def answer(rows: LedgerRows, curve: Columns, document: DocumentNode = COLUMNS) -
 def answer_at_once(bars: Bars, rules: StrategyCode, spec: ExecutionSpec) -> bytes:
     """Return the JSON of a run of its own, of which nothing is stored."""
     result = simulation.run(bars, rules.signals(bars, {}), spec, CAPITAL)
-    metrics.compute(result, bars, 365)
+    metrics.compute(result, bars, TradingDays.EVERY_DAY)
     columns = {name: getattr(result.ledger, name) for name in LEDGER}
     rows = LedgerRows(np.arange(1, len(result.ledger) + 1), columns)
     return answer(rows, {"time": bars.time, "equity": result.equity})
@@ -110,7 +112,7 @@ def parts_of(run: RunInput, spec: ExecutionSpec) -> tuple[str, dict[str, Callabl
 
     def engine() -> metrics.Metrics:
         result = simulation.run(bars, run.rules.signals(bars, run.parameters), spec, CAPITAL)
-        return metrics.compute(result, bars, run.annual_days)
+        return metrics.compute(result, bars, run.trading_days)
 
     def stored(document: DocumentNode) -> bytes:
         outcome = compute(run, unheard)
@@ -164,7 +166,9 @@ def main() -> None:
     bars = synthetic_bars(arguments.bars)
     rules = compile_rules(rules_of("sma"), ())
     for name, spec in (("plain", PLAIN), ("stops", PROTECTED)):
-        title, parts = parts_of(RunInput(bars, 0, rules, {}, spec, CAPITAL, 365, ""), spec)
+        title, parts = parts_of(
+            RunInput(bars, 0, rules, {}, spec, CAPITAL, TradingDays.EVERY_DAY, METRICS_VERSION, ""), spec
+        )
         times: dict[str, list[float]] = {part: [] for part in parts}
         for number in range(arguments.rounds + 1):
             for part, run in parts.items():

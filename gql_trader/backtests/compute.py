@@ -13,6 +13,7 @@ from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.infra.column_codec import encode_columns
 
 Report = Callable[[Stage, float, int | None, float | None], None]
@@ -28,8 +29,10 @@ class RunInput:
         Bars for warming up, then those of the run.
     start
         Index of the first bar that may trade.
-    annual_days
-        Days a year by which daily figures are annualised.
+    trading_days
+        Which days count for daily figures, and by how many a year they are annualised.
+    metrics_version
+        Version of the metrics by whose rules the days were chosen.
     """
 
     bars: Bars
@@ -38,7 +41,8 @@ class RunInput:
     parameters: dict[str, Any]
     execution: ExecutionSpec
     initial_capital: float
-    annual_days: int
+    trading_days: TradingDays
+    metrics_version: int
     content_hash: str
 
 
@@ -63,12 +67,12 @@ def compute(run: RunInput, report: Report) -> Outcome:
     del signals
     traded_bars = bars.slice(run.start, len(bars))
     daily = metrics.daily_curve(
-        traded_bars.time, result.equity, bars.interval, run.initial_capital, run.annual_days
+        traded_bars.time, result.equity, bars.interval, run.initial_capital, run.trading_days
     )
-    measured = metrics.compute(result, traded_bars, run.annual_days, daily)
+    measured = metrics.compute(result, traded_bars, run.trading_days, daily)
     report(MEASURE, 0.5, int(bars.time[-1]), result.final_equity)
     return Outcome(
-        metrics=_columns(measured),
+        metrics=_columns(measured, run.metrics_version),
         equity=encode_columns({"time": traded_bars.time, "equity": result.equity}),
         daily=encode_columns({"time": daily.time, "equity": daily.value, "return": daily.returns}),
         ledger=encode_ledger(result.ledger),
@@ -80,7 +84,6 @@ def compute(run: RunInput, report: Report) -> Outcome:
 _MONEY = ("fees_paid", "funding_paid", "final_equity")
 
 
-def _columns(measured: metrics.Metrics) -> dict[str, float | int | Decimal | None]:
-    values = asdict(measured)
-    values["metrics_version"] = values.pop("version")
+def _columns(measured: metrics.Metrics, version: int) -> dict[str, float | int | Decimal | None]:
+    values = asdict(measured) | {"metrics_version": version}
     return values | {name: to_decimal(values[name]) for name in _MONEY}

@@ -50,7 +50,8 @@ async def load_input(
     Parameters
     ----------
     versions
-        Those for the content hash: of this release, or of the one that computed a stored result.
+        Those for the content hash and the metrics: of this release, or of the one that computed a stored
+        result.
 
     Raises
     ------
@@ -67,6 +68,7 @@ async def load_input(
     if loaded is None or len(loaded.bars) == loaded.warmup:
         raise DomainError("The candles of this backtest are gone.", (), ErrorCode.NO_DATA)
     columns = {name: getattr(row, name) for name in _CONTENT}
+    traded = loaded.bars.slice(loaded.warmup, len(loaded.bars))
     return RunInput(
         bars=loaded.bars,
         start=loaded.warmup,
@@ -74,7 +76,8 @@ async def load_input(
         parameters=row.parameters,
         execution=execution_from_json(row.execution),
         initial_capital=to_float(row.initial_capital),
-        annual_days=market_data.annual_days(base),
+        trading_days=market_data.trading_days(base, traded, versions.metrics),
+        metrics_version=versions.metrics,
         # The candles may have changed since the request: the hash is that of those used.
         content_hash=content_hash(
             strategies.content(definition, plugins), market, columns, loaded.content_hash, versions

@@ -31,19 +31,26 @@ def _metric(description: str) -> Any:
 @visible(OWNER)
 @strawberry.type(
     description="Figures of a completed run. Equity is marked to market at every close; daily figures use "
-    "the last equity of each UTC day. Fractions are fractions, not percent. An undefined figure is null, "
-    "never a stand-in such as 0 or infinity."
+    "the last equity of each UTC day that counts. Every day counts, and a year has 365, for crypto and "
+    "for currencies whose candles of this run show trading on Saturdays (UTC), at least half as often as on "
+    "Fridays. Otherwise days from Monday to Friday count, with what closed at the weekend before, and a year "
+    "has 252. Fractions are fractions, not percent. An undefined figure is null, never a stand-in such as 0 "
+    "or infinity."
 )
 class Metrics:
-    """Metrics, version 1."""
+    """Metrics, version 2; those of version 1 have the same fields."""
 
     total_return: float = _metric("Final equity over initial capital, less one.")
     cagr: float | None = _metric("Compound annual growth rate; null for less than a day or total loss.")
-    annual_volatility: float | None = _metric("Standard deviation of daily returns, annualised.")
-    sharpe_ratio: float | None = _metric(
-        "Mean over standard deviation of daily returns, annualised; risk-free 0."
+    annual_volatility: float | None = _metric(
+        "Standard deviation of daily returns, annualised: times the root of the days of a year, 365 or 252."
     )
-    sortino_ratio: float | None = _metric("Mean over downside deviation of daily returns, annualised.")
+    sharpe_ratio: float | None = _metric(
+        "Mean over standard deviation of daily returns, annualised by 365 or 252 days; risk-free 0."
+    )
+    sortino_ratio: float | None = _metric(
+        "Mean over downside deviation of daily returns, annualised by 365 or 252 days."
+    )
     calmar_ratio: float | None = _metric("CAGR over maximum drawdown.")
     omega_ratio: float | None = _metric("Sum of daily gains over sum of daily losses.")
     max_drawdown: float = _metric("Largest fall of equity from a running peak, over all bars; 0 to 1.")
@@ -82,7 +89,7 @@ class Metrics:
     buy_and_hold_return: float = _metric("Return of the market itself from the first to the last close.")
     alpha: float | None = _metric("Annualised intercept of daily returns regressed on the market's.")
     beta: float | None = _metric("Slope of daily returns regressed on the market's.")
-    version: int = _metric("Version of these definitions.")
+    version: int = _metric("Version of these definitions. In version 1 every currency's year had 365 days.")
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> "Metrics":

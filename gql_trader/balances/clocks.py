@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from gql_trader.automations.schedule import next_moment
 from gql_trader.balances.types import Timing
 from gql_trader.core.clock import from_milliseconds
-from gql_trader.core.zones import UTC_ZONE, day_begins, time_zones
+from gql_trader.core.zones import day_begins, known_zone
 
 AFTER_MIDNIGHT = timedelta(minutes=5)
 
@@ -55,8 +55,3 @@ def next_heartbeat(timing: Timing, zone: str, after: datetime) -> datetime | Non
     if not timing.hours:
         return None
     return next_moment(f"0 {','.join(map(str, timing.hours))} * * *", known_zone(zone), after)
-
-
-def known_zone(zone: str) -> str:
-    """Return a time zone, or UTC if there is none of the name: the IANA database drops some at times."""
-    return zone if zone in time_zones() else UTC_ZONE

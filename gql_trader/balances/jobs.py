@@ -12,6 +12,7 @@ from gql_trader.runtime import Runtime
 _log = structlog.get_logger(__name__)
 
 _PLANNED_AT_ONCE = 200
+_SETTLED_AT_ONCE = 250
 
 
 async def tick(runtime: Runtime) -> None:
@@ -28,15 +29,21 @@ async def tick(runtime: Runtime) -> None:
         if planned < _PLANNED_AT_ONCE:
             break
     failed: set[UUID] = set()
+    limit = _SETTLED_AT_ONCE
     while True:
         try:
             async with runtime.unit_of_work() as uow:
-                if await service.settle_next(uow, timing, failed) is None:
+                if not await service.settle(uow, timing, failed, limit):
                     return
         except service.SettlingFailed as error:
+            if len(error.user_ids) > 1:
+                limit = len(error.user_ids) // 2
+                continue
             # Whoever ticks next tries again.
-            _log.exception("balance_not_settled", user_id=str(error.user_id))
-            failed.add(error.user_id)
+            _log.exception("balance_not_settled", user_id=str(error.user_ids[0]))
+            failed.update(error.user_ids)
+        else:
+            limit = min(2 * limit, _SETTLED_AT_ONCE)
 
 
 async def drop_old_partitions(runtime: Runtime) -> None:

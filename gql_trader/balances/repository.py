@@ -1,11 +1,11 @@
 """Reads of the balances domain."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, and_, any_, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow, DailyProfitRow
@@ -13,6 +13,7 @@ from gql_trader.balances.types import BalanceEventKind, BalanceRecord
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.bots.types import SessionStatus
 from gql_trader.core.zones import UTC_ZONE
+from gql_trader.infra.bulk import array_of, rows_of
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.settings.models import PreferencesRow
 
@@ -21,7 +22,8 @@ _SNAPSHOTS = BalanceSnapshotRow.__table__.c
 _DAYS = DailyProfitRow.__table__.c
 _SESSIONS = TradingSessionRow.__table__.c
 
-_UNFINISHED = _SESSIONS.status != SessionStatus.STOPPED.value
+# Replays over history are nobody's balance.
+_TRADING = and_(_SESSIONS.status != SessionStatus.STOPPED.value, _SESSIONS.replay_start.is_(None))
 
 
 class UnplannedUser(NamedTuple):
@@ -37,7 +39,7 @@ async def unplanned(session: AsyncSession, limit: int) -> list[UnplannedUser]:
     """Return users who trade without a clock, with one that rests, or with one of another time zone."""
     trading = (
         select(_SESSIONS.user_id, func.min(_SESSIONS.started_at).label("since"))
-        .where(_UNFINISHED)
+        .where(_TRADING)
         .group_by(_SESSIONS.user_id)
         .subquery()
     )
@@ -59,16 +61,18 @@ async def clock(session: AsyncSession, user_id: UUID) -> Row[Any] | None:
     return (await session.execute(statement)).one_or_none()
 
 
-async def lock_due(session: AsyncSession, now: datetime, without: Collection[UUID]) -> Row[Any] | None:
-    """Return the clock that is due first, locked until the transaction ends; none that others hold."""
+async def lock_due(
+    session: AsyncSession, now: datetime, without: Collection[UUID], limit: int
+) -> list[Row[Any]]:
+    """Return the clocks that are due first, locked until the transaction ends; none that others hold."""
     statement = (
         select(*_CLOCKS)
         .where(_CLOCKS.due_at <= now, _CLOCKS.user_id.not_in(without))
         .order_by(_CLOCKS.due_at)
-        .limit(1)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return (await session.execute(statement)).one_or_none()
+    return list(await session.execute(statement))
 
 
 async def overdue(session: AsyncSession, before: datetime) -> tuple[int, datetime | None]:
@@ -78,19 +82,29 @@ async def overdue(session: AsyncSession, before: datetime) -> tuple[int, datetim
     return count, since
 
 
-async def trades(session: AsyncSession, user_id: UUID) -> bool:
-    """Return whether any session of a user still trades."""
-    statement = select(_SESSIONS.id).where(_SESSIONS.user_id == user_id, _UNFINISHED).limit(1)
-    return await session.scalar(statement) is not None
+async def trading(session: AsyncSession, user_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of some users of whom any session still trades."""
+    named = _SESSIONS.user_id == any_(array_of(_SESSIONS.user_id, user_ids))
+    return set(await session.scalars(select(_SESSIONS.user_id).where(named, _TRADING).distinct()))
 
 
 async def last_snapshot(session: AsyncSession, user_id: UUID) -> BalanceRecord | None:
     """Return the last snapshot of a user's balance."""
-    statement = (
-        select(*_SNAPSHOTS).where(_SNAPSHOTS.user_id == user_id).order_by(_SNAPSHOTS.time.desc()).limit(1)
+    return (await last_snapshots(session, [user_id])).get(user_id)
+
+
+async def last_snapshots(session: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, BalanceRecord]:
+    """Return the last snapshots of users' balances, by user."""
+    given = rows_of((_SNAPSHOTS.user_id,), [(each,) for each in user_ids])
+    last = (
+        select(*_SNAPSHOTS)
+        .where(_SNAPSHOTS.user_id == given.c.user_id)
+        .order_by(_SNAPSHOTS.time.desc())
+        .limit(1)
+        .lateral("last")
     )
-    row = (await session.execute(statement)).one_or_none()
-    return None if row is None else _record(row)
+    rows = await session.execute(select(*last.c).select_from(given).join(last, true()))
+    return {row.user_id: _record(row) for row in rows}
 
 
 async def snapshots_after(
@@ -118,4 +132,4 @@ async def count_days(session: AsyncSession, user_id: UUID) -> int:
 
 
 def _record(row: Row[Any]) -> BalanceRecord:
-    return BalanceRecord(row.time, BalanceEventKind(row.kind), row.currency, row.baseline, row.profit)
+    return BalanceRecord(row.currency, row.baseline, row.profit, row.time, BalanceEventKind(row.kind))

@@ -6,39 +6,43 @@ what was missed while there was none happens as soon as there is one.
 """
 
 import asyncio
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, update
+from sqlalchemy import Row, any_, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.balances import repository
 from gql_trader.balances.clocks import day_of, next_heartbeat, next_snapshot, next_unsummed, sum_up_at
-from gql_trader.balances.days import sum_up
+from gql_trader.balances.days import SummedDay, ToSum, sum_up
 from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow
 from gql_trader.balances.repository import UnplannedUser
 from gql_trader.balances.types import BalanceEventKind, BalanceRecord, Timing, stream_of
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.ids import UserId
 from gql_trader.core.money import MONEY_DIGITS
+from gql_trader.infra.bulk import array_of, insert_rows, rows_of
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.notifications.service import notify
+from gql_trader.notifications.service import Notice, notify_each
 from gql_trader.notifications.types import NotificationKind
 from gql_trader.reports import service as reports
+from gql_trader.reports.types import Account, Scope
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
 _SHOWN_DIGITS = 2
+_NOTED = ("user_id", "time", "kind", "currency", "baseline", "profit")
 
 
 async def present(uow: UnitOfWork, user_id: UUID) -> BalanceRecord:
     """Return what a user's balance is now."""
     found = await reports.balance(uow, UserId(user_id))
     now = from_milliseconds(to_milliseconds(uow.clock.now()))
-    return BalanceRecord(now, BalanceEventKind.PRESENT, found.currency, found.baseline, found.profit)
+    return BalanceRecord(found.currency, found.baseline, found.profit, now, BalanceEventKind.PRESENT)
 
 
 async def plan(uow: UnitOfWork, timing: Timing, limit: int) -> int:
@@ -71,108 +75,175 @@ async def _plan(uow: UnitOfWork, timing: Timing, user: UnplannedUser) -> None:
     )
 
 
-async def settle_next(uow: UnitOfWork, timing: Timing, without: Collection[UUID]) -> UUID | None:
-    """Do what is due for one user; return whose turn it was, None if nothing is due.
+async def settle(uow: UnitOfWork, timing: Timing, without: Collection[UUID], limit: int) -> int:
+    """Do what is due for up to so many users, by as many statements as for one; return of how many it was.
 
     Raises
     ------
     SettlingFailed
-        If anything goes wrong; the transaction must be rolled back then.
+        If anything goes wrong; the transaction must be rolled back then, and whose trouble it is found by
+        settling fewer at a time.
     """
-    row = await repository.lock_due(uow.session, uow.clock.now(), without)
-    if row is None:
-        return None
+    rows = await repository.lock_due(uow.session, uow.clock.now(), without, limit)
+    if not rows:
+        return 0
     try:
-        await _settle(uow, timing, row)
+        await _settle(uow, timing, rows)
     except Exception as error:
-        raise SettlingFailed(row.user_id) from error
-    return UUID(str(row.user_id))
+        raise SettlingFailed([row.user_id for row in rows]) from error
+    return len(rows)
 
 
 class SettlingFailed(Exception):
-    """What was due for a user could not be done.
+    """What was due for some users could not be done.
 
     Attributes
     ----------
-    user_id
+    user_ids
         Whose turn it was.
     """
 
-    def __init__(self, user_id: UUID) -> None:
-        super().__init__(f"the clock of user {user_id} could not be settled")
-        self.user_id = user_id
+    def __init__(self, user_ids: Sequence[UUID]) -> None:
+        super().__init__(f"the clocks of {len(user_ids)} users could not be settled")
+        self.user_ids = user_ids
 
 
-async def _settle(uow: UnitOfWork, timing: Timing, row: Row[Any]) -> None:
+@dataclass(slots=True)
+class _Due:
+    """What is due for a user.
+
+    ``kind`` is as what the balance is noted, ``until`` the next day to be summed up.
+    """
+
+    row: Row[Any]
+    trades: bool
+    kind: BalanceEventKind | None
+    until: date
+    until_at: datetime
+
+    @property
+    def user_id(self) -> UserId:
+        return UserId(self.row.user_id)
+
+    @property
+    def has_days(self) -> bool:
+        return bool(self.until != self.row.day)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will change any more; whoever begins again is given another clock."""
+        return self.has_days and not self.trades
+
+
+async def _settle(uow: UnitOfWork, timing: Timing, rows: Sequence[Row[Any]]) -> None:
     now = uow.clock.now()
-    trades = await repository.trades(uow.session, row.user_id)
-    beats = trades and row.heartbeat_at is not None and row.heartbeat_at <= now
-    told = None
-    if beats:
-        told = await _note(uow, row.user_id, BalanceEventKind.HEARTBEAT)
+    trading = await repository.trading(uow.session, [row.user_id for row in rows])
+    # What is known of the zones is looked up apart.
+    due = await asyncio.to_thread(lambda: [_due(row, row.user_id in trading, now) for row in rows])
+    asked = [each.user_id for each in due if each.kind is not None or each.has_days]
+    accounts = await reports.accounts_of_users(uow, asked, Scope())
+    noted = await _note(uow, {each.user_id: each.kind for each in due if each.kind is not None}, accounts)
+    wanted = [
+        ToSum(each.user_id, each.row.timezone, each.row.day, each.until - _DAY)
+        for each in due
+        if each.has_days
+    ]
+    summed = await sum_up(uow, wanted, accounts)
+    await _move_on(uow, timing, due)
+    # Last, since it waits for others who tell the same users something.
+    await notify_each(uow, [*_of_days(summed), *_of_heartbeats(noted)])
+
+
+def _due(row: Row[Any], trades: bool, now: datetime) -> _Due:
+    if trades and row.heartbeat_at is not None and row.heartbeat_at <= now:
+        kind: BalanceEventKind | None = BalanceEventKind.HEARTBEAT
     elif row.snapshot_at is not None and row.snapshot_at <= now:
-        told = await _note(uow, row.user_id, BalanceEventKind.SNAPSHOT)
-    day, day_at = row.day, row.day_at
-    if day_at <= now:
-        day, day_at = await asyncio.to_thread(next_unsummed, day, row.timezone, now)
-    summed = None if day == row.day else await sum_up(uow, row.user_id, row.timezone, row.day, day - _DAY)
-    if not trades and day != row.day:
-        # Nothing will change any more; whoever begins again is given another clock.
-        await uow.session.execute(delete(BalanceClockRow).where(BalanceClockRow.user_id == row.user_id))
+        kind = BalanceEventKind.SNAPSHOT
     else:
-        await uow.session.execute(
-            update(BalanceClockRow)
-            .where(BalanceClockRow.user_id == row.user_id)
-            .values(
-                snapshot_at=next_snapshot(timing, now) if trades else None,
-                heartbeat_at=next_heartbeat(timing, row.timezone, now) if trades else None,
-                day=day,
-                day_at=day_at,
-            )
-        )
-    # Last, since it waits for others who tell the same user something.
-    if summed is not None and (summed.day.level.change or summed.day.level.trades):
-        await notify(
-            uow,
-            row.user_id,
-            NotificationKind.DAILY_PROFIT,
-            {
-                "day": summed.day.date.isoformat(),
-                "profit": shown_profit(summed.day.level.change, summed.day.profit_fraction, summed.currency),
-                "trades": str(summed.day.level.trades),
-            },
-        )
-    if beats and told is not None:
-        await notify(
-            uow,
-            row.user_id,
-            NotificationKind.HEARTBEAT,
-            {
-                "balance": shown_amount(told.balance, told.currency),
-                "profit": shown_profit(told.profit, told.profit_fraction, told.currency),
-            },
-        )
+        kind = None
+    until, until_at = row.day, row.day_at
+    if until_at <= now:
+        until, until_at = next_unsummed(until, row.timezone, now)
+    return _Due(row, trades, kind, until, until_at)
 
 
-async def _note(uow: UnitOfWork, user_id: UUID, kind: BalanceEventKind) -> BalanceRecord:
-    """Note what a user's balance is, and tell those who follow it."""
-    found = await present(uow, user_id)
-    last = await repository.last_snapshot(uow.session, user_id)
-    # Followers go on behind the last one they have seen: time never stands still, nor goes back.
-    time = found.time if last is None else max(found.time, last.time + _MILLISECOND)
-    uow.session.add(
-        BalanceSnapshotRow(
-            user_id=user_id,
-            time=time,
-            kind=kind.value,
-            currency=found.currency,
-            baseline=found.baseline,
-            profit=found.profit,
+async def _move_on(uow: UnitOfWork, timing: Timing, due: Sequence[_Due]) -> None:
+    now, clocks = uow.clock.now(), BalanceClockRow.__table__.c
+    over = [each.user_id for each in due if each.is_over]
+    if over:
+        named = clocks.user_id == any_(array_of(clocks.user_id, over))
+        await uow.session.execute(delete(BalanceClockRow).where(named))
+    rows = [
+        (
+            each.user_id,
+            next_snapshot(timing, now) if each.trades else None,
+            next_heartbeat(timing, each.row.timezone, now) if each.trades else None,
+            each.until,
+            each.until_at,
         )
+        for each in due
+        if not each.is_over
+    ]
+    columns = [clocks[name] for name in ("user_id", "snapshot_at", "heartbeat_at", "day", "day_at")]
+    given = rows_of(columns, rows)
+    await uow.session.execute(
+        update(BalanceClockRow)
+        .where(clocks.user_id == given.c.user_id)
+        .values({column.name: given.c[column.name] for column in columns[1:]})
+        .execution_options(synchronize_session=False)
     )
-    await uow.session.flush()
-    uow.publish(stream_of(user_id), {"time": to_milliseconds(time)})
-    return BalanceRecord(time, kind, found.currency, found.baseline, found.profit)
+
+
+async def _note(
+    uow: UnitOfWork, kinds: Mapping[UserId, BalanceEventKind], accounts: Mapping[UserId, Sequence[Account]]
+) -> dict[UserId, BalanceRecord]:
+    """Note what users' balances are, and tell those who follow them."""
+    if not kinds:
+        return {}
+    last = await repository.last_snapshots(uow.session, list(kinds))
+    now = from_milliseconds(to_milliseconds(uow.clock.now()))
+    noted = {}
+    for user_id, kind in kinds.items():
+        before = last.get(user_id)
+        # Followers go on behind the last one they have seen: time never stands still, nor goes back.
+        time = now if before is None else max(now, before.time + _MILLISECOND)
+        found = reports.balance_of(accounts[user_id])
+        noted[user_id] = BalanceRecord(found.currency, found.baseline, found.profit, time, kind)
+        uow.publish(stream_of(user_id), {"time": to_milliseconds(time)})
+    rows = [
+        (user_id, each.time, each.kind.value, each.currency, each.baseline, each.profit)
+        for user_id, each in noted.items()
+    ]
+    await uow.session.execute(insert_rows(BalanceSnapshotRow, _NOTED, rows))
+    return noted
+
+
+def _of_days(summed: Mapping[UserId, SummedDay]) -> Iterator[Notice]:
+    for user_id, found in summed.items():
+        gained = found.day.level
+        if gained.change or gained.trades:
+            yield Notice(
+                user_id,
+                NotificationKind.DAILY_PROFIT,
+                {
+                    "day": found.day.date.isoformat(),
+                    "profit": shown_profit(gained.change, found.day.profit_fraction, found.currency),
+                    "trades": str(gained.trades),
+                },
+            )
+
+
+def _of_heartbeats(noted: Mapping[UserId, BalanceRecord]) -> Iterator[Notice]:
+    for user_id, told in noted.items():
+        if told.kind is BalanceEventKind.HEARTBEAT:
+            yield Notice(
+                user_id,
+                NotificationKind.HEARTBEAT,
+                {
+                    "balance": shown_amount(told.balance, told.currency),
+                    "profit": shown_profit(told.profit, told.profit_fraction, told.currency),
+                },
+            )
 
 
 def shown_amount(amount: Decimal, currency: str | None, sign: str = "") -> str:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
+
+from gql_trader.reports.types import Balance
 
 QUEUE = "balances"
 
@@ -34,32 +35,17 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceRecord:
-    """What a user's balance was.
+class BalanceRecord(Balance):
+    """What a user's balance was at a moment.
 
     Attributes
     ----------
     time
         Whole milliseconds; no two of a user have the same, and later ones are noted later.
-    currency
-        Symbol of the currency of the amounts; None: no session has one yet.
     """
 
     time: datetime
     kind: BalanceEventKind
-    currency: str | None
-    baseline: Decimal
-    profit: Decimal
-
-    @property
-    def balance(self) -> Decimal:
-        """Baseline and profit."""
-        return self.baseline + self.profit
-
-    @property
-    def profit_fraction(self) -> float:
-        """Profit over baseline; 0 while nothing was at work."""
-        return float(self.profit / self.baseline) if self.baseline else 0.0
 
 
 def stream_of(user_id: UUID) -> str:

@@ -14,6 +14,13 @@ def announce(uow: UnitOfWork, user_id: UUID, bot_id: UUID, state: BotState) -> N
     uow.publish(status_stream(user_id), {"botId": str(bot_id), "state": state.value})
 
 
+async def tell_closed(uow: UnitOfWork, user_id: UUID, session_id: UUID, market: str, reason: str) -> None:
+    """Notify a user of what has become of a position that is traded by hand, not from here."""
+    values = {"market": market, "reason": reason}
+    payload = {"tradingSessionId": global_id("TradingSession", session_id)}
+    await notifications.notify(uow, user_id, NotificationKind.POSITION_CLOSED, values, payload)
+
+
 async def tell_failed(uow: UnitOfWork, user_id: UUID, bot_id: UUID, name: str, reason: str) -> None:
     """Notify a user that a bot has failed."""
     values = {"name": name, "reason": reason}

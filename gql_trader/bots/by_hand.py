@@ -93,9 +93,8 @@ async def place_order(
                 ErrorCode.IDEMPOTENCY_MISMATCH,
             )
         return await own_order(uow, actor, known.id)
-    problems = check_order(request)
     ledger = await lock_own(uow, actor, request.session_id, ("sessionId",))
-    if problems:
+    if problems := check_order(request, contracts=ledger.contracts):
         raise DomainErrors(problems)
     market = await market_data.find_market(uow, request.market)
     if not market.active:
@@ -118,9 +117,11 @@ async def place_order(
     if len(ledger.waiting) >= MAXIMUM_WAITING:
         raise QuotaExceeded(f"{MAXIMUM_WAITING} orders of this session wait; cancel one first.")
     costs = execution_from_json(ledger.session.execution)
-    check_means(ledger, request, market, close, costs, references)
+    closes = check_means(ledger, request, market, close, costs, references)
     ledger.session.quote_id = market.quote_id
     order = add_order(uow, ledger, request, market.id)
+    # At the exchange of contracts it must not do anything else, whatever fills first.
+    order.reduce_only = request.reduce_only or (closes and ledger.contracts)
     order.idempotency_key, order.request_hash = request.idempotency_key, hashed
     await broker_of(ledger.session).place(uow, ledger, order, quote, costs)
     ledger.mark(market.id, quote)
@@ -154,7 +155,9 @@ async def cancel_order(uow: UnitOfWork, actor: Actor, order_key: UUID) -> Row[An
     assert locked is not None, "the foreign key keeps it"
     ledger = locked[1]
     order = next((each for each in ledger.waiting if each.id == order_key), None) if ledger else None
-    if ledger is None or order is None or ledger.session.market_id is not None:
+    # A bot's are the bot's own until it has failed and left one.
+    by_bot = ledger is not None and ledger.session.market_id is not None
+    if ledger is None or order is None or (by_bot and ledger.session.status == SessionStatus.ACTIVE.value):
         row = await own_order(uow, actor, order_key)
         raise InvalidState(f"This order is {row.status}.", ("id",))
     await broker_of(ledger.session).cancel(uow, ledger, order, "You have cancelled it.")

@@ -14,6 +14,7 @@ from sqlalchemy import Row, delete
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots.models import SignalRow
+from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.plugins import StrategyCode
 from gql_trader.engine.signals import Signals
@@ -40,13 +41,27 @@ class Said:
 
 def signal_key(row: Row[Any], anchor_time: int) -> UUID:
     """Return what stands for the signals of a session whose window begins at a bar."""
-    parameters = json_codec.loads(row.parameters) if isinstance(row.parameters, str) else row.parameters
+    interval = Interval[row.interval]
+    return key_of_signals(
+        row.strategy_id, row.strategy_version, row.parameters, row.market_id, interval, anchor_time
+    )
+
+
+def key_of_signals(
+    strategy_id: UUID,
+    strategy_version: int,
+    parameters: Mapping[str, Any],
+    market_id: UUID,
+    interval: Interval,
+    anchor_time: int,
+) -> UUID:
+    """Return what stands for the signals of a strategy on a market from a bar on."""
     content = [
-        str(row.strategy_id),
-        row.strategy_version,
+        str(strategy_id),
+        strategy_version,
         parameters,
-        str(row.market_id),
-        row.interval,
+        str(market_id),
+        interval.name,
         anchor_time,
     ]
     return uuid5(_NAMESPACE, json_codec.dumps_canonical(content).decode())

@@ -8,7 +8,7 @@ is told nevertheless.
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from sqlalchemy import Row
 from gql_trader.bots import repository
 from gql_trader.bots.types import BotState, TradeStatus, equity_stream, status_stream, trade_stream
 from gql_trader.core.actor import Actor
-from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.errors import NotFound
 from gql_trader.infra.event_streams import (
     BEGINNING,
@@ -34,6 +34,8 @@ RECHECK_SECONDS = 5.0
 
 _OVERLAP = timedelta(minutes=1)
 """A transaction takes less than this from the time that it notes to its commit."""
+
+_LAST_MOMENT = 253_402_300_799_000  # the year 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +57,43 @@ class Follower:
     session_id: UUID | None = None
     after: str | None = None
 
-    async def newest(self, stream: str) -> str:
-        """Return the stream's newest cursor, to be read before the database is."""
+    async def place(self, stream: str) -> "Place":
+        """Return where in a stream the follower begins; to be asked before the database is.
+
+        Raises
+        ------
+        InvalidInput
+            If ``after`` is not a cursor.
+        """
         if self.after is not None:
             check_cursor(self.after)
         try:
-            return await self.events.last_cursor(stream)
+            newest = await self.events.last_cursor(stream)
+            is_known = self.after is not None and await self.events.holds(stream, self.after)
         except EventTransportError:
-            return BEGINNING
+            return Place(BEGINNING, True)
+        return Place(newest if self.after is None or not is_known else self.after, not is_known)
 
-    def is_fresh(self, newest: str) -> bool:
-        """Whether the present state comes first: without a cursor, or with one that the stream forgot."""
-        return self.after is None or cursor_position(self.after) > cursor_position(newest)
-
-    def feed(self, stream: str, newest: str) -> AsyncGenerator[Event | None, None]:
+    def feed(self, stream: str, place: "Place") -> AsyncGenerator[Event | None, None]:
         """Return the events of a stream from the follower's place on, None whenever it is quiet."""
-        cursor = newest if self.after is None or self.is_fresh(newest) else self.after
-        return self.events.follow(stream, cursor, idle_seconds=RECHECK_SECONDS)
+        return self.events.follow(stream, place.cursor, idle_seconds=RECHECK_SECONDS)
+
+    @property
+    def away_since(self) -> datetime | None:
+        """When the last event that was seen was told; None: none was."""
+        if self.after is None or (told := cursor_position(self.after)[0]) == 0:
+            return None
+        return from_milliseconds(min(told, _LAST_MOMENT))
 
     def wants(self, data: Mapping[str, Any]) -> bool:
         """Whether what an event tells is of the bot or session that is followed."""
         return (self.bot_id is None or data.get("botId") == str(self.bot_id)) and (
             self.session_id is None or data.get("sessionId") == str(self.session_id)
         )
+
+    def wants_trade(self, row: Row[Any]) -> bool:
+        """Whether a trade is of the bot or session that is followed."""
+        return self.bot_id in (None, row.bot_id) and self.session_id in (None, row.session_id)
 
     async def check_access(self) -> None:
         """Raise NotFound unless the bot and the session that are named are the user's."""
@@ -90,6 +106,22 @@ class Follower:
                 found = await repository.sessions_by_ids(uow.session, user_id, [self.session_id])
                 if not found:
                     raise NotFound("There is no such session.", ("sessionId",))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a stream a follower begins.
+
+    Attributes
+    ----------
+    cursor
+        What comes behind it is told.
+    is_fresh
+        Whether the present state comes first: without a cursor, or with one that the stream has forgotten.
+    """
+
+    cursor: str
+    is_fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +144,8 @@ async def follow_status(follower: Follower) -> AsyncGenerator[StatusNews, None]:
         If ``after`` is not a cursor.
     """
     stream = status_stream(follower.actor.user_id)
-    cursor = await follower.newest(stream)
+    place = await follower.place(stream)
+    cursor = place.cursor
     await follower.check_access()
 
     async def present() -> list[Row[Any]]:
@@ -122,9 +155,9 @@ async def follow_status(follower: Follower) -> AsyncGenerator[StatusNews, None]:
     told: dict[UUID, tuple[str, UUID | None]] = {}
     for row in await present():
         told[row.id] = (row.state, row.session_id)
-        if follower.is_fresh(cursor):
+        if place.is_fresh:
             yield StatusNews(cursor, BotState(row.state), row)
-    async with aclosing(follower.feed(stream, cursor)) as feed:
+    async with aclosing(follower.feed(stream, place)) as feed:
         async for event in feed:
             if event is None:
                 for row in await present():
@@ -158,7 +191,8 @@ class EquityNews:
 async def follow_equity(follower: Follower) -> AsyncGenerator[EquityNews, None]:
     """Yield the equity of each session, then the equity after every step; raise as `follow_status`."""
     stream = equity_stream(follower.actor.user_id)
-    cursor = await follower.newest(stream)
+    place = await follower.place(stream)
+    cursor = place.cursor
     await follower.check_access()
     told: dict[UUID, tuple[int, float]] = {}
 
@@ -177,20 +211,20 @@ async def follow_equity(follower: Follower) -> AsyncGenerator[EquityNews, None]:
                 yield EquityNews(cursor, *mark, row.id)
 
     async for news in changed():
-        if follower.is_fresh(cursor):
+        if place.is_fresh:
             yield news
-    async with aclosing(follower.feed(stream, cursor)) as feed:
+    async with aclosing(follower.feed(stream, place)) as feed:
         async for event in feed:
             if event is None:
                 async for news in changed():
                     yield news
                 continue
             wanted = [mark for mark in event.data["marks"] if follower.wants(mark)]
-            for place, mark in enumerate(wanted, start=1):
+            for number, mark in enumerate(wanted, start=1):
                 session_id = UUID(mark["sessionId"])
                 told[session_id] = (mark["time"], mark["equity"])
                 # Whoever leaves in the middle of an event is told all of it again.
-                passed = event.cursor if place == len(wanted) else cursor
+                passed = event.cursor if number == len(wanted) else cursor
                 yield EquityNews(passed, *told[session_id], session_id)
             cursor = event.cursor
 
@@ -213,7 +247,8 @@ async def follow_trades(follower: Follower) -> AsyncGenerator[TradeNews, None]:
     """
     user_id = follower.actor.user_id
     stream = trade_stream(user_id)
-    cursor = await follower.newest(stream)
+    place = await follower.place(stream)
+    cursor = place.cursor
     await follower.check_access()
     async with follower.unit_of_work() as uow:
         checked = uow.clock.now()
@@ -226,10 +261,17 @@ async def follow_trades(follower: Follower) -> AsyncGenerator[TradeNews, None]:
     for rows in held.values():
         for row in rows:
             told[row.id, TradeStatus.OPEN.value] = None
-            if follower.is_fresh(cursor):
+            if place.is_fresh:
                 yield TradeNews(cursor, row)
+    if place.is_fresh and follower.away_since is not None:
+        async for row in _changed_since(follower, follower.away_since - _OVERLAP):
+            change = (row.id, _status(row).value)
+            if change not in told:
+                told[change] = None
+                # Whoever leaves before the last of them is told all of them again.
+                yield TradeNews(follower.after or cursor, row)
     started = checked
-    async with aclosing(follower.feed(stream, cursor)) as feed:
+    async with aclosing(follower.feed(stream, place)) as feed:
         async for event in feed:
             async with follower.unit_of_work() as uow:
                 if event is None:
@@ -244,17 +286,31 @@ async def follow_trades(follower: Follower) -> AsyncGenerator[TradeNews, None]:
             if event is not None:
                 cursor = event.cursor
             for row in rows:
-                status = TradeStatus.OPEN if row.exit_time is None else TradeStatus.CLOSED
-                if event is None and (
-                    (row.id, status.value) in told
-                    or follower.bot_id not in (None, row.bot_id)
-                    or follower.session_id not in (None, row.session_id)
-                ):
+                change = (row.id, _status(row).value)
+                if event is None and (change in told or not follower.wants_trade(row)):
                     continue
-                told[row.id, status.value] = None
+                told[change] = None
                 yield TradeNews(cursor, row)
             while len(told) > _REMEMBERED:
                 del told[next(iter(told))]
+
+
+async def _changed_since(follower: Follower, since: datetime) -> AsyncGenerator[Row[Any], None]:
+    """Yield the trades that were opened or closed since a moment, as they are now, in that order."""
+    behind: tuple[datetime, UUID] | None = None
+    while True:
+        async with follower.unit_of_work() as uow:
+            rows = await repository.trades_changed_since(uow.session, follower.actor.user_id, since, behind)
+        for row in rows:
+            behind = (row.changed_at, row.id)
+            if follower.wants_trade(row):
+                yield row
+        if not rows:
+            return
+
+
+def _status(row: Row[Any]) -> TradeStatus:
+    return TradeStatus.OPEN if row.exit_time is None else TradeStatus.CLOSED
 
 
 _REMEMBERED = 10_000

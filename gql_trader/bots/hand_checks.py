@@ -6,10 +6,10 @@ from uuid import UUID
 
 from gql_trader.backtests.execution import check_execution
 from gql_trader.backtests.history import MAXIMUM_CAPITAL
-from gql_trader.bots.hand_ledger import HandLedger, fee_of
+from gql_trader.bots.hand_ledger import HandLedger, closing_order, fee_of
 from gql_trader.bots.types import OrderRequest, OrderSide, SessionRequest
 from gql_trader.core.errors import DomainError, InvalidInput
-from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.execution import ExecutionSpec, Side
 from gql_trader.engine.rules import is_plain_text
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.settings.types import SessionMode
@@ -65,12 +65,18 @@ def check_key(key: str) -> None:
         raise InvalidInput(f"A key has 1 to {MAXIMUM_KEY} printable characters.", ("idempotencyKey",))
 
 
-def check_order(request: OrderRequest) -> list[DomainError]:
-    """Return everything that is wrong with an order by itself."""
-    return list(_problems(request))
+def check_order(request: OrderRequest, *, contracts: bool) -> list[DomainError]:
+    """Return everything that is wrong with an order by itself.
+
+    Parameters
+    ----------
+    contracts
+        Whether its session trades them.
+    """
+    return list(_problems(request, contracts))
 
 
-def _problems(request: OrderRequest) -> Iterator[DomainError]:
+def _problems(request: OrderRequest, contracts: bool) -> Iterator[DomainError]:
     if not _is_amount(request.quantity):
         yield InvalidInput("quantity is above 0.", ("quantity",))
     for name, price, wanted in (
@@ -83,8 +89,10 @@ def _problems(request: OrderRequest) -> Iterator[DomainError]:
             yield InvalidInput(f"An order of type {request.type.value} has no {name}.", (name,))
         elif price is not None and not _is_amount(price):
             yield InvalidInput(f"{name} is above 0.", (name,))
-    if request.reduce_only and request.side is OrderSide.BUY:
-        yield InvalidInput("Positions by hand are long: buying never makes one smaller.", ("reduceOnly",))
+    if request.reduce_only and request.side is OrderSide.BUY and not contracts:
+        yield InvalidInput(
+            "Without contracts positions are long: buying never makes one smaller.", ("reduceOnly",)
+        )
 
 
 def _is_amount(number: Decimal) -> bool:
@@ -125,70 +133,106 @@ def check_means(
     close: Decimal,
     costs: ExecutionSpec,
     references: Mapping[UUID, Decimal] | None = None,
-) -> None:
-    """Raise InvalidInput unless an account can pay for an order, besides those that wait.
+) -> bool:
+    """Return whether an order makes a position smaller; raise InvalidInput unless an account can pay for it.
 
-    On paper, orders that only reduce a position reserve nothing, so that a stop and a target can wait for the
-    same. An exchange locks what each order sells.
+    What waits counts as done. Of contracts either side may open a position or close one, but no order does
+    both. On paper, orders that only reduce a position reserve nothing, so that a stop and a target can wait
+    for the same. An exchange locks what each order closes.
 
     Parameters
     ----------
     references
         About what those of the waiting orders cost for one that are live, by order; None on paper.
     """
-    is_live = references is not None
-    if request.side is OrderSide.SELL:
-        held = ledger.quantity(market.id)
-        if request.reduce_only and not held:
-            raise InvalidInput("Nothing of it is held.", ("reduceOnly",))
-        if request.reduce_only and not is_live:
-            return
-        free = held - sum(
-            (
-                each.quantity - each.filled_quantity
-                for each in ledger.waiting
-                if each.side == OrderSide.SELL.value
-                and each.market_id == market.id
-                and (is_live or not each.reduce_only)
-            ),
-            _NOTHING,
+    held = ledger.held.get(market.id)
+    if ledger.contracts:
+        closes = held is not None and request.side is closing_order(Side(held.side))
+    else:
+        closes = request.side is OrderSide.SELL
+    if request.reduce_only and not closes:
+        side = "short" if request.side is OrderSide.BUY else "long"
+        raise InvalidInput(f"There is no {side} position.", ("reduceOnly",))
+    if closes:
+        _check_holdings(ledger, request, market, is_live=references is not None)
+        return True
+    mine = [each for each in ledger.waiting if not ledger.closes(each)]
+    if any(each.market_id == market.id and each.side != request.side.value for each in mine):
+        raise InvalidInput(
+            "An order waits that opens a position of the other side in this contract; cancel it first.",
+            ("side",),
         )
-        if request.quantity > free:
-            raise InvalidInput(
-                f"{free.normalize():f} of it can be sold: what is held and not promised to other orders. "
-                "Nothing is sold short by hand.",
-                ("quantity",),
-            )
-        return
     promised = sum(
         (
             _outlay(
+                OrderSide(each.side),
                 each.quantity - each.filled_quantity,
                 each.price,
                 each.stop_price,
                 (references or {}).get(each.id, _NOTHING),
                 costs,
             )
-            for each in ledger.waiting
-            if each.side == OrderSide.BUY.value
+            for each in mine
         ),
         _NOTHING,
     )
     free = ledger.free_cash - promised / ledger.leverage
-    outlay = _outlay(request.quantity, request.price, request.stop_price, close, costs) / ledger.leverage
+    outlay = _outlay(request.side, request.quantity, request.price, request.stop_price, close, costs)
+    outlay /= ledger.leverage
     if outlay > free:
         raise InvalidInput(
             f"This costs about {outlay:.2f} with its fee; of the session's cash {max(free, _NOTHING):.2f} "
             "is not promised to other orders.",
             ("quantity",),
         )
+    return False
+
+
+def _check_holdings(
+    ledger: HandLedger, request: OrderRequest, market: MarketRecord, *, is_live: bool
+) -> None:
+    held = ledger.quantity(market.id)
+    if request.reduce_only and not held:
+        raise InvalidInput("Nothing of it is held.", ("reduceOnly",))
+    if request.reduce_only and not is_live:
+        return
+    free = held - sum(
+        (
+            each.quantity - each.filled_quantity
+            for each in ledger.waiting
+            if ledger.closes(each) and each.market_id == market.id and (is_live or not each.reduce_only)
+        ),
+        _NOTHING,
+    )
+    if request.quantity <= free:
+        return
+    verb = "bought back" if request.side is OrderSide.BUY else "sold"
+    if ledger.contracts:
+        more = "What is to open a position of the other side is an order of its own, once this one is closed."
+    elif is_live:
+        more = "Only a session with a leverage, which trades contracts, sells short."
+    else:
+        more = "Nothing is sold short on paper by hand."
+    raise InvalidInput(
+        f"{free.normalize():f} of it can be {verb}: what is held and not promised to other orders. {more}",
+        ("quantity",),
+    )
 
 
 def _outlay(
-    quantity: Decimal, price: Decimal | None, stop: Decimal | None, close: Decimal, costs: ExecutionSpec
+    side: OrderSide,
+    quantity: Decimal,
+    price: Decimal | None,
+    stop: Decimal | None,
+    close: Decimal,
+    costs: ExecutionSpec,
 ) -> Decimal:
+    """Return what an order that opens a position costs at most, as far as is known, with its fee."""
     if price is None:
         # At the market: the worst of what is known by now.
         price = max(stop or close, close) * (1 + Decimal(repr(costs.slippage)))
+    elif side is OrderSide.SELL:
+        # It fills at its limit, or better.
+        price = max(price, close)
     notional = quantity * price
     return notional + fee_of(notional, max(costs.taker_fee, costs.maker_fee))

@@ -1,10 +1,11 @@
-"""The account of a session by hand, or live: exact decimals, one currency, long positions.
+"""The account of a session by hand, or live: exact decimals, one currency; of contracts short positions too.
 
 A fill that adds to a position makes it grow; one that reduces it closes that part as a trade of its own. So
-capital and the profits of all closed trades are, exactly, the cash once nothing is held.
+capital and the profits of all closed trades are, exactly, the cash once nothing is held. What a short
+position was sold for is in the cash until it is bought back.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots import rollups
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveSessionRow, OrderFillRow
+from gql_trader.bots.models_live import FundingRow, LiveSessionRow, OrderFillRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.resting import Hit
 from gql_trader.bots.types import (
@@ -31,6 +32,7 @@ from gql_trader.bots.types import (
 )
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.money import MONEY_DIGITS, to_decimal, to_exact, to_float, to_price
+from gql_trader.engine.execution import Side
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.settings.types import SessionMode
 
@@ -69,6 +71,21 @@ class Filled:
         return (self.base_fee * self.price).quantize(_CENT) if self.base_fee else _NOTHING
 
 
+def sign_of(trade: TradeRow) -> int:
+    """Return 1 for a long position, −1 for a short one."""
+    return 1 if trade.side == Side.LONG.value else -1
+
+
+def opening_order(side: Side) -> OrderSide:
+    """Return the side of the orders that open a position; the others close it."""
+    return OrderSide.BUY if side is Side.LONG else OrderSide.SELL
+
+
+def closing_order(side: Side) -> OrderSide:
+    """Return the side of the orders that close a position."""
+    return OrderSide.SELL if side is Side.LONG else OrderSide.BUY
+
+
 @dataclass(slots=True)
 class HandLedger:
     """A locked session with what it owns; what is done to it is written by `write_ledger`.
@@ -81,6 +98,8 @@ class HandLedger:
         Orders that may still fill, oldest first.
     leverage
         1 unless contracts are traded.
+    contracts
+        Whether they are; only of them positions may be short.
     """
 
     session: TradingSessionRow
@@ -94,31 +113,47 @@ class HandLedger:
     told: list[tuple[UUID, TradeStatus]] = field(default_factory=list)
     valued_at: int | None = None
     leverage: int = 1
+    contracts: bool = False
 
     @property
     def free_cash(self) -> Decimal:
-        """Cash that no position binds: with leverage, one binds but its margin."""
-        if self.leverage == 1:
-            return self.cash
+        """Cash that no position binds: one binds its cost over the leverage."""
         cost = sum((each.cost or _NOTHING for each in self.held.values()), _NOTHING)
-        return self.cash + cost - (cost / self.leverage).quantize(_CENT)
+        bound = cost if self.leverage == 1 else (cost / self.leverage).quantize(_CENT)
+        return self.cash + self._outlay - bound
 
     @property
     def equity(self) -> Decimal:
-        """Cash, and what is held at its last known price."""
+        """Cash, and what is held at its last known price; what is sold short is owed."""
         return self.cash + sum(
-            (each.quantity * (each.mark_price or _NOTHING) for each in self.held.values()), _NOTHING
+            (sign_of(each) * each.quantity * (each.mark_price or _NOTHING) for each in self.held.values()),
+            _NOTHING,
         )
 
     @property
     def balance(self) -> Decimal:
         """Capital and the profits that were realised."""
-        return self.cash + sum(((each.cost or _NOTHING) + each.fees for each in self.held.values()), _NOTHING)
+        paid = (each.fees + (each.funding or _NOTHING) for each in self.held.values())
+        return self.cash + self._outlay + sum(paid, _NOTHING)
+
+    @property
+    def _outlay(self) -> Decimal:
+        """What was paid for what is held; what short positions were sold for counts as less than nothing."""
+        return sum((sign_of(each) * (each.cost or _NOTHING) for each in self.held.values()), _NOTHING)
 
     def quantity(self, market_id: UUID) -> Decimal:
-        """Return how much is held of a market's base asset."""
+        """Return how much is held of a market's base asset, or owed of it."""
         trade = self.held.get(market_id)
         return trade.quantity if trade else _NOTHING
+
+    def closes(self, order: OrderRow) -> bool:
+        """Whether an order that waits makes a position smaller; of contracts either side may."""
+        if not self.contracts:
+            return order.side == OrderSide.SELL.value
+        trade = self.held.get(order.market_id) if order.market_id else None
+        return order.reduce_only or (
+            trade is not None and order.side == closing_order(Side(trade.side)).value
+        )
 
     def mark(self, market_id: UUID, quote: Quote) -> None:
         """Value what is held of a market at its last close."""
@@ -186,16 +221,31 @@ class HandLedger:
         change = fill.quantity * fill.price
         change = -change if order.side == OrderSide.BUY.value else change
         self.cash += change - fill.fee
-        if order.side == OrderSide.BUY.value:
-            self._buy(order.market_id, fill)
-        else:
-            self._sell(order, fill)
+        trade = self.held.get(order.market_id)
+        side = Side.LONG if order.side == OrderSide.BUY.value else Side.SHORT
+        if trade is not None and trade.side != side.value:
+            first, rest = self._split(fill, trade)
+            self._close(order, trade, first)
+            if rest is not None:
+                self._open(order.market_id, side, rest)
+        elif side is Side.LONG or self.contracts:
+            self._open(order.market_id, side, fill)
+        # Of a currency only an exchange sells what is not held; the cash is what it says.
         return change - fill.fee
 
-    def _buy(self, market_id: UUID, fill: Filled) -> None:
+    def _split(self, fill: Filled, trade: TradeRow) -> tuple[Filled, Filled | None]:
+        """Return what of a fill closes a position, and what opens one of the other side, if anything does."""
+        if not self.contracts or fill.quantity <= trade.quantity:
+            return fill, None
+        # Nothing that is sent asks for this; should the exchange do it all the same, it is what it says.
+        fee = (fill.fee * trade.quantity / fill.quantity).quantize(_CENT)
+        first = replace(fill, quantity=trade.quantity, fee=fee)
+        return first, replace(fill, quantity=fill.quantity - trade.quantity, fee=fill.fee - fee)
+
+    def _open(self, market_id: UUID, side: Side, fill: Filled) -> None:
         trade = self.held.get(market_id)
         if trade is None:
-            trade = self._new_trade(market_id, fill.time)
+            trade = self._new_trade(market_id, side, fill.time)
             trade.mark_price = fill.price
             self.held[market_id] = trade
         trade.quantity += fill.quantity - fill.base_fee
@@ -204,44 +254,44 @@ class HandLedger:
         trade.entry_price = to_price(to_float(trade.cost / trade.quantity))
         self.told.append((trade.id, TradeStatus.OPEN))
 
-    def _sell(self, order: OrderRow, fill: Filled) -> None:
+    def _close(self, order: OrderRow, trade: TradeRow, fill: Filled) -> None:
         assert order.market_id is not None
-        trade = self.held.get(order.market_id)
-        if trade is None:
-            # Only an exchange sells what is not held; the cash is what it says.
-            return
         quantity = min(fill.quantity + fill.base_fee, trade.quantity)
         assert trade.cost is not None
         if quantity < trade.quantity:
-            part = self._new_trade(order.market_id, fill.time)
+            part = self._new_trade(order.market_id, Side(trade.side), fill.time)
             share = quantity / trade.quantity
             part.entry_time, part.entry_price, part.quantity = trade.entry_time, trade.entry_price, quantity
             # What is taken here is missing there: the parts add up, however they are rounded.
             part.cost, part.fees = (trade.cost * share).quantize(_CENT), (trade.fees * share).quantize(_CENT)
             trade.quantity, trade.cost = trade.quantity - quantity, trade.cost - part.cost
             trade.fees -= part.fees
+            if trade.funding:
+                part.funding = (trade.funding * share).quantize(_CENT)
+                trade.funding -= part.funding
             self.told.append((trade.id, TradeStatus.OPEN))
         else:
             part = self.held.pop(order.market_id)
         assert part.cost is not None
         outlay = part.cost + part.fees
+        gain = sign_of(part) * (fill.quantity * fill.price - part.cost)
+        part.profit = gain - part.fees - fill.fee - (part.funding or _NOTHING)
         part.fees += fill.fee
         part.exit_time, part.exit_price = from_milliseconds(fill.time), fill.price
         part.exit_reason = order.exit_reason
-        part.profit = fill.quantity * fill.price - fill.fee - outlay
         part.profit_fraction = to_float(part.profit / outlay)
         part.equity_after = self.equity
         self.closed.append(part)
         self.told.append((part.id, TradeStatus.CLOSED))
 
-    def _new_trade(self, market_id: UUID, time: int) -> TradeRow:
+    def _new_trade(self, market_id: UUID, side: Side, time: int) -> TradeRow:
         self.trades += 1
         trade = TradeRow(
             id=trade_id(self.session.id, self.trades),
             session_id=self.session.id,
             user_id=self.session.user_id,
             number=self.trades,
-            side="LONG",
+            side=side.value,
             quantity=_NOTHING,
             entry_time=from_milliseconds(time),
             entry_price=_NOTHING,
@@ -284,14 +334,16 @@ async def lock_ledger(
             ).where(OrderRow.session_id == session_id)
         )
     ).one()
-    change, leverage = traded - fees, None
+    change: Decimal = traded - fees
+    leverage: int | None = None
     if is_live:
         leverage = await uow.session.scalar(
             select(LiveSessionRow.leverage).where(LiveSessionRow.session_id == session_id)
         )
-        change = await uow.session.scalar(
-            select(func.coalesce(func.sum(OrderFillRow.cash), 0)).where(OrderFillRow.session_id == session_id)
-        )
+        booked = select(func.sum(OrderFillRow.cash)).where(OrderFillRow.session_id == session_id)
+        paid = select(func.sum(FundingRow.amount)).where(FundingRow.session_id == session_id)
+        change = await uow.session.scalar(booked) or _NOTHING
+        change += await uow.session.scalar(paid) or _NOTHING
     held = await uow.session.scalars(
         select(TradeRow).where(TradeRow.session_id == session_id, TradeRow.exit_time.is_(None))
     )
@@ -311,6 +363,7 @@ async def lock_ledger(
         orders=orders,
         trades=trades or 0,
         leverage=leverage or 1,
+        contracts=leverage is not None,
     )
 
 
@@ -349,7 +402,8 @@ def add_order(
 async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
     """Write an account: its trades, its figures and a point of its equity; tell its followers."""
     now, session = uow.clock.now(), ledger.session
-    moment = to_milliseconds(now)
+    # What is told after its end belongs to its end.
+    moment = to_milliseconds(min(now, session.ended_at or now))
     changed = {key for key, _ in ledger.told}
     for trade in (*ledger.held.values(), *ledger.closed, *ledger.added):
         if trade.id in changed:

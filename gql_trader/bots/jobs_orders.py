@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from gql_trader.bots import live_acting, live_orders, live_sending, live_sessions
+from gql_trader.bots import live_accounts, live_acting, live_closing, live_orders, live_sending, live_sessions
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -19,14 +19,22 @@ async def live_order(ctx: dict[str, Any], order_id: str) -> None:
 async def live_session(ctx: dict[str, Any], session_id: str) -> None:
     """Go on with a live session, by hand or of a bot, after something has happened to its orders."""
     runtime: Runtime = ctx["runtime"]
+    await live_closing.compare_again(runtime, UUID(session_id))
     async with runtime.unit_of_work() as uow:
         await live_sessions.advance(uow, UUID(session_id))
         await live_acting.advance(uow, UUID(session_id))
 
 
+async def live_account(ctx: dict[str, Any], key_id: str, market_id: str) -> None:
+    """Look at a contract in a live account, if it is time to; calling it again books nothing again."""
+    await live_accounts.look(ctx["runtime"], UUID(key_id), UUID(market_id))
+
+
 async def follow_orders(runtime: Runtime) -> None:
-    """Hand out the orders that are due. Any worker may, at any time."""
+    """Hand out the orders and the accounts that are due. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
+        for job in await live_accounts.due_jobs(uow):
+            uow.enqueue(job)
         for order_id in await live_orders.due(uow):
             uow.enqueue(live_orders.order_job(order_id))
 

@@ -6,7 +6,7 @@ run again, by any number of workers: it finds what was decided, and places nothi
 """
 
 from datetime import timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from uuid import UUID
 
 import structlog
@@ -15,7 +15,15 @@ from sqlalchemy import select
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.bots import lifecycle, live_markets, live_orders, live_rules
 from gql_trader.bots.announcing import tell_failed
-from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots.hand_ledger import (
+    HandLedger,
+    closing_order,
+    lock_ledger,
+    opening_order,
+    sign_of,
+    write_ledger,
+)
+from gql_trader.bots.live_entering import enter, place
 from gql_trader.bots.live_protection import Protection, protect
 from gql_trader.bots.live_rules import Holding
 from gql_trader.bots.live_sessions import MOST_CLOSINGS, detach, sellable
@@ -26,9 +34,8 @@ from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import (
     CLOSING,
     STARTED,
+    WAITING,
     BotState,
-    OrderRequest,
-    OrderSide,
     OrderStatus,
     OrderType,
     SessionStatus,
@@ -36,12 +43,17 @@ from gql_trader.bots.types import (
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float, to_price
-from gql_trader.engine.execution import ExitReason
+from gql_trader.engine.execution import ExitReason, Side
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
 
 _log = structlog.get_logger(__name__)
+
+_AT_EXCHANGE = (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
+
+_GONE = -1
+"""In place of a stop's number: what a bot holds is not in the account any more."""
 
 _ASK_AGAIN = timedelta(seconds=30)
 """An exchange that could not be reached for a sale is asked again this long after."""
@@ -64,7 +76,7 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     assert session.market_id is not None, "bots trade one market"
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
-    quantity = tradable(market, trade)
+    quantity = await tradable(uow, market, trade)
     if session.status == CLOSING:
         await _end(uow, ledger, live, market, trade, quantity)
     elif live.exiting is None:
@@ -73,8 +85,9 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     elif await _awaits(uow, ledger):
         return
     elif not quantity:
-        live.exiting = live.exit_at = live.highest = live.check_at = None
+        live.exiting = live.exit_at = live.best = live.check_at = None
         live.exit_orders = 0
+        await _enter_next(uow, ledger, live, market)
     elif not await live_markets.is_compared(uow, session.id, session.market_id):
         # Nothing is sent until it has been, with the key as it is now; then this is asked again.
         return
@@ -87,8 +100,17 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
         key = f"bot:{session.id}:{live.exit_at}:exit:{ledger.orders + 1}"
         assert trade is not None
         price = trade.mark_price or trade.entry_price
-        await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason(live.exiting))
+        side = closing_order(Side(trade.side))
+        await place(uow, ledger, market, side, quantity, price, key, ExitReason(live.exiting))
     await uow.session.flush()
+
+
+async def _enter_next(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, market: MarketRecord) -> None:
+    """Open the position that the bar asked for that had another one closed, once that is done."""
+    side, opening = live.entering, live.entering_at
+    live.entering = live.entering_at = None
+    if side is not None and opening is not None:
+        await enter(uow, ledger, live, market, Side(side), opening)
 
 
 def _is_too_soon(uow: UnitOfWork, unsent: OrderRow | None) -> bool:
@@ -109,9 +131,11 @@ async def _protect(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quanti
     session = ledger.session
     assert session.market_id is not None
     stop: tuple[float, ExitReason] | None = None
+    rounding = ROUND_CEILING
     if quantity and all(order.type == OrderType.STOP.value for order in ledger.waiting):
-        held = await holding(uow, session.id, live.highest)
+        held = await holding(uow, session.id, live.best)
         stop = live_rules.stop_of(execution_from_json(session.execution), held)
+        rounding = ROUND_CEILING if held.side is Side.LONG else ROUND_FLOOR
     await uow.session.flush()
     for reason in (ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP):
         # The one that is not the nearer any more goes first: it locks what the other one is to sell.
@@ -123,7 +147,7 @@ async def _protect(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quanti
         price = to_price(stop[0])
         if live.price_tick:
             # Not reached later than it should be.
-            steps = (price / live.price_tick).to_integral_value(ROUND_CEILING)
+            steps = (price / live.price_tick).to_integral_value(rounding)
             price = steps * live.price_tick
         await protect(uow, session.id, session.market_id, price, stop[1])
 
@@ -139,45 +163,49 @@ def _stops(ledger: HandLedger, reason: ExitReason) -> list[OrderRow]:
 def is_held_there(ledger: HandLedger) -> bool:
     """Whether the exchange holds a stop of the position."""
     return any(
-        each.type == OrderType.STOP.value
-        and each.cancel_requested_at is None
-        and each.status in (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
+        each.type == OrderType.STOP.value and each.cancel_requested_at is None and each.status in _AT_EXCHANGE
         for each in ledger.waiting
     )
 
 
-async def holding(uow: UnitOfWork, session_id: UUID, highest: float | None = None) -> Holding:
-    """Return the position, which one order has opened; what was too little to be sold does not count.
+async def holding(uow: UnitOfWork, session_id: UUID, best: float | None = None) -> Holding:
+    """Return the position, which one order has opened; what was too little to be closed does not count.
 
     Parameters
     ----------
-    highest
-        Highest price that is known since the entry.
+    best
+        Best price that is known since the entry.
     """
-    order = await last_order(uow, session_id, OrderSide.BUY)
-    assert order is not None, "what is held was bought"
+    order = await last_order(uow, session_id, closing=False)
+    assert order is not None, "an order has opened what is held"
     assert order.average_price is not None, "it was filled"
     assert order.filled_at is not None
     price = to_float(order.average_price)
-    return Holding(price, to_milliseconds(order.filled_at), max(price, highest or price))
+    side = Side.LONG if order.side == opening_order(Side.LONG).value else Side.SHORT
+    held = Holding(side, price, to_milliseconds(order.filled_at), price)
+    return held if best is None else held.improved(best, best)
 
 
-async def last_order(uow: UnitOfWork, session_id: UUID, side: OrderSide) -> OrderRow | None:
-    """Return the last order of a side that was filled, at least in part."""
+async def last_order(uow: UnitOfWork, session_id: UUID, *, closing: bool) -> OrderRow | None:
+    """Return the last order that has closed a position, at least in part, or has opened one."""
     statement = (
         select(OrderRow)
-        .where(OrderRow.session_id == session_id, OrderRow.side == side.value, OrderRow.filled_quantity > 0)
+        .where(
+            OrderRow.session_id == session_id,
+            OrderRow.reduce_only.is_(closing),
+            OrderRow.filled_quantity > 0,
+        )
         .order_by(OrderRow.number.desc())
         .limit(1)
     )
     return await uow.session.scalar(statement)
 
 
-def tradable(market: MarketRecord, trade: TradeRow | None) -> Decimal:
-    """Return how much of a position the market takes; what is too little to be sold counts as nothing."""
+async def tradable(uow: UnitOfWork, market: MarketRecord, trade: TradeRow | None) -> Decimal:
+    """Return how much of a position the market takes; what is too little to be closed counts as nothing."""
     if trade is None:
         return Decimal(0)
-    quantity = sellable(market, trade.quantity)
+    quantity = sellable(market, trade.quantity, await live_markets.step_of(uow, trade.session_id, market.id))
     worth = quantity * (trade.mark_price or trade.entry_price)
     return quantity if worth >= (market.min_notional or 0) else Decimal(0)
 
@@ -187,46 +215,11 @@ def plan_check(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, quantity: 
     session = ledger.session
     assert session.interval is not None, "bots have one"
     if not quantity:
-        live.highest = None
+        live.best = None
     if not quantity or not looks_between(Interval[session.interval], session.check_seconds):
         live.check_at = None
     elif live.check_at is None:
         live.check_at = uow.clock.now() + timedelta(seconds=session.check_seconds)
-
-
-async def place(
-    uow: UnitOfWork,
-    ledger: HandLedger,
-    market: MarketRecord,
-    side: OrderSide,
-    quantity: Decimal,
-    price: Decimal,
-    key: str,
-    reason: ExitReason | None = None,
-) -> OrderRow | None:
-    """Place a market order under a key that follows from what it is for; None if that was done before.
-
-    Parameters
-    ----------
-    price
-        About what the market trades at.
-    reason
-        Why it closes a position; None: it opens one.
-    """
-    session = ledger.session
-    known = select(OrderRow.id).where(OrderRow.user_id == session.user_id, OrderRow.idempotency_key == key)
-    if await uow.session.scalar(known) is not None:
-        return None
-    request = OrderRequest(
-        session.id, "", side, OrderType.MARKET, quantity, key, reduce_only=reason is not None
-    )
-    order = add_order(uow, ledger, request, market.id)
-    # The database refuses a second one, whatever happens.
-    order.idempotency_key = key
-    order.exit_reason = None if reason is None else reason.value
-    live_orders.stage(uow, ledger, order, price)
-    await uow.session.flush()
-    return order
 
 
 async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: ExitReason) -> None:
@@ -236,13 +229,29 @@ async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: E
     await pursue(uow, ledger, live)
 
 
-async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
-    """Let a bot fail: what waits is cancelled, what is held stays in the account, and its user is told."""
+async def fail(
+    uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str, *, is_there: bool = True
+) -> None:
+    """Let a bot fail: what is held stays in the account, with its stop at the exchange; tell its user.
+
+    What else waits is cancelled. The session ends with that stop.
+
+    Parameters
+    ----------
+    is_there
+        Whether what the session holds is in the account; if not, there is nothing to protect.
+    """
     session = ledger.session
     assert session.market_id is not None
     market, _ = await market_data.market_with_base(uow, session.market_id)
-    if quantity := tradable(market, ledger.held.get(session.market_id)):
-        reason += f" Nothing was sold: {quantity.normalize():f} of {market.symbol} is still in the account."
+    trade = ledger.held.get(session.market_id)
+    quantity = await tradable(uow, market, trade) if is_there else Decimal(0)
+    if quantity:
+        undone = "bought back" if trade and sign_of(trade) < 0 else "sold"
+        reason += f" Nothing was {undone}: {_told(market, trade, quantity)} in the account."
+    stop = _left(ledger) if quantity else None
+    if stop is not None and stop.status in _AT_EXCHANGE:
+        reason += f" {_kept(stop)}"
     changed = await lifecycle.change_state(
         uow, BotRow.session_id == session.id, [*STARTED, BotState.STOPPING], BotState.FAILED, reason
     )
@@ -251,8 +260,11 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     _log.warning("live_bot_failed", session_id=str(session.id))
     held = await uow.session.get_one(LiveSessionRow, session.id)
     held.close_positions, session.status = False, CLOSING
+    live.check_at, live.left_stop = None, _GONE
+    if is_there:
+        live.left_stop = stop.number if stop else 0
     await uow.session.flush()
-    await _end(uow, ledger, live, market, None, Decimal(0))
+    await _end(uow, ledger, live, market, trade, quantity)
 
 
 async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
@@ -266,16 +278,70 @@ async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
     return f"The position could not be closed. {told or ''}".strip()
 
 
-async def _tell_left(uow: UnitOfWork, session_id: UUID, left: str | None) -> None:
-    """Tell of what a bot has bought whose outcome was not known when it failed."""
+def _told(market: MarketRecord, trade: TradeRow | None, quantity: Decimal) -> str:
+    """Return the words for a position that is left."""
+    amount = f"{quantity.normalize():f} of {market.symbol}"
+    return f"a short position of {amount} is still" if trade and sign_of(trade) < 0 else f"{amount} is still"
+
+
+async def tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:
+    """Tell of what has become of a bot's position since it failed, once."""
     of_session = BotRow.session_id == session_id
     failed = select(BotRow.error).where(of_session, BotRow.state == BotState.FAILED.value)
     error = await uow.session.scalar(failed)
-    if left is None or error is None or f"{left} is still in the account." in error:
+    if error is None or more in error:
         return
-    error = f"{error} {left} is still in the account."
+    error = f"{error} {more}"
     for bot in await lifecycle.change_state(uow, of_session, [BotState.FAILED], BotState.FAILED, error):
         await tell_failed(uow, bot.user_id, bot.id, bot.name, error)
+
+
+def _left(ledger: HandLedger) -> OrderRow | None:
+    """Return the stop that stays with the exchange after a bot has failed."""
+    return next(
+        (
+            each
+            for each in ledger.waiting
+            if each.type == OrderType.STOP.value and each.cancel_requested_at is None
+        ),
+        None,
+    )
+
+
+def _kept(stop: OrderRow) -> str:
+    assert stop.stop_price is not None
+    return (
+        f"Its stop at {stop.stop_price.normalize():f} stays at the exchange until it fills or you cancel it."
+    )
+
+
+async def _last_stop(uow: UnitOfWork, session_id: UUID) -> int | None:
+    """Return the number of the stop of a session that waits."""
+    statement = (
+        select(OrderRow.number)
+        .where(
+            OrderRow.session_id == session_id,
+            OrderRow.type == OrderType.STOP.value,
+            OrderRow.status.in_([each.value for each in WAITING]),
+        )
+        .limit(1)
+    )
+    return await uow.session.scalar(statement)
+
+
+async def _tell_ended(uow: UnitOfWork, session_id: UUID, number: int) -> None:
+    """Tell what has become of the stop that a failed bot had left."""
+    stop = (
+        await uow.session.scalars(
+            select(OrderRow).where(OrderRow.session_id == session_id, OrderRow.number == number)
+        )
+    ).one()
+    if stop.status == OrderStatus.FILLED.value:
+        assert stop.average_price is not None
+        more = f"Its stop was filled at {stop.average_price.normalize():f}."
+    else:
+        more = f"It has no stop at the exchange. {stop.reason or ''}".strip()
+    await tell_more(uow, session_id, more)
 
 
 async def _end(
@@ -289,12 +355,29 @@ async def _end(
     """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
     session = ledger.session
     held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
+    if live.left_stop == _GONE:
+        quantity = Decimal(0)
+    kept = _left(ledger) if quantity and live.left_stop is not None else None
     for order in list(ledger.waiting):
-        if order.cancel_requested_at is None:
+        if order is not kept and order.cancel_requested_at is None:
             await live_orders.request_cancel(uow, ledger, order, "The bot was stopped.")
+    if kept is not None:
+        live.left_stop = kept.number
+        if kept.status in _AT_EXCHANGE:
+            await tell_more(uow, session.id, _kept(kept))
     if ledger.waiting:
         return
+    if live.left_stop == 0 and quantity:
+        # None was there when it failed; this is tried once.
+        await _protect(uow, ledger, live, quantity)
+        live.left_stop = await _last_stop(uow, session.id)
+        await uow.session.flush()
+        if live.left_stop is not None:
+            return
     wanted = bool(held.close_positions) and quantity > 0
+    if wanted and not await live_markets.is_compared(uow, session.id, market.id):
+        # Its key was rotated: a worker compares the account again, and then this is asked again.
+        return
     unsent = await live_orders.kept_from(uow, session.id) if wanted else None
     if _is_too_soon(uow, unsent):
         return
@@ -303,22 +386,21 @@ async def _end(
         held.closings += unsent is None
         price = trade.mark_price or trade.entry_price
         key = f"bot:{session.id}:close:{ledger.orders + 1}"
-        await place(uow, ledger, market, OrderSide.SELL, quantity, price, key, ExitReason.END_OF_DATA)
+        side = closing_order(Side(trade.side))
+        await place(uow, ledger, market, side, quantity, price, key, ExitReason.END_OF_DATA)
+        return
+    if wanted:
+        await fail(uow, ledger, live, await _why_not_closed(uow, session.id))
         return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     of_session = BotRow.session_id == session.id
     ending = [*STARTED, BotState.STOPPING]
-    if wanted:
-        reason = await _why_not_closed(uow, session.id)
-        reason += f" {quantity.normalize():f} of {market.symbol} is still in the account."
-        for bot in await lifecycle.change_state(uow, of_session, ending, BotState.FAILED, reason):
-            await tell_failed(uow, bot.user_id, bot.id, bot.name, reason)
-    else:
-        await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
-        await _tell_left(
-            uow, session.id, f"{quantity.normalize():f} of {market.symbol}" if quantity else None
-        )
+    await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
+    if quantity:
+        await tell_more(uow, session.id, f"{_told(market, trade, quantity)} in the account.")
+    if live.left_stop is not None and live.left_stop > 0:
+        await _tell_ended(uow, session.id, live.left_stop)
     await uow.session.delete(live)
     await uow.session.flush()
     await detach(uow, session.id)

@@ -19,22 +19,30 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle, live_acting, live_markets, live_rights, live_rules
+from gql_trader.bots import (
+    lifecycle,
+    live_acting,
+    live_deciding,
+    live_entering,
+    live_markets,
+    live_rights,
+    live_rules,
+)
 from gql_trader.bots.explaining import Said, explain, note, signal_key
-from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, write_ledger
-from gql_trader.bots.live_rules import Holding
+from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, opening_order, sign_of, write_ledger
+from gql_trader.bots.live_rules import Wishes
 from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.running import Window, load_window
-from gql_trader.bots.types import ENGINE_FAILED, OrderSide, SessionStatus
+from gql_trader.bots.types import ENGINE_FAILED, SessionStatus
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import DomainError, InvalidState
 from gql_trader.core.intervals import Interval
-from gql_trader.core.money import to_exact, to_float
+from gql_trader.core.money import to_float
 from gql_trader.engine.bars import Bars
-from gql_trader.engine.execution import ExecutionSpec, ExitReason
+from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.plugins import PluginError
 from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
@@ -59,12 +67,6 @@ _PATIENT = timedelta(minutes=10)
 
 _READY_SECONDS = 240.0
 """How long a worker may be at comparing an account; it gives up after half of it."""
-
-_AT_THE_OPEN = 30_000
-"""A position that was opened this soon after a bar, in milliseconds, was held all through it."""
-
-_LATE = 15 * 60_000
-"""This long after a close, in milliseconds, its price says nothing any more about what buying costs."""
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
@@ -263,44 +265,32 @@ async def _trade(
     state.last_bar_time, state.last_close = opening, close
     state.bars += len(bars) - done
     market, _ = await market_data.market_with_base(uow, row.market_id)
-    quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
-    entry_long, exit_long = bool(signals.entry_long[last]), bool(signals.exit_long[last])
-    # Of several bars that come late any may have said so.
-    exits = bool(signals.exit_long[done:].any())
-    if quantity:
-        held = await live_acting.holding(uow, row.id)
-        live.highest = _highest(held, bars, len(bars))
-        low, high = _met(held, bars, done)
-        if live_acting.is_held_there(ledger):
-            # Unless it has failed to: then the close is beyond it.
-            low = close
-        # The trailing stop follows a bar only from the next one on.
-        before = replace(held, highest=_highest(held, bars, last))
-        reason = live_rules.exit_due(spec, before, low, high, closing) or leaves
-        if reason is None and exits:
-            reason = ExitReason.SIGNAL
-        if reason is not None:
-            await live_acting.leave(uow, ledger, live, reason)
-    elif ledger.waiting and (leaves is not None or exits):
-        # What is being bought is sold once it is known what became of it.
-        await live_acting.leave(uow, ledger, live, leaves or ExitReason.SIGNAL)
-    figures = live_rules.begin_day(spec, figures, to_float(ledger.equity), closing)
-    is_newest = opening == Interval[row.interval].floor(to_milliseconds(uow.clock.now())) - bars.interval
-    is_fresh = is_newest and to_milliseconds(uow.clock.now()) - closing <= _LATE
-    free = not quantity and not ledger.waiting and live.exiting is None
-    if free and is_fresh and entry_long and not exit_long and live_rules.may_enter(spec, figures):
-        wanted = live_rules.quantity_to_buy(spec, ledger.free_cash, close, market.amount_precision)
-        if live.amount_step:
-            wanted = wanted // live.amount_step * live.amount_step
-        price = to_exact(close)
-        worth = wanted * price
-        least = max(market.min_amount or Decimal(0), live.least_amount or Decimal(0))
-        if wanted and wanted >= least and worth >= max(market.min_notional or 0, live.least_cost or 0):
-            order_key = f"bot:{row.id}:{opening}:enter"
-            if await live_acting.place(uow, ledger, market, OrderSide.BUY, wanted, price, order_key):
-                figures = replace(figures, day_entries=figures.day_entries + 1)
+    quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
+    wishes = Wishes.of(signals, spec.direction)
+    held = await live_acting.holding(uow, row.id) if quantity else None
+    if held is not None:
+        live.best = live_deciding.after(held, bars, last + 1).best
+    decision = live_deciding.decide(
+        spec,
+        wishes,
+        bars,
+        done,
+        held,
+        # What is being opened is closed once it is known what became of it.
+        opening=_being_opened(ledger),
+        stops=not live_acting.is_held_there(ledger),
+        guards=leaves,
+    )
+    live_entering.note_figures(state, live_rules.begin_day(spec, figures, to_float(ledger.equity), closing))
+    live.entering = live.entering_at = None
+    if decision.leaves is not None and (quantity or ledger.waiting):
+        await live_acting.leave(uow, ledger, live, decision.leaves)
+    if decision.enters is not None and live.exiting is not None:
+        live.entering, live.entering_at = decision.enters.value, opening
+    elif decision.enters is not None and not quantity and not ledger.waiting:
+        await live_entering.enter(uow, ledger, live, market, decision.enters, opening)
     await live_acting.pursue(uow, ledger, live)
-    _note_figures(state, figures)
+    figures = live_entering.figures_of(state)
     await uow.session.flush()
     await write_ledger(uow, ledger)
     await note(uow, said)
@@ -327,17 +317,10 @@ def _guard(
     spec: ExecutionSpec, state: SessionStateRow, ledger: HandLedger, bars: Bars, done: int
 ) -> tuple[GuardFigures, ExitReason | None]:
     """Let the guards look at the equity at each new close; return their figures, and what they ask for."""
-    figures = GuardFigures(
-        day=state.day,
-        day_start_equity=state.day_start_equity,
-        day_entries=state.day_entries,
-        halted=state.halted,
-        resting_bars=state.resting_bars,
-        peak_equity=state.peak_equity,
-        drawn_down=state.drawn_down,
-    )
+    figures = live_entering.figures_of(state)
     assert ledger.session.market_id is not None
-    quantity, cash = to_float(ledger.quantity(ledger.session.market_id)), to_float(ledger.cash)
+    trade, cash = ledger.held.get(ledger.session.market_id), to_float(ledger.cash)
+    quantity = 0.0 if trade is None else sign_of(trade) * to_float(trade.quantity)
     equity, leaves = state.equity, None
     for at in range(done, len(bars)):
         opening = int(bars.time[at])
@@ -349,34 +332,19 @@ def _guard(
     return figures, leaves
 
 
-def _note_figures(state: SessionStateRow, figures: GuardFigures) -> None:
-    state.day, state.day_start_equity = figures.day, figures.day_start_equity
-    state.day_entries, state.halted = figures.day_entries, figures.halted
-    state.resting_bars = figures.resting_bars
-    state.peak_equity, state.drawn_down = figures.peak_equity, figures.drawn_down
-
-
-def _met(held: Holding, bars: Bars, start: int) -> tuple[float, float]:
-    """Return the lowest and the highest price that bars from one on have met since the entry."""
-    # Of a bar in which it was opened late it is not known when its prices were met.
-    at = max(start, int(np.searchsorted(bars.time, held.entered_at - _AT_THE_OPEN)))
-    if at == len(bars):
-        return float(bars.close[-1]), float(bars.close[-1])
-    return float(bars.low[at:].min()), float(bars.high[at:].max())
-
-
-def _highest(held: Holding, bars: Bars, stop: int) -> float:
-    """Return the highest price since the entry, in the bars before one."""
-    first = int(np.searchsorted(bars.time, held.entered_at - _AT_THE_OPEN))
-    highs = bars.high[first:stop]
-    return max(held.entry_price, float(highs.max())) if len(highs) else held.entry_price
+def _being_opened(ledger: HandLedger) -> Side | None:
+    """Return the side of a position that an order is about to open."""
+    for order in ledger.waiting:
+        if not order.reduce_only:
+            return Side.LONG if order.side == opening_order(Side.LONG).value else Side.SHORT
+    return None
 
 
 async def _resting(uow: UnitOfWork, ledger: HandLedger, spec: ExecutionSpec, opening: int) -> int:
     """Return on how many bars from one on the cooldown lets nothing be opened."""
     if not spec.cooldown_bars:
         return 0
-    order = await live_acting.last_order(uow, ledger.session.id, OrderSide.SELL)
+    order = await live_acting.last_order(uow, ledger.session.id, closing=True)
     if order is None or order.filled_at is None:
         return 0
     assert ledger.session.interval is not None
@@ -409,18 +377,20 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
             return False
         live.check_at = now + timedelta(seconds=row.check_seconds)
         market, _ = await market_data.market_with_base(uow, row.market_id)
-        quantity = live_acting.tradable(market, ledger.held.get(row.market_id))
+        quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
         if not quantity:
             live.check_at = None
         elif bar is not None:
-            held = await live_acting.holding(uow, session_id, live.highest)
-            opening, close = int(bar.time[0]), float(bar.close[0])
-            ledger.mark(row.market_id, Quote(close, opening + bar.interval, bar))
-            low, high = _met(held, bar, 0)
-            if live_acting.is_held_there(ledger):
-                low = high
+            held = await live_acting.holding(uow, session_id, live.best)
+            close = float(bar.close[0])
+            ledger.mark(row.market_id, Quote(close, int(bar.time[0]) + bar.interval, bar))
             spec = execution_from_json(row.execution)
-            reason = live_rules.exit_due(spec, held, low, high, opening + bar.interval)
+            # What the exchange holds is its own to act on.
+            stops = not live_acting.is_held_there(ledger)
+            reason = live_deciding.first_exit(spec, held, bar, 0, stops=stops)
+            if not stops:
+                spec = replace(spec, stop_loss=None, trailing_stop=None, trailing_activation=None)
+            reason = reason or live_rules.exit_at(spec, held, close, to_milliseconds(now))
             if reason is not None:
                 await live_acting.leave(uow, ledger, live, reason)
         await uow.session.flush()

@@ -11,16 +11,17 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
+from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveSessionRow
 from gql_trader.bots.types import WAITING
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
 from gql_trader.exchange_keys.models import ExchangeKeyRow
 from gql_trader.exchange_keys.types import OpenedKey
@@ -39,6 +40,7 @@ from gql_trader.market_data.types import MarketRecord
 # Not the one of a statement around it.
 _OWN = aliased(LiveSessionRow)
 _NOTHING = Decimal(0)
+_SIGNED = case((TradeRow.side == Side.SHORT.value, -TradeRow.quantity), else_=TradeRow.quantity)
 _WAITING = [each.value for each in WAITING]
 
 
@@ -49,7 +51,7 @@ class Believed:
     Attributes
     ----------
     held
-        In the base currency, by all live sessions that trade with this key.
+        In the base currency, by all live sessions that trade with this key; negative if they are short.
     waiting
         Client order ids of their orders that may be open.
     leverage, margin_mode
@@ -78,10 +80,13 @@ class Comparison:
         What differs from what is believed, in sentences; None: nothing.
     moved
         How much of the quote currency was moved from the wallet of the currencies to that of the contracts.
+    amount_step
+        Of what quantities are multiples on the market; None if the exchange does not tell.
     """
 
     mismatch: str | None = None
     moved: Decimal = _NOTHING
+    amount_step: Decimal | None = None
 
 
 async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: MarketRecord) -> Believed | None:
@@ -97,7 +102,7 @@ async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: Mar
         .where(contracts if own.leverage is not None else ~contracts)
     )
     held = await uow.session.scalar(
-        select(func.coalesce(func.sum(TradeRow.quantity), 0)).where(
+        select(func.coalesce(func.sum(_SIGNED), 0)).where(
             TradeRow.session_id.in_(sessions),
             TradeRow.market_id == market.id,
             TradeRow.exit_time.is_(None),
@@ -151,7 +156,7 @@ async def compare(
                 moved = await _fund(client, rules.quote, belief.funds)
     except ExchangeFailure as failure:
         raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
-    return Comparison(" ".join(found) or None, moved)
+    return Comparison(" ".join(found) or None, moved, rules.amount_step)
 
 
 async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowledged: bool) -> None:
@@ -172,6 +177,8 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
     values = {
         "mismatch": mismatch,
         "key_version": belief.key.record.version,
+        "amount_step": found.amount_step,
+        "exchange_key_id": None if belief.leverage is None else belief.key.record.id,
         "compared_at": uow.clock.now(),
     }
     await uow.session.execute(
@@ -179,6 +186,22 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
         .values(session_id=belief.session_id, market_id=belief.market.id, **values)
         .on_conflict_do_update(index_elements=["session_id", "market_id"], set_=values)
     )
+    if belief.leverage is not None:
+        now = uow.clock.now()
+        await uow.session.execute(
+            insert(LiveAccountRow)
+            .values(
+                exchange_key_id=belief.key.record.id,
+                market_id=belief.market.id,
+                due_at=now,
+                paid_until=now,
+                agreed_at=now,
+                foreign_amount=_NOTHING,
+                looks=0,
+                told=False,
+            )
+            .on_conflict_do_nothing()
+        )
     if mismatch is not None:
         _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)
 
@@ -205,6 +228,16 @@ def _record(uow: UnitOfWork, action: AuditAction, belief: Believed, **metadata: 
 async def is_compared(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> bool:
     """Return whether a live session may trade on a market: the account was compared, with this key."""
     return await uow.session.scalar(comparison_of(session_id, market_id)) is not None
+
+
+async def step_of(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> Decimal | None:
+    """Return of what the quantities of a live session's orders on a market are multiples; None: not known."""
+    step: Decimal | None = await uow.session.scalar(
+        select(LiveMarketRow.amount_step).where(
+            LiveMarketRow.session_id == session_id, LiveMarketRow.market_id == market_id
+        )
+    )
+    return step
 
 
 def comparison_of(session_id: Any, market_id: Any) -> Select[UUID]:

@@ -14,7 +14,7 @@ exchange has certainly not taken it: too many requests, a wrong clock, no connec
 Whoever changes an order locks its session first. Leases are measured by the database's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,10 +27,13 @@ from sqlalchemy.dialects.postgresql import insert
 from gql_trader.accounts.models import UserRow
 from gql_trader.bots import live_markets, live_rights
 from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, lock_ledger, write_ledger
-from gql_trader.bots.models import OrderRow, TradingSessionRow
+from gql_trader.bots.live_sides import problem_of_side
+from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow, OrderFillRow
 from gql_trader.bots.types import WAITING, OrderRequest, OrderSide, OrderStatus, OrderType, SessionStatus
 from gql_trader.bots.types_live import (
+    FORGETTINGS,
+    FORGOTTEN,
     FRESH,
     LATE_LOOK,
     LEASE,
@@ -44,8 +47,10 @@ from gql_trader.bots.types_live import (
 )
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidState
+from gql_trader.core.money import MONEY_DIGITS
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
-from gql_trader.infra.exchange.orders import Fill, OrderState
+from gql_trader.infra.exchange.orders import Fee, OrderState
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -57,7 +62,9 @@ SWEEP_ORDERS = 500
 """Most orders that are handed out in one look."""
 _LONGEST_PAUSE = 300.0
 _NOTHING = Decimal(0)
+_CENT = Decimal(1).scaleb(-MONEY_DIGITS)
 _WAITING = frozenset(each.value for each in WAITING)
+_AT_EXCHANGE = frozenset({OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value})
 _STATES = {
     OrderState.OPEN: OrderStatus.OPEN,
     OrderState.PARTIALLY_FILLED: OrderStatus.PARTIALLY_FILLED,
@@ -169,7 +176,7 @@ async def give_up(uow: UnitOfWork, order_id: UUID) -> None:
 
 
 async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
-    """Return the last sale at the market of a session if the exchange could not be reached for it.
+    """Return the last order of a session to close a position at the market if the exchange was not reached.
 
     Such an order was rejected here; the exchange has certainly not taken it, and has not refused it either.
     """
@@ -179,7 +186,7 @@ async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
             .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
             .where(
                 OrderRow.session_id == session_id,
-                OrderRow.side == OrderSide.SELL.value,
+                OrderRow.reduce_only,
                 OrderRow.type == OrderType.MARKET.value,
             )
             .order_by(OrderRow.number.desc())
@@ -249,13 +256,16 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         return None
     key = await exchange_keys.open_key(uow, keys, session.user_id, held.exchange_key_id)
     assert order.market_id is not None, "live orders name their market"
+    closes = await _closes(uow, held, order)
     if sends:
         problem = live_rights.problem_of_user(
             await uow.session.get(UserRow, session.user_id), enabled=enabled
         )
         problem = problem or live_rights.problem_of_key(key.record)
-        if session.status != SessionStatus.ACTIVE.value and order.side == OrderSide.BUY.value:
+        if session.status != SessionStatus.ACTIVE.value and not closes:
             problem = "Its session was told to stop."
+        elif not closes:
+            problem = problem or await problem_of_side(uow, held, order)
         if uow.clock.now() - order.created_at > FRESH:
             problem = "It could not be sent in time."
         elif not await live_markets.is_compared(uow, session_id, order.market_id):
@@ -276,6 +286,7 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         key=key,
         symbol=market.symbol,
         contracts=held.leverage is not None,
+        closes=closes,
         client_order_id=order.client_order_id,
         side=OrderSide(order.side),
         type=OrderType(order.type),
@@ -285,7 +296,26 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         reference_price=live.reference_price,
         booked=order.filled_quantity,
         claimed_at=uow.clock.now(),
+        created_at=order.created_at,
+        exchange_order_id=order.exchange_order_id,
     )
+
+
+async def _closes(uow: UnitOfWork, held: LiveSessionRow, order: OrderRow) -> bool:
+    """Return whether an order makes a position smaller."""
+    if held.leverage is None:
+        return order.side == OrderSide.SELL.value
+    if order.reduce_only:
+        return True
+    # Orders of releases that knew long positions only do not say so.
+    opposite = Side.SHORT if order.side == OrderSide.BUY.value else Side.LONG
+    statement = select(TradeRow.id).where(
+        TradeRow.session_id == order.session_id,
+        TradeRow.market_id == order.market_id,
+        TradeRow.side == opposite.value,
+        TradeRow.exit_time.is_(None),
+    )
+    return await uow.session.scalar(statement) is not None
 
 
 async def write(uow: UnitOfWork, task: Task, outcome: Outcome, poll_seconds: float) -> bool:
@@ -316,13 +346,14 @@ async def write(uow: UnitOfWork, task: Task, outcome: Outcome, poll_seconds: flo
     match outcome.answer:
         case Answer.FOUND:
             await _take_over(uow, ledger, order, live, outcome, poll_seconds)
+            await _set(uow, order.id, key_version=task.key.record.version)
         case Answer.REFUSED:
             log.info("live_order_refused")
             await _reject(uow, order, outcome.message)
         case Answer.NOT_TAKEN:
             await _put_back(uow, order, live, outcome)
         case Answer.ABSENT:
-            await _not_there(uow, order, live, task)
+            await _not_there(uow, ledger, order, live, task, outcome)
         case Answer.UNTOLD:
             log.warning("live_order_untold", sent=task.sends, failures=live.failures + 1)
             await _ask_again(uow, order, live)
@@ -342,7 +373,7 @@ async def _take_over(
     if given_up:
         _log.error("live_order_arrived_late", order_id=str(order.id), state=found.state.value)
     order.exchange_order_id = found.id
-    await _book(uow, ledger, order, outcome.fills)
+    await _book(uow, ledger, order, outcome)
     settled = order.filled_quantity >= found.filled
     state = _STATES[found.state]
     if not settled or (state is OrderStatus.OPEN and order.filled_quantity):
@@ -362,6 +393,8 @@ async def _take_over(
             order.id,
             due_at=_now() + timedelta(seconds=min(pause, 1.0) if wants_cancel else pause),
             failures=0 if settled else live.failures + 1,
+            absences=0,
+            absent_since=None,
         )
         return
     order.reason = None
@@ -372,24 +405,23 @@ async def _take_over(
     await _finish(uow, order.id)
 
 
-async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Sequence[Fill]) -> None:
+async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, outcome: Outcome) -> None:
     assert order.market_id is not None
     known = set(
         await uow.session.scalars(select(OrderFillRow.fill_id).where(OrderFillRow.order_id == order.id))
     )
     market, base = await market_data.market_with_base(uow, order.market_id)
     quote = market.symbol.partition("/")[2]
-    for fill in sorted(fills, key=lambda each: (each.time, each.id)):
+    for fill in sorted(outcome.fills, key=lambda each: (each.time, each.id)):
         if fill.id in known:
             continue
         known.add(fill.id)
-        fee, base_fee = _NOTHING, _NOTHING
-        if fill.fee is not None and fill.fee.currency == quote:
-            fee = fill.fee.amount
-        elif fill.fee is not None and fill.fee.currency == base.symbol:
-            base_fee = fill.fee.amount
+        worth, base_fee = worth_of(fill.fee, quote, outcome.prices), _NOTHING
+        if fill.fee is not None and fill.fee.currency == base.symbol and not ledger.contracts:
+            worth, base_fee = _NOTHING, fill.fee.amount
         time = to_milliseconds(fill.time)
-        cash = ledger.book(order, Filled(fill.amount, fill.price, time, fee, base_fee))
+        booked = Filled(fill.amount, fill.price, time, worth or _NOTHING, base_fee)
+        cash = ledger.book(order, booked)
         trade = ledger.held.get(order.market_id)
         if trade is not None and trade.marked_until is None:
             trade.marked_until = time
@@ -402,6 +434,7 @@ async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Seq
                 quantity=fill.amount,
                 fee=fill.fee.amount if fill.fee else None,
                 fee_currency=fill.fee.currency if fill.fee else None,
+                fee_worth=None if worth is None else worth + booked.base_fee_worth,
                 maker=fill.maker,
                 cash=cash,
                 time=fill.time,
@@ -409,6 +442,22 @@ async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Seq
         )
     if ledger.told:
         await write_ledger(uow, ledger)
+
+
+def worth_of(fee: Fee | None, quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """Return what a fee is counted as in the quote currency; None if nobody knows.
+
+    Parameters
+    ----------
+    prices
+        Of third currencies.
+    """
+    if fee is None:
+        return _NOTHING
+    if fee.currency == quote:
+        return fee.amount
+    price = prices.get(fee.currency)
+    return None if price is None else (fee.amount * price).quantize(_CENT)
 
 
 async def _put_back(uow: UnitOfWork, order: OrderRow, live: Row[Any], outcome: Outcome) -> None:
@@ -431,10 +480,14 @@ async def _put_back(uow: UnitOfWork, order: OrderRow, live: Row[Any], outcome: O
         )
 
 
-async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Task) -> None:
+async def _not_there(
+    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], task: Task, outcome: Outcome
+) -> None:
     """Reject an order that the exchange has not got, once it can no longer arrive there."""
-    if order.status == OrderStatus.REJECTED.value:
+    if order.status not in _WAITING:
         await _finish(uow, order.id)
+    elif order.status in _AT_EXCHANGE and live.key_version == task.key.record.version:
+        await _forgotten(uow, ledger, order, live, outcome)
     elif order.status == OrderStatus.UNKNOWN.value and live.key_version == task.key.record.version:
         if live.now - live.sent_at < LEASE:
             await _ask_again(uow, order, live)
@@ -444,7 +497,7 @@ async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Tas
         # Should a worker that was asleep have sent it after all, it is found.
         await _set(uow, order.id, due_at=_now() + LATE_LOOK, failures=0)
     else:
-        # Another account's key, or an exchange that forgets: nothing that may be concluded from.
+        # Another account's key: nothing that may be concluded from.
         _log.warning("live_order_absent", order_id=str(order.id), status=order.status)
         await _set(
             uow,
@@ -452,6 +505,34 @@ async def _not_there(uow: UnitOfWork, order: OrderRow, live: Row[Any], task: Tas
             due_at=_now() + timedelta(seconds=_pause(live.failures)),
             failures=live.failures + 1,
         )
+
+
+async def _forgotten(
+    uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], outcome: Outcome
+) -> None:
+    """Count that an exchange does not know an order which it has had; after enough such answers it is over.
+
+    What it has filled is booked each time. Should the exchange remember it later, it is cancelled there.
+    """
+    await _book(uow, ledger, order, outcome)
+    if order.filled_quantity >= order.quantity:
+        order.status, order.reason = OrderStatus.FILLED.value, None
+        await _finish(uow, order.id)
+        return
+    if order.filled_quantity:
+        order.status = OrderStatus.PARTIALLY_FILLED.value
+    absences, since = live.absences + 1, live.absent_since or live.now
+    _log.warning("live_order_forgotten", order_id=str(order.id), status=order.status, absences=absences)
+    if absences < FORGETTINGS or live.now - since < FORGOTTEN:
+        due_at = live.now + timedelta(seconds=min(_pause(absences), 60.0))
+        await _set(uow, order.id, due_at=due_at, absences=absences, absent_since=since)
+        return
+    minutes = round((live.now - since).total_seconds() / 60)
+    order.status = OrderStatus.CANCELLED.value
+    order.reason = (
+        f"The exchange does not know it any more: it was asked {absences} times within {minutes} minutes."
+    )
+    await _set(uow, order.id, due_at=_now() + LATE_LOOK, failures=0)
 
 
 async def _ask_again(uow: UnitOfWork, order: OrderRow, live: Row[Any]) -> None:

@@ -1,23 +1,23 @@
 """Stops that the exchange holds for the positions of programs: placed, moved and taken back with them.
 
-An exchange locks what an order sells, so that a stop is moved by cancelling it first: for the moments
+An exchange locks what an order closes, so that a stop is moved by cancelling it first: for the moments
 between, nothing at the exchange protects the position.
 """
 
 from datetime import timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum, auto
 from uuid import UUID
 
 from sqlalchemy import select
 
-from gql_trader.bots import live_orders
-from gql_trader.bots.hand_ledger import lock_ledger
+from gql_trader.bots import live_markets, live_orders
+from gql_trader.bots.hand_ledger import closing_order, lock_ledger
 from gql_trader.bots.live_sessions import sellable
 from gql_trader.bots.models import OrderRow
-from gql_trader.bots.types import OrderSide, OrderStatus, OrderType
+from gql_trader.bots.types import OrderStatus, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
-from gql_trader.engine.execution import ExitReason
+from gql_trader.engine.execution import ExitReason, Side
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 
@@ -48,7 +48,7 @@ async def protect(
     stop_price: Decimal | None,
     reason: ExitReason = ExitReason.STOP_LOSS,
 ) -> Protection:
-    """Bring the stop of a live session's long position to a price, for all that is held; say how it stands.
+    """Bring the stop of a live session's position to a price, for all that is held; say how it stands.
 
     Only this function's orders with the same reason are touched. May be called any number of times, by any
     number of workers: the session is locked, and what is there already is left alone.
@@ -56,28 +56,32 @@ async def protect(
     Parameters
     ----------
     stop_price
-        Where to sell at the market; rounded up to the market's steps. None: without a stop.
+        Where to close it at the market; rounded to the market's steps, so that it is not reached later. None:
+        without a stop.
     """
     locked = await lock_ledger(uow, session_id)
     if locked is None or (ledger := locked[1]) is None:
         return Protection.NONE
     market, _ = await market_data.market_with_base(uow, market_id)
     trade = ledger.held.get(market_id)
-    # What other orders sell is not there to be protected.
+    is_long = trade is None or trade.side == Side.LONG.value
+    # What other orders close is not there to be protected.
     promised = sum(
         (
             each.quantity - each.filled_quantity
             for each in ledger.waiting
-            if each.market_id == market_id
-            and each.side == OrderSide.SELL.value
-            and each.exit_reason != reason.value
+            if each.market_id == market_id and ledger.closes(each) and each.exit_reason != reason.value
         ),
         Decimal(0),
     )
-    quantity = sellable(market, max(trade.quantity - promised, Decimal(0))) if trade else Decimal(0)
+    quantity = Decimal(0)
+    if trade is not None:
+        step = await live_markets.step_of(uow, session_id, market_id)
+        quantity = sellable(market, max(trade.quantity - promised, Decimal(0)), step)
     wanted = None
     if stop_price is not None and quantity:
-        wanted = stop_price.quantize(Decimal(1).scaleb(-market.price_precision), rounding=ROUND_CEILING)
+        rounding = ROUND_CEILING if is_long else ROUND_FLOOR
+        wanted = stop_price.quantize(Decimal(1).scaleb(-market.price_precision), rounding=rounding)
     stops = [
         each
         for each in ledger.waiting
@@ -117,7 +121,7 @@ async def protect(
     assert trade.mark_price is not None, "live trades are valued from their first fill on"
     spec = LiveOrderSpec(
         market_id=market_id,
-        side=OrderSide.SELL,
+        side=closing_order(Side(trade.side)),
         type=OrderType.STOP,
         quantity=quantity,
         reference_price=trade.mark_price,

@@ -1,16 +1,20 @@
-"""The engine's rules on a long position that an exchange has filled. Pure.
+"""The engine's rules on a position that an exchange has filled. Pure.
 
-The engine itself simulates fills; here they have happened. What it does with levels and guards is done here
-in the same order, on the prices and the equity that there are.
+The engine itself simulates fills; here they have happened. What it does with signals, levels and guards is
+done here in the same order, on the prices and the equity that there are.
 """
 
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 
+import numpy as np
+
 from gql_trader.core.money import to_exact
 from gql_trader.core.zones import UTC_ZONE, day_of
-from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, SizingKind
+from gql_trader.engine.bars import Flags
+from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, Side, SizingKind
 from gql_trader.engine.results import GuardFigures
+from gql_trader.engine.signals import Signals
 
 _MINUTE = 60_000
 
@@ -25,19 +29,53 @@ class Holding:
         Mean price of the fills that opened it.
     entered_at
         Unix milliseconds.
-    highest
-        Highest price of the bars that have closed since, the entry price at least.
+    best
+        Best price of the bars that have closed since, the entry price at least: the highest of a long
+        position, the lowest of a short one.
     """
 
+    side: Side
     entry_price: float
     entered_at: int
-    highest: float
+    best: float
+
+    @property
+    def sign(self) -> float:
+        """1 if it gains from rising prices, −1 if from falling ones."""
+        return 1.0 if self.side is Side.LONG else -1.0
+
+    def away(self, distance: float) -> float:
+        """Return the price at a distance from the entry price, in favour of the position."""
+        return self.entry_price * (1.0 + self.sign * distance)
+
+    def improved(self, low: float, high: float) -> "Holding":
+        """Return it after prices between low and high."""
+        better = max(self.best, high) if self.side is Side.LONG else min(self.best, low)
+        return replace(self, best=better)
+
+    def is_behind(self, price: float, level: float) -> bool:
+        """Whether a price is at a level, or beyond it to the position's loss."""
+        return price <= level if self.side is Side.LONG else price >= level
+
+    def is_ahead(self, price: float, level: float) -> bool:
+        """Whether a price is at a level, or beyond it to the position's gain."""
+        return price >= level if self.side is Side.LONG else price <= level
 
 
-def problem_of(spec: ExecutionSpec) -> tuple[str, str] | None:
-    """Return the field, and a sentence, of what a live bot cannot do of a spec; None if it can all."""
-    if spec.direction is not Direction.LONG:
-        return "direction", "Live bots hold long positions only; direction must be LONG."
+def problem_of(spec: ExecutionSpec, *, contracts: bool) -> tuple[str, str] | None:
+    """Return the field, and a sentence, of what a live bot cannot do of a spec; None if it can all.
+
+    Parameters
+    ----------
+    contracts
+        Whether it trades contracts in place of the currencies.
+    """
+    if spec.direction is not Direction.LONG and not contracts:
+        return (
+            "direction",
+            "Only contracts can be sold short: with direction SHORT or BOTH a live bot needs a leverage "
+            "above 1, or contracts: true.",
+        )
     if not spec.leverage.is_integer():
         return "leverage", "Exchanges take whole numbers as leverage."
     if spec.funding_rate_per_day:
@@ -48,38 +86,113 @@ def problem_of(spec: ExecutionSpec) -> tuple[str, str] | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What signals ask for, bar by bar, after the rules about contradicting ones.
+
+    An exit beats an entry of the same side, entries of both sides cancel, and a side that the direction does
+    not allow says nothing.
+    """
+
+    enter_long: Flags
+    exit_long: Flags
+    enter_short: Flags
+    exit_short: Flags
+
+    @classmethod
+    def of(cls, signals: Signals, direction: Direction) -> "Wishes":
+        """Return what signals ask for."""
+        long = signals.entry_long & ~signals.exit_long
+        short = signals.entry_short & ~signals.exit_short
+        if direction is Direction.LONG:
+            short = np.zeros_like(short)
+        if direction is Direction.SHORT:
+            long = np.zeros_like(long)
+        both = long & short
+        return cls(long & ~both, signals.exit_long, short & ~both, signals.exit_short)
+
+    def exits(self, side: Side) -> Flags:
+        """Return on which bars a position is to be closed: an entry of the other side closes it, too."""
+        if side is Side.LONG:
+            return self.exit_long | self.enter_short
+        return self.exit_short | self.enter_long
+
+    def entry(self, at: int) -> Side | None:
+        """Return which side is to be entered after a bar; None: none."""
+        if self.enter_long[at]:
+            return Side.LONG
+        return Side.SHORT if self.enter_short[at] else None
+
+
 def stop_of(spec: ExecutionSpec, held: Holding) -> tuple[float, ExitReason] | None:
     """Return the nearer of stop-loss and trailing stop; None without either."""
+    # Of equal levels the stop-loss, as in the engine.
+    return min(_stops(spec, held), key=lambda each: -held.sign * each[0], default=None)
+
+
+def _stops(spec: ExecutionSpec, held: Holding) -> list[tuple[float, ExitReason]]:
     found: list[tuple[float, ExitReason]] = []
     if spec.stop_loss is not None:
-        found.append((held.entry_price * (1.0 - spec.stop_loss), ExitReason.STOP_LOSS))
+        found.append((held.away(-spec.stop_loss), ExitReason.STOP_LOSS))
     if spec.trailing_stop is not None:
-        follows_from = held.entry_price * (1.0 + (spec.trailing_activation or 0.0))
-        if held.highest >= follows_from:
-            found.append((held.highest * (1.0 - spec.trailing_stop), ExitReason.TRAILING_STOP))
-    # Of equal levels the stop-loss, as in the engine.
-    return max(found, key=lambda each: each[0], default=None)
+        activation = spec.trailing_activation
+        if activation is None or held.is_ahead(held.best, held.away(activation)):
+            level = held.best * (1.0 - held.sign * spec.trailing_stop)
+            found.append((level, ExitReason.TRAILING_STOP))
+    return found
 
 
-def exit_due(spec: ExecutionSpec, held: Holding, low: float, high: float, moment: int) -> ExitReason | None:
-    """Return why a position is to be closed at once, after prices between low and high; None: it is not.
+def _targets(spec: ExecutionSpec, held: Holding, moment: int) -> list[tuple[float, ExitReason]]:
+    found: list[tuple[float, ExitReason]] = []
+    if spec.take_profit is not None:
+        found.append((held.away(spec.take_profit), ExitReason.TAKE_PROFIT))
+    age = moment - held.entered_at
+    reached = [distance for minutes, distance in spec.minimal_roi if minutes * _MINUTE <= age]
+    if reached:
+        found.append((held.away(reached[-1]), ExitReason.ROI))
+    return found
 
-    Of a stop and a target that were both met the stop is taken.
+
+def exit_inside(
+    spec: ExecutionSpec, held: Holding, low: float, high: float, opening: int, *, stops: bool = True
+) -> ExitReason | None:
+    """Return why a bar closes a position, by its prices; None: it does not.
+
+    Of a stop and a target that were both met the stop is taken, of two targets the nearer one. The trailing
+    stop follows a bar only from the next one on, and the age that the table of returns asks for is that at
+    the bar's opening.
+
+    Parameters
+    ----------
+    opening
+        When the bar opened, Unix milliseconds.
+    stops
+        False: the exchange holds the stop, and has not been met by these prices.
+    """
+    worst, best = (low, high) if held.side is Side.LONG else (high, low)
+    stop = stop_of(spec, held) if stops else None
+    if stop is not None and held.is_behind(worst, stop[0]):
+        return stop[1]
+    target = min(_targets(spec, held, opening), key=lambda each: held.sign * each[0], default=None)
+    return target[1] if target is not None and held.is_ahead(best, target[0]) else None
+
+
+def exit_at(spec: ExecutionSpec, held: Holding, price: float, moment: int) -> ExitReason | None:
+    """Return why a position is to be closed at a price, between two bars; None: it is not to.
+
+    As the engine does at an open: stop-loss, trailing stop, target, table of returns.
 
     Parameters
     ----------
     moment
         Unix milliseconds; the position's age decides on the table of returns.
     """
-    stop = stop_of(spec, held)
-    if stop is not None and low <= stop[0]:
-        return stop[1]
-    if spec.take_profit is not None and high >= held.entry_price * (1.0 + spec.take_profit):
-        return ExitReason.TAKE_PROFIT
-    age = moment - held.entered_at
-    reached = [distance for minutes, distance in spec.minimal_roi if minutes * _MINUTE <= age]
-    if reached and high >= held.entry_price * (1.0 + reached[-1]):
-        return ExitReason.ROI
+    for level, reason in _stops(spec, held):
+        if held.is_behind(price, level):
+            return reason
+    for level, reason in _targets(spec, held, moment):
+        if held.is_ahead(price, level):
+            return reason
     return None
 
 
@@ -121,8 +234,15 @@ def may_enter(spec: ExecutionSpec, figures: GuardFigures) -> bool:
     )
 
 
-def quantity_to_buy(spec: ExecutionSpec, cash: Decimal, price: float, precision: int) -> Decimal:
-    """Return how much to buy at about a price: what the sizing says and the cash allows, whole steps.
+def may_reverse(spec: ExecutionSpec) -> bool:
+    """Whether a position may be opened at the close that asks for another one's exit."""
+    return spec.cooldown_bars == 0
+
+
+def quantity_to_enter(
+    spec: ExecutionSpec, side: Side, cash: Decimal, price: float, precision: int
+) -> Decimal:
+    """Return how much to trade at about a price: what the sizing says and the cash allows, whole steps.
 
     Parameters
     ----------
@@ -133,7 +253,8 @@ def quantity_to_buy(spec: ExecutionSpec, cash: Decimal, price: float, precision:
     power = owned * spec.leverage
     if power <= 0:
         return Decimal(0)
-    paid = price * (1.0 + spec.slippage)
+    against = spec.slippage if side is Side.LONG else -spec.slippage
+    paid = price * (1.0 + against)
     affordable = power / (paid * (1.0 + spec.taker_fee))
     size = spec.sizing.value
     match spec.sizing.kind:
@@ -143,8 +264,9 @@ def quantity_to_buy(spec: ExecutionSpec, cash: Decimal, price: float, precision:
             wanted = size / paid
         case SizingKind.RISK_FRACTION:
             assert spec.stop_loss is not None, "was checked"
-            sold = paid * (1.0 - spec.stop_loss) * (1.0 - spec.slippage)
-            wanted = size * owned / (paid - sold + (paid + sold) * spec.taker_fee)
+            distance = -spec.stop_loss if side is Side.LONG else spec.stop_loss
+            out = paid * (1.0 + distance) * (1.0 - against)
+            wanted = size * owned / (abs(paid - out) + (paid + out) * spec.taker_fee)
         case _:
             wanted = size
     quantity = to_exact(min(wanted, affordable))

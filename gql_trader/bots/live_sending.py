@@ -1,13 +1,14 @@
 """The half of live orders that talks to exchanges: between two transactions, never inside one."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
 
 from gql_trader.bots import live_orders
+from gql_trader.bots.live_fees import fee_prices
 from gql_trader.bots.live_markets import rules_of
-from gql_trader.bots.types import OrderSide
 from gql_trader.bots.types_live import LEASE, LONGEST_CALL, Answer, Outcome, Task
 from gql_trader.infra.exchange.errors import (
     DuplicateOrder,
@@ -17,7 +18,14 @@ from gql_trader.infra.exchange.errors import (
     OrderMissing,
     OutcomeUnknown,
 )
-from gql_trader.infra.exchange.orders import ExchangeOrder, Fill, OrderKind, OrderRequest, Side
+from gql_trader.infra.exchange.orders import (
+    ExchangeOrder,
+    Fill,
+    OrderKind,
+    OrderName,
+    OrderRequest,
+    Side,
+)
 from gql_trader.infra.exchange.pacing import Patience
 from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.leases import settle
@@ -52,7 +60,11 @@ async def _ask(runtime: Runtime, task: Task) -> Outcome:
             asyncio.timeout(LONGEST_CALL),
             runtime.exchanges.client(key.record.exchange, key.credentials, PATIENCE) as client,
         ):
-            return await (_send(runtime, client, task) if task.sends else _look(client, task))
+            outcome = await (_send(runtime, client, task) if task.sends else _look(client, task))
+            if not outcome.fills:
+                return outcome
+            prices = await fee_prices(runtime, client, task.symbol, outcome.fills, contracts=task.contracts)
+            return replace(outcome, prices=prices)
     except TimeoutError:
         return Outcome(Answer.UNTOLD, message="The exchange did not answer in time.")
 
@@ -73,7 +85,7 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
         price=task.price,
         stop_price=task.stop_price,
         # What is sold of the currency itself cannot be more than there is.
-        reduce_only=task.contracts and task.side is OrderSide.SELL,
+        reduce_only=task.contracts and task.closes,
         reference_price=task.reference_price,
     )
     if runtime.clock.now() - task.claimed_at > LEASE / 2:
@@ -99,14 +111,24 @@ def _not_taken(failure: ExchangeUnavailable) -> Outcome:
 async def _look(client: TradingClient, task: Task) -> Outcome:
     try:
         name = task.name((await rules_of(client, task.symbol, contracts=task.contracts)).symbol)
-        found = await (client.cancel(name) if task.cancels else client.find(name))
-    except OrderMissing:
-        return Outcome(Answer.ABSENT)
+        found = await _named(client, task, name)
+        if found is not None:
+            return await _found(client, task, found)
+        fills: list[Fill] = []
+        if task.exchange_order_id is not None:
+            # It had the order: what was filled of it counts, whatever has become of it.
+            told = await client.trades_of(name.symbol, task.exchange_order_id, task.created_at)
+            fills = [each for each in told if each.side is Side(task.side.value.lower())]
     except ExchangeFailure as failure:
         return Outcome(Answer.UNTOLD, message=failure.message)
-    if found is None:
-        return Outcome(Answer.ABSENT)
-    return await _found(client, task, found)
+    return Outcome(Answer.ABSENT, fills=fills)
+
+
+async def _named(client: TradingClient, task: Task, name: OrderName) -> ExchangeOrder | None:
+    try:
+        return await (client.cancel(name) if task.cancels else client.find(name))
+    except OrderMissing:
+        return None
 
 
 async def _found(client: TradingClient, task: Task, found: ExchangeOrder) -> Outcome:

@@ -1,7 +1,7 @@
 """Live sessions: what they trade with, and how those by hand end."""
 
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select
@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert, select
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
 from gql_trader.accounts.types_credentials import AuditAction
-from gql_trader.bots import live_orders, live_rights
-from gql_trader.bots.hand_ledger import HandLedger, add_order, lock_ledger, write_ledger
+from gql_trader.bots import live_markets, live_orders, live_rights
+from gql_trader.bots.hand_ledger import HandLedger, add_order, closing_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live_checks import key_to_trade_with
 from gql_trader.bots.models import BotRow, TradeRow, TradingSessionRow
@@ -20,13 +20,14 @@ from gql_trader.bots.types import (
     CLOSING,
     BotState,
     OrderRequest,
-    OrderSide,
+    OrderStatus,
     OrderType,
     SessionRequest,
     SessionStatus,
 )
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import Forbidden, InvalidState
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -35,7 +36,7 @@ from gql_trader.market_data.types import MarketRecord
 from gql_trader.settings.types import MarginMode, SessionMode
 
 MOST_CLOSINGS = 3
-"""How often it is tried to sell what a session holds, each time after it is known what came of the last."""
+"""How often it is tried to close what a session holds, each time after it is known what came of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,11 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
     if ledger.waiting:
         return
     if held.close_positions and held.closings < MOST_CLOSINGS:
-        sold = [await _sell(uow, ledger, trade) for trade in ledger.held.values()]
-        if any(sold):
+        if not all([await live_markets.is_compared(uow, session.id, key) for key in ledger.held]):
+            # Its key was rotated: a worker compares the account again, and then this is asked again.
+            return
+        sent = [await _close(uow, ledger, trade) for trade in ledger.held.values()]
+        if any(sent):
             held.closings += 1
             return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
@@ -172,24 +176,44 @@ async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
     await detach(uow, session.id)
 
 
-async def _sell(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
-    """Sell what is held of a market, as far as it takes orders of that size; return whether it does."""
+async def _close(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
+    """Close a position at the market, as far as it takes orders of that size; return whether it does."""
     assert trade.market_id is not None
     market, _ = await market_data.market_with_base(uow, trade.market_id)
-    quantity, price = sellable(market, trade.quantity), trade.mark_price or trade.entry_price
+    step = await live_markets.step_of(uow, trade.session_id, trade.market_id)
+    quantity, price = sellable(market, trade.quantity, step), trade.mark_price or trade.entry_price
     if not quantity or quantity * price < (market.min_notional or 0):
         return False
-    request = OrderRequest(
-        ledger.session.id, "", OrderSide.SELL, OrderType.MARKET, quantity, "", reduce_only=True
-    )
+    side = closing_order(Side(trade.side))
+    request = OrderRequest(ledger.session.id, "", side, OrderType.MARKET, quantity, "", reduce_only=True)
     live_orders.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
     return True
 
 
-def sellable(market: MarketRecord, quantity: Decimal) -> Decimal:
-    """Return how much of a quantity a market takes: whole steps, and nothing below its minimum."""
-    step = Decimal(1).scaleb(-market.amount_precision)
-    whole = quantity.quantize(step, rounding=ROUND_FLOOR)
+async def leave_unsold(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow, reason: str) -> None:
+    """Let a session end with what it holds; an order that was never sent says why."""
+    assert trade.market_id is not None
+    held = await uow.session.get_one(LiveSessionRow, ledger.session.id, populate_existing=True)
+    held.close_positions = False
+    side = closing_order(Side(trade.side))
+    request = OrderRequest(
+        ledger.session.id, "", side, OrderType.MARKET, trade.quantity, "", reduce_only=True
+    )
+    order = add_order(uow, ledger, request, trade.market_id)
+    order.status, order.reason = OrderStatus.REJECTED.value, reason
+    await uow.session.flush()
+
+
+def sellable(market: MarketRecord, quantity: Decimal, step: Decimal | None) -> Decimal:
+    """Return how much of a quantity a market takes: whole steps, and nothing below its minimum.
+
+    Parameters
+    ----------
+    step
+        As the exchange states it; None: one of the last decimal that quantities have.
+    """
+    step = step or Decimal(1).scaleb(-market.amount_precision)
+    whole = quantity // step * step
     return whole if whole >= (market.min_amount or 0) else Decimal(0)
 
 

@@ -83,7 +83,7 @@ async def neglected(uow: UnitOfWork) -> list[UUID]:
             if not has_stop and not unseen:
                 continue
             market, _ = await market_data.market_with_base(uow, row.market_id)
-            if not tradable(market, row.TradeRow):
+            if not await tradable(uow, market, row.TradeRow):
                 continue
         found.append(row.id)
     return found

@@ -67,6 +67,7 @@ class BotRow(Base):
     )
     transfer_amount: Mapped[Decimal | None]
     auto_transfer_funds: Mapped[bool] = mapped_column(server_default=false())
+    contracts: Mapped[bool] = mapped_column(server_default=false())
     state: Mapped[str]
     error: Mapped[str | None]
     session_id: Mapped[UUID | None]

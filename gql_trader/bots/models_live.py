@@ -40,7 +40,9 @@ class LiveMarketRow(Base):
     """A market of a live session on which the account was found to be what the session takes it for.
 
     ``mismatch`` is what was not, and was acknowledged; null if all was. It was found with ``key_version`` of
-    the key: another version may be another account's.
+    the key: another version may be another account's. ``amount_step`` is of what quantities are multiples on
+    the market, as the exchange said then; null where it did not. ``exchange_key_id`` is the key of a session
+    that trades contracts, kept after its end: what was paid for them may be told later.
     """
 
     __tablename__ = "live_markets"
@@ -51,7 +53,55 @@ class LiveMarketRow(Base):
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
     mismatch: Mapped[str | None]
     key_version: Mapped[int | None]
+    amount_step: Mapped[Decimal | None] = mapped_column(_EXACT)
+    exchange_key_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("exchange_keys.id", ondelete="SET NULL"), index=True
+    )
     compared_at: Mapped[datetime]
+
+
+class LiveAccountRow(Base):
+    """What is known of a contract in the account behind a key, whichever sessions share it.
+
+    It is looked at again at ``due_at``. Funding is booked up to ``paid_until``, and was asked for at
+    ``asked_at``, null if it never was. ``agreed_at`` is when the position was last as believed, with
+    ``foreign_amount`` more of it than the sessions hold. ``missing`` is how much less there is since
+    ``missing_since``, found by ``looks`` looks in a row, null if nothing is missing; ``told`` whether users
+    were told that nothing tells why.
+    """
+
+    __tablename__ = "live_accounts"
+
+    exchange_key_id: Mapped[UUID] = mapped_column(
+        ForeignKey("exchange_keys.id", ondelete="CASCADE"), primary_key=True
+    )
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
+    due_at: Mapped[datetime]
+    paid_until: Mapped[datetime]
+    asked_at: Mapped[datetime | None]
+    agreed_at: Mapped[datetime]
+    foreign_amount: Mapped[Decimal] = mapped_column(_EXACT)
+    missing: Mapped[Decimal | None] = mapped_column(_EXACT)
+    missing_since: Mapped[datetime | None]
+    looks: Mapped[int]
+    told: Mapped[bool]
+
+
+class FundingRow(Base):
+    """A session's share of a funding payment, by the exchange's own id of it, so that it is booked once.
+
+    ``amount`` is what it has changed the session's cash by: positive if it was received.
+    """
+
+    __tablename__ = "funding_payments"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    payment_id: Mapped[str] = mapped_column(primary_key=True)
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"))
+    amount: Mapped[Decimal] = mapped_column(_EXACT)
+    time: Mapped[datetime]
 
 
 class LiveOrderRow(Base):
@@ -60,7 +110,9 @@ class LiveOrderRow(Base):
     ``fence`` and ``lease_expires_at`` say which worker may act; whatever it writes names the fence.
     ``due_at`` is when to act on the order next, null once there is nothing left to do. ``sent_at`` is when a
     worker was last allowed to send it, ``key_version`` with which version of the key. ``failures`` counts
-    attempts to ask the exchange that have failed one after the other. All times are the database's.
+    attempts to ask the exchange that have failed one after the other. ``absences`` counts the times since
+    ``absent_since`` that the exchange did not know an order which it had had before. All times are the
+    database's.
     """
 
     __tablename__ = "live_orders"
@@ -76,6 +128,8 @@ class LiveOrderRow(Base):
     sent_at: Mapped[datetime | None]
     key_version: Mapped[int | None]
     failures: Mapped[int]
+    absences: Mapped[int] = mapped_column(server_default="0")
+    absent_since: Mapped[datetime | None]
     reference_price: Mapped[Decimal | None] = mapped_column(_EXACT)
     cancel_reason: Mapped[str | None]
 
@@ -83,7 +137,8 @@ class LiveOrderRow(Base):
 class OrderFillRow(Base):
     """A trade of a live order by the exchange's own id of it, so that it is booked once.
 
-    ``cash`` is what it has changed the session's cash by, in the quote currency.
+    ``cash`` is what it has changed the session's cash by, in the quote currency, ``fee_worth`` what its fee
+    is counted as; null if no price of the fee's currency was known.
     """
 
     __tablename__ = "order_fills"
@@ -97,6 +152,7 @@ class OrderFillRow(Base):
     quantity: Mapped[Decimal] = mapped_column(_EXACT)
     fee: Mapped[Decimal | None] = mapped_column(_EXACT)
     fee_currency: Mapped[str | None]
+    fee_worth: Mapped[Decimal | None] = mapped_column(_EXACT)
     maker: Mapped[bool | None]
     cash: Mapped[Decimal] = mapped_column(_EXACT)
     time: Mapped[datetime]

@@ -15,6 +15,9 @@ class SessionRollupRow(Base):
     There is no row for a quarter in which nothing has changed, nor, of a session that a strategy trades, for
     the one of its last bar: that is in `SessionStateRow` and `SessionTotalsRow`. All but ``equity`` are sums
     over the trades that were closed since the session's start.
+
+    Reports rely on it that the rows of all quarters before that of ``last_bar_time`` are written together
+    with it: the days before it are kept for good (`gql_trader.reports.daily`).
     """
 
     __tablename__ = "session_rollups"

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, select, true
+from sqlalchemy import Row, Select, and_, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +20,7 @@ from gql_trader.bots.models import (
     TradeRow,
     TradingSessionRow,
 )
+from gql_trader.bots.models_live import OrderFillRow
 from gql_trader.bots.types import CLOSING, SHARD_SESSIONS, BotState, SessionStatus
 from gql_trader.core.ids import UserId
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page, fetch_pages
@@ -297,15 +298,42 @@ async def orders_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UU
     return {row.id: row for row in await session.execute(statement)}
 
 
-async def trades_changed_since(session: AsyncSession, user_id: UserId, since: datetime) -> list[Row[Any]]:
-    """Return the user's trades that were opened or closed since a moment, with the bot of each."""
+async def unpriced_fees(session: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
+    """Return currency and amount of the fees of each order that are counted nowhere, by order."""
+    fills = OrderFillRow.__table__.c
+    statement = (
+        select(fills.order_id, fills.fee_currency, func.sum(fills.fee).label("amount"))
+        .where(fills.order_id.in_(order_ids), fills.fee != 0, fills.fee_worth.is_(None))
+        .group_by(fills.order_id, fills.fee_currency)
+        .order_by(fills.fee_currency)
+    )
+    found: dict[UUID, list[Row[Any]]] = {}
+    for row in (await session.execute(statement)).all():
+        found.setdefault(row.order_id, []).append(cast("Row[Any]", row))
+    return found
+
+
+async def trades_changed_since(
+    session: AsyncSession, user_id: UserId, since: datetime, behind: tuple[datetime, UUID] | None = None
+) -> list[Row[Any]]:
+    """Return up to a thousand of the user's trades that were opened or closed since a moment, in that order.
+
+    With the bot of each.
+
+    Parameters
+    ----------
+    behind
+        ``changed_at`` and key of the last that is known.
+    """
     statement = (
         select(*[*_TRADES, _SESSIONS.bot_id])
         .join(TradingSessionRow, _SESSIONS.id == _TRADES.session_id)
         .where(_TRADES.user_id == user_id, _TRADES.changed_at >= since)
-        .order_by(_TRADES.changed_at, _TRADES.number)
+        .order_by(_TRADES.changed_at, _TRADES.id)
         .limit(1000)
     )
+    if behind is not None:
+        statement = statement.where(tuple_(_TRADES.changed_at, _TRADES.id) > behind)
     return list((await session.execute(statement)).all())
 
 

@@ -73,6 +73,10 @@ class Bot(Node):
         description="Whether what the wallet of contracts lacks is moved there before a live session's first "
         "order."
     )
+    contracts: bool = strawberry.field(
+        description="Whether it trades contracts in the mode LIVE even without leverage. With a leverage "
+        "above 1 it does so anyway."
+    )
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it last changed, its state included.")
 
@@ -93,6 +97,7 @@ class Bot(Node):
             check_interval_seconds=row.check_interval_seconds,
             transfer_amount=row.transfer_amount,
             auto_transfer_funds=row.auto_transfer_funds,
+            contracts=row.contracts,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

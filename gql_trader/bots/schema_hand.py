@@ -45,7 +45,8 @@ class StartTradingSessionInput:
     leverage: int | None = strawberry.field(
         default=None,
         description="Live only: trade contracts that are settled in the quote currency, with this leverage, "
-        "in place of the currencies themselves; set at the exchange before the first order on a market.",
+        "in place of the currencies themselves; set at the exchange before the first order on a market. Only "
+        "contracts can be sold short.",
     )
     margin_mode: MarginMode | None = strawberry.field(
         default=None,
@@ -148,7 +149,8 @@ class PlaceOrderInput:
         default=False,
         description="true: sell at most what is held when it fills, and reserve nothing until then; so a "
         "stop and a target can wait for the same position. Live, it is a sale of what is held and not "
-        "promised to other orders: the exchange locks what each sells.",
+        "promised to other orders, or a purchase of what was sold short: the exchange locks what each "
+        "closes.",
     )
     idempotency_key: str = strawberry.field(
         description="A text of your choice, 1 to 200 characters, new for each order: the same order sent "

@@ -83,7 +83,7 @@ class CreateBotInput:
         default=None,
         description="Whether orders are simulated or sent to an exchange; left out: what your preferences "
         "say, which is PAPER unless you have changed it. LIVE needs `exchangeKeyId`, and a start with a "
-        "second factor; it holds long positions.",
+        "second factor; it sells short on contracts only.",
     )
     initial_capital: Decimal | None = strawberry.field(
         default=None,
@@ -110,7 +110,13 @@ class CreateBotInput:
     auto_transfer_funds: bool | None = strawberry.field(
         default=False,
         description="true: what the wallet of contracts lacks is moved there from the spot wallet before a "
-        "live session's first order. Only with leverage; the key needs the permission to transfer.",
+        "live session's first order. Only with contracts; the key needs the permission to transfer.",
+    )
+    contracts: bool | None = strawberry.field(
+        default=False,
+        description="true: in the mode LIVE it trades contracts that are settled in the quote currency, in "
+        "place of the currencies, even with a leverage of 1. With a leverage above 1 it does so anyway. Only "
+        "contracts can be sold short: the directions SHORT and BOTH need them.",
     )
     feed: BotFeedInput | None = strawberry.field(
         default=None, description="Where bars come from; left out: the live market."
@@ -139,6 +145,7 @@ class CreateBotInput:
             exchange_key_id=_key(self.exchange_key_id),
             transfer_amount=self.transfer_amount,
             auto_transfer_funds=bool(self.auto_transfer_funds),
+            contracts=bool(self.contracts),
         )
 
 
@@ -176,6 +183,7 @@ class UpdateBotInput:
     auto_transfer_funds: bool | None = _optional(
         "Whether what the wallet of contracts lacks is moved there before a live session's first order."
     )
+    contracts: bool | None = _optional("Whether it trades contracts in the mode LIVE even without leverage.")
     feed: BotFeedInput | None = _optional("Where bars come from.")
 
     def to_change(self) -> BotChange:
@@ -197,4 +205,5 @@ class UpdateBotInput:
             exchange_key_id=_key(self.exchange_key_id),
             transfer_amount=self.transfer_amount,
             auto_transfer_funds=self.auto_transfer_funds,
+            contracts=self.contracts,
         )

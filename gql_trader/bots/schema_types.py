@@ -135,7 +135,9 @@ class Position:
         """Return the position of a trade that is open."""
         if trade.market_id is not None:
             mark = trade.mark_price
-            unrealized = round(trade.quantity * mark - trade.cost - trade.fees, MONEY_DIGITS)
+            gain = trade.quantity * mark - trade.cost
+            gain = gain if Side[trade.side] is Side.LONG else -gain
+            unrealized = round(gain - trade.fees - (trade.funding or 0), MONEY_DIGITS)
         else:
             is_newer = session.mark_price is not None
             mark = to_exact(session.mark_price if is_newer else session.last_close)

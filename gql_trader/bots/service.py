@@ -87,6 +87,7 @@ async def create_bot(
         exchange_key_id=key_id,
         transfer_amount=request.transfer_amount,
         auto_transfer_funds=request.auto_transfer_funds,
+        contracts=request.contracts,
         state=BotState.STOPPED.value,
         error=None,
         session_id=None,
@@ -105,10 +106,16 @@ def check_live(feed: Feed, bot: BotRequest | Row[Any]) -> None:
         raise InvalidInput("Live trading needs one of your exchange keys.", ("exchangeKeyId",))
     stored = bot.execution
     spec = stored if isinstance(stored, ExecutionSpec) else execution_from_json(stored)
-    if (problem := live_rules.problem_of(spec)) is not None:
+    contracts = trades_contracts(bot, spec)
+    if (problem := live_rules.problem_of(spec, contracts=contracts)) is not None:
         raise InvalidInput(problem[1], ("execution", problem[0]))
-    if bot.auto_transfer_funds and spec.leverage == 1.0:
+    if bot.auto_transfer_funds and not contracts:
         raise InvalidInput("Only contracts need funds in a wallet of theirs.", ("autoTransferFunds",))
+
+
+def trades_contracts(bot: BotRequest | Row[Any], spec: ExecutionSpec) -> bool:
+    """Whether a live bot trades contracts in place of the currencies: if it says so, or with leverage."""
+    return bool(bot.contracts) or spec.leverage > 1.0
 
 
 async def _own_key(uow: UnitOfWork, actor: Actor, key_id: UUID | None) -> UUID | None:
@@ -200,6 +207,7 @@ async def update_bot(
         "check_interval_seconds",
         "transfer_amount",
         "auto_transfer_funds",
+        "contracts",
     ):
         if getattr(change, name) is not None:
             values[name] = getattr(change, name)

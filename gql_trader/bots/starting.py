@@ -134,7 +134,7 @@ async def start_bot(
     await lifecycle.open_session(uow, values)
     if live is not None:
         leverage, funds = None, None
-        if execution.leverage > 1.0:
+        if service.trades_contracts(row, execution):
             leverage = int(execution.leverage)
             funds = (row.transfer_amount or row.initial_capital) if row.auto_transfer_funds else None
         margin_mode = None if leverage is None else MarginMode.ISOLATED

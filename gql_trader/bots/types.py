@@ -172,6 +172,7 @@ class BotRequest:
     exchange_key_id: UUID | None = None
     transfer_amount: Decimal | None = None
     auto_transfer_funds: bool = False
+    contracts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class BotChange:
     exchange_key_id: UUID | None = None
     transfer_amount: Decimal | None = None
     auto_transfer_funds: bool | None = None
+    contracts: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Specs, enums and names of live trading."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -24,6 +24,10 @@ FRESH: Final = timedelta(seconds=60)
 """An order that could not be sent this long after it was placed is not sent any more."""
 LATE_LOOK: Final = timedelta(minutes=10)
 """After this the exchange is asked once more for an order that it did not have."""
+FORGETTINGS: Final = 5
+"""An order that the exchange has had counts as gone after so many answers that it does not know it,"""
+FORGOTTEN: Final = timedelta(minutes=5)
+"""all of them, over at least this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,16 @@ class Task:
         ``BASE/QUOTE``.
     contracts
         Whether a contract on that pair is traded instead of the pair itself.
+    closes
+        Whether it makes a position smaller.
     booked
         How much of the order has been booked as filled.
     claimed_at
         When the worker took it.
+    created_at
+        When it was placed.
+    exchange_order_id
+        The exchange's id of it; None until it is known.
     """
 
     order_id: UUID
@@ -78,6 +88,7 @@ class Task:
     key: OpenedKey
     symbol: str
     contracts: bool
+    closes: bool
     client_order_id: str
     side: OrderSide
     type: OrderType
@@ -87,6 +98,8 @@ class Task:
     reference_price: Decimal | None
     booked: Decimal
     claimed_at: datetime
+    created_at: datetime
+    exchange_order_id: str | None = None
 
     def name(self, symbol: str) -> OrderName:
         """Return what the exchange finds the order by, under ccxt's symbol."""
@@ -103,7 +116,7 @@ class Answer(Enum):
     NOT_TAKEN = auto()
     """It was certainly not placed, and may be sent again."""
     ABSENT = auto()
-    """The exchange was asked, and has not got it."""
+    """The exchange was asked, and has not got it; its fills are told all the same if it had it before."""
     UNTOLD = auto()
     """Nothing."""
 
@@ -118,6 +131,8 @@ class Outcome:
         Why, a sentence for the user.
     retry_after
         Seconds that the exchange wants to be left alone.
+    prices
+        What third currencies of the fills' fees are worth in the quote currency.
     """
 
     answer: Answer
@@ -125,3 +140,4 @@ class Outcome:
     fills: Sequence[Fill] = ()
     message: str = ""
     retry_after: float | None = None
+    prices: Mapping[str, Decimal] = field(default_factory=dict)

@@ -21,6 +21,11 @@ def time_zones() -> frozenset[str]:
     return frozenset(available_timezones()) - _NO_ZONES
 
 
+def known_zone(zone: str) -> str:
+    """Return a time zone, or UTC if there is none of the name: the IANA database drops some at times."""
+    return zone if zone in time_zones() else UTC_ZONE
+
+
 @lru_cache(maxsize=1000)
 def offsets(zone: str) -> tuple[tuple[int, int], ...]:
     """Return by how much a zone's clocks are ahead of UTC, and since when: (moment, offset) in order.

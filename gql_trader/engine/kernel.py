@@ -20,7 +20,18 @@ from numba import types
 
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
-from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, prefetch
+from gql_trader.engine.vectors import (
+    FLAGS,
+    LANES,
+    WIDTH,
+    highest_of_block,
+    highest_of_vector,
+    lowest_of_block,
+    lowest_of_vector,
+    lowest_set,
+    prefetch,
+    raised,
+)
 
 # State, float64. Room is left.
 BALANCE: Final = 0
@@ -156,13 +167,10 @@ MOST_WHOLE: Final = 2.0**53
 """Above it a float has no fractions left to round."""
 
 MOST_FETCHED: Final = 1024
-"""Bars whose prices are fetched in advance, at most."""
+"""Bars of one position whose prices are fetched in advance, at most; the processor foresees the others."""
 
 CACHE_LINE: Final = 8
 """Prices that the processor fetches together."""
-
-FLAG_BLOCK: Final = 64
-"""Bars whose flags a scan looks at together."""
 
 CLOSINGS_PER_BAR: Final = 2
 """Most trades one bar can close: one at the open, and its successor inside the bar or at the close."""
@@ -613,13 +621,11 @@ def _until_a_flag(some: Flags, others: Flags) -> int:
     """Return how many elements come before the first one that is true in either column."""
     n = len(some)
     quiet = 0
-    while quiet + FLAG_BLOCK <= n:
-        found = False
-        for k in range(FLAG_BLOCK):
-            found |= some[quiet + k] | others[quiet + k]
-        if found:
-            break
-        quiet += FLAG_BLOCK
+    while quiet + FLAGS <= n:
+        found = raised(some, others, quiet)
+        if found != np.uint64(0):
+            return quiet + lowest_set(found)
+        quiet += FLAGS
     while quiet < n and not (some[quiet] or others[quiet]):
         quiet += 1
     return quiet
@@ -633,8 +639,32 @@ def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float,
 
 
 @compiled(allocates=False)
-def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, ceiling: float, n: int) -> int:
-    """Return on how many of the next n bars a long position stays untouched by its levels."""
+def _fetch(high: Floats, low: Floats, close: Floats, place: int) -> int:
+    """Fetch a block of bars. Return the bar behind it."""
+    for line in range(place, place + WIDTH, CACHE_LINE):
+        prefetch(high, line)
+        prefetch(low, line)
+        prefetch(close, line)
+    return place + WIDTH
+
+
+@compiled(allocates=False)
+def _quiet_long(
+    state: Floats,
+    spec: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    ceiling: float,
+    n: int,
+    fetched: int,
+    wanted: int,
+) -> int:
+    """Return on how many of the next n bars a long position stays untouched by its levels.
+
+    Meanwhile the bars from one to before another are fetched, a few at a time: the processor has not got much
+    room for what it waits for.
+    """
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
@@ -644,6 +674,8 @@ def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, ceiling:
     while True:
         # A block at once, if no bar in it meets even the level that its own highest price would give.
         while k + WIDTH <= n:
+            if fetched < wanted:
+                fetched = _fetch(high, low, close, fetched)
             block_highest = max(highest, highest_of_block(high, k))
             block_lowest = lowest_of_block(low, k)
             level = floor
@@ -655,7 +687,21 @@ def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, ceiling:
             lowest = min(lowest, block_lowest)
             floor = level
             k += WIDTH
-        stop = min(k + WIDTH, n)
+        # Likewise what is left; the last vector may begin among bars that have been looked at.
+        while k < n and n >= LANES:
+            place = min(k, n - LANES)
+            block_highest = max(highest, highest_of_vector(high, place))
+            block_lowest = lowest_of_vector(low, place)
+            level = floor
+            if trailing and block_highest > highest and block_highest >= activation:
+                level = max(floor, block_highest * (1.0 - spec[TRAILING_STOP]))
+            if block_lowest <= level or block_highest >= ceiling:
+                break
+            highest = block_highest
+            lowest = min(lowest, block_lowest)
+            floor = level
+            k = place + LANES
+        stop = min(k + LANES, n)
         while k < stop and low[k] > floor and high[k] < ceiling:
             if low[k] < lowest:
                 lowest = low[k]
@@ -666,6 +712,8 @@ def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, ceiling:
             k += 1
         if k < stop or k == n:
             break
+    while fetched < wanted:
+        fetched = _fetch(high, low, close, fetched)
     state[HIGHEST] = highest
     state[LOWEST] = lowest
     if trailing and k > 0 and highest >= activation:
@@ -674,8 +722,22 @@ def _quiet_long(state: Floats, spec: Floats, high: Floats, low: Floats, ceiling:
 
 
 @compiled(allocates=False)
-def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, floor: float, n: int) -> int:
-    """Return on how many of the next n bars a short position stays untouched by its levels."""
+def _quiet_short(
+    state: Floats,
+    spec: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    floor: float,
+    n: int,
+    fetched: int,
+    wanted: int,
+) -> int:
+    """Return on how many of the next n bars a short position stays untouched by its levels.
+
+    Meanwhile the bars from one to before another are fetched, a few at a time: the processor has not got much
+    room for what it waits for.
+    """
     highest = state[HIGHEST]
     lowest = state[LOWEST]
     trailing = spec[TRAILING_STOP] > 0.0
@@ -684,6 +746,8 @@ def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, floor: 
     k = 0
     while True:
         while k + WIDTH <= n:
+            if fetched < wanted:
+                fetched = _fetch(high, low, close, fetched)
             block_highest = highest_of_block(high, k)
             block_lowest = min(lowest, lowest_of_block(low, k))
             level = ceiling
@@ -695,7 +759,20 @@ def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, floor: 
             lowest = block_lowest
             ceiling = level
             k += WIDTH
-        stop = min(k + WIDTH, n)
+        while k < n and n >= LANES:
+            place = min(k, n - LANES)
+            block_highest = highest_of_vector(high, place)
+            block_lowest = min(lowest, lowest_of_vector(low, place))
+            level = ceiling
+            if trailing and block_lowest < lowest and block_lowest <= activation:
+                level = min(ceiling, block_lowest * (1.0 + spec[TRAILING_STOP]))
+            if block_highest >= level or block_lowest <= floor:
+                break
+            highest = max(highest, block_highest)
+            lowest = block_lowest
+            ceiling = level
+            k = place + LANES
+        stop = min(k + LANES, n)
         while k < stop and low[k] > floor and high[k] < ceiling:
             if high[k] > highest:
                 highest = high[k]
@@ -706,6 +783,8 @@ def _quiet_short(state: Floats, spec: Floats, high: Floats, low: Floats, floor: 
             k += 1
         if k < stop or k == n:
             break
+    while fetched < wanted:
+        fetched = _fetch(high, low, close, fetched)
     state[HIGHEST] = highest
     state[LOWEST] = lowest
     if trailing and k > 0 and lowest <= activation:
@@ -772,38 +851,32 @@ def _unguarded(
 
 
 @compiled(allocates=False)
-def _fetch_ahead(
+def _next_position(
     time: Integers,
     open_: Floats,
-    high: Floats,
-    low: Floats,
-    close: Floats,
     longs: Flags,
     shorts: Flags,
-    leave: Flags,
-    turn: Flags,
-    last: int,
+    long_ends: Flags,
+    short_ends: Flags,
+    begin: int,
     end: int,
     lag: int,
-) -> None:
-    """Fetch what is asked for soon: the bar that signals close the position on, and the next position's bars.
+) -> tuple[int, int]:
+    """Return the bars of the next position that signals open on a bar or later, and close: from, and before.
 
-    Between them lie bars that nobody looks at, which is why the processor does not see them coming.
+    What it is opened and closed at is fetched. Between positions lie bars that nobody looks at, which is why
+    the processor does not see them coming.
     """
-    if last + 1 >= end:
-        return
-    prefetch(open_, last)
-    prefetch(time, last)
-    first = last + 1
-    first += _until_a_flag(longs[first - lag : end - lag], shorts[first - lag : end - lag])
+    if begin + 1 >= end:
+        return begin, begin
+    first = begin + _until_a_flag(longs[begin - lag : end - lag], shorts[begin - lag : end - lag])
+    last = min(first + 1, end)
+    last += _until_a_flag(long_ends[last - lag : end - lag], short_ends[last - lag : end - lag])
     prefetch(open_, first)
     prefetch(time, first)
-    stop = min(first + MOST_FETCHED, end)
-    stop = first + _until_a_flag(leave[first - lag : stop - lag], turn[first - lag : stop - lag])
-    for place in range(first, stop, CACHE_LINE):
-        prefetch(high, place)
-        prefetch(low, place)
-        prefetch(close, place)
+    prefetch(open_, last)
+    prefetch(time, last)
+    return first, min(last + 1, first + MOST_FETCHED)
 
 
 _ROWS = types.Array(types.int64, 2, "C")
@@ -890,6 +963,8 @@ def simulate(
     shorts_allowed = choice[SHORT_ALLOWED] != 0
     longs = entry_long if longs_allowed else entry_short
     shorts = entry_short if shorts_allowed else entry_long
+    long_ends = exit_long if longs_allowed else exit_short
+    short_ends = exit_short if shorts_allowed else exit_long
     while i < end and row <= room:
         row = _bar(
             state,
@@ -924,7 +999,10 @@ def simulate(
             leave = exit_long if long else exit_short
             turn = (shorts if shorts_allowed else leave) if long else (longs if longs_allowed else leave)
             ahead = _until_a_flag(leave[i - lag : end - lag], turn[i - lag : end - lag])
-            _fetch_ahead(time, open_, high, low, close, longs, shorts, leave, turn, i + ahead, end, lag)
+            first, last = _next_position(
+                time, open_, longs, shorts, long_ends, short_ends, i + ahead + 1, end, lag
+            )
+            first, last = first - i, last - i
             target = state[TARGET_LEVEL]
             if choice[ROI_STEPS] > 0 and ahead > 0:
                 ahead = _same_return_step(counts, spec, choice, time, i, i + ahead)
@@ -933,9 +1011,13 @@ def simulate(
             if choice[GUARDED] != 0 and ahead > 0:
                 ahead = _unguarded(state, counts, spec, choice, time, close, interval, i, i + ahead)
             if long:
-                quiet = _quiet_long(state, spec, high[i:end], low[i:end], target, ahead)
+                quiet = _quiet_long(
+                    state, spec, high[i:end], low[i:end], close[i:end], target, ahead, first, last
+                )
             else:
-                quiet = _quiet_short(state, spec, high[i:end], low[i:end], target, ahead)
+                quiet = _quiet_short(
+                    state, spec, high[i:end], low[i:end], close[i:end], target, ahead, first, last
+                )
         if quiet > 0:
             if counts[SIDE] != 0:
                 _mark(

@@ -10,6 +10,7 @@ from gql_trader.engine.search.fast import FastTrials
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.signals import RawSignals, Signals
+from gql_trader.engine.trading_days import TradingDays
 
 _CAPITAL = 1_000.0
 _DAY = 86_400_000
@@ -35,11 +36,11 @@ def warm_up() -> None:
     signals.entry_long[0] = True
     free = ExecutionSpec(maker_fee=0.0, taker_fee=0.0, stop_loss=0.1)
     result = simulation.run(bars, signals, free, _CAPITAL)
-    measured = metrics.compute(result, bars, metrics.CALENDAR_DAYS)
+    measured = metrics.compute(result, bars, TradingDays.EVERY_DAY)
     if (measured.trades, measured.final_equity, measured.max_drawdown) != (1, 900.0, 0.25):
         raise RuntimeError(f"the engine's machine code computes wrongly: {measured}")
     setting = Setting(
-        bars, 0, compile_rules(Rules(entry_long="close > open")), _CAPITAL, metrics.CALENDAR_DAYS
+        bars, 0, compile_rules(Rules(entry_long="close > open")), _CAPITAL, TradingDays.EVERY_DAY
     )
     figures = FastTrials(setting).run(RawSignals.of(signals), free)
     found = None if figures is None else dict(zip(METRICS, figures.tolist(), strict=True))

@@ -1,9 +1,9 @@
 """Many rows in one statement: columns as arrays, which PostgreSQL makes rows of again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import FromClause, bindparam, cast, func, select
+from sqlalchemy import Cast, FromClause, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql.dml import Insert
 from sqlalchemy.sql.elements import KeyedColumnElement
@@ -25,11 +25,14 @@ def rows_of(
         Values in the order of the columns.
     """
     values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    arrays = [
-        cast(bindparam(None, list(each), type_=ARRAY(column.type)), ARRAY(column.type))
-        for column, each in zip(columns, values, strict=True)
-    ]
+    arrays = [array_of(column, each) for column, each in zip(columns, values, strict=True)]
     return func.unnest(*arrays).table_valued(*(column.name for column in columns), name=name).render_derived()
+
+
+def array_of(column: KeyedColumnElement[Any], values: Iterable[Any]) -> Cast[Any]:
+    """Return values as one parameter, an array of a column's type: to compare with ``any_``, for example."""
+    kind = ARRAY(column.type)
+    return cast(bindparam(None, list(values), type_=kind), kind)
 
 
 def insert_rows(model: type[Base], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Insert:

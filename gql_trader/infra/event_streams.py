@@ -107,6 +107,28 @@ class EventStreams:
             raise EventTransportError(str(error) or type(error).__name__) from error
         return str(entries[0][0].decode()) if entries else BEGINNING
 
+    async def holds(self, stream: str, cursor: str) -> bool:
+        """Return whether a stream still holds an event, and so everything that was told behind it.
+
+        `BEGINNING`: whether it holds everything that was ever told.
+
+        Raises
+        ------
+        EventTransportError
+            If Redis is away; raised within about a second.
+        """
+        key = stream_key(stream)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                if cursor_position(cursor) > cursor_position(BEGINNING):
+                    return bool(await self._redis.xrange(key, min=cursor, max=cursor, count=1))
+                if not await self._redis.exists(key):
+                    return False
+                about = await self._redis.xinfo_stream(key)
+        except TRANSPORT_ERRORS as error:
+            raise EventTransportError(str(error) or type(error).__name__) from error
+        return bool(about["entries-added"] == about["length"])
+
     async def newest(self, streams: Sequence[str]) -> list[Event | None]:
         """Return the last event of each stream; None of those that hold none.
 

@@ -4,14 +4,26 @@ A message is a kind and the data it is about, never a secret: whoever delivers i
 delivered by whichever worker holds its lease, again after a while if that fails, and deleted afterwards.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, Select, case, delete, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.core.ids import uuid7
@@ -24,6 +36,7 @@ NOTICE = "notice"
 """Kind of a message that becomes a notification; see `tell`."""
 
 _LONGEST_ERROR = 500
+_WOKEN = 8
 _LAST_ATTEMPT = "the last attempt has not ended"
 
 
@@ -103,21 +116,43 @@ def send(
     target_id: UUID | None = None,
 ) -> None:
     """Write a message within this transaction, and wake a worker once it has committed."""
-    key, now = uuid7(), uow.clock.now()
-    uow.session.add(
-        OutboxRow(
-            id=key,
-            lane=lane.value,
-            kind=kind,
-            user_id=user_id,
-            target_id=target_id,
-            payload=dict(payload),
-            created_at=now,
-            next_attempt_at=func.now(),
-            attempts=0,
-        )
-    )
-    _wake(uow, key, lane)
+    row = _message(uow, kind, payload, lane, user_id, target_id)
+    uow.session.add(OutboxRow(**row, next_attempt_at=func.now()))
+    _wake(uow, row["id"], lane)
+
+
+async def send_to_users(
+    uow: UnitOfWork, kind: str, messages: Sequence[tuple[UUID, Mapping[str, Any]]], lane: Lane
+) -> None:
+    """Write messages, each to a user, by one statement, and wake some workers once it has committed.
+
+    Whoever is woken delivers all that is due.
+    """
+    rows = [_message(uow, kind, payload, lane, user_id, None) for user_id, payload in messages]
+    if rows:
+        await uow.session.execute(insert(OutboxRow).values(next_attempt_at=func.now()), rows)
+    for row in rows[:_WOKEN]:
+        _wake(uow, row["id"], lane)
+
+
+def _message(
+    uow: UnitOfWork,
+    kind: str,
+    payload: Mapping[str, Any],
+    lane: Lane,
+    user_id: UUID | None,
+    target_id: UUID | None,
+) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "lane": lane.value,
+        "kind": kind,
+        "user_id": user_id,
+        "target_id": target_id,
+        "payload": dict(payload),
+        "created_at": uow.clock.now(),
+        "attempts": 0,
+    }
 
 
 def _wake(uow: UnitOfWork, key: UUID, lane: Lane) -> None:

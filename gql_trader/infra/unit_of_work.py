@@ -84,6 +84,10 @@ class UnitOfWork:
             raise RuntimeError("a unit of work that has begun to change something cannot be released")
         await session.rollback()
 
+    async def read_one_moment(self) -> None:
+        """Let all that is read from here on be as of one moment; to be called before anything is."""
+        await self.session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
     def enqueue(self, job: Job) -> None:
         """Hand a job to the workers once this transaction has committed."""
         self._after.jobs.append(job)

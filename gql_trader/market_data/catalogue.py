@@ -88,14 +88,6 @@ def market_record(row: MarketRow) -> MarketRecord:
     )
 
 
-def annual_days(base: AssetRecord) -> int:
-    """Return how many daily returns a year has: 365 where trading goes on at weekends, else 252.
-
-    Crypto trades every day, and so do the currencies that are traded against it.
-    """
-    return 365 if base.type in (AssetType.CRYPTO, AssetType.FIAT, AssetType.FOREX) else 252
-
-
 async def list_assets(
     uow: UnitOfWork,
     search: str | None,

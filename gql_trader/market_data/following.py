@@ -19,18 +19,20 @@ from gql_trader.engine.bars import Bars
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.event_streams import BEGINNING, Event, EventStreams, EventTransportError, check_cursor
 from gql_trader.infra.stream_reader import cursor_position
-from gql_trader.infra.unit_of_work import UnitOfWorkFactory
+from gql_trader.infra.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from gql_trader.market_data import feeds
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.loading import find_series, load_bars, load_window, window_indices
 from gql_trader.market_data.paging import CandleRecord
+from gql_trader.market_data.reading import Window
+from gql_trader.market_data.repository_candles import LATEST
 from gql_trader.market_data.types import PriceSeriesRecord
 from gql_trader.market_data.types_feeds import WANTED_SECONDS, stream_of
 
 RECHECK_SECONDS = 5.0
 """After this long without an event the store is looked at."""
 
-MOST_MISSED = 1_000
-"""Whoever was away for longer is told the last of so many candles."""
+PAGE = 5_000
+"""Candles that are read at once for whoever was away for long."""
 
 _RENEW_SECONDS = WANTED_SECONDS / 3
 _REMEMBERED = 1_000
@@ -72,13 +74,20 @@ async def follow_candles(
             newest = await events.last_cursor(stream)
         except EventTransportError:
             newest = BEGINNING
-        for news in await follower.catch_up():
-            yield news
+        while page := await follower.catch_up():
+            for news in page:
+                yield news
+            # Years of minutes take longer than a feed is wanted without being asked for.
+            await follower.renew()
         for news in await follower.begin(source):
             yield news
         renewed_at = monotonic()
         async with aclosing(events.follow(stream, newest, idle_seconds=RECHECK_SECONDS)) as feed:
             async for event in feed:
+                while page := await follower.missed_before(event):
+                    for news in page:
+                        yield news
+                    await follower.renew()
                 for news in await follower.hear(event):
                     yield news
                 if monotonic() - renewed_at >= _RENEW_SECONDS:
@@ -126,25 +135,28 @@ class _Follower:
             await feeds.want(uow, [(self._market_id, self._interval)])
         return series.source.interval if series else self._interval
 
-    async def catch_up(self, before: int | None = None) -> list[CandleNews]:
-        """Return the closed candles that are stored and were not told; at first, only the last one."""
+    async def catch_up(self, before: int = LATEST) -> list[CandleNews]:
+        """Return the next closed candles that are stored and were not told, in order; at first, the last one.
+
+        To be called until there are no more of them.
+        """
         async with self._unit_of_work() as uow:
             series = await find_series(uow, self._market_id, self._interval)
             bars = await self._closed(uow, series, before) if series else None
         if bars is None:
             return []
-        most = 1 if self._told is None else MOST_MISSED
-        return [self._tell_closed(_record(bars, at)) for at in range(max(0, len(bars) - most), len(bars))]
+        return [self._tell_closed(_record(bars, at)) for at in range(len(bars))]
 
-    async def _closed(self, uow: Any, series: PriceSeriesRecord, before: int | None) -> Bars:
+    async def _closed(self, uow: UnitOfWork, series: PriceSeriesRecord, before: int) -> Bars:
         if self._told is None:
             # No more of a long series than it has to be.
             length = self._interval.milliseconds
-            start = from_milliseconds(max(0, series.source.last - 2 * length))
+            window = Window(max(0, series.source.last - 2 * length), before, last=1)
         else:
-            start = from_milliseconds(self._told + 1)
-        end = None if before is None else from_milliseconds(before)
-        return (await load_bars(uow, self._arrays, series, start, end)).bars
+            window = Window(self._told + 1, before, first=PAGE)
+        loaded = await load_window(uow, self._arrays, series, window)
+        at, to, _ = window_indices(loaded.bars, window)
+        return loaded.bars.slice(at, to)
 
     async def begin(self, source: Interval) -> list[CandleNews]:
         """Prepare for events of the candles that these are made of; return the one that is forming."""
@@ -154,10 +166,28 @@ class _Follower:
         await self._fill(self._told + self._interval.milliseconds)
         return [self._forming(self._parts)] if self._parts else []
 
-    async def hear(self, event: Event | None) -> list[CandleNews]:
-        """Return what an event means for this subscriber; None: nothing came for a while."""
+    async def missed_before(self, event: Event | None) -> list[CandleNews]:
+        """Return the next closed candles that should have been told before an event; as `catch_up`."""
         if event is None:
             return await self.catch_up()
+        time, told = event.data["time"], self._told
+        if self._source is not self._interval:
+            bucket = self._interval.floor(time)
+            return await self.catch_up(bucket) if self._is_next(bucket) else []
+        is_apart = told is not None and time > told + self._interval.milliseconds
+        return await self.catch_up(time) if is_apart and event.data["closed"] else []
+
+    def _is_next(self, bucket: int) -> bool:
+        """Whether a candle comes behind the one that is forming, and those that were told."""
+        return all(each is None or bucket > each for each in (self._told, self._bucket))
+
+    async def hear(self, event: Event | None) -> list[CandleNews]:
+        """Return what an event means for this subscriber, who was told what came before.
+
+        None: nothing came for a while.
+        """
+        if event is None:
+            return []
         candle = _candle(event.data)
         if self._source is not self._interval:
             return await self._hear_part(candle, closed=event.data["closed"])
@@ -170,28 +200,21 @@ class _Follower:
                 return []
             self._recent.append(candle.time)
             return [CandleNews(self._cursor, candle, closed=True)]
-        missed = []
-        if told is not None and candle.time > told + self._interval.milliseconds:
-            missed = await self.catch_up(candle.time)
-        return [*missed, self._tell_closed(candle)]
+        return [self._tell_closed(candle)]
 
     async def _hear_part(self, part: CandleRecord, *, closed: bool) -> list[CandleNews]:
         bucket, length = self._interval.floor(part.time), self._interval.milliseconds
-        if self._told is not None and bucket <= self._told:
-            return []
-        missed: list[CandleNews] = []
-        if bucket != self._bucket:
-            if self._bucket is not None and bucket < self._bucket:
-                return []
-            missed = await self.catch_up(bucket)
+        if self._is_next(bucket):
             await self._fill(bucket)
+        elif bucket != self._bucket or (self._told is not None and bucket <= self._told):
+            return []
         parts = {**self._parts, part.time: part}
         if not closed:
-            return [*missed, self._forming(parts)]
+            return [self._forming(parts)]
         self._parts = parts
         if part.time + self._source.milliseconds < bucket + length:
-            return [*missed, self._forming(parts)]
-        return [*missed, self._tell_closed(_joined(bucket, parts))]
+            return [self._forming(parts)]
+        return [self._tell_closed(_joined(bucket, parts))]
 
     async def _fill(self, bucket: int) -> None:
         """Read the parts of a candle that are stored."""

@@ -47,8 +47,8 @@ class CandleSubscription:
         after: Annotated[
             str | None,
             strawberry.argument(
-                description="Cursor of the last event seen: what closed since comes first, up to 1,000 "
-                "candles; it does not expire."
+                description="Cursor of the last event seen: every candle that closed since comes first, "
+                "however many there are; it does not expire."
             ),
         ] = None,
     ) -> AsyncGenerator[CandleEvent, None]:

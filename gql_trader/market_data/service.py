@@ -5,7 +5,6 @@ a tenth of a second to import.
 """
 
 from gql_trader.market_data.catalogue import (
-    annual_days,
     count_assets,
     count_markets,
     ensure_market,
@@ -20,10 +19,10 @@ from gql_trader.market_data.demo import seed_demo
 from gql_trader.market_data.loading import find_series, load_bars, load_whole, summarize
 from gql_trader.market_data.paging import count_candles, list_candles
 from gql_trader.market_data.saving import SavedCandles, save_candles
+from gql_trader.market_data.trading_days import trading_days
 
 __all__ = [
     "SavedCandles",
-    "annual_days",
     "count_assets",
     "count_candles",
     "count_markets",
@@ -41,4 +40,5 @@ __all__ = [
     "save_candles",
     "seed_demo",
     "summarize",
+    "trading_days",
 ]

@@ -88,6 +88,12 @@ KINDS: Mapping[NotificationKind, Kind] = {
         title="A bot has failed",
         body="Your bot “{name}” has failed and trades no more: {reason}",
     ),
+    NotificationKind.POSITION_CLOSED: Kind(
+        description="A position of a live session by hand was liquidated, or closed at the exchange by "
+        "somebody else.",
+        title="A position on {market} was closed",
+        body="{reason}",
+    ),
     NotificationKind.HEARTBEAT: Kind(
         description="Your balance at certain hours of your day, while anything of yours trades.",
         title="Your balance",

@@ -1,17 +1,19 @@
 """Rules of notifications: telling users something, and what they have read of it."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, delete, update
-from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import NotFound
 from gql_trader.core.ids import uuid7
 from gql_trader.infra import outbox
+from gql_trader.infra.bulk import insert_rows
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.infra.outbox import Lane
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -21,6 +23,16 @@ from gql_trader.notifications.models import NotificationFeedRow, NotificationRow
 from gql_trader.notifications.types import NOTIFICATION, NotificationKind, NotificationRecord, stream_of
 
 _NEWEST_FIRST = [SortKey(NotificationRow.__table__.c.number, descending=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a user is to be told; ``values`` and ``payload`` as in `notify`."""
+
+    user_id: UUID
+    kind: NotificationKind
+    values: Mapping[str, str]
+    payload: Mapping[str, str] = field(default_factory=dict)
 
 
 async def notify(
@@ -41,33 +53,7 @@ async def notify(
     payload
         Global ids of what it is about, by name, such as ``{"backtestId": global_id("Backtest", key)}``.
     """
-    number = await uow.session.scalar(
-        insert(NotificationFeedRow)
-        .values(user_id=user_id, last_number=1)
-        .on_conflict_do_update(
-            index_elements=[NotificationFeedRow.user_id],
-            set_={"last_number": NotificationFeedRow.last_number + 1},
-        )
-        .returning(NotificationFeedRow.last_number)
-    )
-    assert number is not None
-    title, body = KINDS[kind].write(values)
-    row = NotificationRow(
-        id=uuid7(),
-        user_id=user_id,
-        number=number,
-        kind=kind.value,
-        title=title,
-        body=body,
-        payload=dict(payload or {}),
-        created_at=uow.clock.now(),
-        read_at=None,
-    )
-    uow.session.add(row)
-    await uow.session.flush()
-    uow.publish(stream_of(user_id), {"number": number})
-    outbox.send(uow, NOTIFICATION, {"notification_id": str(row.id)}, Lane.NOTICES, user_id=user_id)
-    return row.id
+    return (await notify_each(uow, [Notice(user_id, kind, values, payload or {})]))[0]
 
 
 async def notify_all(
@@ -78,9 +64,52 @@ async def notify_all(
     payload: Mapping[str, str] | None = None,
 ) -> None:
     """Tell several users the same; see `notify`."""
+    await notify_each(uow, [Notice(each, kind, values, payload or {}) for each in user_ids])
+
+
+async def notify_each(uow: UnitOfWork, notices: Sequence[Notice]) -> list[UUID]:
+    """Tell users something each, by as many statements as for one; return the notifications' ids.
+
+    See `notify`. Of one user, the first comes first.
+    """
+    if not notices:
+        return []
     # In one order, so that two transactions that notify the same users cannot wait for each other.
-    for user_id in sorted(user_ids):
-        await notify(uow, user_id, kind, values, payload)
+    counts = sorted(Counter(each.user_id for each in notices).items())
+    feeds = NotificationFeedRow.__table__.c
+    statement = insert_rows(NotificationFeedRow, ("user_id", "last_number"), counts)
+    returned = await uow.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["user_id"],
+            set_={"last_number": feeds.last_number + statement.excluded.last_number},
+        ).returning(feeds.user_id, feeds.last_number)
+    )
+    asked = dict(counts)
+    numbers = {user_id: last - asked[user_id] for user_id, last in returned}
+    rows = []
+    for each in notices:
+        numbers[each.user_id] += 1
+        title, body = KINDS[each.kind].write(each.values)
+        rows.append(
+            NotificationRow(
+                id=uuid7(),
+                user_id=each.user_id,
+                number=numbers[each.user_id],
+                kind=each.kind.value,
+                title=title,
+                body=body,
+                payload=dict(each.payload),
+                created_at=uow.clock.now(),
+                read_at=None,
+            )
+        )
+    uow.session.add_all(rows)
+    await uow.session.flush()
+    for row in rows:
+        uow.publish(stream_of(row.user_id), {"number": row.number})
+    messages = [(row.user_id, {"notification_id": str(row.id)}) for row in rows]
+    await outbox.send_to_users(uow, NOTIFICATION, messages, Lane.NOTICES)
+    return [row.id for row in rows]
 
 
 async def list_notifications(

@@ -59,6 +59,7 @@ class OptimizationRow(Base):
     candles_hash: Mapped[str]
     content_hash: Mapped[str]
     engine_version: Mapped[str]
+    metrics_version: Mapped[int]
     attempt: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

@@ -63,12 +63,14 @@ async def load_setting(
         raise DomainError(
             "The candles have changed while the search was going on; start it again.", (), ErrorCode.NO_DATA
         )
+    traded = loaded.bars.slice(loaded.warmup, len(loaded.bars))
     return Setting(
         bars=loaded.bars,
         start=loaded.warmup,
         rules=strategies.compiled(definition, plugins),
         initial_capital=to_float(search.initial_capital),
-        annual_days=market_data.annual_days(base),
+        # Of the whole search, whatever part of it a window or a chunk looks at.
+        trading_days=market_data.trading_days(base, traded, search.metrics_version),
     )
 
 
@@ -102,9 +104,10 @@ def compute_trials(
         trial(search.parameters, search.execution, space.values(combination))
         for combination in codes.tolist()
     ]
-    found = run_trials(setting, trials, progress)
+    goal = goal_of(search)
+    found = run_trials(setting, trials, progress, goal.further)
     stored = None if follows_from_number(search) else codes
-    return encode_trials(found, goal_of(search), first, stored)
+    return encode_trials(found, goal, first, stored)
 
 
 def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, progress: Progress) -> Report:
@@ -116,7 +119,7 @@ def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, p
         "scored": int(np.isfinite(scores).sum()),
         "sharpes": len(defined),
         "sharpeVariance": float(np.var(defined, ddof=1)) if len(defined) > 1 else None,
-        "annualDays": setting.annual_days,
+        "annualDays": setting.trading_days.per_year,
     }
     if search.walk_forward:
         walked = walk(search, chunks, setting, search.warmup_bars + SIGNAL_BARS, progress)
@@ -138,7 +141,7 @@ def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, p
     result = simulation.run(setting.bars, signals, wanted.execution, setting.initial_capital, setting.start)
     time = setting.bars.time[setting.start :]
     curve = metrics.daily_curve(
-        time, result.equity, setting.bars.interval, setting.initial_capital, setting.annual_days
+        time, result.equity, setting.bars.interval, setting.initial_capital, setting.trading_days
     )
     return Report(summary, _encode_daily(curve))
 

@@ -97,6 +97,10 @@ class Optimization(Node):
         "for bit, on however many workers."
     )
     engine_version: str = strawberry.field(description="Version of the engine's semantics.")
+    metrics_version: int = strawberry.field(
+        description="Version of the definitions of all figures, the same for all trials even if the server "
+        "was updated meanwhile."
+    )
     created_at: datetime = strawberry.field(description="When it was requested.")
     started_at: datetime | None = strawberry.field(description="When a worker first took a part of it.")
     finished_at: datetime | None = strawberry.field(description="When it ended.")
@@ -134,6 +138,7 @@ class Optimization(Node):
             ranges=[ParameterRange.from_json(each) for each in row.axes],
             content_hash=row.content_hash,
             engine_version=row.engine_version,
+            metrics_version=row.metrics_version,
             created_at=row.created_at,
             started_at=row.started_at,
             finished_at=row.finished_at,

@@ -24,7 +24,7 @@ from gql_trader.core.errors import (
 )
 from gql_trader.core.ids import uuid7
 from gql_trader.engine.plugins import PluginRegistry
-from gql_trader.engine.version import ENGINE_VERSION
+from gql_trader.engine.version import ENGINE_VERSION, METRICS_VERSION
 from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.keyset import PageRequest, Slice
@@ -182,6 +182,7 @@ async def request_search(
             bars=history.bars,
             content_hash=hashed,
             engine_version=ENGINE_VERSION,
+            metrics_version=METRICS_VERSION,
             created_at=uow.clock.now(),
             **values,
         )

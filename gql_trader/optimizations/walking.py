@@ -98,16 +98,16 @@ def walk(
             result = simulation.run(test.bars, signals, execution, capital, test.start)
             capital = result.final_equity
             if number is not None:
-                measured = metrics.compute(result, traded, setting.annual_days)
+                measured = metrics.compute(result, traded, setting.trading_days)
                 entry["outOfSample"] = {name: getattr(measured, name) for name in METRICS}
             results.append(result)
             tested.append(traded)
         told.append(entry)
     bars, whole = _joined(tested), _stitched(results)
     daily = metrics.daily_curve(
-        bars.time, whole.equity, bars.interval, setting.initial_capital, setting.annual_days
+        bars.time, whole.equity, bars.interval, setting.initial_capital, setting.trading_days
     )
-    measured = metrics.compute(whole, bars, setting.annual_days, daily)
+    measured = metrics.compute(whole, bars, setting.trading_days, daily)
     return Walk(told, {name: asdict(measured)[name] for name in METRICS}, bars.time, whole.equity, daily)
 
 

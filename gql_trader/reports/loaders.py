@@ -12,20 +12,21 @@ class ReportLoaders:
 
     Attributes
     ----------
-    every_day
-        All days of the sessions of a scope until today, in the viewer's time zone.
+    best_and_worst
+        The days in the viewer's time zone on which the sessions of a scope gained most and least.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.every_day: DataLoader[Scope, list[Day]] = DataLoader(self._every_day)
+        self.best_and_worst: DataLoader[Scope, tuple[Day, Day] | None] = DataLoader(self._best_and_worst)
 
-    async def _every_day(self, scopes: list[Scope]) -> list[list[Day]]:
+    async def _best_and_worst(self, scopes: list[Scope]) -> list[tuple[Day, Day] | None]:
         user_id = self._context.viewer.user_id
         found = []
         async with self._context.uow() as uow:
+            await uow.read_one_moment()
             zone = await periods.zone_of(uow, user_id, None)
             for scope in scopes:
                 accounts = await service.accounts_of(uow, user_id, scope)
-                found.append(await periods.every_day(uow, accounts, zone))
+                found.append(await periods.best_and_worst(uow, accounts, zone))
         return found

@@ -2,26 +2,30 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from gql_trader.core.clock import from_milliseconds, to_milliseconds
+from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import DAY, HOUR, MINUTE, WEEK, Interval
-from gql_trader.core.zones import day_begins, time_zones
+from gql_trader.core.zones import day_begins, known_zone, time_zones
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository
-from gql_trader.reports.levels import level_of, levels_at
+from gql_trader.reports import daily, repository
+from gql_trader.reports.levels import level_of, levels_at, levels_of_groups
 from gql_trader.reports.service import balance_of, reported
-from gql_trader.reports.types import Account, Curve, Day, Scope, Summary
+from gql_trader.reports.types import Account, Curve, Day, Level, Scope, Summary
 from gql_trader.settings.service import preferences_of
 
 MOST_DAYS = 4000
 """Days of one calendar: more than ten years."""
 
 USUAL_DAYS = 30
+
+_MANY_DAYS = 60
+"""From so many on, days that are kept are worth another statement."""
 
 CURVE_POINTS = 1500
 """A curve is looked at in so many places at most."""
@@ -43,7 +47,7 @@ async def zone_of(uow: UnitOfWork, user_id: UserId, named: str | None) -> str:
         If there is no such zone.
     """
     if named is None:
-        return (await preferences_of(uow, user_id)).timezone
+        return known_zone((await preferences_of(uow, user_id)).timezone)
     if named not in time_zones():
         raise InvalidInput("This is no time zone of the IANA database, such as Europe/Berlin.", ("timezone",))
     return named
@@ -54,19 +58,45 @@ def day_of(moment: datetime, zone: str) -> date:
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
+@dataclass(frozen=True, slots=True)
+class DaysWanted:
+    """Sessions of one currency, and the days from ``first`` to ``last`` of a zone, both included."""
+
+    accounts: Sequence[Account]
+    first: date
+    last: date
+    zone: str
+
+
 async def days(uow: UnitOfWork, accounts: Sequence[Account], first: date, last: date, zone: str) -> list[Day]:
     """Return what sessions of one currency gained on each day from ``first`` to ``last``, both included.
 
     A bar belongs to the day on which it opened, with all that was filled in it. Days have 23 or 25 hours
     where the zone's clocks change.
     """
-    numbers = range((first - _EPOCH).days, (last - _EPOCH).days + 2)
+    return (await days_of_groups(uow, [DaysWanted(accounts, first, last, zone)]))[0]
+
+
+async def days_of_groups(uow: UnitOfWork, wanted: Sequence[DaysWanted]) -> list[list[Day]]:
+    """Return the same for several groups of sessions, such as those of users, by one statement."""
     # The first look at a zone takes a tenth of a second.
-    midnights = await asyncio.to_thread(lambda: [day_begins(zone, number) for number in numbers])
-    levels = await levels_at(uow, accounts, midnights)
-    baseline = balance_of(accounts).baseline
+    midnights = await asyncio.to_thread(
+        lambda: [_midnights(each.first, each.last, each.zone) for each in wanted]
+    )
+    groups = [(each.accounts, moments) for each, moments in zip(wanted, midnights, strict=True)]
+    levels = await levels_of_groups(uow, groups)
+    return [_days(each, reached) for each, reached in zip(wanted, levels, strict=True)]
+
+
+def _midnights(first: date, last: date, zone: str) -> list[int]:
+    numbers = range((first - _EPOCH).days, (last - _EPOCH).days + 2)
+    return [day_begins(zone, number) for number in numbers]
+
+
+def _days(wanted: DaysWanted, levels: Sequence[Level]) -> list[Day]:
+    baseline = balance_of(wanted.accounts).baseline
     return [
-        Day(first + timedelta(days=at), baseline + before.change, after - before)
+        Day(wanted.first + timedelta(days=at), baseline + before.change, after - before)
         for at, (before, after) in enumerate(pairwise(levels))
     ]
 
@@ -86,7 +116,7 @@ async def calendar(
     Raises
     ------
     InvalidInput
-        If the range is empty or too long, or there is no such zone.
+        If the range is empty or too long, or there is no such zone or currency.
     """
     accounts = await reported(uow, user_id, scope)
     if accounts is None:
@@ -101,27 +131,28 @@ async def calendar(
         raise InvalidInput("end is before start.", ("end",))
     if (count := (last - first).days + 1) > MOST_DAYS:
         raise InvalidInput(f"At most {MOST_DAYS} days at a time; this would be {count}.", ("start",))
-    return await days(uow, accounts, first, last, name)
+    return await (daily.days_between if count > _MANY_DAYS else days)(uow, accounts, first, last, name)
 
 
-async def every_day(uow: UnitOfWork, accounts: Sequence[Account], zone: str) -> list[Day]:
-    """Return all days from the first on which something may have happened until today."""
-    if not accounts:
-        return []
-    first = day_of(from_milliseconds(min(each.since for each in accounts)), zone)
-    today = day_of(uow.clock.now(), zone)
-    return await days(uow, accounts, min(first, today), today, zone)
+async def best_and_worst(uow: UnitOfWork, accounts: Sequence[Account], zone: str) -> tuple[Day, Day] | None:
+    """Return the days on which sessions of one currency gained most and least; see `daily.best_and_worst`."""
+    found = await daily.best_and_worst(uow, accounts, zone)
+    if found is None:
+        return None
+    [best], [worst] = await days_of_groups(uow, [DaysWanted(accounts, each, each, zone) for each in found])
+    return best, worst
 
 
 async def summary(uow: UnitOfWork, user_id: UserId, accounts: Sequence[Account]) -> Summary:
     """Return what sessions of one currency have gained."""
     zone = await zone_of(uow, user_id, None)
     today = day_of(uow.clock.now(), zone)
-    [day] = await days(uow, accounts, today, today, zone)
+    midnights = await asyncio.to_thread(_midnights, today, today, zone)
+    before, after = await levels_at(uow, accounts, midnights)
     return Summary(
         balance=balance_of(accounts),
         level=level_of(accounts),
-        today=day.level.change,
+        today=after.change - before.change,
         open_trades=await repository.count_open(uow.session, [each.id for each in accounts]),
     )
 

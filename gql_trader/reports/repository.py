@@ -1,11 +1,12 @@
 """Reads of the reports domain; every one names the user, so that others' sessions do not exist."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Row, Select, and_, column, func, select, true
+from sqlalchemy import BigInteger, Integer, Row, Select, and_, any_, column, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.bots.models import BotRow, SessionMarkRow, SessionStateRow, TradeRow, TradingSessionRow
@@ -15,7 +16,7 @@ from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_decimal
-from gql_trader.infra.bulk import rows_of
+from gql_trader.infra.bulk import array_of, rows_of
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.market_data.models import AssetRow, MarketRow
 from gql_trader.market_data.models_feeds import MarketFeedRow
@@ -34,9 +35,12 @@ _SUMS = ("profit", "fees", "trades", "wins")
 _LAST_OPENED_FIRST = [SortKey(_TRADES.entry_time, descending=True), SortKey(_TRADES.id, descending=True)]
 _NOTHING = Decimal(0)
 
+LevelGroup = tuple[Sequence[Account], Sequence[int]]
+"""Sessions, and the moments at which it is asked how far they had come together."""
 
-def _scoped(statement: Select[Any], user_id: UserId, scope: Scope) -> Select[Any]:
-    statement = statement.where(_SESSIONS.user_id == user_id)
+
+def _scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) -> Select[Any]:
+    statement = statement.where(_SESSIONS.user_id == any_(array_of(_SESSIONS.user_id, user_ids)))
     if scope.bot_id is not None:
         statement = statement.where(_SESSIONS.bot_id == scope.bot_id)
     if scope.session_id is not None:
@@ -48,8 +52,23 @@ def _scoped(statement: Select[Any], user_id: UserId, scope: Scope) -> Select[Any
     return statement
 
 
-async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list[Account]:
-    """Return the sessions of a scope in whatever currency, oldest first."""
+async def accounts(
+    session: AsyncSession, user_ids: Sequence[UserId], scope: Scope
+) -> dict[UserId, list[Account]]:
+    """Return the sessions of a scope in whatever currency by user, oldest first."""
+    found: dict[UserId, list[Account]] = {each: [] for each in user_ids}
+    for row in await session.execute(_scoped(_accounts(), user_ids, scope)):
+        found[row.user_id].append(_account(row))
+    return found
+
+
+async def accounts_by_ids(session: AsyncSession, session_ids: Sequence[UUID]) -> dict[UUID, Account]:
+    """Return sessions of anybody, for work that is nobody's."""
+    named = _SESSIONS.id == any_(array_of(_SESSIONS.id, session_ids))
+    return {row.id: _account(row) for row in await session.execute(_accounts().where(named))}
+
+
+def _accounts() -> Select[Any]:
     quote = func.coalesce(MarketRow.quote_id, TradingSessionRow.quote_id)
     # A mark holds until the session trades the next bar.
     marked = and_(
@@ -57,9 +76,10 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
         _MARKS.last_bar_time == _STATES.last_bar_time,
         _SESSIONS.status == SessionStatus.ACTIVE.value,
     )
-    statement = (
+    return (
         select(
             _SESSIONS.id,
+            _SESSIONS.user_id,
             AssetRow.symbol,
             _SESSIONS.mode,
             _SESSIONS.capital,
@@ -84,7 +104,6 @@ async def accounts(session: AsyncSession, user_id: UserId, scope: Scope) -> list
         .outerjoin(AssetRow, AssetRow.id == quote)
         .order_by(_SESSIONS.id)
     )
-    return [_account(row) for row in await session.execute(_scoped(statement, user_id, scope))]
 
 
 def _account(row: Row[Any]) -> Account:
@@ -114,60 +133,83 @@ def _account(row: Row[Any]) -> Account:
     )
 
 
-async def levels(
-    session: AsyncSession, accounts: Sequence[Account], moments: Sequence[int]
-) -> dict[int, Level]:
-    """Return how far sessions had come at moments at which they were trading, by moment; none: nowhere yet.
+async def levels(session: AsyncSession, groups: Sequence[LevelGroup]) -> list[dict[int, Level]]:
+    """Return how far groups of sessions had come at moments at which they were trading, by moment.
 
-    The caller has checked the access.
+    A moment that is left out: nowhere yet. The caller has checked the access.
 
     Parameters
     ----------
-    moments
-        Unix milliseconds. What is between the quarters of an hour is not told apart. Sessions that did
-        nothing before a moment, or nothing after it, do not count.
+    groups
+        Sessions, and moments in Unix milliseconds. What is between the quarters of an hour is not told apart.
+        Sessions that did nothing before a moment, or nothing after it, do not count.
     """
-    rows = await session.execute(levels_statement(accounts, moments))
-    return {row[0]: Level(*row[1:]) for row in rows}
+    found: list[dict[int, Level]] = [{} for _ in groups]
+    for place, at, *sums in await session.execute(levels_statement(groups)):
+        found[place][at] = Level(*sums)
+    return found
 
 
-def levels_statement(accounts: Sequence[Account], moments: Sequence[int]) -> Select[Any]:
+def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
     """Return the statement that `levels` runs.
 
     It reads one row for each session and moment, whatever was traded between.
     """
-    wanted = rows_of((column("at", BigInteger),), [(each,) for each in set(moments)], "wanted")
-    columns = (_SESSIONS.id, column("since", BigInteger), column("until", BigInteger), _SESSIONS.capital)
-    forever = max(moments, default=0)
-    rows = [
-        (each.id, each.since, forever if each.until is None else each.until, each.capital)
-        for each in accounts
-    ]
-    given = rows_of(columns, rows, "trading")
-    known = given.c
+    number, place, at = column("number", Integer), column("place", Integer), column("at", BigInteger)
+    first, last = column("first", Integer), column("last", Integer)
+    asked: list[tuple[int, int, int]] = []
+    rows: list[tuple[UUID, Decimal, int, int]] = []
+    for which, (accounts, moments) in enumerate(groups):
+        ordered, begin = sorted(set(moments)), len(asked)
+        asked += [(begin + index, which, each) for index, each in enumerate(ordered)]
+        for each in accounts:
+            # Which of the moments it was trading at.
+            low = bisect_right(ordered, each.since)
+            high = len(ordered) if each.until is None else bisect_right(ordered, each.until)
+            if low < high:
+                rows.append((each.id, each.capital, begin + low, begin + high - 1))
+    wanted = rows_of((number, place, at), asked, "wanted")
+    given = rows_of((_SESSIONS.id, _SESSIONS.capital, first, last), rows, "trading")
+    series = func.generate_series(given.c.first, given.c.last)
+    numbers = series.table_valued("number", name="numbers").render_derived()
+    # Made first: else the figures might be looked up for all moments of each session.
+    pairs = (
+        select(wanted.c.place, wanted.c.at, given.c.id, given.c.capital)
+        .select_from(given)
+        .join(numbers, true())
+        .join(wanted, wanted.c.number == numbers.c.number)
+        .cte("pairs")
+        .prefix_with("MATERIALIZED")
+    )
     then = (
         select(*(_ROLLUPS[name] for name in ("equity", *_SUMS)))
-        .where(_ROLLUPS.session_id == known.id, _ROLLUPS.time < wanted.c.at)
+        .where(_ROLLUPS.session_id == pairs.c.id, _ROLLUPS.time < pairs.c.at)
         .order_by(_ROLLUPS.time.desc())
         .limit(1)
         .lateral("then")
     )
     return (
         select(
-            wanted.c.at,
-            func.sum(then.c.equity - known.capital),
+            pairs.c.place,
+            pairs.c.at,
+            func.sum(then.c.equity - pairs.c.capital),
             *(func.sum(then.c[name]) for name in _SUMS),
         )
-        .select_from(wanted)
-        .join(given, and_(known.since < wanted.c.at, known.until >= wanted.c.at))
+        .select_from(pairs)
         .join(then, true())
-        .group_by(wanted.c.at)
+        .group_by(pairs.c.place, pairs.c.at)
     )
+
+
+async def knows_currency(session: AsyncSession, symbol: str) -> bool:
+    """Return whether there is anything of this symbol that a market could be quoted in."""
+    return await session.scalar(select(AssetRow.id).where(AssetRow.symbol == symbol)) is not None
 
 
 async def count_open(session: AsyncSession, session_ids: Sequence[UUID]) -> int:
     """Return how many positions sessions hold. The caller has checked the access."""
-    statement = select(func.count()).where(_TRADES.session_id.in_(session_ids), _TRADES.exit_time.is_(None))
+    named = _TRADES.session_id == any_(array_of(_TRADES.session_id, session_ids))
+    statement = select(func.count()).where(named, _TRADES.exit_time.is_(None))
     return await session.scalar(statement) or 0
 
 
@@ -191,7 +233,7 @@ def _trades(user_id: UserId, wanted: TradeFilter, *columns: Any) -> Select[Any]:
         .join(TradingSessionRow, _SESSIONS.id == _TRADES.session_id)
         .where(_TRADES.user_id == user_id)
     )
-    statement = _scoped(statement, user_id, wanted.scope)
+    statement = _scoped(statement, [user_id], wanted.scope)
     if wanted.market is not None:
         exchange, symbol = split_name(wanted.market)
         markets = select(MarketRow.id).where(MarketRow.symbol == symbol)

@@ -37,7 +37,8 @@ InCurrency = Annotated[
     str | None,
     strawberry.argument(
         description="Symbol of the quote currency to report in, such as USDT. None: the stake currency of "
-        "your settings if a session is in it, else that of your newest session."
+        "your settings if a session is in it, else that of your newest session. One that nothing here is "
+        "called is an error; one that you have never traded in gives figures of nothing."
     ),
 ]
 InMode = Annotated[
@@ -158,6 +159,7 @@ class ReportQuery:
         points_of_curve(0, max_points)
         info.context.spend(len(EQUITY_COLUMNS) * periods.CURVE_POINTS)
         async with info.context.uow() as uow:
+            await uow.read_one_moment()
             accounts = await service.reported(uow, user_id, scope)
             if accounts is None:
                 return None
@@ -181,6 +183,7 @@ class ReportQuery:
     ) -> ProfitSummary | None:
         scope, user_id = _scope(bot_id, session_id, currency, mode, replays), info.context.viewer.user_id
         async with info.context.uow() as uow:
+            await uow.read_one_moment()
             accounts = await service.reported(uow, user_id, scope)
             if accounts is None:
                 return None
@@ -216,6 +219,7 @@ class ReportQuery:
     ) -> list[CalendarDay] | None:
         scope, user_id = _scope(bot_id, session_id, currency, mode, replays), info.context.viewer.user_id
         async with info.context.uow() as uow:
+            await uow.read_one_moment()
             days = await periods.calendar(uow, user_id, scope, start, end, timezone)
         if days is None:
             return None

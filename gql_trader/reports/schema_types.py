@@ -12,7 +12,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.reports.loaders import ReportLoaders
 from gql_trader.reports.types import Day, DayColor, Scope, Summary
 
-_EVERY_DAY_COST = 30
+_EVENTFUL_DAYS_COST = 30
 """Of looking at all days that there were."""
 
 OWNER = "the user whose sessions they are about"
@@ -74,7 +74,8 @@ class ProfitSummary:
 
     scope: strawberry.Private[Scope]
     currency: str | None = strawberry.field(
-        description="Symbol of the quote currency; null while no session has one."
+        description="Symbol of the quote currency: the one that was asked for, also without a session in it; "
+        "else null while no session has one."
     )
     balance: Decimal = strawberry.field(description="`baseline` and `profit`.")
     baseline: Decimal = strawberry.field(
@@ -105,7 +106,7 @@ class ProfitSummary:
         level, balance = found.level, found.balance
         return cls(
             scope=scope,
-            currency=balance.currency,
+            currency=balance.currency or scope.currency,
             balance=balance.balance,
             baseline=balance.baseline,
             profit=balance.profit,
@@ -122,21 +123,17 @@ class ProfitSummary:
     @strawberry.field(
         description="The day in your time zone on which most was gained, or least lost; null while equity "
         "has not changed on any.",
-        metadata=costs(_EVERY_DAY_COST),
+        metadata=costs(_EVENTFUL_DAYS_COST),
     )
     async def best_day(self, info: Info) -> CalendarDay | None:
-        days = await self._eventful_days(info)
-        return CalendarDay.from_day(max(days, key=lambda day: day.level.change)) if days else None
+        days = await info.context.loaders(ReportLoaders).best_and_worst.load(self.scope)
+        return CalendarDay.from_day(days[0]) if days else None
 
     @strawberry.field(
         description="The day in your time zone on which most was lost, or least gained; null while equity "
         "has not changed on any.",
-        metadata=costs(_EVERY_DAY_COST),
+        metadata=costs(_EVENTFUL_DAYS_COST),
     )
     async def worst_day(self, info: Info) -> CalendarDay | None:
-        days = await self._eventful_days(info)
-        return CalendarDay.from_day(min(days, key=lambda day: day.level.change)) if days else None
-
-    async def _eventful_days(self, info: Info) -> list[Day]:
-        days = await info.context.loaders(ReportLoaders).every_day.load(self.scope)
-        return [day for day in days if day.color is not DayColor.NEUTRAL]
+        days = await info.context.loaders(ReportLoaders).best_and_worst.load(self.scope)
+        return CalendarDay.from_day(days[1]) if days else None

@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import repository
 from gql_trader.reports.types import Account, Balance, Scope, TradeFilter
-from gql_trader.settings.service import settings_of
+from gql_trader.settings.service import settings_of, settings_of_users
 
 _NOTHING = Decimal(0)
 
@@ -32,20 +33,49 @@ async def balance(uow: UnitOfWork, user_id: UserId, scope: Scope | None = None) 
 
 
 async def reported(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account] | None:
-    """Return the sessions of a scope as `accounts_of`; None if its bot or session is not there."""
+    """Return the sessions of a scope as `accounts_of`; None if its bot or session is not there.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such currency.
+    """
     if not await repository.exists(uow.session, user_id, scope):
         return None
-    return await accounts_of(uow, user_id, scope)
+    found = await accounts_of(uow, user_id, scope)
+    if not found and scope.currency is not None:
+        await _check_currency(uow, user_id, scope.currency)
+    return found
+
+
+async def _check_currency(uow: UnitOfWork, user_id: UserId, symbol: str) -> None:
+    if await repository.knows_currency(uow.session, symbol):
+        return
+    # A server may not have any market yet in what a user means to trade with.
+    if symbol != (await settings_of(uow, user_id)).values.stake_currency:
+        raise InvalidInput("No market here is quoted in such a currency.", ("currency",))
 
 
 async def accounts_of(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account]:
     """Return the sessions of a scope, all in one currency, oldest first."""
-    found = await repository.accounts(uow.session, user_id, scope)
-    currency = scope.currency
-    if currency is None and len({each.currency for each in found}) > 1:
-        stake = (await settings_of(uow, user_id)).values.stake_currency
-        currency = choose_currency(found, stake)
-    return [each for each in found if currency is None or each.currency == currency]
+    return (await accounts_of_users(uow, [user_id], scope))[user_id]
+
+
+async def accounts_of_users(
+    uow: UnitOfWork, user_ids: Sequence[UserId], scope: Scope
+) -> dict[UserId, list[Account]]:
+    """Return the same for several users, by at most three statements."""
+    found = await repository.accounts(uow.session, user_ids, scope)
+    chosen: dict[UserId, str | None] = dict.fromkeys(user_ids, scope.currency)
+    if scope.currency is None:
+        mixed = [key for key, all_ in found.items() if len({each.currency for each in all_}) > 1]
+        settings = await settings_of_users(uow, mixed) if mixed else {}
+        for key in mixed:
+            chosen[key] = choose_currency(found[key], settings[key].values.stake_currency)
+    return {
+        key: [each for each in found[key] if chosen[key] is None or each.currency == chosen[key]]
+        for key in user_ids
+    }
 
 
 def choose_currency(accounts: Sequence[Account], stake: str) -> str | None:

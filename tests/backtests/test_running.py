@@ -17,6 +17,7 @@ from gql_trader.core.ids import global_id
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -44,7 +45,7 @@ async def test_what_is_stored_is_what_the_engine_gives(desk: Desk) -> None:
         curve = (await repository.curves(uow.session, [row.id], "equity"))[row.id]
     signals = strategies.compiled(definition, desk.runtime.plugins).signals(bars, stored.parameters)
     result = simulation.run(bars, signals, on_market(spec, market), 10_000.0)
-    measured = metrics.compute(result, bars, 365)
+    measured = metrics.compute(result, bars, TradingDays.EVERY_DAY)
     assert stored.status == RunStatus.COMPLETED
     assert stored.progress == 1.0
     assert measured.trades > 5

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, text, update
 
 from gql_trader.app import create_app
 from gql_trader.backtests import jobs, repository, verification
+from gql_trader.backtests.compute import compute
 from gql_trader.backtests.content import Versions
 from gql_trader.backtests.jobs import run_backtest, sweep, verify_backtest
 from gql_trader.backtests.ledger import decode_segments
@@ -24,12 +25,13 @@ from gql_trader.backtests.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import NO_PLUGINS
+from gql_trader.engine.version import METRICS_VERSION
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.column_codec import decode_columns, encode_columns
 from gql_trader.market_data.service import ensure_market, save_candles
 from tests.factories.actors import make_access_token, make_actor
 from tests.factories.backtests import Desk
-from tests.factories.candles import random_bars
+from tests.factories.candles import forex_bars, random_bars
 from tests.factories.statements import counted_statements
 from tests.graphql_client import GraphQLClient, graphql_client
 
@@ -170,6 +172,52 @@ async def test_a_result_of_an_earlier_engine_is_compared_all_the_same(bench: Ben
     found = await bench.outcome()
     assert (found["status"], found["identical"]) == ("COMPLETED", True)
     assert found["engineVersion"] == row.engine_version != "0"
+
+
+async def test_a_result_of_earlier_metrics_is_measured_by_theirs_and_never_handed_out_as_a_new_one(
+    bench: Bench,
+) -> None:
+    desk = bench.desk
+    async with desk.runtime.unit_of_work() as uow:
+        market = await ensure_market(uow, "test", "EUR/USD")
+        await save_candles(uow, market.id, desk.request().interval, forex_bars(1_000, seed=4))
+    row, _ = await desk.submit(market="test:EUR/USD")
+    await run_backtest({"runtime": desk.runtime}, str(row.id))
+    new = await desk.row(row.id)
+    assert new.metrics_version == METRICS_VERSION == 2
+    async with desk.runtime.unit_of_work() as uow:
+        run = await load_input(uow, desk.runtime.arrays, new, NO_PLUGINS, Versions(new.engine_version, 1))
+    measured = compute(run, lambda *_: None)
+    # As it was stored at that time.
+    key = row.id
+    await bench.change(
+        update(BacktestRow)
+        .where(BacktestRow.id == key)
+        .values(content_hash=measured.content_hash, **measured.metrics),
+        update(BacktestCurveRow).where(BacktestCurveRow.backtest_id == key).values(daily=measured.daily),
+    )
+    old = await desk.row(key)
+    assert old.metrics_version == 1
+    assert old.sharpe_ratio != new.sharpe_ratio
+    assert old.total_return == new.total_return
+    own = Bench(desk, bench.client, key)
+    await own.request()
+    await own.work()
+    found = await own.outcome()
+    assert (found["status"], found["identical"], found["differences"]) == ("COMPLETED", True, [])
+    again, cached = await desk.submit(market="test:EUR/USD")
+    assert not cached
+    await run_backtest({"runtime": desk.runtime}, str(again.id))
+    once_more = await desk.row(again.id)
+    assert (once_more.metrics_version, once_more.sharpe_ratio) == (2, new.sharpe_ratio)
+    # 252 days from Monday to Friday instead of 365 with flat weekends among them.
+    curve = (await _daily(bench, again.id))["return"]
+    assert once_more.sharpe_ratio == pytest.approx(curve.mean() / curve.std(ddof=1) * np.sqrt(252), rel=1e-12)
+
+
+async def _daily(bench: Bench, key: UUID) -> dict[str, Any]:
+    async with bench.desk.runtime.unit_of_work() as uow:
+        return dict(decode_columns((await repository.curves(uow.session, [key], "daily"))[key]))
 
 
 async def _hash_under(bench: Bench, engine: str) -> str:

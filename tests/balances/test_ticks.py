@@ -4,11 +4,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import text, update
 from structlog.testing import capture_logs
 
 from gql_trader import migrate
 from gql_trader.balances import jobs
+from gql_trader.bots.models import TradingSessionRow
 from gql_trader.cli import doctor
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
@@ -16,6 +18,7 @@ from gql_trader.runtime import open_runtime
 from gql_trader.settings.models import PreferencesRow
 from tests.balances.conftest import NOON, Office
 from tests.factories.clock import SetClock
+from tests.factories.statements import counted_statements
 
 # Times are noted to the millisecond.
 SHOWN = NOON.replace(microsecond=123_000)
@@ -76,6 +79,49 @@ async def test_everything_happens_once_whatever_the_number_of_workers(office: Of
             (SHOWN + timedelta(hours=8), "HEARTBEAT"),
         ]
         assert len(await office.told(each)) == 2
+
+
+async def test_many_users_are_settled_by_as_many_statements_as_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for count in (1, 4):
+        for number in range(count):
+            trader = await office.trader(f"trader{count}{number}", "Europe/Berlin")
+            session = await office.trade(trader)
+            await office.stand(session, {office.clock.moment - timedelta(hours=9): 1000 + number})
+        await office.tick()
+        # Snapshots, then heartbeats, then days.
+        for hour, minute in ((12, 50), (13, 0), (23, 6)):
+            office.clock.moment = office.clock.moment.replace(hour=hour, minute=minute)
+            with counted_statements(office.runtime.database.engine) as statements:
+                await office.tick()
+            counts.append(len(statements))
+        office.clock.move(hours=13)
+    assert counts[:3] == counts[3:]
+    # However few are settled at a time, it comes out the same.
+    monkeypatch.setattr(jobs, "_SETTLED_AT_ONCE", 2)
+    await office.tick(hours=1)
+    assert await _kinds(office, trader) == ["SNAPSHOT", "HEARTBEAT", "HEARTBEAT", "HEARTBEAT"]
+    assert await office.told(trader, "DAILY_PROFIT") == ["2026-11-23: +3.00 (+0.30%); trades closed: 0"]
+
+
+async def _kinds(office: Office, actor: Actor) -> list[str]:
+    return [kind for _, kind, _ in await office.noted(actor)]
+
+
+async def test_who_only_runs_replays_is_told_nothing(office: Office) -> None:
+    ada = await office.trader("ada")
+    session = await office.trade(ada)
+    past = {"replay_start": NOON - timedelta(days=9), "replay_end": NOON, "replay_speed": 10.0}
+    async with office.runtime.unit_of_work() as uow:
+        await uow.session.execute(
+            update(TradingSessionRow).where(TradingSessionRow.id == session).values(**past)
+        )
+    await office.tick()
+    await office.tick(hours=2)
+    assert await office.clock_of(ada) is None
+    assert (await office.noted(ada), await office.told(ada)) == ([], [])
 
 
 async def test_after_a_time_without_workers_the_present_is_told_once(office: Office) -> None:
@@ -163,12 +209,15 @@ async def test_ones_trouble_keeps_no_other_waiting(office: Office) -> None:
     broken, ada = await office.trader("broken"), await office.trader("ada")
     session = await office.trade(broken)
     await office.trade(ada)
+    others = [await office.trader(f"trader{number}") for number in range(5)]
+    for each in others:
+        await office.trade(each)
     await office.tick()
     # No equity is such; nothing of it can be told.
     await office.set_equity(session, float("nan"))
     with capture_logs() as logs:
         await office.tick(minutes=10)
-    assert len(await office.noted(ada)) == 1
+    assert [len(await office.noted(each)) for each in (ada, *others)] == [1] * 6
     assert await office.noted(broken) == []
     assert [(each["event"], each["user_id"]) for each in logs if each["log_level"] == "error"] == [
         ("balance_not_settled", str(broken.user_id))

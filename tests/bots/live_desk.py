@@ -153,7 +153,7 @@ class LiveDesk:
         """Let time pass for the workers: leases end, and what was to be done later is due."""
         shift = ", ".join(
             f"{name} = {name} - make_interval(secs => :seconds)"
-            for name in ("lease_expires_at", "due_at", "sent_at")
+            for name in ("lease_expires_at", "due_at", "sent_at", "absent_since")
         )
         async with self.runtime.unit_of_work() as uow:
             await uow.session.execute(text(f"UPDATE live_orders SET {shift}"), {"seconds": seconds})

@@ -369,6 +369,13 @@ async def test_trades_and_equity_are_followed_live(
         assert [each["time"] for each in marks] == [
             bar_time(index).strftime("%Y-%m-%dT%H:%M:%S.000Z") for index in (999, 1499, BARS - 1)
         ]
+    # Whoever comes back with a cursor is told what came behind it, each once.
+    async with api.socket() as socket:
+        again = socket.results(EQUITY, {"after": marks[0]["cursor"]})
+        assert [(await anext(again))["data"]["equity"] for _ in range(2)] == marks[1:]
+    async with api.socket() as socket:
+        refused = await anext(socket.results(EQUITY, {"after": "yesterday"}))
+        assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     count = len(await api.bots.trades(session))
     async with api.socket() as socket:
         replayed = socket.results(TRADES, {"after": "0-0"})
@@ -377,6 +384,34 @@ async def test_trades_and_equity_are_followed_live(
             trade = (await anext(replayed))["data"]["trades"]["trade"]
             seen[trade["number"]] = trade["status"]
         assert sorted(seen) == list(range(1, count + 1))
+
+
+async def test_a_cursor_that_the_streams_have_forgotten_loses_no_trade(api: Api, clock: MovableClock) -> None:
+    first = await api.start(await api.create())
+    async with api.socket() as socket:
+        await socket.start(TRADES, {"id": encode_id("TradingSession", first)})
+        await api.bots.run(first)
+        seen = (await socket.receive())["payload"]["data"]["trades"]
+    clock.move(minutes=5)
+    second = await api.start(await api.create())
+    await api.bots.run(second)
+    expected = {encode_id("Trade", each.id) for each in await api.bots.trades(second)}
+    streams = api.bots.runtime.events
+    for name in ("bot-trades", "bot-equity", "bot-status"):
+        await streams._redis.xtrim(
+            stream_key(f"{name}:{api.bots.trader.user_id}"), maxlen=1, approximate=False
+        )
+    async with api.socket() as socket:
+        events = socket.results(TRADES, {"after": seen["cursor"]})
+        told: list[str] = []
+        while expected - set(told):
+            told.append((await anext(events))["data"]["trades"]["trade"]["id"])
+        assert len(told) == len(set(told))
+    # An equity that nobody can complete begins with what is: a session that trades.
+    third = await api.start(await api.create())
+    async with api.socket() as socket:
+        events = socket.results(EQUITY, {"after": seen["cursor"]})
+        assert (await anext(events))["data"]["equity"]["sessionId"] == encode_id("TradingSession", third)
 
 
 async def test_what_was_never_published_is_told_nevertheless(

@@ -167,7 +167,8 @@ async def test_funds_that_contracts_lack_are_moved_once_whatever_happens(desk: L
     await desk.advance(session)
     futures.positions[KEY] = Decimal(0)
     richer = await desk.start(**given | {"transferAmount": "6000"})
-    assert refusals(await desk.place(richer, "SELL", "MARKET", "0.1")) == [("INVALID_INPUT", ["quantity"])]
+    payload = await desk.place(richer, "SELL", "MARKET", "0.1", reduceOnly=True)
+    assert refusals(payload) == [("INVALID_INPUT", ["reduceOnly"])]
     assert futures.transfers[1:] == [("MAIN_UMFUTURE", Decimal(1000))]
     async with desk.runtime.unit_of_work() as uow:
         noted = "SELECT metadata->>'amount' FROM audit_events WHERE action = 'FUNDS_MOVED'"

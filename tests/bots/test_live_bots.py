@@ -89,7 +89,9 @@ class Bench:
         opening = Interval.H1.floor(now)
         self.desk.trader.accounts.clock.move(seconds=(opening + HOUR - now) / 1000 + 1)
         await self.store(opening, opened, close, low)
-        market.price = Decimal(str(close))
+        simulator = self.desk.simulator
+        simulator.futures.ahead = to_milliseconds(self.runtime.clock.now()) - simulator.now()
+        market.price = self.desk.simulator.futures.price = Decimal(str(close))
         if worked:
             await self.work()
 
@@ -140,9 +142,8 @@ class Bench:
             return bot
 
 
-@pytest.fixture
-async def bench(desk: LiveDesk) -> Bench:
-    """A desk with a strategy that buys after a rising hour and sells after a falling one."""
+async def make_bench(desk: LiveDesk) -> Bench:
+    """Return a desk with a strategy that buys after a rising hour and sells after a falling one."""
     async with desk.runtime.unit_of_work() as uow:
         made = await strategies.create_strategy(
             uow, desk.trader.member.actor, NewStrategy("Rises", "", RULES)
@@ -152,6 +153,12 @@ async def bench(desk: LiveDesk) -> Bench:
     for back in range(5, 0, -1):
         await bench.store(opening - back * HOUR, 50_000.0, 50_000.0)
     return bench
+
+
+@pytest.fixture
+async def bench(desk: LiveDesk) -> Bench:
+    """What `make_bench` makes."""
+    return await make_bench(desk)
 
 
 BOUGHT = ("BUY", "FILLED", None)
@@ -253,7 +260,7 @@ async def test_the_exchange_holds_the_stop_of_a_position(bench: Bench) -> None:
     trade = next(each for each in await bench.rows(TradeRow) if each.exit_time is not None)
     assert (trade.exit_reason, trade.exit_price) == ("TRAILING_STOP", Decimal(50_200))
     [live] = await bench.rows(LiveBotRow)
-    assert (live.exiting, live.check_at, live.highest) == (None, None, None)
+    assert (live.exiting, live.check_at, live.best) == (None, None, None)
 
 
 async def test_a_stop_that_the_exchange_does_not_take_is_acted_on_between_closes(bench: Bench) -> None:
@@ -501,7 +508,8 @@ async def test_an_exit_of_any_bar_that_comes_late_closes_the_position(bench: Ben
     await bench.bar(50_100.0)
     await bench.bar(50_000.0, worked=False)
     await bench.bar(50_050.0)
-    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "SIGNAL")]
+    # The newest bar asks for a position, as soon as that one is closed.
+    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "SIGNAL"), BOUGHT]
 
 
 async def test_an_exit_while_it_is_not_known_what_was_bought_is_done_later(bench: Bench) -> None:

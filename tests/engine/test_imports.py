@@ -18,6 +18,7 @@ from gql_trader.engine.warmup import warm_up
         "results",
         "sampling",
         "monthly",
+        "trading_days",
         "version",
         "indicators",
         "rules",

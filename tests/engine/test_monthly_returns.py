@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.metrics import daily_curve
 from gql_trader.engine.monthly import monthly_returns
+from gql_trader.engine.trading_days import TradingDays
 from tests.factories.candles import random_bars
 
 DAY = 86_400_000
@@ -33,12 +34,14 @@ def test_a_month_that_begins_with_nothing_has_no_return() -> None:
 @given(
     st.sampled_from([Interval.H1, Interval.H4, Interval.D1, Interval.W1]),
     st.integers(1, 900),
-    st.sampled_from([365, 252]),
+    st.sampled_from(TradingDays),
     st.integers(0, 50),
 )
-def test_months_compound_to_the_total_return(interval: Interval, n: int, year: int, seed: int) -> None:
+def test_months_compound_to_the_total_return(
+    interval: Interval, n: int, counted: TradingDays, seed: int
+) -> None:
     bars = random_bars(n, interval, seed=seed, gaps=0.2)
-    daily = daily_curve(bars.time, bars.close, bars.interval, 1_000.0, year)
+    daily = daily_curve(bars.time, bars.close, bars.interval, 1_000.0, counted)
     found = monthly_returns(daily.time, daily.value, 1_000.0)
     assert np.prod(1.0 + found.value) == pytest.approx(bars.close[-1] / 1_000.0, rel=1e-12)
     months = found.year * 12 + found.month

@@ -1,8 +1,9 @@
 """Candles for tests: random but valid, on a tick, by a seed."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gql_trader.core.intervals import Interval
+from gql_trader.core.intervals import DAY, HOUR, WEEK, Interval
 from gql_trader.engine.bars import Bars
 
 JANUARY_2024 = 1_704_067_200_000
@@ -35,6 +36,26 @@ def random_bars(
         volume=random.integers(0, 10**9, n) / 10**6,
         interval=interval.milliseconds,
     )
+
+
+def forex_bars(n: int, interval: Interval = Interval.H1, *, seed: int = 0, start: int = JANUARY_2024) -> Bars:
+    """Return n valid bars of a market that is closed from Friday 22 o'clock to Sunday 22 o'clock UTC.
+
+    Bars that are partly within those hours are there, as they are at such markets.
+    """
+    bars = random_bars(2 * n + int(3 * DAY / interval.milliseconds) + 1, interval, seed=seed, start=start)
+    monday = 4 * DAY  # 1970-01-05
+    within = (bars.time - monday) % WEEK
+    closed = (within >= 4 * DAY + 22 * HOUR) & (within + bars.interval <= 6 * DAY + 22 * HOUR)
+    return taken(bars, np.flatnonzero(~closed)[:n])
+
+
+def taken(bars: Bars, places: NDArray[np.int64]) -> Bars:
+    """Return some of the bars."""
+    columns = {
+        name: getattr(bars, name)[places] for name in ("time", "open", "high", "low", "close", "volume")
+    }
+    return Bars(**columns, interval=bars.interval)
 
 
 def assert_same_bars(found: Bars, expected: Bars) -> None:

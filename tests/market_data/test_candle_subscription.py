@@ -78,6 +78,37 @@ async def test_the_last_candle_comes_first_then_each_as_it_closes(desk: FeedDesk
         assert as_numbers((await take(told, 1))[0]) == shown(desk.bars, 2_000)
 
 
+async def test_whoever_was_away_for_long_is_told_every_candle_from_there_on(
+    desk: FeedDesk, market: MarketId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAGE", 700)
+    async with desk.socket() as socket:
+        told = follow(socket, after=f"{int(desk.bars.time[99])}-0")
+        missed = await take(told, 1_890)
+        opened = [each["candle"]["time"] for each in missed]
+        assert opened == [shown(desk.bars, at)["time"] for at in range(100, 1_990)]
+        assert as_numbers(missed[-1]) == shown(desk.bars, 1_989)
+        # What closes then follows on, also where it was many at once.
+        monkeypatch.setattr(following, "PAGE", 3)
+        await desk.poll(market)
+        later = await take(told, 10)
+        assert [as_numbers(each) for each in later] == [shown(desk.bars, at) for at in range(1_990, 2_000)]
+
+
+async def test_candles_that_are_made_of_shorter_ones_are_all_told_too(
+    desk: FeedDesk, market: MarketId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAGE", 100)
+    whole = resample(desk.bars.slice(0, 1_990), Interval.H4)
+    closed = int(whole.time[-1]) + 4 * HOUR <= int(desk.bars.time[1_989]) + HOUR
+    count = len(whole) - (not closed)
+    async with desk.socket() as socket:
+        told = follow(socket, "H4", after=f"{int(whole.time[0])}-0")
+        missed = await take(told, count - 1)
+    assert [each["candle"]["time"] for each in missed] == [shown(whole, at)["time"] for at in range(1, count)]
+    assert all(each["closed"] for each in missed)
+
+
 async def test_what_was_stored_without_an_event_is_told_all_the_same(
     desk: FeedDesk, market: MarketId, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,10 +192,10 @@ async def test_types_of_new_assets_are_guessed_or_given(runtime: Runtime) -> Non
         for symbol in ("EUR", "USD", "AAPL", "BTC"):
             asset = await service.find_asset(uow, symbol)
             assert asset is not None
-            types[symbol] = (asset.type, service.annual_days(asset))
+            types[symbol] = asset.type
     assert types == {
-        "EUR": (AssetType.FIAT, 365),
-        "USD": (AssetType.FIAT, 365),
-        "AAPL": (AssetType.STOCK, 252),
-        "BTC": (AssetType.CRYPTO, 365),
+        "EUR": AssetType.FIAT,
+        "USD": AssetType.FIAT,
+        "AAPL": AssetType.STOCK,
+        "BTC": AssetType.CRYPTO,
     }

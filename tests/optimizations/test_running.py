@@ -5,23 +5,33 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from gql_trader.backtests import repository as backtests
 from gql_trader.backtests.jobs import run_backtest
 from gql_trader.core.ids import global_id
 from gql_trader.core.intervals import HOUR, Interval
 from gql_trader.engine.search.scoring import METRICS, Goal, Objective
+from gql_trader.engine.version import METRICS_VERSION
+from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.runs import MAXIMUM_CRASHES
-from gql_trader.market_data.service import find_market, save_candles
+from gql_trader.market_data.service import ensure_market, find_market, save_candles
 from gql_trader.notifications import long_runs
 from gql_trader.notifications.models import NotificationRow
-from gql_trader.optimizations import jobs, lifecycle, planning
+from gql_trader.optimizations import jobs, lifecycle, planning, repository
 from gql_trader.optimizations.jobs import run_chunk, sweep
-from gql_trader.optimizations.types import QUEUE, ChunkStatus, Claim, ParameterRange, SearchMethod
+from gql_trader.optimizations.models import OptimizationRow
+from gql_trader.optimizations.types import (
+    QUEUE,
+    ChunkStatus,
+    Claim,
+    ParameterRange,
+    SearchMethod,
+    WalkForward,
+)
 from gql_trader.strategies import service as strategies
 from tests.factories.backtests import BARS
-from tests.factories.candles import random_bars
+from tests.factories.candles import forex_bars, random_bars
 from tests.factories.optimizations import FAST, SLOW, Searches, assert_same
 
 STOPS = ParameterRange("execution.stopLoss", values=[False, 0.01, 0.03])
@@ -70,6 +80,38 @@ async def test_the_figures_are_the_same_bit_for_bit_however_the_chunks_are_cut(
     assert_same(await searches.figures(cut.id), figures)
     other = await searches.complete(**drawn, seed=2)
     assert (await searches.figures(other.id))["score"] != figures["score"]
+
+
+@pytest.mark.parametrize("version", [1, METRICS_VERSION])
+async def test_a_search_measures_all_trials_and_windows_by_the_version_and_days_it_was_requested_for(
+    searches: Searches, version: int
+) -> None:
+    desk = searches.desk
+    async with desk.runtime.unit_of_work() as uow:
+        market = await ensure_market(uow, "test", "EUR/USD")
+        await save_candles(uow, market.id, Interval.H1, forex_bars(400, seed=4))
+    row, _ = await searches.submit(market="test:EUR/USD")
+    # Windows of four days and of three: some have a Friday and no Sunday, some the contrary.
+    walked, _ = await searches.submit(market="test:EUR/USD", walk_forward=WalkForward(4, 3))
+    assert row.metrics_version == walked.metrics_version == METRICS_VERSION
+    async with desk.runtime.unit_of_work() as uow:
+        await uow.session.execute(update(OptimizationRow).values(metrics_version=version))
+    days = 365 if version == 1 else 252
+    for each in (row, walked):
+        await searches.run(each.id)
+        assert (await searches.row(each.id)).status == "COMPLETED"
+        async with desk.runtime.unit_of_work() as uow:
+            report = (await repository.reports(uow.session, [each.id]))[each.id]
+        assert report.summary["annualDays"] == days
+        if each is walked:
+            returns = decode_columns(report.daily)["return"]
+            expected = returns.mean() / returns.std(ddof=1) * math.sqrt(days)
+            assert report.summary["metrics"]["sharpe_ratio"] == pytest.approx(expected, rel=1e-12)
+    figures = await searches.figures(row.id)
+    backtest, _ = await desk.submit(market="test:EUR/USD", parameters={"fast": 3, "slow": 10})
+    await run_backtest({"runtime": desk.runtime}, str(backtest.id))
+    same = figures["sharpe_ratio"][0] == pytest.approx((await desk.row(backtest.id)).sharpe_ratio, rel=1e-12)
+    assert same is (version == METRICS_VERSION)
 
 
 @pytest.mark.usefixtures("small_chunks")

@@ -19,6 +19,7 @@ from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rul
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.space import Axis, Space
 from gql_trader.engine.search.trials import Setting
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.optimizations import planning, repository, running
 from gql_trader.optimizations.ranges import axes_to_json
@@ -90,7 +91,7 @@ def _run(bars: Bars) -> tuple[Any, list[Any], Setting, Any]:
     """Return a search, its chunks as they would be stored, its setting and its walk."""
     windows = plan_windows(BARS.time, START, START + timedelta(days=62.5), WalkForward(20, 10))
     search = _search(windows)
-    setting = Setting(bars, 0, RULES, 10_000.0, 365)
+    setting = Setting(bars, 0, RULES, 10_000.0, TradingDays.EVERY_DAY)
     chunks = []
     for chunk in planning.plan_chunks(6, [480] * len(windows)):
         if chunk.kind is ChunkKind.TRIALS:
@@ -125,7 +126,7 @@ def test_the_curve_is_the_chain_of_the_tests_each_with_the_best_of_its_training(
         )
         assert (result.ledger.entry_time >= window.test_start).all()
         assert (result.ledger.exit_time <= window.test_end).all()
-        measured = metrics.compute(result, BARS.slice(low, high), 365)
+        measured = metrics.compute(result, BARS.slice(low, high), TradingDays.EVERY_DAY)
         assert walked.windows[number]["outOfSample"]["total_return"] == measured.total_return
         capital = result.final_equity
         curve.append(result.equity)

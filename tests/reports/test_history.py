@@ -15,7 +15,8 @@ from gql_trader import migrate
 from gql_trader.bots.models import SessionStateRow, TradingSessionRow
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import DAY
-from gql_trader.reports import periods, repository, service
+from gql_trader.reports import daily, periods, repository, repository_days, service
+from gql_trader.reports.jobs import keep_days
 from gql_trader.reports.levels import level_of
 from gql_trader.reports.types import Day, Level, Scope
 from tests.factories.bots import BotDesk, bar_time
@@ -85,7 +86,7 @@ async def test_a_report_reads_a_row_for_each_day_and_session_of_ten_busy_or_quie
             await uow.session.execute(text("ANALYZE session_rollups"))
             accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(session_id=session_id))
             moments = [to_milliseconds(BEGIN) + at * DAY for at in range(1, 1 + 365 * YEARS)]
-            explained = _Explained(repository.levels_statement(accounts, moments))
+            explained = _Explained(repository.levels_statement([(accounts, moments)]))
             found: Any = await uow.session.scalar(explained)
             days = await periods.days(uow, accounts, date(2025, 3, 1), date(2025, 3, 31), "Europe/Berlin")
         plan = json.loads(found) if isinstance(found, str) else found
@@ -96,6 +97,30 @@ async def test_a_report_reads_a_row_for_each_day_and_session_of_ten_busy_or_quie
     # A day with 24 hours gains 0.24; that of the change to summer time has one hour less.
     assert [day.level.change for day in days[28:]] == [Decimal("0.24"), Decimal("0.23"), Decimal("0.24")]
     assert {day.level.trades for day in days} == {23, 24}
+
+
+async def test_the_best_day_of_ten_years_is_found_without_a_look_at_its_figures(bots: BotDesk) -> None:
+    session_id = await _session_of_years(bots, 60)
+    await bots.run((await bots.begin())[1])
+    await keep_days(bots.runtime)
+    async with bots.runtime.unit_of_work() as uow:
+        await uow.session.execute(text("ANALYZE"))
+        accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(replays=True))
+        kept = await repository_days.kept(uow.session, [each.id for each in accounts], "UTC")
+        spans = daily.spans_left(accounts, kept, "UTC", to_milliseconds(uow.clock.now()))
+        until = {key: mark.until for key, mark in kept.items()}
+        for statement in (
+            repository_days.best_and_worst_statement(until, spans, []),
+            repository_days.changes_statement(until, spans, -(2**31), 2**31 - 1),
+        ):
+            found: Any = await uow.session.scalar(_Explained(statement))
+            plan = json.loads(found) if isinstance(found, str) else found
+            # Where each session stood as its last day began, and as it ended.
+            assert sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in _scans(plan[0]["Plan"])) <= 4
+        best, worst = await daily.best_and_worst(uow, accounts[:1], "UTC") or (None, None)
+    assert accounts[0].id == session_id
+    # Every day but the last gained 0.24: the first of equal ones is named.
+    assert (best, worst) == (BEGIN.date(), BEGIN.date())
 
 
 async def test_sessions_from_before_there_were_such_figures_have_the_same_days(

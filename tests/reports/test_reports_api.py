@@ -150,6 +150,19 @@ async def test_the_summary_is_over_the_sessions_of_one_currency(reports: Reports
     assert (live["bestDay"], live["worstDay"]) == (None, None)
 
 
+async def test_a_currency_in_which_nothing_was_traded_has_figures_of_nothing_and_an_unknown_one_is_refused(
+    reports: Reports,
+) -> None:
+    # There is such an asset here; USDT is the stake currency, though no market here is quoted in it.
+    for currency in ("BTC", "USDT"):
+        found = await reports.ask(PROFIT, currency=currency.lower())
+        assert (found["currency"], found["balance"], found["trades"]) == (currency, "0", 0)
+    for kind, fields in (("profit", "profit"), ("equityCurve", "equity"), ("calendar", "profit")):
+        answer = await reports.client.execute(f'{{ {kind}(currency: "DOGE") {{ {fields} }} }}')
+        [error] = answer.errors
+        assert (error["extensions"]["code"], error["path"]) == ("BAD_USER_INPUT", [kind])
+
+
 async def test_best_and_worst_day_are_those_of_the_calendar_in_the_users_time_zone(reports: Reports) -> None:
     zone = "Asia/Kathmandu"
     async with reports.bots.runtime.unit_of_work() as uow:

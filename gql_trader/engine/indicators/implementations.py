@@ -6,7 +6,7 @@ import numpy as np
 
 from gql_trader.core.intervals import DAY
 from gql_trader.engine.bars import Bars, Flags, Floats
-from gql_trader.engine.indicators import CATALOGUE, kernels
+from gql_trader.engine.indicators import CATALOGUE, crossings, kernels
 from gql_trader.engine.indicators.catalogue import Function, Values
 from gql_trader.engine.indicators.columns import (
     Implementation,
@@ -80,9 +80,9 @@ def average_crosses(
     """
     x = np.ascontiguousarray(x)
     if first == "sma":
-        return kernels.sma_crosses(x, first_period, second_period)
+        return crossings.sma_crosses(x, first_period, second_period)
     factors = _FACTORS[first](first_period), _FACTORS[second](second_period)
-    return kernels.smoothed_crosses(x, first_period, second_period, *factors)
+    return crossings.smoothed_crosses(x, first_period, second_period, *factors)
 
 
 def _atr(_: Sequence[Operand], bars: Bars, values: Values) -> Result:

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba import types
 
 from gql_trader.engine.bars import Floats, Integers
-
-DAY = 86_400_000
-CALENDAR_DAYS = 365
-"""Days of a year on which a market trades that never closes."""
-
-_FRIDAY = 4
+from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
+from gql_trader.engine.trading_days import DAY, FRIDAY, TradingDays, weekdays
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +23,26 @@ class DailyCurve:
     returns
         float64[d], value over the one before, less 1; the first over the starting value. 0.0 after a
         value of zero.
+    reached
+        int64[d], how many bars have closed at the end of each day.
     """
 
     time: Integers
     value: Floats
     returns: Floats
+    reached: Integers
 
     def __len__(self) -> int:
         return len(self.time)
 
+    def of(self, values: Floats, initial: float) -> "DailyCurve":
+        """Return the curve of other values at the closes of the same bars."""
+        values = np.require(values, np.float64, ("C", "A"))
+        return DailyCurve(self.time, *_at_ends(values, self.reached, initial), self.reached)
+
 
 def daily_curve(
-    time: Integers, values: Floats, interval: int, initial: float, days_per_year: int
+    time: Integers, values: Floats, interval: int, initial: float, counted: TradingDays
 ) -> DailyCurve:
     """Return the last value of each UTC day.
 
@@ -51,37 +56,62 @@ def daily_curve(
         Length of a bar, milliseconds.
     initial
         The starting value: what a day has whose end no bar has reached.
-    days_per_year
-        365: every calendar day from the first bar to the last counts, and one without bars carries the
-        value of the day before. Any other number: the days on which the market trades, which are those
-        in which a bar closes, or Monday to Friday if bars are longer than a day.
+    counted
+        Which days have a value. `EVERY_DAY`: all from the first bar to the last; one without bars carries
+        the value of the day before. `WEEKDAYS`: those from Monday to Friday in which a bar closes or at the
+        weekend before; a weekend that the bars end with is a day of its own, which is not over. `WITH_BARS`:
+        those in which a bar closes. With bars longer than a day both of these are Monday to Friday.
     """
     first, last = int(time[0]) // DAY, (int(time[-1]) + interval - 1) // DAY
     days = np.arange(first, last + 1, dtype=np.int64)
     ends = (days + 1) * DAY
-    weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
-    calendar = days_per_year == CALENDAR_DAYS
-    if not calendar and interval > DAY:
+    weekday = weekdays(days)
+    every = counted is TradingDays.EVERY_DAY
+    if not every and interval > DAY:
         # What a week's bar closes with on Sunday is what the market left on Friday.
-        ends[weekday == _FRIDAY] += 2 * DAY
-    reached = _count_until(time, ends - interval, interval)
-    if not calendar:
-        kept = weekday <= _FRIDAY if interval > DAY else np.diff(reached, prepend=0) > 0
+        ends[weekday == FRIDAY] += 2 * DAY
+    reached = _count_until(np.require(time, np.int64, ("C", "A")), ends - interval, interval)
+    if not every and interval > DAY:
+        days, reached = days[weekday <= FRIDAY], reached[weekday <= FRIDAY]
+    elif not every:
+        if counted is TradingDays.WEEKDAYS:
+            own = weekday <= FRIDAY
+            own[-1] = True
+            days, reached = days[own], reached[own]
+        kept = np.diff(reached, prepend=0) > 0
         days, reached = days[kept], reached[kept]
-    value = np.where(reached > 0, values[np.maximum(reached, 1) - 1], initial)
-    before = np.concatenate(([initial], value[:-1]))
-    ratio = np.divide(value, before, out=np.ones(len(value)), where=before != 0.0)
-    return DailyCurve(days * DAY, value, ratio - 1.0)
+    values = np.require(values, np.float64, ("C", "A"))
+    return DailyCurve(days * DAY, *_at_ends(values, reached, initial), reached)
 
 
+@compiled(INTEGERS(INTEGERS_IN, INTEGERS_IN, types.int64))
 def _count_until(time: Integers, moments: Integers, interval: int) -> Integers:
     """Return how many bars open at each moment or before."""
     n = len(time)
-    # Without gaps they can be counted, which asks for two bars a moment instead of searching for it.
-    counted = np.clip((moments - time[0]) // interval + 1, 0, n)
-    before = (counted == 0) | (time[counted - 1] <= moments)
-    after = (counted == n) | (time[np.minimum(counted, n - 1)] > moments)
-    if np.all(before & after):
-        return np.asarray(counted, dtype=np.int64)
-    found: Integers = np.searchsorted(time, moments, side="right").astype(np.int64, copy=False)
+    found = np.empty(len(moments), dtype=np.int64)
+    for k in range(len(moments)):
+        # Without gaps they can be counted, which asks for two bars a moment instead of searching for it.
+        low = min(max((moments[k] - time[0]) // interval + 1, 0), n)
+        if (low > 0 and time[low - 1] > moments[k]) or (low < n and time[low] <= moments[k]):
+            low, high = 0, n
+            while low < high:
+                middle = (low + high) // 2
+                if time[middle] <= moments[k]:
+                    low = middle + 1
+                else:
+                    high = middle
+        found[k] = low
     return found
+
+
+@compiled(types.UniTuple(FLOATS, 2)(FLOATS_IN, INTEGERS_IN, types.float64))  # type: ignore[no-untyped-call]
+def _at_ends(values: Floats, reached: Integers, initial: float) -> tuple[Floats, Floats]:
+    """Return the last value of each day, and its return."""
+    value, returns = np.empty(len(reached)), np.empty(len(reached))
+    for k in range(len(reached)):
+        value[k] = values[reached[k] - 1] if reached[k] > 0 else initial
+    before = initial
+    for k in range(len(reached)):
+        returns[k] = (value[k] / before if before != 0.0 else 1.0) - 1.0
+        before = value[k]
+    return value, returns

@@ -7,7 +7,7 @@ from numba import types
 
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
-from gql_trader.engine.metrics.daily import DAY
+from gql_trader.engine.trading_days import DAY
 from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, sum_of_block
 
 

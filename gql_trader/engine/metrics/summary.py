@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from math import isfinite
 
-import numpy as np
-
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.metrics import returns as of_returns
 from gql_trader.engine.metrics import trades as of_trades
-from gql_trader.engine.metrics.daily import DAY, DailyCurve, daily_curve
+from gql_trader.engine.metrics.daily import DailyCurve, daily_curve
 from gql_trader.engine.metrics.drawdowns import drawdown, ulcer_index
 from gql_trader.engine.results import Result
-from gql_trader.engine.version import METRICS_VERSION
+from gql_trader.engine.trading_days import DAY, TradingDays
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +63,9 @@ class Metrics:
     buy_and_hold_return: float
     alpha: float | None
     beta: float | None
-    version: int = METRICS_VERSION
 
 
-def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | None = None) -> Metrics:
+def compute(result: Result, bars: Bars, counted: TradingDays, daily: DailyCurve | None = None) -> Metrics:
     """Return all metrics of a finished run.
 
     Parameters
@@ -77,8 +74,8 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
         Of a finished simulation of at least one bar.
     bars
         The n bars that ``result.equity`` belongs to, from `Result.start`; their closes are the market's.
-    days_per_year
-        365 for a market that never closes, otherwise 252; see `daily_curve` for the days that count.
+    counted
+        Which days count as days of the curve, by which also depends how many are taken for a year.
     daily
         The daily curve of ``result.equity``, if it is at hand.
 
@@ -91,16 +88,18 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
         raise ValueError(f"{len(result.equity)} values of equity need as many bars; got {len(bars)}")
     initial, final, ledger = result.initial_capital, result.final_equity, result.ledger
     if daily is None:
-        daily = daily_curve(bars.time, result.equity, bars.interval, initial, days_per_year)
+        daily = daily_curve(bars.time, result.equity, bars.interval, initial, counted)
     first_close = float(bars.close[0])
-    market = daily_curve(bars.time, bars.close, bars.interval, first_close, days_per_year)
+    market = daily.of(bars.close, first_close)
+    days_per_year = counted.per_year
     calendar_days = (int(bars.time[-1]) + bars.interval - int(bars.time[0])) / DAY
     worst = drawdown(bars.time, result.equity, bars.interval, initial)
     mean_equity = worst.mean_equity or initial
-    returns, profits, fractions = daily.returns, ledger.profit, ledger.profit_fraction
     growth = of_returns.cagr(final, initial, calendar_days)
-    alpha, beta = of_returns.alpha_beta(returns, market.returns, days_per_year)
-    rate, payoff = of_trades.win_rate(profits), of_trades.payoff_ratio(profits)
+    returns = of_returns.return_sums(daily.returns)
+    trades = of_trades.trade_sums(ledger.profit, ledger.profit_fraction, ledger.entry_time, ledger.exit_time)
+    alpha, beta = of_returns.alpha_beta(daily.returns, market.returns, days_per_year)
+    rate, payoff = of_trades.win_rate(trades), of_trades.payoff_ratio(trades)
     traded = len(ledger) > 0
     return Metrics(
         total_return=of_returns.total_return(final, initial),
@@ -117,17 +116,17 @@ def compute(result: Result, bars: Bars, days_per_year: int, daily: DailyCurve | 
         expected_shortfall_95=_finite(of_returns.expected_shortfall(returns)),
         trades=len(ledger),
         win_rate=_finite(rate),
-        profit_factor=_finite(of_trades.profit_factor(profits)),
-        expectancy=_finite(of_trades.expectancy(profits)),
+        profit_factor=_finite(of_trades.profit_factor(trades)),
+        expectancy=_finite(of_trades.expectancy(trades)),
         payoff_ratio=_finite(payoff),
-        sqn=_finite(of_trades.system_quality_number(profits)),
+        sqn=_finite(of_trades.system_quality_number(trades)),
         kelly=_finite(of_trades.kelly(rate, payoff)),
-        avg_trade_return=float(np.mean(fractions)) if traded else None,
-        best_trade=float(np.max(fractions)) if traded else None,
-        worst_trade=float(np.min(fractions)) if traded else None,
-        avg_trade_duration_hours=of_trades.average_duration_hours(ledger.entry_time, ledger.exit_time),
-        max_consecutive_wins=of_trades.longest_streak(profits > 0.0),
-        max_consecutive_losses=of_trades.longest_streak(profits < 0.0),
+        avg_trade_return=trades.mean_fraction if traded else None,
+        best_trade=trades.best_fraction if traded else None,
+        worst_trade=trades.worst_fraction if traded else None,
+        avg_trade_duration_hours=of_trades.average_duration_hours(trades),
+        max_consecutive_wins=trades.longest_wins,
+        max_consecutive_losses=trades.longest_losses,
         exposure=result.bars_in_position / len(result.equity),
         turnover=result.traded_notional / mean_equity,
         fees_paid=result.fees_paid,

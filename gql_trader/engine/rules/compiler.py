@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.evaluator import Program
     from gql_trader.engine.rules.repeated import RepeatedSignals
     from gql_trader.engine.rules.sharing import SharedColumns
 
@@ -76,6 +78,18 @@ class _Rule:
     node: Node
 
 
+_KEPT = 64
+"""Combinations of values for which the same rules are kept planned: bots want several, for every bar."""
+
+K = TypeVar("K")
+
+
+def _keep(known: dict[tuple[object, ...], K], key: tuple[object, ...], made: K) -> None:
+    if len(known) >= _KEPT:
+        known.clear()
+    known[key] = made
+
+
 class CompiledRules:
     """Rules that are valid with the default parameters.
 
@@ -91,6 +105,8 @@ class CompiledRules:
         self.parameters = tuple(parameters)
         self._signals = dict(signals)
         self._plots = tuple(plots)
+        self._programs: dict[tuple[object, ...], tuple[Program, int]] = {}
+        self._drawings: dict[tuple[object, ...], tuple[Program, list[tuple[str, bool]]]] = {}
         names: set[str] = set()
         for rule in (*self._signals.values(), *self._plots):
             _collect(rule.node, names)
@@ -143,13 +159,18 @@ class CompiledRules:
         RuleIssues
             If a rule is not valid with these values.
         """
-        from gql_trader.engine.rules.evaluator import evaluate
+        if shared is None:
+            program, warmup = self._program(values, bars.interval)
+            found = program.run(bars, on_progress)
+            kept = len(set(program.roots)) < len(program.roots)
+        else:
+            from gql_trader.engine.rules.evaluator import evaluate
 
-        plan, roots = self._plan(values, self._signals.values(), bars.interval)
-        warmup = max(map(plan.lookback, roots), default=0)
-        found = evaluate(plan, roots, bars, on_progress, shared)
+            plan, roots = self._plan(values, self._signals.values(), bars.interval)
+            warmup = max(map(plan.lookback, roots), default=0)
+            found = evaluate(plan, roots, bars, on_progress, shared)
+            kept = True
         by_name = dict(zip(self._signals, found, strict=True))
-        kept = shared is not None or len(set(roots)) < len(roots)
         columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
         return Signals(*columns)
 
@@ -192,23 +213,11 @@ class CompiledRules:
         on_progress
             Called between indicators with the fraction done, in (0, 1].
         """
-        from gql_trader.engine.rules.evaluator import evaluate
-
-        used = [
-            _Rule(text_of(node), rule.path, node)
-            for rule in self._signals.values()
-            for node in series_in(rule.node)
-        ]
-        plan, roots = self._plan(values, [*self._plots, *used], bars.interval)
-        chosen: dict[Operand, tuple[str, bool]] = {}
-        for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
-            drawn = number < len(self._plots)
-            if drawn or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
-                chosen.setdefault(root, (rule.text, drawn))
-        found = evaluate(plan, list(chosen), bars, on_progress)
+        program, drawn = self._drawing(values, bars.interval)
+        found = program.run(bars, on_progress)
         return tuple(
-            PlotLine(text, _floats(each, len(bars)), drawn)
-            for (text, drawn), each in zip(chosen.values(), found, strict=True)
+            PlotLine(text, _floats(each, len(bars)), plot)
+            for (text, plot), each in zip(drawn, found, strict=True)
         )
 
     def check(self, values: ParameterValues | None = None, interval: int | None = None) -> None:
@@ -220,6 +229,48 @@ class CompiledRules:
             Length of the bars to run on, milliseconds; None: not known yet.
         """
         self._plan(values, [*self._signals.values(), *self._plots], interval)
+
+    def _program(self, values: ParameterValues | None, interval: int) -> "tuple[Program, int]":
+        """Return what computes the signals, and the warm-up; both are kept, for other bars."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        key = self._key(values, interval)
+        kept = self._programs.get(key)
+        if kept is None:
+            plan, roots = self._plan(values, self._signals.values(), interval)
+            kept = Program.of(plan, roots), max(map(plan.lookback, roots), default=0)
+            _keep(self._programs, key, kept)
+        return kept
+
+    def _drawing(
+        self, values: ParameterValues | None, interval: int
+    ) -> "tuple[Program, list[tuple[str, bool]]]":
+        """Return what computes the lines, with the text of each and whether it is a plot; as `_program`."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        key = self._key(values, interval)
+        kept = self._drawings.get(key)
+        if kept is None:
+            used = [
+                _Rule(text_of(node), rule.path, node)
+                for rule in self._signals.values()
+                for node in series_in(rule.node)
+            ]
+            plan, roots = self._plan(values, [*self._plots, *used], interval)
+            chosen: dict[Operand, tuple[str, bool]] = {}
+            for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
+                plot = number < len(self._plots)
+                if plot or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
+                    chosen.setdefault(root, (rule.text, plot))
+            kept = Program.of(plan, list(chosen)), list(chosen.values())
+            _keep(self._drawings, key, kept)
+        return kept
+
+    def _key(self, values: ParameterValues | None, interval: int) -> tuple[object, ...]:
+        if values is None:
+            values = resolve_parameters(self.parameters, None)
+        # True, 1 and 1.0 are equal in Python but not here.
+        return interval, *((name, type(value), value) for name, value in values.items())
 
     def _plan(
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
@@ -312,7 +363,16 @@ def _floats(found: "Column | float | bool | str", n: int) -> Floats:
     return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), n))
 
 
+@lru_cache(maxsize=1)
+def _never(n: int) -> Flags:
+    flags = np.zeros(n, dtype=np.bool_)
+    flags.setflags(write=False)
+    return flags
+
+
 def _flags(found: "Column | float | bool | str", n: int, warmup: int, kept: bool) -> Flags:
+    if found is False:
+        return _never(n)
     if not isinstance(found, np.ndarray):
         flags = np.full(n, bool(found), dtype=np.bool_)
     else:

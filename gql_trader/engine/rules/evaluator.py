@@ -39,6 +39,51 @@ OwnStep = ReadColumn | Apply | Compute | Pick | Delay | AverageCrosses
 """A step whose result has as many elements as its operands."""
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is to be done to know the roots of a plan, in an order that serves any bars.
+
+    Attributes
+    ----------
+    steps
+        Steps by number, those that are computed together put together.
+    intervals
+        As in the plan.
+    readers
+        How often each step's result is read, as an operand or as a root.
+    """
+
+    steps: tuple[Step, ...]
+    intervals: tuple[Interval | None, ...]
+    readers: tuple[int, ...]
+    roots: tuple[Operand, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, roots: Sequence[Operand]) -> "Program":
+        """Return the program of a plan, which may grow afterwards without changing it."""
+        wanted = [root.number for root in roots if isinstance(root, Slot)]
+        steps = fuse(plan.steps, wanted)
+        return cls(tuple(steps), tuple(plan.intervals), tuple(_count_readers(steps, wanted)), tuple(roots))
+
+    def run(self, bars: Bars, on_progress: Progress | None = None) -> list[Column | Constant]:
+        """Return the value of each root as `evaluate` does."""
+        readers = list(self.readers)
+        results: dict[int, Result] = {}
+        runner = _Runner(bars, {})
+        todo = [number for number, count in enumerate(readers) if count]
+        with np.errstate(all="ignore"):
+            for done, number in enumerate(todo, start=1):
+                step = self.steps[number]
+                results[number] = runner.run(step, self.intervals[number], results)
+                for read in slots_of(step):
+                    readers[read] -= 1
+                    if readers[read] == 0:
+                        del results[read]
+                if on_progress is not None:
+                    on_progress(done / len(todo))
+        return [_single(results[root.number]) if isinstance(root, Slot) else root for root in self.roots]
+
+
 def evaluate(
     plan: Plan,
     roots: Sequence[Operand],
@@ -60,23 +105,7 @@ def evaluate(
     """
     if shared is not None:
         return SharedRun(plan, bars, shared).columns(roots)
-    wanted = [root.number for root in roots if isinstance(root, Slot)]
-    steps = fuse(plan.steps, wanted)
-    readers = _count_readers(steps, wanted)
-    results: dict[int, Result] = {}
-    runner = _Runner(bars, {})
-    todo = [number for number, count in enumerate(readers) if count]
-    with np.errstate(all="ignore"):
-        for done, number in enumerate(todo, start=1):
-            step = steps[number]
-            results[number] = runner.run(step, plan.intervals[number], results)
-            for read in slots_of(step):
-                readers[read] -= 1
-                if readers[read] == 0:
-                    del results[read]
-            if on_progress is not None:
-                on_progress(done / len(todo))
-    return [_single(results[root.number]) if isinstance(root, Slot) else root for root in roots]
+    return Program.of(plan, roots).run(bars, on_progress)
 
 
 class SharedRun:

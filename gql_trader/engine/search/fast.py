@@ -7,11 +7,13 @@ import numpy as np
 from gql_trader.engine import kernel_arrays
 from gql_trader.engine.bars import Floats
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
-from gql_trader.engine.metrics.daily import DAY, daily_curve
+from gql_trader.engine.metrics.daily import daily_curve
 from gql_trader.engine.search import kernel
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.signals import RawSignals
+from gql_trader.engine.sums import STACK
+from gql_trader.engine.trading_days import DAY
 
 MOST_TRADES = 100_000
 """Trials with more are run by the engine as it is."""
@@ -69,14 +71,14 @@ class FastTrials:
         # The curve of the bars' own numbers tells which bar each day ends with.
         time = bars.time[start:]
         numbers = np.arange(start, len(bars), dtype=np.float64)
-        ends = daily_curve(time, numbers, bars.interval, -1.0, setting.annual_days).value
+        ends = daily_curve(time, numbers, bars.interval, -1.0, setting.trading_days).value
         self._day_ends = np.ascontiguousarray(ends, dtype=np.int64)
         self._calendar_days = (int(time[-1]) + bars.interval - int(time[0])) / DAY
         self._daily = np.empty(len(ends))
         room = min(MOST_TRADES, len(time) + 1)
         self._profits = np.empty(room)
         self._scratch = np.empty(max(room, len(ends)))
-        self._stack = np.empty(kernel.STACK)
+        self._stack = np.empty(STACK)
         self._found = np.empty(2)
         self._figures = np.empty(len(METRICS))
 
@@ -114,7 +116,7 @@ class FastTrials:
             self._found,
             setting.initial_capital,
             self._calendar_days,
-            setting.annual_days,
+            setting.trading_days.per_year,
             self._scratch,
             self._stack,
             self._figures,

@@ -6,6 +6,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.plugins import StrategyCode
 from gql_trader.engine.rules import ParameterValues
+from gql_trader.engine.trading_days import TradingDays
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,15 @@ class Setting:
         Index of the first bar that may trade.
     initial_capital
         Account currency.
-    annual_days
-        Days a year by which daily figures are annualised.
+    trading_days
+        Which days count for daily figures, and by how many a year they are annualised.
     """
 
     bars: Bars
     start: int
     rules: StrategyCode
     initial_capital: float
-    annual_days: int
+    trading_days: TradingDays
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,25 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from gql_trader.core.clock import to_milliseconds
 from gql_trader.infra.exchange.client import ExchangeClient
 from gql_trader.infra.exchange.errors import AlreadySo, NotOffered
-from gql_trader.infra.exchange.orders import Balance, ExchangePosition, MarginMode, Wallet
-from gql_trader.infra.exchange.reading import read_balances, read_position
+from gql_trader.infra.exchange.orders import (
+    Balance,
+    ExchangePosition,
+    Fill,
+    FundingPayment,
+    MarginMode,
+    Wallet,
+)
+from gql_trader.infra.exchange.reading import read_balances, read_fill, read_funding, read_position
+
+# How exchanges call an order's id; ccxt has no name of its own for it in what it tells of liquidations.
+_ORDER_IDS = ("orderId", "order_id", "ordId")
 
 
 class AccountClient(ExchangeClient):
@@ -31,6 +43,55 @@ class AccountClient(ExchangeClient):
             found = await self._ccxt.fetch_positions(list(symbols))
             read = [read_position(each, sizes[each["symbol"]]) for each in found]
             return [each for each in read if each.amount]
+
+        return await self._asker.ask(fetch)
+
+    async def funding(self, symbol: str, since: datetime) -> list[FundingPayment]:
+        """Return the funding payments for a contract since a moment, as many as the exchange sends at a time.
+
+        Raises
+        ------
+        NotOffered
+            If the exchange, or ccxt for it, does not tell them.
+        """
+        await self._contract(symbol)
+        if not self._ccxt.has.get("fetchFundingHistory"):
+            raise NotOffered(self.exchange, f"{self.name} does not tell funding payments.")
+
+        async def fetch() -> list[FundingPayment]:
+            found = await self._ccxt.fetch_funding_history(symbol, to_milliseconds(since))
+            return [read_funding(each) for each in found]
+
+        return await self._asker.ask(fetch)
+
+    async def trades(self, symbol: str, since: datetime) -> list[Fill]:
+        """Return the account's trades on a market since a moment, whoever has ordered them, oldest first."""
+        rules = await self.market(symbol)
+
+        async def fetch() -> list[Fill]:
+            found = await self._ccxt.fetch_my_trades(symbol, to_milliseconds(since))
+            return sorted(
+                (read_fill(each, rules.contract_size) for each in found), key=lambda fill: fill.time
+            )
+
+        return await self._asker.ask(fetch)
+
+    async def liquidations(self, symbol: str, since: datetime) -> frozenset[str]:
+        """Return the ids of the orders by which the exchange has liquidated a contract's positions.
+
+        Raises
+        ------
+        NotOffered
+            If the exchange, or ccxt for it, does not tell them.
+        """
+        await self._contract(symbol)
+        if not self._ccxt.has.get("fetchMyLiquidations"):
+            raise NotOffered(self.exchange, f"{self.name} does not tell liquidations.")
+
+        async def fetch() -> frozenset[str]:
+            found = await self._ccxt.fetch_my_liquidations(symbol, to_milliseconds(since))
+            named = (each["info"].get(name) for each in found for name in _ORDER_IDS)
+            return frozenset(str(each) for each in named if each)
 
         return await self._asker.ask(fetch)
 

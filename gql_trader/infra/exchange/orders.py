@@ -175,6 +175,25 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """What an account paid or received for holding a contract.
+
+    Attributes
+    ----------
+    id
+        The exchange's, unique among an account's payments.
+    amount
+        Positive if it was received, negative if it was paid.
+    """
+
+    id: str
+    symbol: str
+    amount: Decimal
+    currency: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """Funds of one currency; ``locked`` is what orders hold."""
 

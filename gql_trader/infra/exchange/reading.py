@@ -17,6 +17,7 @@ from gql_trader.infra.exchange.orders import (
     ExchangePosition,
     Fee,
     Fill,
+    FundingPayment,
     MarginMode,
     OrderState,
     Side,
@@ -72,6 +73,19 @@ def read_fill(trade: Mapping[str, Any], contract_size: Decimal) -> Fill:
         fee=_fee(trade.get("fee")),
         maker=None if maker is None else maker == "maker",
         time=from_milliseconds(trade["timestamp"]),
+    )
+
+
+def read_funding(payment: Mapping[str, Any]) -> FundingPayment:
+    """Return a funding payment from ccxt's form of it; see `read_order`."""
+    time = int(payment["timestamp"])
+    return FundingPayment(
+        # There is one for a contract at a time.
+        id=str(payment.get("id") or f"{payment['symbol']} {time}"),
+        symbol=payment["symbol"],
+        amount=exact(payment["amount"]),
+        currency=payment["code"],
+        time=from_milliseconds(time),
     )
 
 

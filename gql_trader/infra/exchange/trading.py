@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -140,19 +141,29 @@ class TradingClient(AccountClient):
 
     async def fills(self, order: ExchangeOrder) -> list[Fill]:
         """Return the trades of an order, the oldest first."""
-        rules = await self.market(order.symbol)
+        return await self.trades_of(order.symbol, order.id, order.created_at)
+
+    async def trades_of(self, symbol: str, order_id: str, created_at: datetime | None) -> list[Fill]:
+        """Return the trades of an order by the exchange's id of it, the oldest first.
+
+        Parameters
+        ----------
+        created_at
+            Some exchanges tell the trades since then only; None: as many as they like.
+        """
+        rules = await self.market(symbol)
 
         async def fetch() -> list[Fill]:
             if rules.is_contract and self.exchange in _BINANCE:
                 # ccxt asks for the trades of one order on spot markets only.
-                trades = await self._ccxt.fetch_my_trades(order.symbol, None, None, {"orderId": order.id})
+                trades = await self._ccxt.fetch_my_trades(symbol, None, None, {"orderId": order_id})
             elif self._ccxt.has.get("fetchOrderTrades"):
-                trades = await self._ccxt.fetch_order_trades(order.id, order.symbol)
+                trades = await self._ccxt.fetch_order_trades(order_id, symbol)
             else:
-                since = int(order.created_at.timestamp() * 1000) if order.created_at else None
-                trades = await self._ccxt.fetch_my_trades(order.symbol, since)
+                since = int(created_at.timestamp() * 1000) if created_at else None
+                trades = await self._ccxt.fetch_my_trades(symbol, since)
             found = [read_fill(each, rules.contract_size) for each in trades]
-            return sorted((each for each in found if each.order_id == order.id), key=lambda fill: fill.time)
+            return sorted((each for each in found if each.order_id == order_id), key=lambda fill: fill.time)
 
         return await self._asker.ask(fetch)
 

@@ -50,6 +50,38 @@ def test_crossings_of_two_averages(x: Floats, names: tuple[str, str], first: int
     assert np.array_equal(found[1], under)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1.0, 1e-3, 1e-13, 1e-16, 0.0]),
+    st.sampled_from([None, 1e-9, 1e9]),
+    st.sampled_from(AVERAGES),
+    st.tuples(st.integers(1, 60), st.integers(1, 200)),
+)
+def test_crossings_in_long_series_that_are_nearly_flat_or_change_their_size(
+    seed: int,
+    step: float,
+    factor: float | None,
+    names: tuple[str, str],
+    periods: tuple[int, int],
+) -> None:
+    random = np.random.default_rng(seed)
+    x = 100.0 + np.cumsum(random.normal(0.0, step, 3_000))
+    if factor is not None:
+        # What an average rounded when values were large stays with its sum.
+        x[random.integers(0, 3_000) :] *= factor
+    bars = Bars(np.arange(len(x)), x, x, x, x, x, 1)
+    a, b = (
+        compute(CATALOGUE[name], [x], bars, {"period": period})
+        for name, period in zip(names, periods, strict=True)
+    )
+    assert isinstance(a, np.ndarray)
+    assert isinstance(b, np.ndarray)
+    over, under = average_crosses(x, names[0], periods[0], names[1], periods[1])
+    assert np.array_equal(np.flatnonzero(over), 1 + np.flatnonzero((a[1:] > b[1:]) & (a[:-1] <= b[:-1])))
+    assert np.array_equal(np.flatnonzero(under), 1 + np.flatnonzero((a[1:] < b[1:]) & (a[:-1] >= b[:-1])))
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("hole", [None, 100, 9_000, 15_000])
 def test_long_series_are_averaged_in_halves_with_the_same_result(seed: int, hole: int | None) -> None:

@@ -18,6 +18,7 @@ from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.search.trials import Trial, run_trials
 from gql_trader.engine.signals import RawSignals, Signals
+from gql_trader.engine.trading_days import TradingDays
 from tests.factories.candles import random_bars
 
 NOTHING = compile_rules(Rules(entry_long="close > open"))
@@ -26,7 +27,7 @@ NOTHING = compile_rules(Rules(entry_long="close > open"))
 def _figures(setting: Setting, signals: Signals, spec: ExecutionSpec) -> Floats:
     result = simulation.run(setting.bars, signals, spec, setting.initial_capital, setting.start)
     measured = metrics.compute(
-        result, setting.bars.slice(setting.start, len(setting.bars)), setting.annual_days
+        result, setting.bars.slice(setting.start, len(setting.bars)), setting.trading_days
     )
     values = (getattr(measured, name) for name in METRICS)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
@@ -71,15 +72,15 @@ def _signals(random: np.random.Generator, n: int, density: float) -> Signals:
     st.integers(0, 2**31 - 1),
     st.integers(1, 400),
     st.sampled_from([0.003, 0.03, 0.3]),
-    st.sampled_from([Interval.M15, Interval.H1, Interval.D1]),
-    st.sampled_from([365, 252]),
+    st.sampled_from([Interval.M15, Interval.H1, Interval.H8, Interval.D1]),
+    st.sampled_from(TradingDays),
 )
 def test_every_spec_that_it_takes_has_the_figures_of_the_engine(
-    spec: ExecutionSpec, seed: int, n: int, density: float, interval: Interval, annual_days: int
+    spec: ExecutionSpec, seed: int, n: int, density: float, interval: Interval, days: TradingDays
 ) -> None:
     random = np.random.default_rng(seed)
     bars = random_bars(n, interval, seed=seed % 1000)
-    setting = Setting(bars, int(random.integers(0, n)), NOTHING, 10_000.0, annual_days)
+    setting = Setting(bars, int(random.integers(0, n)), NOTHING, 10_000.0, days)
     warmup = int(random.integers(0, n + 1))
     raw = RawSignals.of(_signals(random, n, density), warmup)
     assert takes(spec)
@@ -93,7 +94,7 @@ def test_every_spec_that_it_takes_has_the_figures_of_the_engine(
 def test_long_positions_that_pass_over_many_blocks(direction: Direction, spec: ExecutionSpec) -> None:
     spec = replace(spec, fill=FillModel.NEXT_OPEN, maker_fee=0.0, direction=direction)
     bars = random_bars(20_000, Interval.M15, seed=3)
-    setting = Setting(bars, 0, NOTHING, 10_000.0, 365)
+    setting = Setting(bars, 0, NOTHING, 10_000.0, TradingDays.EVERY_DAY)
     raw = RawSignals.of(_signals(np.random.default_rng(1), len(bars), 0.0005))
     _assert_equal(FastTrials(setting).run(raw, spec), _figures(setting, raw.masked(), spec))
 
@@ -103,7 +104,7 @@ def test_prices_that_hardly_move_and_prices_that_repeat() -> None:
     close = np.repeat([100.0, 100.0, 101.0, 99.0, 100.0, 100.0], 100)
     bars = random_bars(n, seed=1)
     flat = Bars(bars.time, close, close, close, close, bars.volume, bars.interval)
-    setting = Setting(flat, 0, NOTHING, 10_000.0, 365)
+    setting = Setting(flat, 0, NOTHING, 10_000.0, TradingDays.EVERY_DAY)
     signals = Signals.none(n)
     signals.entry_long[5] = signals.entry_short[250] = signals.exit_long[240] = True
     for spec in (ExecutionSpec(), ExecutionSpec(direction=Direction.BOTH, trailing_stop=0.01)):
@@ -129,7 +130,7 @@ def test_prices_that_hardly_move_and_prices_that_repeat() -> None:
 def test_what_it_does_not_know_is_left_to_the_engine(spec: ExecutionSpec) -> None:
     assert not takes(spec)
     bars = random_bars(500, seed=2)
-    setting = Setting(bars, 10, NOTHING, 10_000.0, 365)
+    setting = Setting(bars, 10, NOTHING, 10_000.0, TradingDays.EVERY_DAY)
     found = run_trials(setting, [Trial({}, spec)])
     expected = _figures(setting, NOTHING.signals(bars, {}), spec)
     assert np.array_equal([found[name][0] for name in METRICS], expected, equal_nan=True)
@@ -140,7 +141,7 @@ def test_a_trial_with_more_trades_than_there_is_room_for_is_left_to_the_engine(
 ) -> None:
     monkeypatch.setattr(fast, "MOST_TRADES", 5)
     bars = random_bars(500, seed=2)
-    setting = Setting(bars, 0, NOTHING, 10_000.0, 365)
+    setting = Setting(bars, 0, NOTHING, 10_000.0, TradingDays.EVERY_DAY)
     spec = ExecutionSpec(stop_loss=0.001)
     expected = _figures(setting, NOTHING.signals(bars, {}), spec)
     assert expected[METRICS.index("trades")] > 5

@@ -62,6 +62,16 @@ class ContractOrder:
         return Decimal(self.params["quantity"])
 
     @property
+    def is_buy(self) -> bool:
+        """Whether it buys."""
+        return self.params["side"] == "BUY"
+
+    @property
+    def only_reduces(self) -> bool:
+        """Whether it may do no more than close what is held."""
+        return self.params.get("reduceOnly") == "true"
+
+    @property
     def is_conditional(self) -> bool:
         """Whether it waits for a stop."""
         return "clientAlgoId" in self.params
@@ -72,7 +82,7 @@ class ContractOrder:
             "symbol": "BTCUSDT",
             "side": self.params["side"],
             "positionSide": "BOTH",
-            "reduceOnly": False,
+            "reduceOnly": self.only_reduces,
         }
         if self.is_conditional:
             return {
@@ -115,6 +125,12 @@ class Futures:
     ----------
     positions
         Amounts, negative for short.
+    income
+        Funding payments, by key.
+    forced
+        Orders by which positions were liquidated.
+    ahead
+        Milliseconds by which the clock that fills are noted with is ahead of that of the requests.
     """
 
     leverage: dict[str, int] = field(default_factory=dict)
@@ -125,6 +141,56 @@ class Futures:
     orders: list[ContractOrder] = field(default_factory=list)
     trades: list[tuple[ContractOrder, dict[str, Any]]] = field(default_factory=list)
     price: Decimal = Decimal(50_000)
+    income: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    forced: list[ContractOrder] = field(default_factory=list)
+    ahead: int = 0
+
+    def pay(self, account: Account, amount: Decimal, time: int) -> None:
+        """Pay funding to an account, or take it if the amount is negative, at a time in Unix ms."""
+        payment = {
+            "symbol": "BTCUSDT",
+            "incomeType": "FUNDING_FEE",
+            "income": str(amount),
+            "asset": "USDT",
+            "time": time,
+            "info": "FUNDING_FEE",
+            "tranId": 4_480_321_991_774_044_580 + len(self.income),
+            "tradeId": "",
+        }
+        self.income.append((account.api_key, payment))
+        self.wallets[account.api_key] = self.wallets.get(account.api_key, Decimal(0)) + amount
+
+    def payments(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Return what was paid to an account, or taken from it."""
+        since = int(params.get("startTime", "0"))
+        return [paid for key, paid in self.income if key == account.api_key and paid["time"] >= since]
+
+    def close(
+        self,
+        account: Account,
+        price: Decimal,
+        time: int,
+        quantity: Decimal | None = None,
+        *,
+        forced: bool = True,
+    ) -> None:
+        """Close a position, or part of it, as the exchange does in a liquidation, or else its owner."""
+        held = self.positions[account.api_key]
+        quantity = abs(held) if quantity is None else quantity
+        side, number = "SELL" if held > 0 else "BUY", len(self.orders) + 1
+        params = {"side": side, "type": "LIMIT", "quantity": str(quantity), "price": str(price)}
+        name = f"{'autoclose' if forced else 'web'}-{number}"
+        order = ContractOrder(number, account, name, params, time, "FILLED", quantity, price)
+        self.orders.append(order)
+        self._note(order)
+        self.positions[account.api_key] = held + (quantity if side == "BUY" else -quantity)
+        if forced:
+            self.forced.append(order)
+
+    def liquidations(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Return the orders by which an account was liquidated."""
+        since = int(params.get("startTime", "0"))
+        return [each.told() for each in self.forced if each.account is account and each.time >= since]
 
     def place(self, account: Account, params: Params) -> dict[str, Any]:
         """Take an order; at the market it is filled, otherwise it rests or waits."""
@@ -133,6 +199,8 @@ class Futures:
         if client_id in open_ids:
             raise Rejection(-4116, "ClientOrderId is duplicated.")
         order = ContractOrder(len(self.orders) + 1, account, client_id, params, int(params["timestamp"]))
+        if order.only_reduces and not order.is_conditional and not self._reducible(order):
+            raise Rejection(-2022, "ReduceOnly Order is rejected.")
         self.orders.append(order)
         self._match(order)
         return order.told()
@@ -185,7 +253,7 @@ class Futures:
 
     def _trigger(self, order: ContractOrder) -> None:
         stop = Decimal(order.params["triggerPrice"])
-        if self.price < stop if order.params["side"] == "BUY" else self.price > stop:
+        if self.price < stop if order.is_buy else self.price > stop:
             return
         kind = "MARKET" if order.params["type"] == "STOP_MARKET" else "LIMIT"
         params = {**order.params, "type": kind}
@@ -196,18 +264,28 @@ class Futures:
         order.status = "TRIGGERED"
         self._match(order.becomes)
 
+    def _reducible(self, order: ContractOrder) -> Decimal:
+        """Return how much of the position an order can close."""
+        held = self.positions.get(order.account.api_key, Decimal(0))
+        return max(Decimal(0), -held if order.is_buy else held)
+
     def _match(self, order: ContractOrder) -> None:
         if order.is_conditional:
             return
-        buys = order.params["side"] == "BUY"
+        buys = order.is_buy
         if order.params["type"] == "LIMIT":
             limit = Decimal(order.params["price"])
             if self.price > limit if buys else self.price < limit:
                 return
-        order.status, order.executed, order.price = "FILLED", order.quantity, self.price
+        quantity = min(order.quantity, self._reducible(order)) if order.only_reduces else order.quantity
+        if not quantity:
+            order.status = "EXPIRED"
+            return
+        order.status = "FILLED" if quantity == order.quantity else "EXPIRED"
+        order.executed, order.price = quantity, self.price
         self._note(order)
         held = self.positions.get(order.account.api_key, Decimal(0))
-        self.positions[order.account.api_key] = held + (order.quantity if buys else -order.quantity)
+        self.positions[order.account.api_key] = held + (quantity if buys else -quantity)
 
     def _note(self, order: ContractOrder) -> None:
         trade = {
@@ -222,9 +300,9 @@ class Futures:
             "realizedPnl": "0",
             "commission": str(order.executed * order.price * COMMISSION),
             "commissionAsset": "USDT",
-            "buyer": order.params["side"] == "BUY",
+            "buyer": order.is_buy,
             "maker": order.params["type"] == "LIMIT",
-            "time": order.time + len(self.trades),
+            "time": order.time + self.ahead + len(self.trades),
         }
         self.trades.append((order, trade))
 

@@ -103,7 +103,7 @@ class ExchangeSimulator:
         params = dict(parse_qsl(query) + parse_qsl(body))
         received = Received(method, path, params, headers)
         self.received.append(received)
-        fault = self.faults.take(path)
+        fault = self.faults.take(method, path)
         if isinstance(fault, Pause):
             fault.arrived.set()
             await fault.released.wait()
@@ -180,6 +180,7 @@ class ExchangeSimulator:
             ("GET", "/api/v3/exchangeInfo"): lambda _: self._information(),
             ("GET", "/fapi/v1/exchangeInfo"): lambda _: self.futures.information(),
             ("GET", "/api/v3/klines"): self._klines,
+            ("GET", "/api/v3/ticker/24hr"): lambda params: self._market(params).ticker(self.now()),
         }
 
     @property
@@ -202,6 +203,8 @@ class ExchangeSimulator:
             ("DELETE", "/fapi/v1/algoOrder"): self.futures.cancel,
             ("GET", "/fapi/v1/openAlgoOrders"): lambda a, _: self.futures.open_orders(a, conditional=True),
             ("GET", "/fapi/v1/userTrades"): self.futures.own_trades,
+            ("GET", "/fapi/v1/income"): self.futures.payments,
+            ("GET", "/fapi/v1/forceOrders"): self.futures.liquidations,
             ("POST", "/fapi/v1/leverage"): self.futures.set_leverage,
             ("POST", "/fapi/v1/marginType"): self.futures.set_margin,
             ("GET", "/fapi/v3/positionRisk"): self.futures.risk,

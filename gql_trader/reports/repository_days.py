@@ -1,0 +1,282 @@
+"""Reads and writes of the days of sessions that are kept. Whoever calls has checked the access."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Numeric,
+    Select,
+    and_,
+    any_,
+    case,
+    column,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gql_trader.bots.models import TradingSessionRow
+from gql_trader.bots.models_rollups import SessionRollupRow
+from gql_trader.core.zones import UTC_ZONE
+from gql_trader.infra.bulk import array_of, insert_rows, rows_of
+from gql_trader.reports.models import KeptDaysRow, SessionDayRow
+from gql_trader.reports.types import Account, Level
+from gql_trader.settings.models import PreferencesRow
+
+_SESSIONS = TradingSessionRow.__table__.c
+_ROLLUPS = SessionRollupRow.__table__.c
+_DAYS = SessionDayRow.__table__.c
+_KEPT = KeptDaysRow.__table__.c
+
+_FIGURES = ("change", "realized", "fees", "trades", "wins")
+_MARK = ("session_id", "timezone", "until", "is_final", "looked_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days of a session, counted from 1970-01-01, and when each begins and the last ends.
+
+    Attributes
+    ----------
+    moments
+        Unix milliseconds; one or none: there are no days.
+    """
+
+    account: Account
+    first: int
+    moments: list[int]
+
+    @property
+    def days(self) -> int:
+        """How many there are."""
+        return max(0, len(self.moments) - 1)
+
+
+class KeptDays(NamedTuple):
+    """Days before ``until`` are kept; ``is_final``: and there are no others."""
+
+    until: int
+    is_final: bool
+
+
+class Candidate(NamedTuple):
+    """A session of which days may be over that are not kept; ``until`` is as in `KeptDays`, if any are."""
+
+    session_id: UUID
+    timezone: str
+    kept_timezone: str | None
+    until: int | None
+
+
+async def kept(session: AsyncSession, session_ids: Sequence[UUID], zone: str) -> dict[UUID, KeptDays]:
+    """Return which days of a zone are kept, by session."""
+    statement = select(_KEPT.session_id, _KEPT.until, _KEPT.is_final).where(
+        _KEPT.session_id == any_(array_of(_KEPT.session_id, session_ids)), _KEPT.timezone == zone
+    )
+    return {row[0]: KeptDays(row[1], row[2]) for row in await session.execute(statement)}
+
+
+async def candidates(
+    session: AsyncSession, looked_before: datetime, after: UUID | None, limit: int
+) -> list[Candidate]:
+    """Return sessions whose days are not kept, in another zone than their user's, or as of some time ago."""
+    zone = func.coalesce(PreferencesRow.timezone, UTC_ZONE)
+    statement = (
+        select(_SESSIONS.id, zone, _KEPT.timezone, _KEPT.until)
+        .select_from(TradingSessionRow)
+        .outerjoin(PreferencesRow, PreferencesRow.user_id == _SESSIONS.user_id)
+        .outerjoin(KeptDaysRow, _KEPT.session_id == _SESSIONS.id)
+        .where(
+            or_(
+                _KEPT.session_id.is_(None),
+                _KEPT.timezone != zone,
+                and_(not_(_KEPT.is_final), _KEPT.looked_at < looked_before),
+            )
+        )
+        .order_by(_SESSIONS.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(_SESSIONS.id > after)
+    return [Candidate(*row) for row in await session.execute(statement)]
+
+
+def _made(spans: Sequence[Span]) -> Select[Any]:
+    """Return the days that sessions' figures make, those without any change left out.
+
+    It reads one row of the figures for each session and midnight.
+    """
+    asked = rows_of(
+        (_ROLLUPS.session_id, column("day", Integer), column("at", BigInteger)),
+        [
+            (each.account.id, each.first + place, moment)
+            for each in spans
+            if each.days
+            for place, moment in enumerate(each.moments)
+        ],
+        "asked",
+    )
+    money = Numeric(38, 18)
+    columns = (
+        *(_ROLLUPS.session_id, column("until", BigInteger), _SESSIONS.capital, column("change", money)),
+        *(column("realized", money), column("fees", money)),
+        *(column("trades", Integer), column("wins", Integer)),
+    )
+    rows = []
+    for account in (each.account for each in spans if each.days):
+        # What is forming belongs to a bar that opens later.
+        end = account.level - Level(account.forming)
+        figures = (end.change, end.realized, end.fees, end.trades, end.wins)
+        rows.append((account.id, account.until, account.capital, *figures))
+    given = rows_of(columns, rows, "given")
+    is_over = func.coalesce(asked.c.at > given.c.until, False)
+    then = (
+        select(_ROLLUPS.equity, _ROLLUPS.profit, _ROLLUPS.fees, _ROLLUPS.trades, _ROLLUPS.wins)
+        .where(_ROLLUPS.session_id == asked.c.session_id, _ROLLUPS.time < asked.c.at, not_(is_over))
+        .order_by(_ROLLUPS.time.desc())
+        .limit(1)
+        .lateral("then")
+    )
+    sums = (then.c.equity - given.c.capital, then.c.profit, then.c.fees, then.c.trades, then.c.wins)
+    reached = (
+        select(
+            asked.c.session_id,
+            asked.c.day,
+            *(
+                case((is_over, given.c[name]), else_=func.coalesce(each, 0)).label(name)
+                for name, each in zip(_FIGURES, sums, strict=True)
+            ),
+        )
+        .select_from(asked)
+        .join(given, given.c.session_id == asked.c.session_id)
+        .outerjoin(then, true())
+        .subquery("reached")
+    )
+    changes = select(
+        reached.c.session_id,
+        reached.c.day,
+        *((_after(reached, name) - reached.c[name]).label(name) for name in _FIGURES),
+    ).subquery("changes")
+    return select(*changes.c).where(or_(*(changes.c[name] != 0 for name in _FIGURES)))
+
+
+def _after(reached: FromClause, name: str) -> ColumnElement[Any]:
+    following = func.lead(reached.c[name])
+    return following.over(partition_by=reached.c.session_id, order_by=reached.c.day)
+
+
+async def changes(
+    session: AsyncSession,
+    until: Mapping[UUID, int],
+    spans: Sequence[Span],
+    low: int,
+    high: int,
+) -> dict[int, Level]:
+    """Return what sessions gained and closed together, by day.
+
+    Parameters
+    ----------
+    until
+        Of which sessions days are kept, and before which.
+    spans
+        Days of sessions that are not.
+    low, high
+        Only kept days from ``low`` to ``high``, both included.
+    """
+    statement = changes_statement(until, spans, low, high)
+    return {row[0]: Level(*row[1:]) for row in await session.execute(statement)}
+
+
+def changes_statement(until: Mapping[UUID, int], spans: Sequence[Span], low: int, high: int) -> Select[Any]:
+    """Return the statement that `changes` runs."""
+    stored = _stored(until, _FIGURES).where(_DAYS.day.between(low, high))
+    made = _made(spans).subquery("made")
+    both = union_all(stored, select(made.c.day, *(made.c[name] for name in _FIGURES))).subquery("both")
+    return select(both.c.day, *(func.sum(both.c[name]) for name in _FIGURES)).group_by(both.c.day)
+
+
+def _stored(until: Mapping[UUID, int], figures: Sequence[str]) -> Select[Any]:
+    given = rows_of((_KEPT.session_id, _KEPT.until), list(until.items()))
+    return select(_DAYS.day, *(_DAYS[name] for name in figures)).join(
+        given, and_(_DAYS.session_id == given.c.session_id, _DAYS.day < given.c.until)
+    )
+
+
+async def best_and_worst(
+    session: AsyncSession,
+    until: Mapping[UUID, int],
+    spans: Sequence[Span],
+    forming: Sequence[tuple[int, Decimal]],
+) -> tuple[int, int] | None:
+    """Return the days on which sessions together gained most and least; None: they never did either.
+
+    The first of several.
+
+    Parameters
+    ----------
+    until, spans
+        As in `changes`.
+    forming
+        What was gained besides, with its day.
+    """
+    rows = await session.execute(best_and_worst_statement(until, spans, forming))
+    return next(((best, worst) for best, worst in rows if best is not None), None)
+
+
+def best_and_worst_statement(
+    until: Mapping[UUID, int], spans: Sequence[Span], forming: Sequence[tuple[int, Decimal]]
+) -> Select[Any]:
+    """Return the statement that `best_and_worst` runs."""
+    made = _made(spans).subquery("made")
+    more = rows_of((_DAYS.day, _DAYS.change), forming, "more")
+    parts = (
+        _stored(until, ("change",)),
+        select(made.c.day, made.c.change),
+        select(more.c.day, more.c.change),
+    )
+    both = union_all(*parts).subquery("both")
+    change = func.sum(both.c.change)
+    days = select(both.c.day, change.label("change")).group_by(both.c.day).having(change != 0).cte("eventful")
+    best, worst = (
+        select(days.c.day).order_by(order, days.c.day).limit(1).scalar_subquery()
+        for order in (days.c.change.desc(), days.c.change)
+    )
+    return select(best, worst)
+
+
+async def forget(session: AsyncSession, session_ids: Sequence[UUID]) -> None:
+    """Delete all days that are kept of sessions."""
+    if session_ids:
+        await session.execute(
+            delete(SessionDayRow).where(_DAYS.session_id == any_(array_of(_DAYS.session_id, session_ids)))
+        )
+
+
+async def keep(session: AsyncSession, spans: Sequence[Span], marks: Sequence[tuple[Any, ...]]) -> None:
+    """Keep days of sessions, and note which are kept.
+
+    Parameters
+    ----------
+    marks
+        Columns of `KeptDaysRow`, in their order.
+    """
+    if any(each.days for each in spans):
+        names = ["session_id", "day", *_FIGURES]
+        await session.execute(insert(SessionDayRow).from_select(names, _made(spans)))
+    statement = insert_rows(KeptDaysRow, _MARK, marks)
+    changed = {name: statement.excluded[name] for name in _MARK[1:]}
+    await session.execute(statement.on_conflict_do_update(index_elements=["session_id"], set_=changed))

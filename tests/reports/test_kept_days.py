@@ -1,0 +1,184 @@
+"""Days that are kept: the same as those that figures at midnights make, whoever keeps them and when."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from structlog.testing import capture_logs
+
+from gql_trader.config import Settings
+from gql_trader.core.actor import Actor
+from gql_trader.reports import daily, jobs, periods, service
+from gql_trader.reports.levels import level_of
+from gql_trader.reports.models import KeptDaysRow, SessionDayRow
+from gql_trader.reports.types import Day, DayColor, Level, Scope
+from gql_trader.runtime import open_runtime
+from tests.balances.conftest import Office
+from tests.factories.clock import SetClock
+
+BEGIN = datetime(2026, 2, 20, 7, 30, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+# Clocks change in the half year that is looked at, by an hour or by half of one, or the zone is far away.
+ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Kiritimati", "Asia/Kathmandu")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens next: quarters of an hour later and what was gained in each, by session; then a look."""
+
+    gains: tuple[tuple[int, int, int], ...]
+    moves_to: str | None
+    is_swept: bool
+    ends: bool
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.lists(
+            # Of one day, or of weeks later.
+            st.tuples(
+                st.one_of(st.integers(1, 12), st.integers(13, 2500)), st.integers(0, 1), st.integers(-9, 9)
+            ),
+            min_size=1,
+            max_size=6,
+        ).map(tuple),
+        st.one_of(st.none(), st.sampled_from(ZONES)),
+        st.booleans(),
+        st.booleans(),
+    ),
+    min_size=3,
+    max_size=5,
+)
+
+
+@pytest.fixture
+async def office(settings: Settings) -> AsyncIterator[Office]:
+    """People who trade by hand, and the time."""
+    clock = SetClock(BEGIN)
+    async with open_runtime(settings, clock) as runtime:
+        yield Office(runtime, clock)
+
+
+async def _both(office: Office, actor: Actor, zone: str) -> tuple[list[Day], Level]:
+    """Return all days of somebody, having looked at all of them in each way that there is."""
+    first, last = date(2026, 2, 1), office.clock.moment.date() + timedelta(days=1)
+    async with office.runtime.unit_of_work() as uow:
+        accounts = await service.accounts_of(uow, actor.user_id, Scope())
+        expected = await periods.days(uow, accounts, first, last, zone)
+        extremes = await periods.best_and_worst(uow, accounts, zone)
+        assert await daily.days_between(uow, accounts, first, last, zone) == expected
+        # The first of equal ones, and none on which nothing changed.
+        eventful = [day for day in expected if day.color is not DayColor.NEUTRAL]
+        changes = [day.level.change for day in eventful]
+        assert extremes == (
+            (eventful[changes.index(max(changes))], eventful[changes.index(min(changes))])
+            if eventful
+            else None
+        )
+        part = expected[20:-2]
+        if part:
+            assert await daily.days_between(uow, accounts, part[0].date, part[-1].date, zone) == part
+        return expected, level_of(accounts)
+
+
+async def test_what_is_kept_is_what_figures_at_midnights_make_whatever_happens_in_between(
+    office: Office,
+) -> None:
+    cases: list[list[Step]] = []
+
+    @settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(STEPS)
+    def collect(steps: list[Step]) -> None:
+        cases.append(steps)
+
+    collect()
+    kept = 0
+    for number, steps in enumerate(cases):
+        office.clock.moment = BEGIN
+        trader = await office.trader(f"trader{number}")
+        sessions = [await office.trade(trader), await office.trade(trader)]
+        equity, ended = [1000, 1000], False
+        for step in steps:
+            for later, which, gain in step.gains:
+                office.clock.moment += later * QUARTER
+                if not (which and ended):
+                    equity[which] += gain
+                    await office.stand(sessions[which], {office.clock.moment: equity[which]})
+                    await office.set_equity(sessions[which], equity[which])
+            office.clock.moment += QUARTER
+            if step.ends and not ended:
+                ended = True
+                await office.stop(trader, sessions[1])
+            if step.moves_to is not None:
+                await office.move_to(trader, step.moves_to)
+            if step.is_swept:
+                await jobs.keep_days(office.runtime)
+            async with office.runtime.unit_of_work() as uow:
+                zone = await periods.zone_of(uow, trader.user_id, None)
+            for each in {zone, "Europe/Berlin"}:
+                days, whole = await _both(office, trader, each)
+                assert sum((day.level for day in days), Level()) == whole
+        async with office.runtime.unit_of_work() as uow:
+            kept += await uow.session.scalar(select(func.count()).select_from(SessionDayRow)) or 0
+    assert kept > 20
+
+
+async def _kept(office: Office, session_id: UUID) -> KeptDaysRow | None:
+    async with office.runtime.unit_of_work() as uow:
+        return await uow.session.get(KeptDaysRow, session_id)
+
+
+async def test_days_are_kept_when_they_are_over_by_one_worker_at_a_time(office: Office) -> None:
+    ada = await office.trader("ada", "America/New_York")
+    session = await office.trade(ada)
+    await office.stand(session, {BEGIN: 1010, BEGIN + timedelta(hours=22): 1005})
+    # Half past two in the morning there, then some minutes past midnight, when another worker may be behind.
+    for hours in (0, 21.9):
+        office.clock.moment = BEGIN + timedelta(hours=hours)
+        await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
+        assert await _days(office, session) == []
+    office.clock.moment += daily.LOOK_AGAIN + QUARTER
+    await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
+    [day] = await _days(office, session)
+    assert (day.day, day.change) == ((date(2026, 2, 20) - date(1970, 1, 1)).days, Decimal(10))
+    # A week after its end nothing of a session will change.
+    await office.stop(ada, session)
+    office.clock.move(days=6, hours=23)
+    await jobs.keep_days(office.runtime)
+    assert not (await _kept_days(office, session)).is_final
+    office.clock.move(hours=7)
+    await jobs.keep_days(office.runtime)
+    assert (await _kept_days(office, session)).is_final
+    assert [day.change for day in await _days(office, session)] == [Decimal(10), Decimal(-10)]
+
+
+async def _kept_days(office: Office, session_id: UUID) -> KeptDaysRow:
+    found = await _kept(office, session_id)
+    assert found is not None
+    return found
+
+
+async def _days(office: Office, session_id: UUID) -> list[SessionDayRow]:
+    async with office.runtime.unit_of_work() as uow:
+        statement = select(SessionDayRow).where(SessionDayRow.session_id == session_id)
+        return list(await uow.session.scalars(statement.order_by(SessionDayRow.day)))
+
+
+async def test_one_sessions_trouble_keeps_no_other_waiting(office: Office) -> None:
+    ada = await office.trader("ada")
+    sessions = [await office.trade(ada) for _ in range(5)]
+    await office.set_equity(sessions[2], float("nan"))
+    with capture_logs() as logs:
+        await jobs.keep_days(office.runtime)
+    assert [(each["event"], each["session_id"]) for each in logs if each["log_level"] == "error"] == [
+        ("days_not_kept", str(sessions[2]))
+    ]
+    assert [await _kept(office, each) is not None for each in sessions] == [True, True, False, True, True]
