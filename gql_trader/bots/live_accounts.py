@@ -6,7 +6,6 @@ transactions, never inside one. A position that is smaller there than the sessio
 several times over some time, and nothing may be under way, before anything is concluded; see `live_gone`.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,12 +13,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 
 from gql_trader.bots import live_funding, live_gone, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, sign_of
 from gql_trader.bots.live_markets import rules_of
-from gql_trader.bots.models import OrderRow, TradingSessionRow
+from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveOrderRow
 from gql_trader.bots.types import WAITING, OrderStatus
 from gql_trader.bots.types_live import ORDERS_QUEUE
@@ -29,6 +28,7 @@ from gql_trader.exchange_keys.types import OpenedKey
 from gql_trader.infra.exchange.errors import ExchangeFailure, NotOffered
 from gql_trader.infra.exchange.orders import FundingPayment
 from gql_trader.infra.exchange.pacing import Patience
+from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -130,10 +130,7 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
         ) as client:
             rules = await rules_of(client, claimed.symbol, contracts=True)
             # What was paid first: whoever is liquidated has paid before.
-            payments = None
-            if claimed.since is not None:
-                with suppress(NotOffered):
-                    payments = await client.funding(rules.symbol, claimed.since)
+            payments = None if claimed.since is None else await _payments(client, rules.symbol, claimed.since)
             position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
             seen = Seen(position, payments, rules.symbol, rules.quote)
             async with runtime.unit_of_work() as uow:
@@ -155,6 +152,17 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
             await live_gone.conclude(uow, ledgers, account, gone, told)
 
 
+async def _payments(client: TradingClient, symbol: str, since: datetime) -> list[FundingPayment] | None:
+    """Return what was paid for holding a contract; None if that is not told, which keeps from nothing else."""
+    try:
+        return await client.funding(symbol, since)
+    except NotOffered:
+        return []
+    except ExchangeFailure as failure:
+        _log.warning("funding_not_told", failure=type(failure).__name__)
+        return None
+
+
 async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) -> Look | None:
     now = uow.clock.now()
     account = LiveAccountRow.exchange_key_id == key_id, LiveAccountRow.market_id == market_id
@@ -174,7 +182,10 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
         await uow.session.execute(delete(LiveAccountRow).where(*account))
         return None
     key = await exchange_keys.open_key(uow, keys, rows[0].user_id, key_id)
-    compared = {each.key_version for each in rows if each.ended_at is None}
+    # Those that hold nothing and wait for nothing are compared again before they trade. Of sessions that have
+    # ended, payments of before are told, by the account that they had.
+    involved = {each.key_version for each in rows if each.ended_at is None and each.involved}
+    compared = involved or {each.key_version for each in rows}
     if live_rights.problem_of_key(key.record) or compared - {key.record.version}:
         # It was rotated: it may be another account's by now.
         await _again(uow, key_id, market_id, _EVERY)
@@ -193,12 +204,20 @@ def _half_hours(moment: datetime) -> int:
 
 def _sessions(key_id: UUID, market_id: UUID, now: datetime) -> Any:
     """Return the statement that finds the sessions that share an account, until a while after their end."""
+    of_market = [TradingSessionRow.id == each.session_id for each in (TradeRow, OrderRow)]
+    holds = exists().where(of_market[0], TradeRow.market_id == market_id, TradeRow.exit_time.is_(None))
+    waits = exists().where(
+        of_market[1],
+        OrderRow.market_id == market_id,
+        OrderRow.status.in_([each.value for each in WAITING]),
+    )
     return (
         select(
             TradingSessionRow.id,
             TradingSessionRow.user_id,
             TradingSessionRow.ended_at,
             LiveMarketRow.key_version,
+            or_(holds, waits).label("involved"),
         )
         .join(LiveMarketRow, LiveMarketRow.session_id == TradingSessionRow.id)
         .where(
@@ -231,20 +250,30 @@ def _believed(ledgers: list[HandLedger], market_id: UUID) -> Decimal:
 
 
 async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID) -> bool:
-    """Whether orders of the sessions may have changed the position without its being known here."""
+    """Whether orders of the sessions may have changed the position without its being known here.
+
+    What sessions have left behind that were given up says nothing of those that go on.
+    """
+    waits = OrderRow.status.in_([each.value for each in WAITING])
     statement = (
         select(OrderRow.id)
         .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
         .where(
-            OrderRow.session_id.in_([each.session.id for each in ledgers]),
+            OrderRow.session_id.in_([each.session.id for each in ledgers if each.session.ended_at is None]),
             OrderRow.market_id == market_id,
-            OrderRow.status.in_([each.value for each in WAITING]),
             or_(
+                # The exchange had not got it, and is asked once more, later.
+                and_(~waits, LiveOrderRow.due_at.is_not(None)),
                 OrderRow.status.in_((OrderStatus.NEW.value, OrderStatus.UNKNOWN.value)),
-                LiveOrderRow.failures > 0,
-                LiveOrderRow.absences > 0,
-                # Nobody has asked for it for some time, or whoever does waits for an answer.
-                LiveOrderRow.due_at <= func.clock_timestamp() - _OVERDUE,
+                and_(
+                    waits,
+                    or_(
+                        LiveOrderRow.failures > 0,
+                        LiveOrderRow.absences > 0,
+                        # Nobody has asked for it for some time, or whoever does waits for an answer.
+                        LiveOrderRow.due_at <= func.clock_timestamp() - _OVERDUE,
+                    ),
+                ),
             ),
         )
         .limit(1)

@@ -5,7 +5,6 @@ share the position. Without such trades nothing is booked: no price is invented.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,7 +25,7 @@ from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.money import MONEY_DIGITS
 from gql_trader.engine.execution import ExitReason
 from gql_trader.engine.execution import Side as EngineSide
-from gql_trader.infra.exchange.errors import NotOffered
+from gql_trader.infra.exchange.errors import ExchangeFailure, NotOffered
 from gql_trader.infra.exchange.orders import Fill, Side
 from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -98,9 +97,15 @@ async def ask(runtime: Runtime, client: TradingClient, symbol: str, pair: str, a
         ``BASE/QUOTE``.
     """
     since = agreed_at - _BEFORE
-    fills, forced = await client.trades(symbol, since), frozenset[str]()
-    with suppress(NotOffered):
+    fills, forced = list[Fill](), frozenset[str]()
+    try:
+        fills = await client.trades(symbol, since)
         forced = await client.liquidations(symbol, since)
+    except NotOffered:
+        pass
+    except ExchangeFailure as failure:
+        # That nobody knows why is told after a while, whatever the exchange does not say.
+        _log.warning("closing_not_told", failure=type(failure).__name__)
     return Told(fills, forced, await fee_prices(runtime, client, pair, fills, contracts=True))
 
 
@@ -120,7 +125,7 @@ async def conclude(
         for each in ledgers
         if each.session.ended_at is None and (trade := each.held.get(market.id)) is not None
     ]
-    strange = await _strange(uow, [each for each, _ in holders], gone, told.fills)
+    strange = await _strange(uow, ledgers, gone, told.fills)
     fills = _covering([each for each in strange if each.order_id in told.forced], gone.missing)
     by_force = fills is not None
     fills = fills or _covering(strange, gone.missing)
