@@ -200,7 +200,8 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
                 looks=0,
                 told=False,
             )
-            .on_conflict_do_nothing()
+            # Whoever takes the account for left waits for this transaction, and then sees its session.
+            .on_conflict_do_update(index_elements=["exchange_key_id", "market_id"], set_={"due_at": now})
         )
     if mismatch is not None:
         _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
 from gql_trader.accounts.types_credentials import AuditAction
-from gql_trader.bots import live_markets, live_orders, live_rights
+from gql_trader.bots import live_doubts, live_markets, live_orders, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, add_order, closing_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live_checks import key_to_trade_with
@@ -148,6 +148,9 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
         if any(sent):
             held.closings += 1
             return
+    if any([await live_doubts.awaits_looks(uow, session.id, key) for key in ledger.held]):
+        # Once it has ended, nobody would book what has become of it.
+        return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     await detach(uow, session_id)

@@ -1,6 +1,7 @@
 """Orders at a simulated exchange over HTTP: placed once, whatever happens on the way, and found again."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,16 @@ async def test_a_cancellation_without_an_answer_is_looked_up(
     await client.place(an_order(OrderKind.LIMIT, price=Decimal(49_000)))
     simulator.faults.add(ORDER, Hang(done=True))
     assert (await client.cancel(OrderName(BTC, "ours"))).state is OrderState.CANCELLED
+
+
+async def test_payments_are_told_only_where_it_is_certain_which_sign_they_have(
+    client: TradingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert await client.funding(PERPETUAL, since) == []
+    monkeypatch.setattr(TradingClient, "exchange", "bybit")
+    with pytest.raises(NotOffered):
+        await client.funding(PERPETUAL, since)
 
 
 async def test_settings_of_contracts_may_be_chosen_again(
