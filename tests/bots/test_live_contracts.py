@@ -307,6 +307,25 @@ async def test_an_own_order_of_another_session_does_not_explain_what_is_gone(des
     assert prices == [[Decimal(49_000)], [Decimal(50_000)]]
 
 
+async def test_an_order_that_the_exchange_had_not_got_may_still_explain_what_is_gone(desk: LiveDesk) -> None:
+    session, simulator = await begin(desk, "0.1"), desk.simulator
+    await look(desk)
+    simulator.faults.add("/fapi/v1/order", Refusal(503, done=True))
+    simulator.faults.add("/fapi/v1/order", Refusal(503), times=20)
+    order = await desk.done(session, "SELL", "MARKET", "0.1")
+    simulator.faults.waiting.clear()
+    sold = simulator.futures.orders.pop()
+    await desk.follow(130)
+    assert (order["status"], (await desk.order(session, order))["status"]) == ("UNKNOWN", "REJECTED")
+    await look(desk, times=6, seconds=21)
+    assert len((await desk.session(session))["positions"]) == 1
+    simulator.futures.orders.append(sold)
+    await desk.follow(600)
+    assert (await desk.order(session, order))["status"] == "FILLED"
+    [trade] = await rows(desk, TradeRow, session)
+    assert (trade.exit_price, len(await rows(desk, OrderRow, session))) == (Decimal(50_000), 2)
+
+
 async def test_what_an_ended_session_has_left_bears_its_own_funding(desk: LiveDesk) -> None:
     first, second = await begin(desk, "0.1"), await begin(desk, "0.1")
     await look(desk)
