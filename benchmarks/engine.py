@@ -207,11 +207,12 @@ def scaling(rounds: int) -> None:
 
 
 FRESH = """
-from time import perf_counter, process_time
+from time import perf_counter
 begin = perf_counter()
 from benchmarks import engine
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.rules import compile_rules
+from gql_trader.engine.trading_days import TradingDays
 from gql_trader.engine.warmup import warm_up
 warm_up()
 ready = perf_counter()
