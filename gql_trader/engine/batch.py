@@ -136,7 +136,7 @@ def advance(
         states=[whole[at * _SIZE : (at + 1) * _SIZE] for at in range(k)],
         balance=state[:, kernel.BALANCE],
         equity=state[:, kernel.EQUITY],
-        cash=state[:, kernel.BALANCE] - bound,
+        cash=np.maximum(state[:, kernel.BALANCE] - bound, 0.0),
         marks=marks,
         last_close=float(bars.close[-1]),
         guards=_guards(guards, watched, _watched(ruled, state, counts)),
