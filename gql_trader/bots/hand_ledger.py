@@ -402,7 +402,8 @@ def add_order(
 async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
     """Write an account: its trades, its figures and a point of its equity; tell its followers."""
     now, session = uow.clock.now(), ledger.session
-    moment = to_milliseconds(now)
+    # What is told after its end belongs to its end.
+    moment = to_milliseconds(min(now, session.ended_at or now))
     changed = {key for key, _ in ledger.told}
     for trade in (*ledger.held.values(), *ledger.closed, *ledger.added):
         if trade.id in changed:

@@ -6,6 +6,7 @@ transactions, never inside one. A position that is smaller there than the sessio
 several times over some time, and nothing may be under way, before anything is concluded; see `live_gone`.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -49,8 +50,15 @@ _LOOKS = 3
 _MISSING = timedelta(seconds=45)
 """over at least this long."""
 
+_OVERDUE = timedelta(seconds=10)
+"""An order that is to be asked for is asked for within this."""
+
 _AFTERWARDS = timedelta(hours=1)
 """How long after a session has ended payments of before are still told."""
+
+_ASKED_EVERY = 30 * 60
+"""Seconds: payments are made at full hours, and asking for them is dear. They are asked for once so much of
+an hour has passed, and `live_funding.SETTLED` besides."""
 
 _LONGEST_SINCE = timedelta(days=7)
 _NOTHING = Decimal(0)
@@ -63,7 +71,7 @@ class Look:
     Attributes
     ----------
     since
-        From when on payments are asked for.
+        From when on payments are asked for; None: they are not this time.
     agreed_at
         When the position was last found to be as believed.
     """
@@ -71,7 +79,7 @@ class Look:
     market_id: UUID
     key: OpenedKey
     symbol: str
-    since: datetime
+    since: datetime | None
     agreed_at: datetime
 
 
@@ -86,7 +94,7 @@ class Seen:
     """
 
     position: Decimal
-    payments: list[FundingPayment]
+    payments: list[FundingPayment] | None
     symbol: str
     quote: str
 
@@ -122,17 +130,17 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
         ) as client:
             rules = await rules_of(client, claimed.symbol, contracts=True)
             # What was paid first: whoever is liquidated has paid before.
-            try:
-                payments = await client.funding(rules.symbol, claimed.since)
-            except NotOffered:
-                payments = []
+            payments = None
+            if claimed.since is not None:
+                with suppress(NotOffered):
+                    payments = await client.funding(rules.symbol, claimed.since)
             position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
             seen = Seen(position, payments, rules.symbol, rules.quote)
             async with runtime.unit_of_work() as uow:
                 gone = await _note(uow, claimed, seen)
             if gone is None:
                 return
-            told = await live_gone.ask(client, rules.symbol, claimed.agreed_at)
+            told = await live_gone.ask(runtime, client, rules.symbol, claimed.symbol, claimed.agreed_at)
     except ExchangeFailure as failure:
         _log.info("account_not_looked_at", market_id=str(market_id), failure=type(failure).__name__)
         async with runtime.unit_of_work() as uow:
@@ -155,7 +163,7 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
             update(LiveAccountRow)
             .where(*account, LiveAccountRow.due_at <= now)
             .values(due_at=now + _LEASE)
-            .returning(LiveAccountRow.paid_until, LiveAccountRow.agreed_at)
+            .returning(LiveAccountRow.paid_until, LiveAccountRow.asked_at, LiveAccountRow.agreed_at)
             .execution_options(synchronize_session=False)
         )
     ).one_or_none()
@@ -172,8 +180,15 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
         await _again(uow, key_id, market_id, _EVERY)
         return None
     market, _ = await market_data.market_with_base(uow, market_id)
-    since = max(row.paid_until, now - _LONGEST_SINCE)
+    since = None
+    if row.asked_at is None or _half_hours(row.asked_at) < _half_hours(now):
+        since = max(row.paid_until, now - _LONGEST_SINCE)
     return Look(market_id, key, market.symbol, since, row.agreed_at)
+
+
+def _half_hours(moment: datetime) -> int:
+    """Return how many of the times at which payments may be asked for have come by a moment."""
+    return int((moment - live_funding.SETTLED).timestamp() // _ASKED_EVERY)
 
 
 def _sessions(key_id: UUID, market_id: UUID, now: datetime) -> Any:
@@ -217,7 +232,6 @@ def _believed(ledgers: list[HandLedger], market_id: UUID) -> Decimal:
 
 async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID) -> bool:
     """Whether orders of the sessions may have changed the position without its being known here."""
-    moment = func.clock_timestamp()
     statement = (
         select(OrderRow.id)
         .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
@@ -229,8 +243,8 @@ async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID
                 OrderRow.status.in_((OrderStatus.NEW.value, OrderStatus.UNKNOWN.value)),
                 LiveOrderRow.failures > 0,
                 LiveOrderRow.absences > 0,
-                LiveOrderRow.due_at <= moment,
-                LiveOrderRow.lease_expires_at > moment,
+                # Nobody has asked for it for some time, or whoever does waits for an answer.
+                LiveOrderRow.due_at <= func.clock_timestamp() - _OVERDUE,
             ),
         )
         .limit(1)
@@ -254,17 +268,19 @@ async def _note(uow: UnitOfWork, claimed: Look, seen: Seen) -> live_gone.Gone | 
         row.looks, row.told = 0, False
         if not under_way:
             row.agreed_at, row.foreign_amount = now, -missing
-    elif row.missing != missing or under_way:
-        row.missing_since = now if row.missing != missing else row.missing_since
-        row.missing, row.looks = missing, 1
+    elif row.missing != missing:
+        row.missing, row.missing_since, row.looks = missing, now, 1
         await _ask_orders(uow, ledgers, market_id)
         _log.warning("position_missing", market_id=str(market_id), missing=str(missing))
-    else:
+    elif not under_way:
         row.looks += 1
-    paid_until = await live_funding.book_funding(
-        uow, ledgers, market_id, seen.quote, seen.payments, row.foreign_amount
-    )
-    row.paid_until = max(row.paid_until, paid_until or row.paid_until)
+    if seen.payments is not None:
+        booked = await live_funding.book_funding(
+            uow, ledgers, market_id, seen.quote, seen.payments, row.foreign_amount
+        )
+        row.paid_until = max(row.paid_until, booked.until or row.paid_until)
+        if booked.complete:
+            row.asked_at = now
     row.due_at = now + (_EVERY if row.missing is None else _EVERY_MISSING)
     if row.missing is None or row.missing_since is None or row.looks < _LOOKS:
         return None

@@ -6,6 +6,7 @@ account held besides is its owner's, and bears its own share.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -33,6 +34,22 @@ _CENT = Decimal(1).scaleb(-MONEY_DIGITS)
 _NOTHING = Decimal(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """How far payments were booked.
+
+    Attributes
+    ----------
+    until
+        Time of the last one; None: there was none.
+    complete
+        Whether that was all; else the rest has to be asked for again soon.
+    """
+
+    until: datetime | None
+    complete: bool
+
+
 async def book_funding(
     uow: UnitOfWork,
     ledgers: Sequence[HandLedger],
@@ -40,10 +57,8 @@ async def book_funding(
     currency: str,
     payments: Sequence[FundingPayment],
     foreign: Decimal,
-) -> datetime | None:
-    """Book payments for a contract that are not booked yet; return the time of the last that is settled.
-
-    What comes after that has to be asked for again. Doing it again books nothing again.
+) -> Booked:
+    """Book payments for a contract that are not booked yet; doing it again books nothing again.
 
     Parameters
     ----------
@@ -59,10 +74,11 @@ async def book_funding(
         await uow.session.scalars(select(FundingRow.payment_id).where(FundingRow.session_id.in_(keys)))
     )
     doubtful = await _doubtful_since(uow, keys, market_id)
-    until: datetime | None = None
+    until, complete = None, True
     booked: set[UUID] = set()
     for payment in sorted(payments, key=lambda each: (each.time, each.id)):
         if payment.time + SETTLED > uow.clock.now() or (doubtful is not None and doubtful <= payment.time):
+            complete = False
             break
         until = payment.time
         if payment.id in known:
@@ -82,7 +98,7 @@ async def book_funding(
     for ledger in ledgers:
         if ledger.session.id in booked:
             await write_ledger(uow, ledger)
-    return until
+    return Booked(until, complete)
 
 
 async def _doubtful_since(uow: UnitOfWork, keys: Sequence[UUID], market_id: UUID) -> datetime | None:

@@ -4,7 +4,8 @@ It is booked at the prices that the account's own trades tell, in proportion to 
 share the position. Without such trades nothing is booked: no price is invented.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from sqlalchemy import insert, select
 from gql_trader.bots import live_acting, live_orders
 from gql_trader.bots.announcing import tell_closed
 from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, closing_order, write_ledger
+from gql_trader.bots.live_fees import fee_prices
 from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveAccountRow, OrderFillRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -30,6 +32,7 @@ from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
+from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
 
@@ -75,20 +78,30 @@ class Told:
         Trades of the account, whoever has ordered them.
     forced
         Ids of the orders by which the exchange has liquidated.
+    prices
+        What third currencies of fees are worth in the quote currency.
     """
 
     fills: list[Fill]
     forced: frozenset[str]
+    prices: Mapping[str, Decimal]
 
 
-async def ask(client: TradingClient, symbol: str, agreed_at: datetime) -> Told:
-    """Ask an exchange for an account's trades since its position was last as believed."""
+async def ask(runtime: Runtime, client: TradingClient, symbol: str, pair: str, agreed_at: datetime) -> Told:
+    """Ask an exchange for an account's trades since its position was last as believed.
+
+    Parameters
+    ----------
+    symbol
+        ccxt's, of the contract.
+    pair
+        ``BASE/QUOTE``.
+    """
     since = agreed_at - _BEFORE
-    fills = await client.trades(symbol, since)
-    try:
-        return Told(fills, await client.liquidations(symbol, since))
-    except NotOffered:
-        return Told(fills, frozenset())
+    fills, forced = await client.trades(symbol, since), frozenset[str]()
+    with suppress(NotOffered):
+        forced = await client.liquidations(symbol, since)
+    return Told(fills, forced, await fee_prices(runtime, client, pair, fills, contracts=True))
 
 
 async def conclude(
@@ -131,10 +144,12 @@ async def conclude(
         else f"{amount} was closed at the exchange at {price}, not from here."
     )
     exit_reason = ExitReason.LIQUIDATION if by_force else None
-    parts = _parts(fills, [trade.quantity for _, trade in holders])
+    quote = market.symbol.partition("/")[2]
+    worth_of = {each.id: live_orders.worth_of(each.fee, quote, told.prices) for each in fills}
+    parts = _parts(fills, [trade.quantity for _, trade in holders], worth_of)
     for (ledger, trade), booked in zip(holders, parts, strict=True):
         if booked:
-            await _book(uow, ledger, trade, exit_reason, booked)
+            await _book(uow, ledger, trade, exit_reason, booked, worth_of)
             await write_ledger(uow, ledger)
             await _tell(uow, ledger, market, reason, known=True)
             uow.enqueue(live_orders.session_job(ledger.session.id))
@@ -170,8 +185,16 @@ def _covering(fills: Sequence[Fill], missing: Decimal) -> list[Fill] | None:
     return found[::-1] if found and not left else None
 
 
-def _parts(fills: Sequence[Fill], held: Sequence[Decimal]) -> list[list[tuple[Fill, Filled]]]:
-    """Return what each of some positions has of the trades that have made them smaller together."""
+def _parts(
+    fills: Sequence[Fill], held: Sequence[Decimal], fees_of: Mapping[str, Decimal | None]
+) -> list[list[tuple[Fill, Filled]]]:
+    """Return what each of some positions has of the trades that have made them smaller together.
+
+    Parameters
+    ----------
+    fees_of
+        By trade, in the quote currency; None: not known.
+    """
     found: list[list[tuple[Fill, Filled]]] = [[] for _ in held]
     until, before = _NOTHING, [_NOTHING] * len(held)
     for fill in fills:
@@ -179,7 +202,7 @@ def _parts(fills: Sequence[Fill], held: Sequence[Decimal]) -> list[list[tuple[Fi
         # Of all so far, so that the sums fit exactly, however the single ones are rounded.
         now = split(until, held, _CENT)
         shares = [max(after - earlier, _NOTHING) for after, earlier in zip(now, before, strict=True)]
-        fees = split(fill.fee.amount.quantize(_CENT) if fill.fee else _NOTHING, shares, _CENT)
+        fees = split((fees_of[fill.id] or _NOTHING).quantize(_CENT), shares, _CENT)
         for part, share, fee in zip(found, shares, fees, strict=True):
             if share:
                 part.append((fill, Filled(share, fill.price, to_milliseconds(fill.time), fee)))
@@ -193,6 +216,7 @@ async def _book(
     trade: TradeRow,
     exit_reason: ExitReason | None,
     parts: Sequence[tuple[Fill, Filled]],
+    fees_of: Mapping[str, Decimal | None],
 ) -> None:
     """Book trades of the exchange's as an order that was never sent from here."""
     session, last = ledger.session, parts[-1][0]
@@ -207,7 +231,7 @@ async def _book(
     order.exit_reason = None if exit_reason is None else exit_reason.value
     await uow.session.flush()
     for fill, filled in parts:
-        cash = ledger.book(order, filled)
+        cash, share = ledger.book(order, filled), filled.quantity / fill.amount
         await uow.session.execute(
             insert(OrderFillRow).values(
                 order_id=order.id,
@@ -215,8 +239,9 @@ async def _book(
                 session_id=session.id,
                 price=fill.price,
                 quantity=filled.quantity,
-                fee=filled.fee if fill.fee else None,
-                fee_currency=fill.fee.currency if fill.fee else None,
+                fee=None if fill.fee is None else (fill.fee.amount * share).quantize(_CENT),
+                fee_currency=None if fill.fee is None else fill.fee.currency,
+                fee_worth=None if fees_of[fill.id] is None else filled.fee,
                 maker=fill.maker,
                 cash=cash,
                 time=fill.time,

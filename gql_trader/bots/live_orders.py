@@ -14,7 +14,7 @@ exchange has certainly not taken it: too many requests, a wrong clock, no connec
 Whoever changes an order locks its session first. Leases are measured by the database's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -47,9 +47,10 @@ from gql_trader.bots.types_live import (
 )
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import InvalidState
+from gql_trader.core.money import MONEY_DIGITS
 from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
-from gql_trader.infra.exchange.orders import Fill, OrderState
+from gql_trader.infra.exchange.orders import Fee, OrderState
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -61,6 +62,7 @@ SWEEP_ORDERS = 500
 """Most orders that are handed out in one look."""
 _LONGEST_PAUSE = 300.0
 _NOTHING = Decimal(0)
+_CENT = Decimal(1).scaleb(-MONEY_DIGITS)
 _WAITING = frozenset(each.value for each in WAITING)
 _AT_EXCHANGE = frozenset({OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value})
 _STATES = {
@@ -371,7 +373,7 @@ async def _take_over(
     if given_up:
         _log.error("live_order_arrived_late", order_id=str(order.id), state=found.state.value)
     order.exchange_order_id = found.id
-    await _book(uow, ledger, order, outcome.fills)
+    await _book(uow, ledger, order, outcome)
     settled = order.filled_quantity >= found.filled
     state = _STATES[found.state]
     if not settled or (state is OrderStatus.OPEN and order.filled_quantity):
@@ -403,24 +405,23 @@ async def _take_over(
     await _finish(uow, order.id)
 
 
-async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Sequence[Fill]) -> None:
+async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, outcome: Outcome) -> None:
     assert order.market_id is not None
     known = set(
         await uow.session.scalars(select(OrderFillRow.fill_id).where(OrderFillRow.order_id == order.id))
     )
     market, base = await market_data.market_with_base(uow, order.market_id)
     quote = market.symbol.partition("/")[2]
-    for fill in sorted(fills, key=lambda each: (each.time, each.id)):
+    for fill in sorted(outcome.fills, key=lambda each: (each.time, each.id)):
         if fill.id in known:
             continue
         known.add(fill.id)
-        fee, base_fee = _NOTHING, _NOTHING
-        if fill.fee is not None and fill.fee.currency == quote:
-            fee = fill.fee.amount
-        elif fill.fee is not None and fill.fee.currency == base.symbol and not ledger.contracts:
-            base_fee = fill.fee.amount
+        worth, base_fee = worth_of(fill.fee, quote, outcome.prices), _NOTHING
+        if fill.fee is not None and fill.fee.currency == base.symbol and not ledger.contracts:
+            worth, base_fee = _NOTHING, fill.fee.amount
         time = to_milliseconds(fill.time)
-        cash = ledger.book(order, Filled(fill.amount, fill.price, time, fee, base_fee))
+        booked = Filled(fill.amount, fill.price, time, worth or _NOTHING, base_fee)
+        cash = ledger.book(order, booked)
         trade = ledger.held.get(order.market_id)
         if trade is not None and trade.marked_until is None:
             trade.marked_until = time
@@ -433,6 +434,7 @@ async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Seq
                 quantity=fill.amount,
                 fee=fill.fee.amount if fill.fee else None,
                 fee_currency=fill.fee.currency if fill.fee else None,
+                fee_worth=None if worth is None else worth + booked.base_fee_worth,
                 maker=fill.maker,
                 cash=cash,
                 time=fill.time,
@@ -440,6 +442,22 @@ async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, fills: Seq
         )
     if ledger.told:
         await write_ledger(uow, ledger)
+
+
+def worth_of(fee: Fee | None, quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """Return what a fee is counted as in the quote currency; None if nobody knows.
+
+    Parameters
+    ----------
+    prices
+        Of third currencies.
+    """
+    if fee is None:
+        return _NOTHING
+    if fee.currency == quote:
+        return fee.amount
+    price = prices.get(fee.currency)
+    return None if price is None else (fee.amount * price).quantize(_CENT)
 
 
 async def _put_back(uow: UnitOfWork, order: OrderRow, live: Row[Any], outcome: Outcome) -> None:
@@ -496,7 +514,7 @@ async def _forgotten(
 
     What it has filled is booked each time. Should the exchange remember it later, it is cancelled there.
     """
-    await _book(uow, ledger, order, outcome.fills)
+    await _book(uow, ledger, order, outcome)
     if order.filled_quantity >= order.quantity:
         order.status, order.reason = OrderStatus.FILLED.value, None
         await _finish(uow, order.id)

@@ -1,11 +1,13 @@
 """The half of live orders that talks to exchanges: between two transactions, never inside one."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
 
 from gql_trader.bots import live_orders
+from gql_trader.bots.live_fees import fee_prices
 from gql_trader.bots.live_markets import rules_of
 from gql_trader.bots.types_live import LEASE, LONGEST_CALL, Answer, Outcome, Task
 from gql_trader.infra.exchange.errors import (
@@ -58,7 +60,11 @@ async def _ask(runtime: Runtime, task: Task) -> Outcome:
             asyncio.timeout(LONGEST_CALL),
             runtime.exchanges.client(key.record.exchange, key.credentials, PATIENCE) as client,
         ):
-            return await (_send(runtime, client, task) if task.sends else _look(client, task))
+            outcome = await (_send(runtime, client, task) if task.sends else _look(client, task))
+            if not outcome.fills:
+                return outcome
+            prices = await fee_prices(runtime, client, task.symbol, outcome.fills, contracts=task.contracts)
+            return replace(outcome, prices=prices)
     except TimeoutError:
         return Outcome(Answer.UNTOLD, message="The exchange did not answer in time.")
 

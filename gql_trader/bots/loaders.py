@@ -42,6 +42,8 @@ class BotLoaders:
     ----------
     session
         With where it stands.
+    unpriced_fees
+        Currency and amount of an order's fees that are counted nowhere.
     positions
         A session's trades whose positions are held.
     curve
@@ -54,6 +56,7 @@ class BotLoaders:
         self.session: DataLoader[UUID, Row[Any] | None] = DataLoader(self._by_ids(repository.sessions_by_ids))
         self.trade: DataLoader[UUID, Row[Any] | None] = DataLoader(self._by_ids(repository.trades_by_ids))
         self.order: DataLoader[UUID, Row[Any] | None] = DataLoader(self._by_ids(repository.orders_by_ids))
+        self.unpriced_fees: DataLoader[UUID, list[Row[Any]]] = DataLoader(self._unpriced_fees)
         self.positions: DataLoader[UUID, list[Row[Any]]] = DataLoader(self._positions)
         self.sessions_of_bot: DataLoader[PageKey, Slice[Row[Any]]] = DataLoader(
             self._pages(repository.pages_of_bots_sessions)
@@ -115,6 +118,11 @@ class BotLoaders:
             return [counts.get(key, 0) for key in ids]
 
         return load
+
+    async def _unpriced_fees(self, ids: list[UUID]) -> list[list[Row[Any]]]:
+        async with self._context.uow() as uow:
+            rows = await repository.unpriced_fees(uow.session, ids)
+        return [rows.get(key, []) for key in ids]
 
     async def _positions(self, ids: list[UUID]) -> list[list[Row[Any]]]:
         async with self._context.uow() as uow:

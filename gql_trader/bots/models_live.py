@@ -63,10 +63,11 @@ class LiveMarketRow(Base):
 class LiveAccountRow(Base):
     """What is known of a contract in the account behind a key, whichever sessions share it.
 
-    It is looked at again at ``due_at``. Funding is booked up to ``paid_until``; ``agreed_at`` is when the
-    position was last as believed, with ``foreign_amount`` more of it than the sessions hold. ``missing`` is
-    how much less there is since ``missing_since``, found by ``looks`` looks in a row, null if nothing is
-    missing; ``told`` whether users were told that nothing tells why.
+    It is looked at again at ``due_at``. Funding is booked up to ``paid_until``, and was asked for at
+    ``asked_at``, null if it never was. ``agreed_at`` is when the position was last as believed, with
+    ``foreign_amount`` more of it than the sessions hold. ``missing`` is how much less there is since
+    ``missing_since``, found by ``looks`` looks in a row, null if nothing is missing; ``told`` whether users
+    were told that nothing tells why.
     """
 
     __tablename__ = "live_accounts"
@@ -77,6 +78,7 @@ class LiveAccountRow(Base):
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True)
     due_at: Mapped[datetime]
     paid_until: Mapped[datetime]
+    asked_at: Mapped[datetime | None]
     agreed_at: Mapped[datetime]
     foreign_amount: Mapped[Decimal] = mapped_column(_EXACT)
     missing: Mapped[Decimal | None] = mapped_column(_EXACT)
@@ -135,7 +137,8 @@ class LiveOrderRow(Base):
 class OrderFillRow(Base):
     """A trade of a live order by the exchange's own id of it, so that it is booked once.
 
-    ``cash`` is what it has changed the session's cash by, in the quote currency.
+    ``cash`` is what it has changed the session's cash by, in the quote currency, ``fee_worth`` what its fee
+    is counted as; null if no price of the fee's currency was known.
     """
 
     __tablename__ = "order_fills"
@@ -149,6 +152,7 @@ class OrderFillRow(Base):
     quantity: Mapped[Decimal] = mapped_column(_EXACT)
     fee: Mapped[Decimal | None] = mapped_column(_EXACT)
     fee_currency: Mapped[str | None]
+    fee_worth: Mapped[Decimal | None] = mapped_column(_EXACT)
     maker: Mapped[bool | None]
     cash: Mapped[Decimal] = mapped_column(_EXACT)
     time: Mapped[datetime]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Row, Select, and_, func, select, true, tuple_
@@ -20,6 +20,7 @@ from gql_trader.bots.models import (
     TradeRow,
     TradingSessionRow,
 )
+from gql_trader.bots.models_live import OrderFillRow
 from gql_trader.bots.types import CLOSING, SHARD_SESSIONS, BotState, SessionStatus
 from gql_trader.core.ids import UserId
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page, fetch_pages
@@ -295,6 +296,21 @@ async def orders_by_ids(session: AsyncSession, user_id: UserId, ids: Sequence[UU
     """Return those of the orders that are this user's, by id."""
     statement = select(*_ORDERS).where(_ORDERS.id.in_(ids), _ORDERS.user_id == user_id)
     return {row.id: row for row in await session.execute(statement)}
+
+
+async def unpriced_fees(session: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, list[Row[Any]]]:
+    """Return currency and amount of the fees of each order that are counted nowhere, by order."""
+    fills = OrderFillRow.__table__.c
+    statement = (
+        select(fills.order_id, fills.fee_currency, func.sum(fills.fee).label("amount"))
+        .where(fills.order_id.in_(order_ids), fills.fee != 0, fills.fee_worth.is_(None))
+        .group_by(fills.order_id, fills.fee_currency)
+        .order_by(fills.fee_currency)
+    )
+    found: dict[UUID, list[Row[Any]]] = {}
+    for row in (await session.execute(statement)).all():
+        found.setdefault(row.order_id, []).append(cast("Row[Any]", row))
+    return found
 
 
 async def trades_changed_since(

@@ -8,6 +8,7 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.schema_enums import ExitReason
+from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_enums import OrderSide, OrderStatus, OrderType
 from gql_trader.bots.schema_types import OWNER, market_id_of, market_of, session_row
 from gql_trader.gql.context import Info
@@ -18,6 +19,15 @@ from gql_trader.market_data.schema import Market
 
 if TYPE_CHECKING:
     from gql_trader.bots.schema_session import TradingSession
+
+
+@visible(OWNER)
+@strawberry.type(description="A fee in a currency whose price was not known.")
+class OtherFee:
+    """A fee that is counted nowhere."""
+
+    currency: str = strawberry.field(description="What it was taken in, such as BNB.")
+    amount: Decimal = strawberry.field(description="How much of that; negative if it was paid out.")
 
 
 @visible(OWNER)
@@ -44,7 +54,7 @@ class Order(Node):
     )
     fee: Decimal = strawberry.field(
         description="Fees of its fills, in the quote currency: what was taken in the base currency at "
-        "the fill's price, and nothing of what it took in a third one."
+        "the fill's price, in a third one at the exchange's price of it then, or the last stored close."
     )
     exit_reason: ExitReason | None = strawberry.field(
         description="Why it closes a position; null if it opens one, and by hand."
@@ -91,6 +101,14 @@ class Order(Node):
         from gql_trader.bots.schema_session import TradingSession
 
         return TradingSession.from_row(await session_row(info, self.row.session_id))
+
+    @strawberry.field(
+        description="Fees of its fills in third currencies whose price was not known: they are no part of "
+        "`fee`, nor of any other figure."
+    )
+    async def other_fees(self, info: Info) -> list[OtherFee]:
+        rows = await info.context.loaders(BotLoaders).unpriced_fees.load(self.row.id)
+        return [OtherFee(currency=row.fee_currency, amount=row.amount) for row in rows]
 
     @strawberry.field(description="The market that it is sent to.")
     async def market(self, info: Info) -> Market:

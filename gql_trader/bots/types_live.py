@@ -1,7 +1,7 @@
 """Specs, enums and names of live trading."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -131,6 +131,8 @@ class Outcome:
         Why, a sentence for the user.
     retry_after
         Seconds that the exchange wants to be left alone.
+    prices
+        What third currencies of the fills' fees are worth in the quote currency.
     """
 
     answer: Answer
@@ -138,3 +140,4 @@ class Outcome:
     fills: Sequence[Fill] = ()
     message: str = ""
     retry_after: float | None = None
+    prices: Mapping[str, Decimal] = field(default_factory=dict)

@@ -1,23 +1,35 @@
 """Real workers, killed in the middle of what they write: nothing is lost, nothing is traded twice."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import select, text, update
 
 from gql_trader.bots import shards
-from gql_trader.bots.models import SessionStateRow, TickLeaseRow, TradingSessionRow
+from gql_trader.bots.models import OrderRow, SessionStateRow, TickLeaseRow, TradingSessionRow
 from gql_trader.bots.types import Feed, Replay
 from gql_trader.config import Settings
+from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.intervals import Interval
+from gql_trader.engine.bars import Bars
+from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.infra.embedded.servers import EmbeddedServers
+from gql_trader.market_data.service import find_market, save_candles
+from tests.bots.live_desk import MARKET, ORDER, LiveDesk
+from tests.bots.test_live_bots import Bench, make_bench
+from tests.bots.test_live_by_hand import LEASE_SECONDS
 from tests.factories.backtests import BARS
 from tests.factories.bots import BotDesk, LiveMarket, as_booked, bar_time, booked
+from tests.factories.exchange_simulator import Hang
 
 _ROOT = Path(__file__).parents[2]
 _WAIT_SECONDS = 60.0
@@ -25,7 +37,7 @@ _WAIT_SECONDS = 60.0
 
 @asynccontextmanager
 async def _worker(
-    settings: Settings, redis_url: str | None = None
+    settings: Settings, redis_url: str | None = None, queues: Sequence[str] = ("bots",), **more: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {
         **os.environ,
@@ -34,9 +46,11 @@ async def _worker(
         "GQL_TRADER_DATA_DIR": str(settings.data_dir),
         "JOB_LEASE_SECONDS": "1",
         "SWEEP_SECONDS": "0.2",
+        **more,
     }
+    chosen = [word for queue in queues for word in ("--queue", queue)]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gql_trader", "worker", "--queue", "bots"),
+        *(sys.executable, "-m", "gql_trader", "worker", *chosen),
         env=environment,
         cwd=_ROOT,
         stdout=asyncio.subprocess.DEVNULL,
@@ -142,3 +156,94 @@ async def test_a_replay_whose_worker_is_killed_between_two_writes_ends_like_its_
     expected, backtest = await bots.backtest(start=bar_time(500))
     assert booked(await bots.trades(session_id)) == as_booked(expected)
     assert (await bots.session(session_id)).bars == backtest.bars
+
+
+async def _minute(bench: Bench) -> None:
+    """Store the minute that has closed last, in which the price has risen."""
+    now = to_milliseconds(bench.runtime.clock.now())
+    opening = np.array([Interval.M1.floor(now) - Interval.M1.milliseconds])
+    low, high = np.array([50_000.0]), np.array([50_100.0])
+    bars = Bars(opening, low, high, low, high, np.ones(1), Interval.M1.milliseconds)
+    async with bench.runtime.unit_of_work() as uow:
+        await save_candles(uow, (await find_market(uow, MARKET)).id, Interval.M1, bars)
+
+
+async def _killed(
+    bench: Bench, worker: asyncio.subprocess.Process, condition: Callable[[], Awaitable[bool]]
+) -> None:
+    """Kill a worker once something has happened; what it had leased is free after that."""
+    await _when(bench, condition)
+    worker.send_signal(signal.SIGKILL)
+    await worker.wait()
+    await bench.desk.pass_time(LEASE_SECONDS)
+
+
+async def _when(bench: Bench, condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(_WAIT_SECONDS):
+        while not await condition():
+            await _minute(bench)
+            await asyncio.sleep(0.1)
+
+
+async def test_a_live_bot_whose_workers_are_killed_sends_each_order_once(
+    desk: LiveDesk, settings: Settings
+) -> None:
+    bench, simulator = await make_bench(desk), desk.simulator
+    await _minute(bench)
+    made = await bench.create(interval="M1", execution={"stopLoss": 0.2})
+    bench.bot_id = made["bot"]["id"]
+    bench.session_id = parse_id((await bench.start())["bot"]["session"]["id"])[1]
+    async with desk.runtime.unit_of_work() as uow:
+        # The minute that has closed just now is its first.
+        await uow.session.execute(
+            text("UPDATE trading_sessions SET trade_from = now() - interval '2 minutes'")
+        )
+    live = {
+        "LIVE_TRADING_ENABLED": "true",
+        "EXCHANGE_URLS": json.dumps({"binance": simulator.url}),
+        "LIVE_ORDER_POLL_SECONDS": "0.5",
+        "JWT_SECRET": settings.jwt_secret.get_secret_value(),
+    }
+
+    def worker() -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+        return _worker(settings, queues=("bots", "orders"), **live)
+
+    async def has(number: int, status: str) -> bool:
+        orders = simulator.orders.orders
+        return len(orders) == number and orders[-1].status == status
+
+    # Each is done at the exchange, and not answered.
+    simulator.faults.add(f"POST {ORDER}", Hang(done=True))
+    async with worker() as first:
+        await _killed(bench, first, lambda: has(1, "FILLED"))
+    assert [status for _, status, _ in await bench.orders()] == ["UNKNOWN"]
+    async with worker() as second:
+
+        async def is_protected() -> bool:
+            return [status for _, status, _ in await bench.orders()] == ["FILLED", "OPEN"]
+
+        await _when(bench, is_protected)
+        simulator.faults.add(f"DELETE {ORDER}", Hang(done=True))
+        await bench.stop()
+        await _killed(bench, second, lambda: has(2, "CANCELED"))
+    async with worker():
+
+        async def has_stopped() -> bool:
+            return (await bench.bot()).state == "STOPPED"
+
+        await _when(bench, has_stopped)
+    assert await bench.orders() == [
+        ("BUY", "FILLED", None),
+        ("SELL", "CANCELLED", "STOP_LOSS"),
+        ("SELL", "FILLED", "END_OF_DATA"),
+    ]
+    sent = [
+        each.params["newClientOrderId"]
+        for each in simulator.received
+        if (each.method, each.path) == ("POST", ORDER)
+    ]
+    assert sent == [row.client_order_id for row in await bench.rows(OrderRow)]
+    account, session = desk.account, await desk.session(encode_id("TradingSession", bench.session_id))
+    assert account.free["USDT"] - 100_000 == Decimal(session["cash"]) - 10_000
+    held = sum((Decimal(each["quantity"]) for each in session["positions"]), Decimal(0))
+    assert (account.free["BTC"] - 1, account.locked["BTC"]) == (held, 0)

@@ -49,6 +49,9 @@ async def look(desk: LiveDesk, times: int = 1, seconds: float = 61) -> None:
     for _ in range(times):
         wait(desk, seconds)
         async with desk.runtime.unit_of_work() as uow:
+            await uow.session.execute(
+                text("UPDATE live_accounts SET asked_at = asked_at - interval '30 min'")
+            )
             due = await live_accounts.due_jobs(uow)
         for job in due:
             await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
@@ -117,9 +120,15 @@ async def test_funding_that_is_told_after_the_end_belongs_to_the_trade_that_bore
     await desk.follow()
     await desk.advance(session)
     assert (await desk.session(session))["profit"] == "-5"
-    await look(desk, times=2)
+    await look(desk, seconds=840)
     found = await desk.session(session)
     assert (found["status"], found["profit"], found["cash"]) == ("STOPPED", "-8", "9992")
+    async with desk.runtime.unit_of_work() as uow:
+        kept = "SELECT profit FROM session_rollups JOIN trading_sessions ON id = session_id WHERE time > {}"
+        # In a report it belongs to the end, too.
+        late = text(kept.format("extract(epoch FROM ended_at) * 1000"))
+        assert (await uow.session.execute(late)).all() == []
+        assert await uow.session.scalar(text(kept.format("0") + " ORDER BY time DESC")) == -8
     [trade] = await rows(desk, TradeRow, session)
     assert (trade.funding, trade.profit) == (Decimal(3), Decimal(-8))
     async with desk.runtime.unit_of_work() as uow:
@@ -129,6 +138,34 @@ async def test_funding_that_is_told_after_the_end_belongs_to_the_trade_that_bore
     await look(desk, seconds=3601)
     await look(desk)
     assert await rows(desk, LiveAccountRow) == []
+
+
+async def test_a_short_position_is_paid_for_and_liquidated_the_other_way_round(desk: LiveDesk) -> None:
+    futures, session = desk.simulator.futures, await desk.start(leverage=5)
+    assert (await desk.done(session, "SELL", "MARKET", "0.1"))["status"] == "FILLED"
+    pay(desk, "1.5")
+    await look(desk, times=2)
+    [trade] = await rows(desk, TradeRow, session)
+    assert (trade.side, trade.funding) == ("SHORT", Decimal("-1.5"))
+    asked = desk.simulator.paths().count(INCOME)
+    futures.close(desk.account, Decimal(60_000), to_milliseconds(desk.runtime.clock.now()))
+    for _ in range(7):
+        wait(desk, 21)
+        async with desk.runtime.unit_of_work() as uow:
+            due = await live_accounts.due_jobs(uow)
+        for job in due:
+            await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
+    # Payments are not asked for at every look: that is dear.
+    assert desk.simulator.paths().count(INCOME) - asked <= 1
+    [order] = [each for each in await rows(desk, OrderRow, session) if each.exit_reason]
+    assert (order.side, order.reduce_only, order.average_price) == ("BUY", True, Decimal(60_000))
+    [trade] = await rows(desk, TradeRow, session)
+    # Fees of 2.5 and 3.
+    assert (trade.exit_reason, trade.profit) == (
+        "LIQUIDATION",
+        Decimal("-1000") - Decimal("5.5") + Decimal("1.5"),
+    )
+    assert (await desk.session(session))["equity"] == "8996"
 
 
 async def test_what_the_account_holds_besides_bears_its_own_funding(desk: LiveDesk) -> None:
@@ -159,7 +196,7 @@ async def test_a_liquidation_is_booked_at_the_exchange_s_price_and_lets_the_bot_
     futures.close(desk.account, Decimal(40_000), to_milliseconds(desk.runtime.clock.now()))
     await look(desk, times=3, seconds=21)
     assert ((await bench.bot()).state, await told(desk)) == ("RUNNING", [])
-    await look(desk, times=3, seconds=21)
+    await look(desk, times=5, seconds=21)
     await bench.settle()
     bot, reason = await bench.bot(), "The exchange has liquidated 0.399 of BTC/USDT at 40000."
     assert (bot.state, bot.error) == ("FAILED", reason)
@@ -189,7 +226,7 @@ async def test_a_part_that_its_owner_has_closed_is_booked_and_not_called_a_liqui
     await look(desk)
     now = to_milliseconds(desk.runtime.clock.now())
     futures.close(desk.account, Decimal(49_000), now, held - Decimal("0.1"), forced=False)
-    await look(desk, times=5, seconds=21)
+    await look(desk, times=7, seconds=21)
     await bench.settle()
     bot = await bench.bot()
     assert bot.error == (

@@ -21,9 +21,7 @@ class VirtualWaits:
     def __init__(self) -> None:
         self.slept: list[float] = []
         self.spaced: list[float] = []
-        self.waits = Waits(
-            sleep=self._sleep, now=lambda: time.monotonic() + sum(self.slept), jitter=lambda: 0.5
-        )
+        self.waits = Waits(sleep=self._sleep, space=self._space, now=self._now, jitter=lambda: 0.5)
 
     def _now(self) -> float:
         return time.monotonic() + sum(self.slept) + sum(self.spaced)

@@ -1,6 +1,7 @@
 """One exchange, asked on behalf of nobody or of one key, about what changes nothing."""
 
 from collections.abc import AsyncGenerator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from gql_trader.infra.exchange.asking import Asker
 from gql_trader.infra.exchange.candles import CandlePage
 from gql_trader.infra.exchange.errors import AnswerUnreadable, NotOffered, PermissionMissing, UnknownMarket
 from gql_trader.infra.exchange.markets import MarketRules
+from gql_trader.infra.exchange.numbers import exact
 from gql_trader.infra.exchange.pacing import STREAMING, Patience
 from gql_trader.infra.exchange.permissions import READERS
 from gql_trader.infra.exchange.reading import read_candles
@@ -115,6 +117,21 @@ class ExchangeClient:
             now = self.time()
             rows = await self._ccxt.fetch_ohlcv(symbol, interval.value, start, limit)
             return read_candles(rows, interval, start, now)
+
+        return await self._asker.ask(read)
+
+    async def last_price(self, symbol: str) -> Decimal:
+        """Return what a market was traded at last.
+
+        Raises
+        ------
+        UnknownMarket
+            If there is no such market.
+        """
+        await self.market(symbol)
+
+        async def read() -> Decimal:
+            return exact((await self._ccxt.fetch_ticker(symbol))["last"])
 
         return await self._asker.ask(read)
 

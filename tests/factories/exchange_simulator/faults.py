@@ -59,7 +59,7 @@ Fault = Failure | Pause
 
 @dataclass
 class Faults:
-    """Faults that wait for a request to their path."""
+    """Faults that wait for a request to their path, or to one with its method before it: ``POST /order``."""
 
     waiting: dict[str, list[Fault]] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class Faults:
         """Let the next requests to a path fail."""
         self.waiting.setdefault(path, []).extend([fault] * times)
 
-    def take(self, path: str) -> Fault | None:
+    def take(self, method: str, path: str) -> Fault | None:
         """Return the fault for a request to a path."""
-        waiting = self.waiting.get(path)
+        waiting = self.waiting.get(f"{method} {path}") or self.waiting.get(path)
         return waiting.pop(0) if waiting else None

@@ -32,6 +32,10 @@ class SimulatedMarket:
         """As Binance writes it."""
         return f"{self.base}{self.quote}"
 
+    def ticker(self, now: int) -> dict[str, Any]:
+        """Return what has happened within a day, as far as anybody asks."""
+        return {"symbol": self.symbol, "lastPrice": str(self.price), "closeTime": now}
+
     def information(self) -> dict[str, Any]:
         """Return the market as `exchangeInfo` tells it."""
         return {

@@ -75,6 +75,8 @@ class Orders:
     ----------
     liquidity
         The most that one order is filled with when it arrives; None: all of it.
+    fee
+        What each fill costs, an amount and its asset; None: a part of what it brings.
     refused_sales
         Types of orders to sell that are not taken.
     """
@@ -82,6 +84,7 @@ class Orders:
     orders: list[SimulatedOrder] = field(default_factory=list)
     trades: list[tuple[SimulatedOrder, dict[str, Any]]] = field(default_factory=list)
     liquidity: Decimal | None = None
+    fee: tuple[Decimal, str] | None = None
     refused_sales: frozenset[str] = frozenset()
 
     def place(self, account: Account, market: SimulatedMarket, params: Params, now: int) -> dict[str, Any]:
@@ -185,8 +188,9 @@ class Orders:
         else:
             gained, got = cost, market.quote
             _move(account, market.base, locked=-quantity)
-        commission = gained * COMMISSION
-        _move(account, got, free=gained - commission)
+        _move(account, got, free=gained)
+        commission, asset = self.fee or (gained * COMMISSION, got)
+        _move(account, asset, free=-commission)
         self.trades.append(
             (
                 order,
@@ -198,7 +202,7 @@ class Orders:
                     "qty": str(quantity),
                     "quoteQty": str(cost),
                     "commission": str(commission),
-                    "commissionAsset": got,
+                    "commissionAsset": asset,
                     "time": order.time + len(self.trades),
                     "isBuyer": order.side == "BUY",
                     "isMaker": order.kind == "LIMIT" and order.status != "NEW",

@@ -103,7 +103,7 @@ class ExchangeSimulator:
         params = dict(parse_qsl(query) + parse_qsl(body))
         received = Received(method, path, params, headers)
         self.received.append(received)
-        fault = self.faults.take(path)
+        fault = self.faults.take(method, path)
         if isinstance(fault, Pause):
             fault.arrived.set()
             await fault.released.wait()
@@ -180,6 +180,7 @@ class ExchangeSimulator:
             ("GET", "/api/v3/exchangeInfo"): lambda _: self._information(),
             ("GET", "/fapi/v1/exchangeInfo"): lambda _: self.futures.information(),
             ("GET", "/api/v3/klines"): self._klines,
+            ("GET", "/api/v3/ticker/24hr"): lambda params: self._market(params).ticker(self.now()),
         }
 
     @property
