@@ -324,6 +324,24 @@ async def test_guards_and_a_cooldown_keep_a_position_from_being_reversed(bench: 
     assert (await bench.orders())[2:] == [("BUY", "FILLED", None)]
 
 
+async def test_a_bot_that_only_goes_short_leaves_by_its_exit_signal_and_by_its_table_of_returns(
+    bench: Bench,
+) -> None:
+    table = {"0": 0.05, "119": 0.0}
+    await bench.begin(execution=execution(direction="SHORT", minimalRoi=table), contracts=True)
+    await bench.bar(49_900.0)
+    # It rises by more than a thousand: exitShort, and an entryLong that says nothing here.
+    await bench.bar(50_950.0)
+    assert await bench.orders() == [SOLD, BOUGHT_BACK]
+    await bench.bar(50_900.0)
+    await bench.bar(50_950.0)
+    assert (await bench.orders())[2:] == [SOLD]
+    # Two hours old it need not gain any more; what falls at this close is no new position at this price.
+    await bench.bar(50_850.0)
+    assert (await bench.orders())[2:] == [SOLD, ("BUY", "FILLED", "ROI")]
+    assert bench.desk.simulator.futures.positions[KEY] == 0
+
+
 async def test_the_exchange_holds_the_stop_of_a_short_position_and_it_trails(bench: Bench) -> None:
     await bench.begin(execution=execution(leverage=2.0, stopLoss=0.01, trailingStop=0.015, direction="SHORT"))
     await bench.bar(49_900.0)

@@ -23,10 +23,11 @@ function startOrStop(bot) {
   const { id, mode, state } = bot;
   const stop = () => mutate(documents.STOP_BOT, { id });
   if (!isStarted(bot)) {
-    return button('Start', () => (mode === 'LIVE' ? startLive(bot) : mutate(documents.START_BOT, { input: { id } })));
+    const start = () => (mode === 'LIVE' ? startLive(bot) : mutate(documents.START_BOT, { input: { id } }));
+    return button('Start', start, { 'aria-label': `Start ${bot.name}` });
   }
   if (mode === 'LIVE' && state !== 'STOPPING') return carefulButton('Stop', `Stop ${bot.name}?`, STOPPING, stop);
-  return button('Stop', stop, { disabled: state === 'STOPPING' });
+  return button('Stop', stop, { 'aria-label': `Stop ${bot.name}`, disabled: state === 'STOPPING' });
 }
 
 /** Starting takes a second factor, and a word about an account that was not what it should be at the last start. */
@@ -78,8 +79,6 @@ export async function showBots(main, { viewer, signal, go }) {
   });
 }
 
-const NO_KEY = 'A key to an exchange that may trade, and not withdraw, lets bots trade with real money: see GraphiQL.';
-
 function botForm(catalogue, keys, go) {
   const feed = choice([['live', 'live market'], ['replay', 'replay of history']], 'live', { name: 'feed' });
   const start = input({ type: 'date', name: 'feed.replay.start' });
@@ -92,7 +91,8 @@ function botForm(catalogue, keys, go) {
   const trading = keys.filter(({ permissions: may }) => may.includes('TRADE') && !may.includes('WITHDRAW'));
   const real = trading.map((each) => [each.id, `with real money: ${nameOf(each)}`]);
   const key = choice([['', 'on paper'], ...real], '', { name: 'exchangeKeyId' });
-  const hint = real.length > 0 ? 'Real money takes a second factor at each start.' : NO_KEY;
+  const noKey = 'A key to an exchange that may trade, and not withdraw, lets bots trade with real money: see GraphiQL.';
+  const hint = real.length > 0 ? 'Real money takes a second factor at each start.' : noKey;
   const spec = specFields(catalogue, {}, { range: false });
 
   async function submit({ name, exchangeKeyId }) {

@@ -36,7 +36,7 @@ const phone = matchMedia('(max-width: 800px)');
 export function listPage(title, tools, list, making, open = !phone.matches) {
   const summary = h('summary', {}, h('h2', {}, making.title));
   const folded = making && h('details', { class: 'card', open }, summary, making.form);
-  return h('div', { class: 'columns' }, folded, h('section', {}, bar(heading(title), tools), list));
+  return h('div', {}, bar(heading(title), tools), h('div', { class: 'columns' }, folded, h('section', {}, list)));
 }
 
 /** Fill an element with what `show` makes of the rows of a connection so far, and a button for more of them. */

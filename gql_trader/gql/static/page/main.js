@@ -82,11 +82,10 @@ function showHeader(current) {
   const mayOpen = ([, { under, role }]) => !under && [undefined, viewer?.role].includes(role);
   const links = Object.entries(VIEWS).filter(mayOpen).map(([name, { title }]) =>
     h('a', { href: `#/${name}`, 'aria-current': name === (VIEWS[current].under ?? current) ? 'page' : null }, title));
-  const icon = h('img', { src: 'static/page/icon.svg', alt: '', width: 22, height: 22 });
   const nav = h('nav', { 'aria-label': 'Main' }, links);
   const out = button('Sign out', () => signOut().then(ended), { class: 'plain' });
   document.getElementById('header').replaceChildren(
-    h('a', { class: 'brand', href: '#/' }, icon, 'gql_trader'),
+    h('a', { class: 'brand', href: '#/' }, h('img', { src: 'static/page/icon.svg', alt: '', width: 22 }), 'gql_trader'),
     ...(viewer ? [nav, h('span', { class: 'account' }, viewer.username, out)] : []));
 }
 

@@ -38,14 +38,15 @@ export async function showSearches(main, { viewer, signal, go }) {
   main.replaceChildren(listPage('Searches', [], list, making));
 }
 
-function searchForm(catalogue, go) {
+const isNumber = ({ type }) => type === 'INT' || type === 'FLOAT';
+
+function searchForm({ strategies, markets }, go) {
   const frame = h('div');
   let ranges = [];
 
   /** A row for each number of the strategy: whether to search it, and where; eight steps around its default. */
   function offer({ parameters }) {
-    const numeric = parameters.filter(({ type }) => type === 'INT' || type === 'FLOAT');
-    ranges = numeric.map(({ name, type, min, max, default: usual }, index) => {
+    ranges = parameters.filter(isNumber).map(({ name, type, min, max, default: usual }, index) => {
       const [low, high] = [Math.max(min ?? -Infinity, usual / 2), Math.min(max ?? Infinity, usual * 2)];
       const round = (value) => (type === 'INT' ? Math.max(1, Math.round(value)) : Number(value.toPrecision(2)));
       const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}` });
@@ -56,8 +57,7 @@ function searchForm(catalogue, go) {
     });
     const end = (title, index) => [title, ({ name, controls }) => cell(`${words(name)} ${title}`, controls[index][1])];
     const label = ['Parameter', ({ name, wanted }) => [wanted, ` ${words(name)}`]];
-    const columns = [label, ...['From', 'To', 'Step'].map(end)];
-    frame.replaceChildren(table('Ranges', columns, ranges, 'This strategy has no numbers to search.'));
+    frame.replaceChildren(table('Ranges', [label, ...['From', 'To', 'Step'].map(end)], ranges));
   }
 
   /** The ranges that are wanted; the server calls each by its place among them. */
@@ -75,7 +75,8 @@ function searchForm(catalogue, go) {
   const trialsField = field('Trials', trials);
   trialsField.hidden = true;
   method.addEventListener('change', () => (trialsField.hidden = method.value === 'GRID'));
-  const spec = specFields(catalogue, {}, { onStrategy: offer });
+  const searchable = strategies.filter(({ parameters }) => parameters.some(isNumber));
+  const spec = specFields({ strategies: searchable, markets }, {}, { onStrategy: offer });
 
   async function submit({ objective, minTrades }) {
     const chosen = readRanges();
