@@ -157,7 +157,7 @@ async def test_a_short_position_is_paid_for_and_liquidated_the_other_way_round(d
             due = await live_accounts.due_jobs(uow)
         for job in due:
             await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
-    # Payments are not asked for at every look: that is dear. A clock that has to be set takes a second request.
+    # Payments are not asked for at every look: that is dear. To set a clock takes a second request.
     assert desk.simulator.paths().count(INCOME) - asked <= 2
     [order] = [each for each in await rows(desk, OrderRow, session) if each.exit_reason]
     assert (order.side, order.reduce_only, order.average_price) == ("BUY", True, Decimal(60_000))

@@ -432,5 +432,5 @@ async def test_what_is_owed_is_told_when_a_short_cannot_be_bought_back(bench: Be
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None
-    assert "a short position of 0.1 of BTC/USDT is still in the account" in bot.error
+    assert "a short position of 0.1 of BTC/USDT is what the bot took itself to hold" in bot.error
     assert [status for _, status, _ in await bench.orders()] == ["FILLED"] + ["REJECTED"] * 3
