@@ -5,7 +5,11 @@ Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--
 Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
 several parameters each. Every round stores one more bar of every market, hands out `bars_closed`, as whoever
 stores candles does, and waits until every bot has traded it. The lag of a bot is the time from the commit of
-its market's bar to the moment at which its own commit is seen, looked for every 50 ms.
+its market's bar to the moment at which its own commit is seen, looked for every 20 ms: at one bot of each
+shard, since those of a shard are committed together, and then once at all.
+
+One of the bars that count is the first of a quarter of an hour, in which every bot leaves a row for reports.
+At last the workers are started again, as by an upgrade, while a bar is waiting.
 
 --distinct starts every bot of a market at a bar of its own, so that no two share their signals.
 """
@@ -21,10 +25,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psutil
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, cast, func, insert, select
 
 import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
 from gql_trader import migrate
@@ -51,7 +56,10 @@ from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 _ROOT = Path(__file__).resolve().parents[1]
 _HISTORY = 1_000
 _MINUTE = Interval.M1.milliseconds
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.02
+_WARM_UP = 3
+_QUARTER_AT = 8
+"""Which of the bars is the first of a quarter of an hour."""
 _USERS = 100
 
 
@@ -66,13 +74,15 @@ def _walk(bars: int, seed: int, start: int) -> Bars:
 
 async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[MarketId, Bars]:
     now = to_milliseconds(datetime.now(UTC))
-    start = Interval.M1.floor(now) - (_HISTORY + options.bars + 5) * _MINUTE
+    # One bar more, for the restart.
+    quarter = Interval.M15.floor(now - (options.bars + 2 - _QUARTER_AT) * _MINUTE)
+    start = quarter - (_HISTORY + _QUARTER_AT - 1) * _MINUTE
     markets: dict[MarketId, Bars] = {}
     async with runtime.unit_of_work() as uow:
         await strategies.sync_builtin_strategies(uow)
         for number in range(options.markets):
             market = await ensure_market(uow, "demo", f"BENCH{number}/USD")
-            markets[market.id] = _walk(_HISTORY + options.bars, number, start)
+            markets[market.id] = _walk(_HISTORY + options.bars + 1, number, start)
             await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, _HISTORY))
     users = [uuid7() for _ in range(_USERS)]
     moment = datetime.now(UTC)
@@ -180,8 +190,8 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
     return markets
 
 
-async def _round(runtime: Runtime, markets: dict[MarketId, Bars], at: int, bots: int) -> list[float]:
-    """Store one more bar of every market; return the lag of every bot in seconds."""
+async def _store(runtime: Runtime, markets: dict[MarketId, Bars], at: int) -> dict[MarketId, float]:
+    """Store one more bar of every market; return when each was committed."""
     stored: dict[MarketId, float] = {}
 
     async def store(market_id: MarketId) -> None:
@@ -193,25 +203,45 @@ async def _round(runtime: Runtime, markets: dict[MarketId, Bars], at: int, bots:
             stored[market_id] = monotonic()
 
     await asyncio.gather(*(store(market_id) for market_id in markets))
-    bar = int(next(iter(markets.values())).time[at])
-    done = dict.fromkeys(markets, 0)
-    lags: list[float] = []
-    statement = (
-        select(TradingSessionRow.market_id, func.count())
-        .join(SessionStateRow, SessionStateRow.session_id == TradingSessionRow.id)
-        .where(SessionStateRow.last_bar_time == bar)
-        .group_by(TradingSessionRow.market_id)
-    )
-    while len(lags) < bots:
+    return stored
+
+
+async def _shards(runtime: Runtime) -> dict[UUID, tuple[MarketId, int]]:
+    """Return one session of each shard, with its market and the number of sessions in the shard."""
+    async with runtime.unit_of_work() as uow:
+        statement = select(
+            func.min(cast(TradingSessionRow.id, Text)), TradingSessionRow.market_id, func.count()
+        ).group_by(TradingSessionRow.market_id, TradingSessionRow.shard)
+        return {
+            UUID(first): (MarketId(market_id), count)
+            for first, market_id, count in await uow.session.execute(statement)
+            if market_id is not None
+        }
+
+
+async def _round(
+    runtime: Runtime,
+    markets: dict[MarketId, Bars],
+    shards: dict[UUID, tuple[MarketId, int]],
+    at: int,
+    stored: dict[MarketId, float],
+) -> list[float]:
+    """Wait until every bot has traded a bar; return the lag of each in seconds."""
+    traded = SessionStateRow.last_bar_time == int(next(iter(markets.values())).time[at])
+    waiting, lags = dict(shards), list[float]()
+    while waiting:
         async with runtime.unit_of_work() as uow:
-            rows = (await uow.session.execute(statement)).all()
+            looked_at = select(SessionStateRow.session_id).where(SessionStateRow.session_id.in_(shards))
+            done = set(await uow.session.scalars(looked_at.where(traded)))
         now = monotonic()
-        for market_id, count in rows:
-            assert market_id is not None
-            key = MarketId(market_id)
-            lags += [now - stored[key]] * (count - done[key])
-            done[key] = count
+        for key in done & set(waiting):
+            market_id, count = waiting.pop(key)
+            lags += [now - stored[market_id]] * count
         await asyncio.sleep(_LOOK_SECONDS)
+    async with runtime.unit_of_work() as uow:
+        every = await uow.session.scalar(select(func.count()).where(traded))
+    if every != len(lags):
+        raise SystemExit(f"{every} of {len(lags)} bots have traded the bar")
     return lags
 
 
@@ -236,35 +266,51 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
         begun = monotonic()
         markets = await _prepare(runtime, options)
         print(f"{options.bots} bots on {options.markets} markets stored in {monotonic() - begun:.1f} s")
+        shards = await _shards(runtime)
         command = [sys.executable, "-m", "gql_trader", "worker", "--queue", "bots"]
-        workers = [
-            subprocess.Popen(command, env=environment, cwd=_ROOT)  # noqa: ASYNC220
-            for _ in range(options.workers)
-        ]
+
+        def start_workers() -> list[subprocess.Popen[bytes]]:
+            return [subprocess.Popen(command, env=environment, cwd=_ROOT) for _ in range(options.workers)]
+
+        workers = start_workers()
         try:
             every: list[float] = []
             spent: dict[str, float] = {}
-            for at in range(_HISTORY, _HISTORY + options.bars):
-                if at == _HISTORY + 3:
+            for number in range(1, options.bars + 1):
+                at = _HISTORY + number - 1
+                if number == _WARM_UP + 1:
                     spent = _processor_seconds()
-                lags = await _round(runtime, markets, at, options.bots)
+                lags = await _round(runtime, markets, shards, at, await _store(runtime, markets, at))
                 shown = " ".join(f"p{each} {np.percentile(lags, each):6.3f}" for each in (50, 99, 100))
                 # The first rounds also start the workers and trade what came before.
-                kept = at >= _HISTORY + 3
-                print(f"bar {at - _HISTORY + 1:3}: {shown} s{'' if kept else '   (not counted)'}")
+                kept = number > _WARM_UP
+                note = "" if kept else "   (not counted)"
+                if number % 15 == _QUARTER_AT:
+                    note += "   (the first of a quarter of an hour)"
+                print(f"bar {number:3}: {shown} s{note}", flush=True)
                 every += lags if kept else []
-            rounds = options.bars - 3
+            rounds = options.bars - _WARM_UP
             for name, seconds in _processor_seconds().items():
                 print(f"processor time of {name}: {(seconds - spent.get(name, 0.0)) / rounds:.3f} s a bar")
             print(
                 f"lag of {len(every)} ticks: p50 {np.percentile(every, 50):.3f} s, "
                 f"p99 {np.percentile(every, 99):.3f} s, largest {max(every):.3f} s"
             )
+            _stop(workers)
+            at = _HISTORY + options.bars
+            stored, begun = await _store(runtime, markets, at), monotonic()
+            workers = start_workers()
+            await _round(runtime, markets, shards, at, stored)
+            print(f"after a restart of the workers all have traded in {monotonic() - begun:.1f} s")
         finally:
-            for worker in workers:
-                worker.terminate()
-            for worker in workers:
-                worker.wait(30)
+            _stop(workers)
+
+
+def _stop(workers: list[subprocess.Popen[bytes]]) -> None:
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.wait(30)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Both are installed with the dependency group ``benchmark`` only; importing this 
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -45,11 +46,25 @@ class Peer:
 def vectorbt_peers(task: Task) -> Iterator[Peer]:
     """Yield vectorbt's simulation alone, with what our metrics hold at their core, and with its stats.
 
+    These begin with signals that are ready; one more begins as ours does, with the averages. All with each of
+    its engines: numba's, which it always has, and the one in Rust, which it takes by itself where
+    ``vectorbt[rust]`` is installed.
+
     Raises
     ------
     ImportError
-        If vectorbt is not installed.
+        If vectorbt is not installed, or, after numba's, its Rust engine.
     """
+    import vectorbt
+
+    yield from _vectorbt_with("numba", "numba", task)
+    import_module("vectorbt_rust")
+    # "rust" would refuse what has no counterpart there; left to itself it takes Rust wherever it can.
+    assert vectorbt._engine.is_rust_available()
+    yield from _vectorbt_with("rust", "auto", task)
+
+
+def _vectorbt_with(name: str, engine: str, task: Task) -> Iterator[Peer]:
     import pandas as pd
     import vectorbt as vbt
 
@@ -73,7 +88,9 @@ def vectorbt_peers(task: Task) -> Iterator[Peer]:
             "low": columns["low"],
         }
 
-    def simulate() -> Any:
+    def simulate(entries: Any = entries, exits: Any = exits) -> Any:
+        # Whatever is asked of the portfolio afterwards looks there as well.
+        vbt.settings["engine"] = engine
         return vbt.Portfolio.from_signals(
             columns["close"],
             entries,
@@ -90,7 +107,15 @@ def vectorbt_peers(task: Task) -> Iterator[Peer]:
         return len(portfolio.order_records), float("nan")
 
     def core() -> tuple[int, float]:
-        portfolio = simulate()
+        return measure(simulate())
+
+    def whole() -> tuple[int, float]:
+        vbt.settings["engine"] = engine
+        fast, slow = (vbt.MA.run(columns["close"], window) for window in (task.fast, task.slow))
+        crossings = fast.ma_crossed_above(slow), fast.ma_crossed_below(slow)
+        return measure(simulate(*(each.shift(1, fill_value=False) for each in crossings)))
+
+    def measure(portfolio: Any) -> tuple[int, float]:
         value = portfolio.value()
         portfolio.total_return(), portfolio.sharpe_ratio(), portfolio.max_drawdown()
         trades = portfolio.trades
@@ -101,9 +126,11 @@ def vectorbt_peers(task: Task) -> Iterator[Peer]:
         stats = simulate().stats()
         return int(stats["Total Trades"]), float(stats["End Value"])
 
-    yield Peer(f"vectorbt {vbt.__version__}: simulation only", simulation_only)
-    yield Peer(f"vectorbt {vbt.__version__}: curve, ledger, core metrics", core)
-    yield Peer(f"vectorbt {vbt.__version__}: stats()", everything)
+    title = f"vectorbt {vbt.__version__}, {name}"
+    yield Peer(f"{title}: simulation only", simulation_only)
+    yield Peer(f"{title}: signals to core metrics", core)
+    yield Peer(f"{title}: averages to core metrics", whole)
+    yield Peer(f"{title}: signals to stats()", everything)
 
 
 def backtesting_peers(task: Task) -> Iterator[Peer]:
@@ -116,27 +143,31 @@ def backtesting_peers(task: Task) -> Iterator[Peer]:
     """
     import backtesting
     import pandas as pd
+    from backtesting.lib import crossover
 
-    bars, signals, spec = task.bars, task.signals, task.spec
+    bars, spec = task.bars, task.spec
     frame = pd.DataFrame(
         {"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close, "Volume": bars.volume},
         index=pd.to_datetime(bars.time, unit="ms"),
     )
 
+    def average(closes: Any, window: int) -> Any:
+        return pd.Series(closes).rolling(window).mean()
+
     class Crossing(backtesting.Strategy):  # type: ignore[misc]
         def init(self) -> None:
-            self.enter = self.I(lambda: signals.entry_long, plot=False)
-            self.leave = self.I(lambda: signals.exit_long, plot=False)
+            self.fast = self.I(average, self.data.Close, task.fast)
+            self.slow = self.I(average, self.data.Close, task.slow)
 
         def next(self) -> None:
             if self.position:
-                if self.leave[-1]:
+                if crossover(self.slow, self.fast):
                     self.position.close()
                 elif task.protected:
                     level = self.data.High[-1] * (1 - (spec.trailing_stop or 0))
                     for trade in self.trades:
                         trade.sl = max(trade.sl or -np.inf, level)
-            elif self.enter[-1]:
+            elif crossover(self.fast, self.slow):
                 if task.protected:
                     price = self.data.Close[-1]
                     self.buy(sl=price * (1 - (spec.stop_loss or 0)), tp=price * (1 + (spec.take_profit or 0)))

@@ -14,11 +14,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from uuid import UUID
 
 import psutil
 from sqlalchemy import insert
@@ -36,7 +36,7 @@ from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import ensure_market, save_candles
-from gql_trader.optimizations import repository, service
+from gql_trader.optimizations import following, service
 from gql_trader.optimizations.checking import Limits
 from gql_trader.optimizations.types import QUEUE, OptimizationRequest, ParameterRange
 from gql_trader.runtime import Runtime, open_runtime
@@ -93,19 +93,12 @@ async def _search(runtime: Runtime, actor: Actor, request: OptimizationRequest) 
             uow, runtime.arrays, runtime.rate_limits, actor, request, _LIMITS, runtime.plugins
         )
     begun = monotonic()
-    while True:
-        found = await _row(runtime, actor, row.id)
-        if found == RunStatus.COMPLETED.value:
-            return monotonic() - begun, row.trials_total
-        assert found in (RunStatus.QUEUED.value, RunStatus.RUNNING.value), found
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _row(runtime: Runtime, actor: Actor, optimization_id: UUID) -> str:
-    async with runtime.unit_of_work() as uow:
-        row = await repository.optimization(uow.session, actor.user_id, optimization_id)
-    assert row is not None
-    return str(row.status)
+    # As a client follows it: asking the database again and again would take much of a core from the workers.
+    async with aclosing(following.follow(runtime.unit_of_work, runtime.events, actor, row.id, None)) as told:
+        statuses = [news.status async for news in told]
+    seconds = monotonic() - begun
+    assert statuses[-1] is RunStatus.COMPLETED, statuses
+    return seconds, row.trials_total
 
 
 class _Workers:

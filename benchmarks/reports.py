@@ -1,15 +1,19 @@
 """What reports cost over one year and over ten, and how long it takes to note the balances of everybody.
 
 Usage: python -m benchmarks.reports [--sessions 20] [--rows-a-day 24] [--users 10000] [--repeats 7]
+                                    [--restarts]
 
 Whole requests as the server sees them, without a network, over sessions in which something changed so many
 times a day: once for a user with one year of history, once for one with ten, in turn; medians, their ratio
 and how many statements the second took. Then what a worker does as ten minutes are over, at the hour of
 a heartbeat, and after midnight, for so many users at the same moment.
+
+--restarts makes the history of one session after another, each of a day, instead of some at the same time.
 """
 
 import argparse
 import asyncio
+import gc
 import logging
 import shutil
 import statistics
@@ -36,7 +40,6 @@ from gql_trader.accounts.types import UNKNOWN_DEVICE
 from gql_trader.app import create_app
 from gql_trader.balances import jobs
 from gql_trader.config import Settings
-from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import uuid7
 from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
@@ -59,12 +62,22 @@ INSERT INTO session_states (session_id, revision, fence, bars, balance, equity, 
 SELECT id, 0, 0, 0, 10000, 10000, 10000, -1, 10000, 0, false, 0, 0, false FROM trading_sessions
 WHERE user_id = ANY(:users)
 """
+_RESTARTED = """
+UPDATE trading_sessions s
+SET started_at = p.moment, trade_from = p.moment, ended_at = p.moment + interval '1 day', status = 'STOPPED'
+FROM (SELECT id,
+             CAST(:start AS timestamptz) + (row_number() OVER (ORDER BY id) - 1) * interval '1 day' AS moment
+      FROM trading_sessions WHERE user_id = :user) p
+WHERE s.id = p.id
+"""
 _ROLLUPS = """
 INSERT INTO session_rollups (session_id, time, equity, profit, fees, trades, wins)
-SELECT s.id, :start + n * CAST(:step AS bigint), 10000 + round((1000 * sin(n / 50.0 + s.place))::numeric, 8),
-       n, n, n, n
-FROM (SELECT id, row_number() OVER () AS place FROM trading_sessions WHERE user_id = :user) s,
-     generate_series(0, CAST(:rows AS bigint) - 1) n
+SELECT s.id, time, 10000 + round((1000 * sin(time / 1e8 + s.place))::numeric, 8), 0, 0, 0, 0
+FROM (SELECT id, row_number() OVER () AS place, trade_from,
+             coalesce(ended_at, CAST(:now AS timestamptz)) AS until
+      FROM trading_sessions WHERE user_id = :user) s,
+     generate_series(floor(extract(epoch FROM trade_from) / 900)::bigint * 900000,
+                     floor(extract(epoch FROM until) * 1000)::bigint - 1, CAST(:step AS bigint)) time
 """
 
 QUERIES = {
@@ -122,15 +135,11 @@ async def _history(runtime: Runtime, options: argparse.Namespace, years: int) ->
     """Make a user whose sessions have changed so often for so long, up to now."""
     [user] = await _users(runtime, [f"years{years}"])
     start = runtime.clock.now() - timedelta(days=365 * years)
-    await _sessions(runtime, [user], start, options.sessions)
-    step = 86_400_000 // options.rows_a_day
-    values = {
-        "user": user,
-        "start": to_milliseconds(start) // 900_000 * 900_000,
-        "step": step,
-        "rows": 365 * years * options.rows_a_day,
-    }
+    await _sessions(runtime, [user], start, 365 * years if options.restarts else options.sessions)
+    values = {"user": user, "now": runtime.clock.now(), "step": 86_400_000 // options.rows_a_day}
     async with runtime.unit_of_work() as uow:
+        if options.restarts:
+            await uow.session.execute(text(_RESTARTED), {"user": user, "start": start})
         await uow.session.execute(text(_ROLLUPS), values)
     return user
 
@@ -175,6 +184,9 @@ async def _reports(settings: Settings, options: argparse.Namespace, console: Con
         tokens = {years: await _token(runtime, user) for years, user in users.items()}
         table = Table("request", *(f"{years} a, ms" for years in YEARS), "ratio", "statements")
         transport = httpx.ASGITransport(app=create_app(settings, runtime))
+        # As the server does once it has started.
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 50)
         async with httpx.AsyncClient(transport=transport, base_url="http://benchmark") as client:
             for name, query in QUERIES.items():
                 taken: dict[int, list[float]] = {years: [] for years in YEARS}
@@ -221,6 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, usual in (("sessions", 20), ("rows-a-day", 24), ("users", 10_000), ("repeats", 7)):
         parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--restarts", action="store_true")
     options, console = parser.parse_args(), Console()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     directory = Path(tempfile.mkdtemp(prefix="gql-trader-reports-"))

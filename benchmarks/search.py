@@ -15,6 +15,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from multiprocessing.synchronize import Barrier
 from time import perf_counter, process_time
 
@@ -65,7 +66,7 @@ def of_stops(count: int) -> list[Trial]:
     ]
 
 
-def _vectorbt(bars: Bars, pairs: Sequence[tuple[int, int]], columns: int) -> Callable[[], None]:
+def _vectorbt(bars: Bars, pairs: Sequence[tuple[int, int]], columns: int, engine: str) -> Callable[[], None]:
     import vectorbt as vbt
 
     def signals(part: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +81,7 @@ def _vectorbt(bars: Bars, pairs: Sequence[tuple[int, int]], columns: int) -> Cal
         return entries, exits
 
     def run() -> None:
+        vbt.settings["engine"] = engine
         for begin in range(0, len(pairs), columns):
             entries, exits = signals(pairs[begin : begin + columns])
             portfolio = vbt.Portfolio.from_signals(
@@ -181,13 +183,17 @@ def main() -> int:
         ),
     }
     try:
-        # Few combinations suffice for a rate, and vectorbt needs minutes for a thousand.
-        rows["vectorbt, 20 columns at a time"] = (40, _vectorbt(bars, windows(40), 20))
-        rows["vectorbt, 5 columns at a time"] = (20, _vectorbt(bars, windows(20), 5))
-        for _, work in rows.values():
-            work()
+        for engine, needed in (("numba", "vectorbt"), ("auto", "vectorbt_rust")):
+            import_module(needed)
+            # Few combinations suffice for a rate, and vectorbt needs minutes for a thousand.
+            for columns, size in ((20, 40), (5, 20)):
+                core = "rust" if engine == "auto" else engine
+                name = f"vectorbt, {core}, {columns} columns at a time"
+                rows[name] = (size, _vectorbt(bars, windows(size), columns, engine))
     except ImportError as error:
         print(f"left out: {error.name} is not installed (dependency group benchmark)")
+    for _, work in rows.values():
+        work()
     rates: dict[str, list[float]] = {name: [] for name in rows}
     for _ in range(arguments.rounds):
         for name, (size, work) in rows.items():

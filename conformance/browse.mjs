@@ -117,13 +117,31 @@ step('a mistake is told beside its field', async (page) => {
   await page.getByLabel('fast', { exact: true }).fill('-1');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.locator('[data-path="parameters.fast"][aria-invalid]').waitFor();
+  // What is no number, and what is none of the units shown, goes nowhere.
+  await page.getByLabel('Capital').fill('');
+  await page.getByLabel('Capital').pressSequentially('1e');
+  await page.getByText('Orders and costs').click();
+  await page.getByLabel('Taker fee, %').fill('50');
+  await page.getByText('Orders and costs').click();
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByText('less than or equal to 10', { exact: false }).waitFor();
+  await page.getByText('enter a number').waitFor();
+  await page.getByLabel('fast', { exact: true }).fill('20');
+  await page.getByLabel('Capital').fill('10000');
+  await page.getByLabel('Taker fee, %').fill('');
+  // What only the server knows comes in the words of the form.
+  await page.getByText('Stops and targets').click();
+  await page.getByLabel('Trails from, %').fill('2');
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByText('Trails from, % needs a Trailing stop, %.').waitFor();
+  await page.getByLabel('Trails from, %').fill('');
 });
 
 step('a backtest runs', async (page) => {
   await page.getByLabel('fast', { exact: true }).fill('20');
   await page.getByLabel('slow', { exact: true }).fill('80');
-  await page.getByText('Execution: fills').click();
   await page.getByLabel('Stop loss, %').fill('5');
+  await page.getByLabel('Targets by age').fill('0: 90, 6000: 50');
   await page.getByLabel('Direction').selectOption('BOTH');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   // The first start of all compiles the engine.
@@ -137,10 +155,19 @@ step('its chart is drawn', async (page) => {
   await drawn(page, '.chart.tall', ['gain', 'loss', 'line-1', 'line-2', 'accent']);
   await drawn(page, '.chart:not(.tall)', ['accent', 'loss']);
   await picture(page, 'page');
+  // Where the trades of two years would hide the candles, they are left out.
+  await page.getByRole('button', { name: 'Everything' }).click();
+  await page.getByText('Zoom in to see the trades.').waitFor();
+  await page.getByRole('button', { name: 'Latest' }).click();
+  await page.getByText('Zoom in to see the trades.').waitFor({ state: 'hidden' });
 });
 
 step('two backtests are compared', async (page) => {
   await page.getByRole('button', { name: 'Change and run again' }).click();
+  // What was set is there again, and in sight.
+  await page.getByLabel('Targets by age').and(page.locator(':visible')).waitFor();
+  const targets = await page.getByLabel('Targets by age').inputValue();
+  if (targets !== '0: 90, 6000: 50') throw new Error(`the targets are ${targets}`);
   await page.getByLabel('fast', { exact: true }).fill('30');
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.getByRole('heading', { name: 'Equity and drawdown' }).waitFor();
@@ -149,6 +176,28 @@ step('two backtests are compared', async (page) => {
   await page.getByRole('button', { name: 'Compare 2' }).click();
   await drawn(page, '.chart', ['line-1', 'line-2']);
   await page.getByRole('row', { name: 'Sharpe ratio' }).locator('strong').waitFor();
+});
+
+step('what cannot be undone is asked for first', async (page) => {
+  await page.goBack();
+  await page.getByRole('link', { name: 'EMA cross' }).first().click();
+  const remove = page.getByRole('button', { name: 'Delete' });
+  const question = page.getByRole('dialog', { name: 'Delete this backtest?' });
+  for (const no of [() => page.keyboard.press('Enter'), () => page.keyboard.press('Escape')]) {
+    await remove.press('Enter');
+    await question.waitFor();
+    await no();
+    await question.waitFor({ state: 'detached' });
+    if (!(await remove.evaluate((button) => button === document.activeElement))) throw new Error('the focus is lost');
+  }
+  const deleted = page.url();
+  await remove.click();
+  await question.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('heading', { name: 'Backtests', exact: true }).waitFor();
+  await page.goto(deleted);
+  await page.getByRole('heading', { name: 'There is no such backtest' }).waitFor();
+  await page.goto(`${server}/#/bots/nothing`);
+  await page.getByRole('link', { name: 'To all of them: Bots' }).waitFor();
 });
 
 step('the editor shows a mistake at its place', async (page) => {
@@ -179,10 +228,10 @@ step('a bot starts on a replay, and a trade arrives live', async (page) => {
   await choose(page, 'EMA cross');
   await page.getByLabel('fast', { exact: true }).fill('2');
   await page.getByLabel('slow', { exact: true }).fill('5');
-  await page.getByText('Execution: fills').click();
+  await page.getByText('Guards', { exact: true }).click();
   await page.getByLabel('Daily loss limit, %').fill('5');
   await page.getByLabel('Feed').selectOption('replay');
-  await page.getByLabel('From').fill('2025-01-01');
+  await page.getByLabel('From', { exact: true }).fill('2025-01-01');
   await page.getByLabel('Speed').fill('144000');
   await page.getByRole('button', { name: 'Make', exact: true }).click();
   await page.getByText('max daily loss').waitFor();
@@ -215,7 +264,50 @@ step('what a cut connection missed comes after it', async (page) => {
   await page.getByRole('button', { name: 'Start' }).waitFor();
 });
 
+/** Answer as the server does, changed by `patch` where a query of this name is asked. */
+const patched = (page, name, patch) =>
+  page.route(`${server}/graphql`, async (route) => {
+    if (!route.request().postData()?.includes(`query ${name}`)) return route.fallback();
+    const response = await route.fetch();
+    const json = await response.json();
+    patch(json.data);
+    await route.fulfill({ response, json });
+  });
+
+step('real money takes a key, a code and a word about what is amiss', async (page) => {
+  const key = { id: 'RXhjaGFuZ2VLZXk6MQ==', exchange: 'demo', label: 'main', apiKeyMasked: 'abcd…wxyz' };
+  await patched(page, 'Keys', ({ me }) => me.exchangeKeys.push({ ...key, permissions: ['READ', 'TRADE'] }));
+  const error = 'An order is open. Send the same again with acknowledgeMismatch: true.';
+  await patched(page, 'Bot(', ({ bot }) => Object.assign(bot, { mode: 'LIVE', exchangeKey: key, error }));
+  // Nor do events tell that it trades on paper.
+  let isSilent = true;
+  await page.routeWebSocket(/graphql$/, (socket) => !isSilent && socket.connectToServer());
+  await page.reload();
+  await page.getByText('live with main (demo)').waitFor();
+  await page.getByRole('button', { name: 'Start' }).click();
+  await page.getByLabel('I have looked at the account').check();
+  await page.getByRole('dialog').getByRole('button', { name: 'Start' }).click();
+  await page.locator('[data-path="totpCode"][aria-invalid]').waitFor();
+  await page.getByLabel('Code of your second factor').fill('123456');
+  const asked = page.waitForRequest((request) => request.postData()?.includes('mutation StartBot') ?? false);
+  await page.getByRole('dialog').getByRole('button', { name: 'Start' }).click();
+  const { id, ...said } = JSON.parse((await asked).postData()).variables.input;
+  if (JSON.stringify(said) !== '{"totpCode":"123456","acknowledgeMismatch":true}') throw new Error(JSON.stringify(said));
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  isSilent = false;
+  await page.goto(`${server}/#/bots`);
+  await page.reload();
+  await page.getByLabel('Trades', { exact: true }).selectOption({ label: 'with real money: main (demo)' });
+  await page.getByRole('button', { name: 'Make', exact: true }).click();
+  await page.locator('[data-path~="exchangeKeyId"][aria-invalid]').waitFor();
+  await page.getByRole('button', { name: 'Stop all' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop all' }).click();
+  await page.locator('.state:not(.stopped)').waitFor({ state: 'detached' });
+  await page.unrouteAll();
+});
+
 step('its days are a calendar of colours', async (page) => {
+  await page.getByRole('link', { name: 'My bot' }).first().click();
   await page.getByRole('link', { name: 'Days' }).click();
   await page.locator('#calendar').locator('.gain, .loss').first().waitFor();
 });
@@ -230,11 +322,12 @@ step('every view fits a phone', async (page) => {
   const cells = await outside(page, '#calendar :is(th, td)');
   if (cells.length > 0) throw new Error(`the calendar loses ${cells}`);
   await picture(page, 'phone-days', { fullPage: true });
-  for (const [name, content] of [['Backtests', '#run'], ['Strategies', 'textarea'], ['Searches', '#search'], ['Bots', '#bot'], ['Profit', '.bar h1']]) {
+  for (const [name, content] of [['Backtests', '#run'], ['Searches', '#search'], ['Bots', '#bot'], ['Strategies', 'textarea'], ['Profit', '.bar h1']]) {
     await page.getByRole('link', { name, exact: true }).click();
+    if (content.startsWith('#')) await page.locator('.card > summary').click();
     await page.locator(content).first().waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    const lost = await outside(page, 'nav, nav a');
+    const lost = await outside(page, 'nav, nav a, section > div > .scroll');
     if (width > 360 || lost.length > 0) throw new Error(`${name} is ${width} pixels wide, and the navigation loses ${lost}`);
     await picture(page, `phone-${name}`, { fullPage: true });
   }

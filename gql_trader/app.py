@@ -1,7 +1,6 @@
 """The web application: routes, lifespan, middleware."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
 
@@ -42,6 +41,7 @@ from gql_trader.gql.reset_password import reset_password_page
 from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.webhook import webhook_endpoint
 from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
+from gql_trader.infra.collector import tune_collector
 from gql_trader.infra.webhook_signatures import WebhookSignatures
 from gql_trader.market_data.schema_exports import CANDLES_ROUTE, find_candles
 from gql_trader.runtime import Runtime, open_runtime
@@ -99,7 +99,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> Starlette:
             return
         async with open_runtime(settings) as opened:
             process.runtime = opened
-            _tune_collector()
+            tune_collector()
             try:
                 yield
             finally:
@@ -210,14 +210,6 @@ def _webhooks(settings: Settings, services: Callable[[], Services]) -> list[Rout
 
     endpoint = webhook_endpoint(services, WebhookSignatures(secret), receive)
     return [Route("/webhooks/identity", endpoint, methods=["POST"])]
-
-
-def _tune_collector() -> None:
-    # Modules, schema and compiled queries live as long as the process. Leaving them out of collections
-    # takes the pauses out of the slowest requests; fewer young collections speed up long lists.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
 
 
 async def _authenticate(services: Services, header: str | None) -> Credentials:

@@ -6,10 +6,10 @@ one that was taken for dead, is written by the first and changes nothing the sec
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import Column, Table, func, select, update
 
 from gql_trader.bots import rollups
 from gql_trader.bots.announcing import announce
@@ -37,18 +37,15 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 TOLD_TRADES = 100
 """Trades of one step that followers are told of, the latest; a replay makes thousands at a time."""
 
-_STATES = SessionStateRow.__table__.c
-_STATE_COLUMNS = (
-    _STATES.session_id,
-    _STATES.revision,
-    _STATES.fence,
-    _STATES.anchor_time,
-    _STATES.signal_key,
+_TABLE = cast("Table", SessionStateRow.__table__)
+_STATES = _TABLE.c
+_HELD = (_STATES.session_id, _STATES.revision, _STATES.fence)
+# What moves with every bar, by session.
+_MOVED = (_STATES.balance, _STATES.equity, _STATES.cash, _STATES.state)
+# What seldom changes, or is the same for all that trade the same bars.
+_OTHERS = (
     _STATES.last_bar_time,
     _STATES.bars,
-    _STATES.balance,
-    _STATES.equity,
-    _STATES.cash,
     _STATES.last_close,
     _STATES.day,
     _STATES.day_start_equity,
@@ -57,8 +54,8 @@ _STATE_COLUMNS = (
     _STATES.resting_bars,
     _STATES.peak_equity,
     _STATES.drawn_down,
-    _STATES.state,
 )
+_ROOTS = (_STATES.anchor_time, _STATES.signal_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,56 +72,86 @@ async def book(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
     The others have been written, stopped or taken over meanwhile; of them nothing is changed.
     """
     await rollups.keep_left(uow, [each.step for each in bookings], [each.fence for each in bookings])
-    given = rows_of(_STATE_COLUMNS, [_state_row(each) for each in bookings])
-    statement = (
-        update(SessionStateRow)
-        .where(
-            SessionStateRow.session_id == given.c.session_id,
-            SessionStateRow.revision == given.c.revision,
-            SessionStateRow.fence == given.c.fence,
-        )
-        .values(
-            revision=SessionStateRow.revision + 1,
-            anchor_time=func.coalesce(SessionStateRow.anchor_time, given.c.anchor_time),
-            signal_key=func.coalesce(SessionStateRow.signal_key, given.c.signal_key),
-            **{column.name: given.c[column.name] for column in _STATE_COLUMNS[5:]},
-        )
-        .returning(SessionStateRow.session_id)
-        .execution_options(synchronize_session=False)
-    )
-    written = set(await uow.session.scalars(statement))
-    steps = [each.step for each in bookings if each.step.standing.session_id in written]
+    lost = await _write_states(uow, bookings)
+    steps = [each.step for each in bookings if each.step.standing.terms.session_id not in lost]
     await _write_trades(uow, steps)
     await _write_orders(uow, steps)
     await _write_points(uow, steps)
     await _write_guards(uow, steps)
     await rollups.keep_steps(uow, steps)
     _publish(uow, steps)
-    return written
+    return {step.standing.terms.session_id for step in steps}
 
 
-def _state_row(booking: Booking) -> tuple[Any, ...]:
-    step, standing = booking.step, booking.step.standing
+async def _write_states(uow: UnitOfWork, bookings: Sequence[Booking]) -> set[UUID]:
+    """Write where sessions stand now; return those that are not where their step began from any more."""
+    # Most sessions of a tick have traded the same bars and differ in a few figures: what need not be sent and
+    # taken apart for each of thousands is not.
+    alike: dict[tuple[int | None, int, float | None], list[Booking]] = {}
+    others: list[Booking] = []
+    for each in bookings:
+        step = each.step
+        if step.standing.rooted and step.standing.guards == step.guards_before:
+            alike.setdefault((step.standing.last_bar_time, step.bars, step.last_close), []).append(each)
+        else:
+            others.append(each)
+    lost: set[UUID] = set()
+    for (last_bar_time, bars, last_close), members in alike.items():
+        rows = [_held(each) + _moved(each.step) for each in members]
+        same = {"last_bar_time": last_bar_time, "bars": _STATES.bars + bars, "last_close": last_close}
+        lost |= await _update(uow, _MOVED, rows, same)
+    if others:
+        rows = [_held(each) + _moved(each.step) + _all_else(each.step) for each in others]
+        lost |= await _update(uow, _MOVED + _OTHERS + _ROOTS, rows, {})
+    return lost
+
+
+async def _update(
+    uow: UnitOfWork,
+    columns: Sequence[Column[Any]],
+    rows: Sequence[tuple[Any, ...]],
+    same: dict[str, Any],
+) -> set[UUID]:
+    given = rows_of((*_HELD, *columns), rows)
+    values: dict[str, Any] = {column.name: given.c[column.name] for column in columns}
+    if not same:
+        # Once they are there they stay.
+        values |= {column.name: func.coalesce(column, given.c[column.name]) for column in _ROOTS}
+    written = (
+        update(_TABLE)
+        .where(*(column == given.c[column.name] for column in _HELD))
+        .values(revision=_STATES.revision + 1, **values, **same)
+        .returning(_STATES.session_id)
+        .cte("written")
+    )
+    statement = select(given.c.session_id).where(given.c.session_id.not_in(select(written.c.session_id)))
+    return set(await uow.session.scalars(statement))
+
+
+def _held(booking: Booking) -> tuple[Any, ...]:
+    standing = booking.step.standing
+    return standing.terms.session_id, standing.revision - 1, booking.fence
+
+
+def _moved(step: Step) -> tuple[Any, ...]:
+    return step.balance, step.equity, step.cash, step.standing.state
+
+
+def _all_else(step: Step) -> tuple[Any, ...]:
+    standing, guards = step.standing, step.standing.guards
     return (
-        standing.session_id,
-        standing.revision - 1,
-        booking.fence,
-        step.anchor_time,
-        standing.signal_key,
         standing.last_bar_time,
         standing.bars,
-        step.balance,
-        step.equity,
-        step.cash,
         step.last_close,
-        standing.guards.day,
-        standing.guards.day_start_equity,
-        standing.guards.day_entries,
-        standing.guards.halted,
-        standing.guards.resting_bars,
-        standing.guards.peak_equity,
-        standing.guards.drawn_down,
-        standing.state,
+        guards.day,
+        guards.day_start_equity,
+        guards.day_entries,
+        guards.halted,
+        guards.resting_bars,
+        guards.peak_equity,
+        guards.drawn_down,
+        step.anchor_time,
+        standing.signal_key,
     )
 
 
@@ -162,7 +189,7 @@ async def _write_trades(uow: UnitOfWork, steps: Iterable[Step]) -> None:
                 (
                     trade_id(step.standing.session_id, trade.number),
                     step.standing.session_id,
-                    step.standing.user_id,
+                    step.standing.terms.user_id,
                     trade.number,
                     trade.side.value,
                     to_price(trade.quantity),
@@ -262,7 +289,7 @@ def _order(
     at, amount, filled_at = from_milliseconds(time), to_price(quantity), to_price(price)
     return (
         order_id(session_id, number),
-        step.standing.user_id,
+        step.standing.terms.user_id,
         session_id,
         number,
         client_order_id(session_id, number),
@@ -298,7 +325,7 @@ async def _write_guards(uow: UnitOfWork, steps: Iterable[Step]) -> None:
     for step in steps:
         standing, guards = step.standing, step.standing.guards
         # Only of sessions that are explained, and only when something has changed.
-        if standing.signal_key is not None and guards != step.guards_before:
+        if guards != step.guards_before and standing.signal_key is not None:
             rows.append((standing.session_id, standing.last_bar_time, *astuple(guards), step.equity))
     if rows:
         statement = insert_rows(GuardRow, _GUARD_COLUMNS, rows)
@@ -322,20 +349,20 @@ _GUARD_COLUMNS = (
 def _publish(uow: UnitOfWork, steps: Iterable[Step]) -> None:
     marks: dict[UUID, list[dict[str, Any]]] = {}
     for step in steps:
-        standing = step.standing
+        standing, terms = step.standing, step.standing.terms
         about = {
-            "sessionId": str(standing.session_id),
-            "botId": None if standing.bot_id is None else str(standing.bot_id),
+            "sessionId": str(terms.session_id),
+            "botId": None if terms.bot_id is None else str(terms.bot_id),
         }
         if standing.last_bar_time is not None:
             mark = {**about, "time": standing.last_bar_time, "equity": step.equity}
-            marks.setdefault(standing.user_id, []).append(mark)
-        if step.tripped and standing.bot_id is not None:
-            announce(uow, standing.user_id, standing.bot_id, BotState.RUNNING)
+            marks.setdefault(terms.user_id, []).append(mark)
+        if step.tripped and terms.bot_id is not None:
+            announce(uow, terms.user_id, terms.bot_id, BotState.RUNNING)
         for trade in step.trades[-TOLD_TRADES:]:
             status = TradeStatus.CLOSED if trade.exit else TradeStatus.OPEN
-            told = str(trade_id(standing.session_id, trade.number))
-            uow.publish(trade_stream(standing.user_id), {**about, "tradeId": told, "status": status.value})
+            told = str(trade_id(terms.session_id, trade.number))
+            uow.publish(trade_stream(terms.user_id), {**about, "tradeId": told, "status": status.value})
     for user_id, found in marks.items():
         # One event for all of a user's bots: a stream holds a number of events, however large.
         uow.publish(equity_stream(user_id), {"marks": found})

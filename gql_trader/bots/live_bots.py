@@ -19,10 +19,18 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle, live_acting, live_entering, live_markets, live_rights, live_rules
+from gql_trader.bots import (
+    lifecycle,
+    live_acting,
+    live_deciding,
+    live_entering,
+    live_markets,
+    live_rights,
+    live_rules,
+)
 from gql_trader.bots.explaining import Said, explain, note, signal_key
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, opening_order, sign_of, write_ledger
-from gql_trader.bots.live_rules import Holding, Wishes
+from gql_trader.bots.live_rules import Wishes
 from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -59,9 +67,6 @@ _PATIENT = timedelta(minutes=10)
 
 _READY_SECONDS = 240.0
 """How long a worker may be at comparing an account; it gives up after half of it."""
-
-_AT_THE_OPEN = 30_000
-"""A position that was opened this soon after a bar, in milliseconds, was held all through it."""
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
@@ -270,34 +275,28 @@ async def _trade(
     market, _ = await market_data.market_with_base(uow, row.market_id)
     quantity = await live_acting.tradable(uow, market, ledger.held.get(row.market_id))
     wishes = Wishes.of(signals, spec.direction)
-    held: Holding | None = None
-    reason: ExitReason | None = None
-    reverses = live_rules.may_reverse(spec)
-    if quantity:
-        held = await live_acting.holding(uow, row.id)
-        live.best = _at(held, bars, last + 1).best
-        # The exchange's stop is beyond the close only if it has failed.
-        stops = not live_acting.is_held_there(ledger)
-        reason = _exit_inside(spec, held, bars, done, stops=stops)
-        if reason is None:
-            reason = live_rules.exit_at(spec, _at(held, bars, last + 1), close, closing)
-            # As at an open: nothing is opened at the price at which a level has closed a position.
-            reverses = reverses and reason is None
-    reason = reason or leaves
-    # What is being opened is closed once it is known what became of it.
-    side = held.side if held is not None else _being_opened(ledger)
-    # Of several bars that come late any may have said so.
-    if reason is None and side is not None and bool(wishes.exits(side)[done:].any()):
-        reason = ExitReason.SIGNAL
+    held = await live_acting.holding(uow, row.id) if quantity else None
+    if held is not None:
+        live.best = live_deciding.after(held, bars, last + 1).best
+    decision = live_deciding.decide(
+        spec,
+        wishes,
+        bars,
+        done,
+        held,
+        # What is being opened is closed once it is known what became of it.
+        opening=_being_opened(ledger),
+        stops=not live_acting.is_held_there(ledger),
+        guards=leaves,
+    )
     live_entering.note_figures(state, live_rules.begin_day(spec, figures, to_float(ledger.equity), closing))
-    entry = wishes.entry(last)
     live.entering = live.entering_at = None
-    if side is not None and reason is not None:
-        await live_acting.leave(uow, ledger, live, reason)
-    if entry is not None and live.exiting is not None and reverses:
-        live.entering, live.entering_at = entry.value, opening
-    elif entry is not None and not quantity and not ledger.waiting and live.exiting is None:
-        await live_entering.enter(uow, ledger, live, market, entry, opening)
+    if decision.leaves is not None and (quantity or ledger.waiting):
+        await live_acting.leave(uow, ledger, live, decision.leaves)
+    if decision.enters is not None and live.exiting is not None:
+        live.entering, live.entering_at = decision.enters.value, opening
+    elif decision.enters is not None and not quantity and not ledger.waiting:
+        await live_entering.enter(uow, ledger, live, market, decision.enters, opening)
     await live_acting.pursue(uow, ledger, live)
     figures = live_entering.figures_of(state)
     await uow.session.flush()
@@ -349,33 +348,6 @@ def _being_opened(ledger: HandLedger) -> Side | None:
     return None
 
 
-def _begun(held: Holding, bars: Bars) -> int:
-    """Return the first bar that a position was held all through."""
-    # Of a bar in which it was opened late it is not known when its prices were met.
-    return int(np.searchsorted(bars.time, held.entered_at - _AT_THE_OPEN))
-
-
-def _at(held: Holding, bars: Bars, stop: int) -> Holding:
-    """Return a position with the best price of the bars before one."""
-    first = _begun(held, bars)
-    if first >= stop:
-        return held
-    return held.improved(float(bars.low[first:stop].min()), float(bars.high[first:stop].max()))
-
-
-def _exit_inside(
-    spec: ExecutionSpec, held: Holding, bars: Bars, start: int, *, stops: bool
-) -> ExitReason | None:
-    """Return why the first bar from one on closes a position that does, by its prices."""
-    for at in range(max(start, _begun(held, bars)), len(bars)):
-        low, high, opening = float(bars.low[at]), float(bars.high[at]), int(bars.time[at])
-        # The trailing stop follows a bar only from the next one on.
-        before = _at(held, bars, at)
-        if reason := live_rules.exit_inside(spec, before, low, high, opening, stops=stops):
-            return reason
-    return None
-
-
 async def _resting(uow: UnitOfWork, ledger: HandLedger, spec: ExecutionSpec, opening: int) -> int:
     """Return on how many bars from one on the cooldown lets nothing be opened."""
     if not spec.cooldown_bars:
@@ -423,7 +395,7 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
             spec = execution_from_json(row.execution)
             # What the exchange holds is its own to act on.
             stops = not live_acting.is_held_there(ledger)
-            reason = _exit_inside(spec, held, bar, 0, stops=stops)
+            reason = live_deciding.first_exit(spec, held, bar, 0, stops=stops)
             if not stops:
                 spec = replace(spec, stop_loss=None, trailing_stop=None, trailing_activation=None)
             reason = reason or live_rules.exit_at(spec, held, close, to_milliseconds(now))

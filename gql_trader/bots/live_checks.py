@@ -99,6 +99,8 @@ async def check_live(
             amount=request.quantity,
             price=request.price,
             stop_price=request.stop_price,
+            # Of contracts the exchange takes whatever closes a position, however small.
+            reduce_only=request.reduce_only and held.leverage is not None,
             reference_price=close,
         )
     )

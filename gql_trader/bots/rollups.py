@@ -93,7 +93,6 @@ async def keep_left(uow: UnitOfWork, steps: "Sequence[Step]", fences: Sequence[i
         .outerjoin(SessionTotalsRow, totals.session_id == _STATES.session_id)
         .outerjoin(last, true())
         .where(
-            _STATES.last_bar_time.is_not(None),
             # Many hold nothing for days.
             or_(last.c.equity.is_distinct_from(equity), last.c.trades.is_distinct_from(trades)),
         ),
@@ -120,7 +119,7 @@ async def keep_steps(uow: UnitOfWork, steps: "Sequence[Step]") -> None:
         before = await _totals(uow, [step.standing.session_id for step in passing])
         rows = [row for step in passing for row in _rows(step, before[step.standing.session_id])]
         await uow.session.execute(_replacing(insert_rows(SessionRollupRow, _ROLLUPS, rows)))
-    counted = [(step.standing.session_id, _closed(step)) for step in steps]
+    counted = [(step.standing.session_id, _closed(step)) for step in steps if step.trades]
     await _count(uow, [(key, totals) for key, totals in counted if totals.trades])
 
 

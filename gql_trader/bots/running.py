@@ -4,13 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row
 
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.backtests.history import SIGNAL_BARS
-from gql_trader.bots.stepping import Standing
+from gql_trader.bots.stepping import Standing, Terms
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.ids import MarketId, TradingSessionId, UserId
 from gql_trader.core.intervals import Interval
@@ -50,39 +49,45 @@ def spec_of(text: str) -> ExecutionSpec:
     return execution_from_json(json_codec.loads(text))
 
 
-def standing(row: Row[Any], signal_key: UUID | None = None) -> Standing:
-    """Return where a session stands, from its own columns and those of its state.
+def terms_of(row: Row[Any]) -> Terms:
+    """Return what a session trades under, from its own columns.
 
     Its execution may be given as JSON or as its text; texts that were read lately are not read again.
-
-    Parameters
-    ----------
-    signal_key
-        What stands for its signals, if that is known by now.
     """
-    return Standing(
+    given = row.execution
+    return Terms(
         session_id=TradingSessionId(row.id),
         user_id=UserId(row.user_id),
         bot_id=row.bot_id,
-        execution=spec_of(row.execution)
-        if isinstance(row.execution, str)
-        else execution_from_json(row.execution),
+        execution=spec_of(given) if isinstance(given, str) else execution_from_json(given),
         capital=to_float(row.capital),
+        equity_every=row.equity_every,
+    )
+
+
+def guards_of(row: Row[Any]) -> GuardFigures:
+    """Return what a session's guards look at, from the columns of its state."""
+    return GuardFigures(
+        row.day,
+        row.day_start_equity,
+        row.day_entries,
+        row.halted,
+        row.resting_bars,
+        row.peak_equity,
+        row.drawn_down,
+    )
+
+
+def standing(row: Row[Any]) -> Standing:
+    """Return where a session stands, from its own columns, as for `terms_of`, and those of its state."""
+    return Standing(
+        terms=terms_of(row),
         revision=row.revision,
         state=row.state,
         last_bar_time=row.last_bar_time,
         bars=row.bars,
-        equity_every=row.equity_every,
-        guards=GuardFigures(
-            row.day,
-            row.day_start_equity,
-            row.day_entries,
-            row.halted,
-            row.resting_bars,
-            row.peak_equity,
-            row.drawn_down,
-        ),
-        signal_key=signal_key or row.signal_key,
+        guards=guards_of(row),
+        signal_key=row.signal_key,
     )
 
 

@@ -45,7 +45,8 @@ class StartTradingSessionInput:
     leverage: int | None = strawberry.field(
         default=None,
         description="Live only: trade contracts that are settled in the quote currency, with this leverage, "
-        "in place of the currencies themselves; set at the exchange before the first order on a market.",
+        "in place of the currencies themselves; set at the exchange before the first order on a market. Only "
+        "contracts can be sold short.",
     )
     margin_mode: MarginMode | None = strawberry.field(
         default=None,

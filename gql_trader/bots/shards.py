@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Text, cast, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots.models import SessionStateRow, TickLeaseRow, TradingSessionRow
@@ -22,6 +22,7 @@ from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
+_BOTH = TradingSessionRow.__table__.join(SessionStateRow.__table__, _STATES.session_id == _SESSIONS.id)
 
 # The last bar that a session has traded; before the first, the last moment that it does not trade.
 _TRADED_UNTIL: ColumnElement[int] = func.coalesce(
@@ -30,21 +31,9 @@ _TRADED_UNTIL: ColumnElement[int] = func.coalesce(
 )
 
 
-# What a tick needs of thousands of sessions, and no more.
-_NEEDED = (
-    _SESSIONS.id,
-    _SESSIONS.user_id,
-    _SESSIONS.bot_id,
-    _SESSIONS.market_id,
-    _SESSIONS.interval,
-    _SESSIONS.strategy_id,
-    _SESSIONS.strategy_version,
-    cast(_SESSIONS.parameters, Text).label("parameters"),
-    cast(_SESSIONS.execution, Text).label("execution"),
-    _SESSIONS.capital,
-    _SESSIONS.equity_every,
-    _SESSIONS.check_seconds,
-    _SESSIONS.trade_from,
+# What changes of thousands of sessions from tick to tick, and no more.
+_CHANGING = (
+    _STATES.session_id,
     _STATES.revision,
     _STATES.fence,
     _STATES.anchor_time,
@@ -81,8 +70,8 @@ def live_sessions(*columns: Any) -> Any:
     """Return the statement that reads the paper sessions of bots on live markets, with where they stand."""
     return (
         select(*columns)
-        .select_from(TradingSessionRow)
-        .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
+        # Of the tables: making rows of thousands of entities takes several times as long.
+        .select_from(_BOTH)
         .where(
             _SESSIONS.status == SessionStatus.ACTIVE.value,
             _SESSIONS.replay_start.is_(None),
@@ -154,22 +143,15 @@ async def claim(uow: UnitOfWork, shard: Shard, lease_seconds: float) -> int | No
     return await uow.session.scalar(statement)
 
 
-async def keep(uow: UnitOfWork, shard: Shard, fence: int, lease_seconds: float) -> bool:
-    """Extend a lease, locked until the transaction ends; return False if it is another worker's."""
-    expires = func.clock_timestamp() + timedelta(seconds=lease_seconds)
-    return await _set_lease(uow, shard, fence, expires)
-
-
 async def release(uow: UnitOfWork, shard: Shard, fence: int) -> bool:
-    """Let go of a shard; return False if it is another worker's."""
-    return await _set_lease(uow, shard, fence, None)
+    """Let go of a shard; return False if it is another worker's.
 
-
-async def _set_lease(uow: UnitOfWork, shard: Shard, fence: int, expires: Any) -> bool:
+    Until the transaction ends nobody else gets it: what a tick writes goes with this.
+    """
     statement = (
         update(TickLeaseRow)
         .filter_by(**_key(shard), fence=fence)
-        .values(lease_expires_at=expires)
+        .values(lease_expires_at=None)
         .returning(TickLeaseRow.fence)
         .execution_options(synchronize_session=False)
     )
@@ -181,11 +163,8 @@ def _key(shard: Shard) -> dict[str, Any]:
 
 
 async def sessions_behind(uow: UnitOfWork, shard: Shard, newest: int) -> Sequence[Row[Any]]:
-    """Return the sessions of a shard that have not traded bars up to one, with their states.
-
-    Parameters and execution are the texts of their JSON: most are the same, and are read once.
-    """
-    statement = live_sessions(*_NEEDED).where(
+    """Return where the sessions of a shard stand that have not traded bars up to one."""
+    statement = live_sessions(*_CHANGING).where(
         _SESSIONS.market_id == shard.market_id,
         _SESSIONS.interval == shard.interval.name,
         _SESSIONS.shard == shard.number,

@@ -24,6 +24,24 @@ _NO_EXITS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a session trades under: the same from its start to its end.
+
+    Attributes
+    ----------
+    equity_every
+        Every so many bars equity is noted, besides when something is traded.
+    """
+
+    session_id: TradingSessionId
+    user_id: UserId
+    bot_id: UUID | None
+    execution: ExecutionSpec
+    capital: float
+    equity_every: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where a session stands before a step.
 
@@ -37,26 +55,27 @@ class Standing:
         Opening time of the last bar that was traded, Unix milliseconds.
     bars
         Bars traded so far.
-    equity_every
-        Every so many bars equity is noted, besides when something is traded.
     guards
         What its guards look at.
     signal_key
         What stands for its signals, for explaining what it did; None: that is not kept.
+    rooted
+        Whether its first bar and its signal key are stored, as they are from its first step on.
     """
 
-    session_id: TradingSessionId
-    user_id: UserId
-    bot_id: UUID | None
-    execution: ExecutionSpec
-    capital: float
+    terms: Terms
     revision: int
     state: bytes | None
     last_bar_time: int | None
     bars: int
-    equity_every: int
     guards: GuardFigures
     signal_key: UUID | None = None
+    rooted: bool = False
+
+    @property
+    def session_id(self) -> TradingSessionId:
+        """The session's id."""
+        return self.terms.session_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +127,8 @@ class Step:
 
     Attributes
     ----------
+    bars
+        How many were traded.
     balance, equity, cash
         Account currency.
     last_close
@@ -123,6 +144,7 @@ class Step:
     """
 
     standing: Standing
+    bars: int
     anchor_time: int | None
     balance: float
     equity: float
@@ -154,9 +176,9 @@ def take_step(
         Close an open position at the last close, reason END_OF_DATA; no step may follow.
     """
     if before.state is None:
-        simulation, at, new = Simulation(before.execution, before.capital, start), 0, start
+        simulation, at, new = Simulation(before.terms.execution, before.terms.capital, start), 0, start
     else:
-        simulation = Simulation.restore(before.execution, before.state)
+        simulation = Simulation.restore(before.terms.execution, before.state)
         assert before.last_bar_time is not None, "a session with a state has traded a bar"
         new = int(np.searchsorted(bars.time, before.last_bar_time, side="right"))
         at = new
@@ -169,14 +191,14 @@ def take_step(
     if finish:
         simulation.finish()
     result = simulation.result()
-    trades = _trades(before.execution, simulation, result.ledger, held)
+    trades = _trades(before.terms.execution, simulation, result.ledger, held)
     traded = {int(index) - first for index in (*result.ledger.exit_index, *result.ledger.entry_index)}
     if (position := simulation.open_position) is not None:
         traded.add(position.entry_index - first)
     done = stop - new
     noted = sorted(
         {at for at in traded if 0 <= at < done}
-        | set(range(-(before.bars + 1) % before.equity_every, done, before.equity_every))
+        | set(range(-(before.bars + 1) % before.terms.equity_every, done, before.terms.equity_every))
         | ({done - 1} if finish and done else set())
     )
     points = [(int(bars.time[new + at]), float(result.equity[at])) for at in noted]
@@ -188,19 +210,16 @@ def take_step(
     begun = before.state is not None or done > 0
     return Step(
         standing=Standing(
-            session_id=before.session_id,
-            user_id=before.user_id,
-            bot_id=before.bot_id,
-            execution=before.execution,
-            capital=before.capital,
+            terms=before.terms,
             revision=before.revision + 1,
             state=simulation.export_state() if begun else None,
             last_bar_time=last_bar_time,
             bars=before.bars + done,
-            equity_every=before.equity_every,
             guards=guards,
             signal_key=before.signal_key,
+            rooted=before.rooted,
         ),
+        bars=done,
         anchor_time=int(bars.time[0]) if begun and len(bars) else None,
         balance=simulation.balance,
         equity=simulation.equity,
@@ -217,7 +236,7 @@ def take_step(
 
 
 def take_quiet_steps(
-    before: Sequence[Standing], bars: Bars, signals: Signals
+    before: Sequence[Standing], bars: Bars, signals: Sequence[Signals]
 ) -> tuple[list[Step], list[Standing]]:
     """Trade the same new bars for many sessions; return their steps, and the sessions that need their own.
 
@@ -225,53 +244,57 @@ def take_quiet_steps(
 
     Parameters
     ----------
-    bars, signals
-        The bars that none of the sessions has traded yet, at least one, and not their first.
+    bars
+        Those that none of the sessions has traded yet, at least one, and not their first.
+    signals
+        Of these bars, for each session.
     """
     able: list[Standing] = []
+    heard: list[Signals] = []
     others: list[Standing] = []
-    for each in before:
-        readable = each.state is not None and batch.readable(each.state)
-        (able if readable else others).append(each)
+    for each, said in zip(before, signals, strict=True):
+        if each.state is not None and batch.readable(each.state):
+            able.append(each)
+            heard.append(said)
+        else:
+            others.append(each)
     if not able:
         return [], others
     states = [each.state for each in able if each.state is not None]
-    found = batch.advance([each.execution for each in able], states, bars, signals)
+    specs, guarded = [each.terms.execution for each in able], [each.guards for each in able]
+    found = batch.advance(specs, states, bars, heard, guarded)
     n, last_bar_time = len(bars), int(bars.time[-1])
     # They have all traded the same bars before.
     leaves = leaves_quarter(able[0].last_bar_time, int(bars.time[0]))
     balance, equity, cash = found.balance.tolist(), found.equity.tolist(), found.cash.tolist()
     steps: list[Step] = []
-    for at, (each, quiet) in enumerate(zip(able, found.quiet.tolist(), strict=True)):
+    for at, (each, quiet, guards) in enumerate(zip(able, found.quiet.tolist(), found.guards, strict=True)):
         if not quiet:
             others.append(each)
             continue
-        guards = found.guards[at]
-        noted = range(-(each.bars + 1) % each.equity_every, n, each.equity_every)
+        noted = range(-(each.bars + 1) % each.terms.equity_every, n, each.terms.equity_every)
+        # By position: dataclasses.replace takes several times as long, thousands of times a bar.
+        standing = Standing(
+            each.terms,
+            each.revision + 1,
+            found.states[at],
+            last_bar_time,
+            each.bars + n,
+            guards,
+            each.signal_key,
+            each.rooted,
+        )
         steps.append(
             Step(
-                # Written out: dataclasses.replace takes several times as long, thousands of times a bar.
-                standing=Standing(
-                    session_id=each.session_id,
-                    user_id=each.user_id,
-                    bot_id=each.bot_id,
-                    execution=each.execution,
-                    capital=each.capital,
-                    revision=each.revision + 1,
-                    state=found.states[at],
-                    last_bar_time=last_bar_time,
-                    bars=each.bars + n,
-                    equity_every=each.equity_every,
-                    guards=guards,
-                    signal_key=each.signal_key,
-                ),
+                standing=standing,
+                bars=n,
                 anchor_time=None,
                 balance=balance[at],
                 equity=equity[at],
                 cash=cash[at],
                 last_close=found.last_close,
                 guards_before=each.guards,
-                tripped=guards.tripped_since(each.guards),
+                tripped=guards is not each.guards and guards.tripped_since(each.guards),
                 trades=(),
                 points=tuple((int(bars.time[bar]), float(found.marks[at, bar])) for bar in noted),
                 finished=False,

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from gql_trader.cli.start_signal import tell_ready
 from gql_trader.config import Settings
 from gql_trader.engine.version import ENGINE_VERSION
 from gql_trader.infra.allocator import keep_freed_memory
+from gql_trader.infra.collector import tune_collector
 from gql_trader.infra.directories import make_private_directory
 from gql_trader.infra.logging import configure_logging
 from gql_trader.infra.worker import QueueSpec, run_queues
@@ -50,10 +50,7 @@ def run(settings: Settings, only: Sequence[str] | None = None, *, ready_fd: int 
         raise CommandError(
             f"no queue {', '.join(sorted(unknown))}; there are {', '.join(spec.name for spec in specs)}"
         )
-    # What has been imported stays; looking through it for garbage took a tenth of a second, in the middle of
-    # a tick.
-    gc.collect()
-    gc.freeze()
+    tune_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings, [spec for spec in specs if not only or spec.name in only], ready_fd))
 

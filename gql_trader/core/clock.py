@@ -12,6 +12,9 @@ class Clock(Protocol):
         ...
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -24,7 +27,7 @@ def to_milliseconds(moment: datetime) -> int:
     """Return Unix milliseconds of a timezone-aware moment, rounded down."""
     if moment.tzinfo is None:
         raise ValueError("a timezone-aware datetime is needed")
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 

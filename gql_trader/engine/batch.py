@@ -8,6 +8,7 @@ that the states are, bit for bit, those that `Simulation` exports.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from gql_trader.engine.simulation import STATE_HEADER
 
 _ROWS = 64
 _FLOATS, _INTEGERS = kernel.STATE_FLOATS + 1, kernel.STATE_INTEGERS + 1
+_INTEGER = Struct("<q")
 _SIZE = len(STATE_HEADER) + 8 * (_FLOATS + _INTEGERS)
 
 
@@ -42,7 +44,7 @@ class Advanced:
     last_close
         Price at which positions are marked.
     guards
-        What the guards of each look at.
+        What the guards of each look at; the very objects that were given, where nothing has changed.
     """
 
     quiet: Flags
@@ -59,12 +61,17 @@ def readable(state: bytes) -> bool:
     """Return whether a state is one that `advance` takes: of this format, begun and not finished."""
     if len(state) != _SIZE or not state.startswith(STATE_HEADER):
         return False
-    counts = np.frombuffer(state, "<i8", _INTEGERS, len(state) - 8 * _INTEGERS)
-    return bool(counts[-1]) and not counts[kernel.FINISHED]
+    [finished] = _INTEGER.unpack_from(state, _SIZE + 8 * (kernel.FINISHED - _INTEGERS))
+    [begun] = _INTEGER.unpack_from(state, _SIZE - 8)
+    return bool(begun) and not finished
 
 
 def advance(
-    specs: Sequence[ExecutionSpec], states: Sequence[bytes], bars: Bars, signals: Signals
+    specs: Sequence[ExecutionSpec],
+    states: Sequence[bytes],
+    bars: Bars,
+    signals: Sequence[Signals],
+    guards: Sequence[GuardFigures] | None = None,
 ) -> Advanced:
     """Advance simulations by the same bars.
 
@@ -74,8 +81,12 @@ def advance(
         The spec of each of the k simulations.
     states
         What each exported before these bars; all of them `readable`.
-    bars, signals
+    bars
         n ≥ 1 bars, of equal length, that none of the simulations has seen.
+    signals
+        Of these bars, for each simulation; those that are the same object are looked at once.
+    guards
+        What the guards of each looked at before these bars, if that is known.
     """
     k, n = len(states), len(bars)
     raw = np.frombuffer(b"".join(states), np.uint8).reshape(k, _SIZE)[:, len(STATE_HEADER) :]
@@ -89,10 +100,13 @@ def advance(
     rows = np.empty((_ROWS, len(LEDGER_INTEGERS)), dtype=np.int64)
     values = np.empty((_ROWS, len(LEDGER_FLOATS)))
     time, prices = kernel_arrays.require(bars.time, np.int64), kernel_arrays.prices(bars)
-    flags = kernel_arrays.flags(signals)
+    flags = {id(each): kernel_arrays.flags(each) for each in {id(each): each for each in signals}.values()}
     offsets = counts[:, kernel.NEXT_BAR].tolist()
-    for at, (spec, offset) in enumerate(zip(specs, offsets, strict=True)):
-        numbers, choice = _arrays(spec)
+    # Most share their spec; looking it up by its content takes longer than advancing a simulation.
+    arrays = {id(spec): _arrays(spec) for spec in {id(spec): spec for spec in specs}.values()}
+    ruled = [arrays[id(spec)] for spec in specs]
+    watched = _watched(ruled, state, counts)
+    for at, ((numbers, choice), offset, said) in enumerate(zip(ruled, offsets, signals, strict=True)):
         kernel.simulate(
             state[at],
             counts[at],
@@ -100,7 +114,7 @@ def advance(
             choice,
             time,
             *prices,
-            *flags,
+            *flags[id(said)],
             bars.interval,
             offset,
             offset + n,
@@ -122,35 +136,46 @@ def advance(
         states=[whole[at * _SIZE : (at + 1) * _SIZE] for at in range(k)],
         balance=state[:, kernel.BALANCE],
         equity=state[:, kernel.EQUITY],
-        cash=state[:, kernel.BALANCE] - bound,
+        cash=np.maximum(state[:, kernel.BALANCE] - bound, 0.0),
         marks=marks,
         last_close=float(bars.close[-1]),
-        guards=_guards(specs, state, counts),
+        guards=_guards(guards, watched, _watched(ruled, state, counts)),
     )
 
 
-def _guards(specs: Sequence[ExecutionSpec], state: Floats, counts: Integers) -> list[GuardFigures]:
-    return [
-        GuardFigures(
-            day=day if _arrays(spec)[1][kernel.GUARDED] else -1,
-            day_start_equity=start,
-            day_entries=entries,
-            halted=halted == kernel.FOR_THE_DAY,
-            resting_bars=max(0, rests),
-            peak_equity=peak if _arrays(spec)[0][kernel.MAX_DRAWDOWN] else 0.0,
-            drawn_down=halted == kernel.FOR_GOOD,
-        )
-        for spec, day, start, entries, halted, rests, peak in zip(
-            specs,
-            counts[:, kernel.DAY].tolist(),
-            state[:, kernel.DAY_START_EQUITY].tolist(),
-            counts[:, kernel.DAY_ENTRIES].tolist(),
-            counts[:, kernel.HALTED].tolist(),
-            (counts[:, kernel.NO_ENTRY_BEFORE] - counts[:, kernel.NEXT_BAR]).tolist(),
-            state[:, kernel.PEAK_EQUITY].tolist(),
-            strict=True,
-        )
-    ]
+_Watched = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def _watched(ruled: Sequence[tuple[Floats, Integers]], state: Floats, counts: Integers) -> _Watched:
+    """Return what guards look at, in the order of `GuardFigures`: its integers, and its floats."""
+    guarded = np.array([choice[kernel.GUARDED] for _, choice in ruled], bool)
+    limited = np.array([numbers[kernel.MAX_DRAWDOWN] for numbers, _ in ruled], bool)
+    halted = counts[:, kernel.HALTED]
+    integers = (
+        np.where(guarded, counts[:, kernel.DAY], -1),
+        counts[:, kernel.DAY_ENTRIES],
+        halted == kernel.FOR_THE_DAY,
+        np.maximum(0, counts[:, kernel.NO_ENTRY_BEFORE] - counts[:, kernel.NEXT_BAR]),
+        halted == kernel.FOR_GOOD,
+    )
+    floats = (state[:, kernel.DAY_START_EQUITY], np.where(limited, state[:, kernel.PEAK_EQUITY], 0.0))
+    return np.column_stack(integers), np.column_stack(floats)
+
+
+def _guards(given: Sequence[GuardFigures] | None, before: _Watched, after: _Watched) -> list[GuardFigures]:
+    if given is None:
+        return [_figures(*row) for row in zip(*(each.tolist() for each in after), strict=True)]
+    changed = (before[0] != after[0]).any(axis=1) | (before[1] != after[1]).any(axis=1)
+    guards = list(given)
+    for at in np.flatnonzero(changed).tolist():
+        guards[at] = _figures(*(each[at].tolist() for each in after))
+    return guards
+
+
+def _figures(integers: Sequence[int], floats: Sequence[float]) -> GuardFigures:
+    day, entries, halted, rests, drawn_down = integers
+    start, peak = floats
+    return GuardFigures(day, start, entries, bool(halted), rests, peak, bool(drawn_down))
 
 
 @lru_cache(maxsize=10_000)

@@ -40,6 +40,8 @@ def compiled(*signatures: object, allocates: bool = True, finite: bool = False) 
         "no_cfunc_wrapper": True,
         "no_cpython_wrapper": not signatures,
         "_nrt": allocates,
+        # Handing a dozen arrays over takes as long as what most helpers do with them.
+        "forceinline": not signatures,
     }
 
     def decorate(function: Loop) -> Loop:

@@ -93,7 +93,4 @@ def ledger_from_rows(integers: Integers, floats: Floats) -> Ledger:
     floats
         float64[k, 10], columns as in `LEDGER_FLOATS`.
     """
-    return Ledger(
-        *(np.ascontiguousarray(column) for column in integers.T),
-        *(np.ascontiguousarray(column) for column in floats.T),
-    )
+    return Ledger(*np.ascontiguousarray(integers.T), *np.ascontiguousarray(floats.T))

@@ -28,6 +28,8 @@ STATE_HEADER: Final = _STATE_PREFIX.pack(
 )
 """What an exported state begins with; then its numbers follow, and its counts."""
 _FEWEST_ROWS: Final = 256
+_BARS_PER_ROW: Final = 200
+_MOST_ROWS_AT_FIRST: Final = 8_192
 _BARS_PER_REPORT: Final = 65_536
 _REPORTS: Final = 100
 
@@ -92,7 +94,8 @@ class Simulation:
         if not self.in_position:
             return float(self._state[kernel.BALANCE])
         stake = self._state[kernel.MARGIN] + self._state[kernel.ENTRY_FEE]
-        return float(self._state[kernel.BALANCE] - stake)
+        # Margin and fee may be all there is, and their sum round up.
+        return max(float(self._state[kernel.BALANCE] - stake), 0.0)
 
     @property
     def position(self) -> float:
@@ -292,11 +295,16 @@ class Simulation:
         self._equity = np.empty(0)
 
     def _make_room(self) -> None:
-        if len(self._rows) - self._trades >= _FEWEST_ROWS // 2:
-            return
+        if len(self._rows) - self._trades < _FEWEST_ROWS // 2:
+            self._make_rows(2 * len(self._rows))
+
+    def _make_rows(self, wanted: int) -> None:
+        """Make the ledger's rows as many as wanted, unless there are more."""
         rows, values = self._rows, self._values
-        self._rows = np.empty((2 * len(rows), rows.shape[1]), dtype=np.int64)
-        self._values = np.empty((2 * len(rows), values.shape[1]))
+        if wanted <= len(rows):
+            return
+        self._rows = np.empty((wanted, rows.shape[1]), dtype=np.int64)
+        self._values = np.empty((wanted, values.shape[1]))
         self._rows[: self._trades] = rows[: self._trades]
         self._values[: self._trades] = values[: self._trades]
 
@@ -350,6 +358,7 @@ def run(
         raise ValueError(f"start must be one of the {n} bars; got {start}")
     simulation = Simulation(spec, initial_capital, start)
     simulation._reserve(n - start)
+    simulation._make_rows(min((n - start) // _BARS_PER_ROW, _MOST_ROWS_AT_FIRST))
     watched = on_progress is not None or should_stop is not None
     step = max(_BARS_PER_REPORT, -(-(n - start) // _REPORTS)) if watched else n
     for stop in (*range(start + step, n, step), n):

@@ -19,6 +19,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -55,6 +56,9 @@ _SMALL_CHANGE: Final = 2**48
 """Changes below leave the two highest bytes empty, which is what makes them worth their own layout."""
 
 _NOISE_BYTES: Final = 6
+
+_BLOCK: Final = 16_384
+"""Values that are looked at together."""
 
 _threads = threading.local()
 """What each thread compresses and decompresses with: making it costs more than a thousand numbers do."""
@@ -171,7 +175,7 @@ def _encode(name: str, column: Column) -> tuple[dict[str, Any], list[bytes | mem
         if found is not None:
             integers, header["decimals"] = found
     elif little.dtype.kind in "iu" and little.dtype != np.uint64:
-        integers = little.astype("<i8")
+        integers = little.astype("<i8", copy=False)
     step = None if integers is None else _step(integers)
     differences = None if integers is None or step is not None else _differences(integers)
     if integers is not None and step is not None:
@@ -301,7 +305,13 @@ def _step(integers: NDArray[np.int64]) -> int | None:
     middle = len(integers) // 2
     if rest or int(integers[middle]) != first + middle * step or max(abs(first), abs(last)) >= 2**62:
         return None
-    return step if bool((integers[1:] - integers[:-1] == step).all()) else None
+    # A block at a time, whose differences stay in the processor's cache.
+    return step if all(map(partial(_steps_by, integers, step), range(1, len(integers), _BLOCK))) else None
+
+
+def _steps_by(integers: NDArray[np.int64], step: int, start: int) -> bool:
+    block = integers[start - 1 : start + _BLOCK]
+    return bool((block[1:] - block[:-1] == step).all())
 
 
 def _differences(integers: NDArray[np.int64]) -> tuple[int, int, NDArray[Any]] | None:
@@ -335,12 +345,19 @@ def _changes(patterns: NDArray[np.int64]) -> tuple[int, bytes, list[memoryview]]
     steps[:1] = patterns[:1]
     np.subtract(patterns[1:], patterns[:-1], out=steps[1:])
     changed = steps != 0
-    steps = steps[changed]
+    zigzag = steps[changed]
     # Zigzag: the sign goes to the lowest bit, so that small falls have empty high bytes as small rises do.
-    zigzag = (steps << 1) ^ (steps >> 63)
-    high = (zigzag >> 48).astype("<u2")
-    noise = [zigzag.astype("<u4").view(np.uint8).data, (zigzag >> 32).astype("<u2").view(np.uint8).data]
+    signs = zigzag >> 63
+    zigzag <<= 1
+    zigzag ^= signs
+    low, middle, high = (np.ascontiguousarray(part) for part in _parts(zigzag))
+    noise = [low.view(np.uint8).data, middle.view(np.uint8).data]
     return len(zigzag), b"".join((np.packbits(changed).data, high.data)), noise
+
+
+def _parts(words: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the four lowest bytes of words of eight, the two above them and the two highest, as views."""
+    return words.view("<u4")[::2], words.view("<u2")[2::4], words.view("<u2")[3::4]
 
 
 def _unchanged(header: dict[str, Any], data: memoryview, n: int) -> NDArray[np.int64]:
@@ -358,15 +375,19 @@ def _unchanged(header: dict[str, Any], data: memoryview, n: int) -> NDArray[np.i
     changed = np.unpackbits(np.frombuffer(unpacked[:flags], np.uint8), count=n).view(np.bool_)
     if noisy:
         noise = data[len(packed) :]
-        zigzag = np.frombuffer(unpacked[flags:], "<u2").astype("<u8")
-        zigzag <<= 16
-        zigzag |= np.frombuffer(noise[4 * count :], "<u2")
-        zigzag <<= 32
-        zigzag |= np.frombuffer(noise[: 4 * count], "<u4")
+        zigzag = np.empty(count, "<u8")
+        low, middle, high = _parts(zigzag)
+        low[:] = np.frombuffer(noise[: 4 * count], "<u4")
+        middle[:] = np.frombuffer(noise[4 * count :], "<u2")
+        high[:] = np.frombuffer(unpacked[flags:], "<u2")
     else:
         zigzag = _unshuffle(unpacked[flags:], count, 8)
+    signs = -(zigzag & np.uint64(1)).view("<i8")
+    zigzag >>= np.uint64(1)
+    found = zigzag.view("<i8")
+    found ^= signs
     steps = np.zeros(n, "<i8")
-    steps[changed] = (zigzag >> np.uint64(1)).view("<i8") ^ -(zigzag & np.uint64(1)).view("<i8")
+    steps[changed] = found
     return np.cumsum(steps, out=steps)
 
 

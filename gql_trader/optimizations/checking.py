@@ -5,7 +5,7 @@ from math import isfinite
 
 from gql_trader.backtests.history import History, check_basics
 from gql_trader.core.errors import DomainError, InvalidInput
-from gql_trader.engine.search.scoring import Goal
+from gql_trader.engine.search.scoring import LESS_IS_BETTER, Goal
 from gql_trader.engine.search.space import Space
 from gql_trader.optimizations import sampling
 from gql_trader.optimizations.types import DEFAULT_TRIALS, OptimizationRequest, SearchMethod
@@ -66,6 +66,14 @@ def _check_goal(goal: Goal) -> list[DomainError]:
         problems.append(InvalidInput(f"Give 1 to {MAXIMUM_OBJECTIVES} objectives.", ("objectives",)))
     if len({metric for metric, _ in goal.objectives}) < len(goal.objectives):
         problems.append(InvalidInput("Each metric is among the objectives once.", ("objectives",)))
+    if len(goal.objectives) == 1:
+        [(metric, weight)] = goal.objectives
+        if metric in LESS_IS_BETTER and weight > 0.0:
+            message = (
+                f"Less {metric.value} is better: look for little of it with "
+                f"objectives: [{{metric: {metric.value}, weight: -1}}]."
+            )
+            problems.append(InvalidInput(message, ("objectives",)))
     for index, (_, weight) in enumerate(goal.objectives):
         if not (isfinite(weight) and weight != 0.0 and abs(weight) <= 1e9):
             message = f"A weight is a number other than 0, at most 1e9; got {weight:g}."

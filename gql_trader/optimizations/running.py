@@ -104,9 +104,10 @@ def compute_trials(
         trial(search.parameters, search.execution, space.values(combination))
         for combination in codes.tolist()
     ]
-    found = run_trials(setting, trials, progress)
+    goal = goal_of(search)
+    found = run_trials(setting, trials, progress, goal.further)
     stored = None if follows_from_number(search) else codes
-    return encode_trials(found, goal_of(search), first, stored)
+    return encode_trials(found, goal, first, stored)
 
 
 def compute_report(search: Row[Any], chunks: list[Row[Any]], setting: Setting, progress: Progress) -> Report:

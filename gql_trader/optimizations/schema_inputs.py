@@ -127,7 +127,9 @@ class RunOptimizationInput:
         default=1, description="Equal seeds draw equal combinations; 0 to 2147483647."
     )
     objective: Objective | None = strawberry.field(
-        default=Objective.SHARPE_RATIO, description="The figure to maximise."
+        default=Objective.SHARPE_RATIO,
+        description="The figure to maximise. One of which less is better belongs into `objectives`, with a "
+        "negative weight.",
     )
     objectives: list[WeightedObjectiveInput] | None = strawberry.field(
         default=None, description="Instead of objective: maximise the weighted sum of several figures."

@@ -25,7 +25,9 @@ from gql_trader.reports.types import Account, Day, Level
 LOOK_AGAIN = timedelta(hours=6)
 """After this long it is seen whether more days of a session are over."""
 
-_FINAL_AFTER = timedelta(days=1)
+_FINAL_AFTER = timedelta(days=7)
+"""Exchanges may tell of funding when a session is over, which counts as it ended."""
+
 _SETTLED = HOUR
 """Clocks of workers differ by less: where sessions stood this long ago is written."""
 

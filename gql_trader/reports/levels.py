@@ -4,7 +4,7 @@ While a session traded, one row of its figures tells; afterwards it stays where 
 row for each session that was trading then, whatever was traded and however long ago.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
@@ -37,19 +37,21 @@ async def levels_of_groups(uow: UnitOfWork, groups: Sequence[LevelGroup]) -> lis
 def _with_those_over(
     trading: Mapping[int, Level], accounts: Sequence[Account], moments: Sequence[int]
 ) -> list[Level]:
-    over = []
+    ordered = sorted(set(moments))
+    # By the first moment behind the end of each; what ends behind them all does not count.
+    over: list[list[Level]] = [[] for _ in range(len(ordered) + 1)]
     for each in accounts:
-        forming = Level(each.forming)
-        if each.until is not None:
-            over.append((each.until, each.level - forming))
+        level = each.level
         if each.formed_since is not None:
-            over.append((each.formed_since, forming))
-    over.sort(key=lambda each: each[0])
-    ends = [moment for moment, _ in over]
-    sums = list(accumulate((level for _, level in over), initial=Level()))
-    return [trading.get(each, Level()) + sums[bisect_left(ends, each)] for each in moments]
+            forming = Level(each.forming)
+            level -= forming
+            over[bisect_right(ordered, each.formed_since)].append(forming)
+        if each.until is not None:
+            over[bisect_right(ordered, each.until)].append(level)
+    sums = dict(zip(ordered, accumulate(map(Level.total, over[:-1])), strict=True))
+    return [trading.get(each, Level()) + sums[each] for each in moments]
 
 
 def level_of(accounts: Sequence[Account]) -> Level:
     """Return how far sessions have come by now, together."""
-    return sum((each.level for each in accounts), Level())
+    return Level.total(each.level for each in accounts)

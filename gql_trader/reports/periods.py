@@ -80,15 +80,17 @@ async def days(uow: UnitOfWork, accounts: Sequence[Account], first: date, last: 
 async def days_of_groups(uow: UnitOfWork, wanted: Sequence[DaysWanted]) -> list[list[Day]]:
     """Return the same for several groups of sessions, such as those of users, by one statement."""
     # The first look at a zone takes a tenth of a second.
-    midnights = await asyncio.to_thread(lambda: [_midnights(each) for each in wanted])
+    midnights = await asyncio.to_thread(
+        lambda: [_midnights(each.first, each.last, each.zone) for each in wanted]
+    )
     groups = [(each.accounts, moments) for each, moments in zip(wanted, midnights, strict=True)]
     levels = await levels_of_groups(uow, groups)
     return [_days(each, reached) for each, reached in zip(wanted, levels, strict=True)]
 
 
-def _midnights(wanted: DaysWanted) -> list[int]:
-    numbers = range((wanted.first - _EPOCH).days, (wanted.last - _EPOCH).days + 2)
-    return [day_begins(wanted.zone, number) for number in numbers]
+def _midnights(first: date, last: date, zone: str) -> list[int]:
+    numbers = range((first - _EPOCH).days, (last - _EPOCH).days + 2)
+    return [day_begins(zone, number) for number in numbers]
 
 
 def _days(wanted: DaysWanted, levels: Sequence[Level]) -> list[Day]:
@@ -145,11 +147,12 @@ async def summary(uow: UnitOfWork, user_id: UserId, accounts: Sequence[Account])
     """Return what sessions of one currency have gained."""
     zone = await zone_of(uow, user_id, None)
     today = day_of(uow.clock.now(), zone)
-    [day] = await days(uow, accounts, today, today, zone)
+    midnights = await asyncio.to_thread(_midnights, today, today, zone)
+    before, after = await levels_at(uow, accounts, midnights)
     return Summary(
         balance=balance_of(accounts),
         level=level_of(accounts),
-        today=day.level.change,
+        today=after.change - before.change,
         open_trades=await repository.count_open(uow.session, [each.id for each in accounts]),
     )
 

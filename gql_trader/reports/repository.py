@@ -1,5 +1,6 @@
 """Reads of the reports domain; every one names the user, so that others' sessions do not exist."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -154,45 +155,49 @@ def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
 
     It reads one row for each session and moment, whatever was traded between.
     """
-    place, at = column("place", Integer), column("at", BigInteger)
-    asked = [(which, each) for which, (_, moments) in enumerate(groups) for each in set(moments)]
-    wanted = rows_of((place, at), asked, "wanted")
-    columns = (
-        place,
-        _SESSIONS.id,
-        column("since", BigInteger),
-        column("until", BigInteger),
-        _SESSIONS.capital,
+    number, place, at = column("number", Integer), column("place", Integer), column("at", BigInteger)
+    first, last = column("first", Integer), column("last", Integer)
+    asked: list[tuple[int, int, int]] = []
+    rows: list[tuple[UUID, Decimal, int, int]] = []
+    for which, (accounts, moments) in enumerate(groups):
+        ordered, begin = sorted(set(moments)), len(asked)
+        asked += [(begin + index, which, each) for index, each in enumerate(ordered)]
+        for each in accounts:
+            # Which of the moments it was trading at.
+            low = bisect_right(ordered, each.since)
+            high = len(ordered) if each.until is None else bisect_right(ordered, each.until)
+            if low < high:
+                rows.append((each.id, each.capital, begin + low, begin + high - 1))
+    wanted = rows_of((number, place, at), asked, "wanted")
+    given = rows_of((_SESSIONS.id, _SESSIONS.capital, first, last), rows, "trading")
+    series = func.generate_series(given.c.first, given.c.last)
+    numbers = series.table_valued("number", name="numbers").render_derived()
+    # Made first: else the figures might be looked up for all moments of each session.
+    pairs = (
+        select(wanted.c.place, wanted.c.at, given.c.id, given.c.capital)
+        .select_from(given)
+        .join(numbers, true())
+        .join(wanted, wanted.c.number == numbers.c.number)
+        .cte("pairs")
+        .prefix_with("MATERIALIZED")
     )
-    forever = max((each for _, each in asked), default=0)
-    rows = [
-        (which, each.id, each.since, forever if each.until is None else each.until, each.capital)
-        for which, (accounts, _) in enumerate(groups)
-        for each in accounts
-    ]
-    given = rows_of(columns, rows, "trading")
-    known = given.c
     then = (
         select(*(_ROLLUPS[name] for name in ("equity", *_SUMS)))
-        .where(_ROLLUPS.session_id == known.id, _ROLLUPS.time < wanted.c.at)
+        .where(_ROLLUPS.session_id == pairs.c.id, _ROLLUPS.time < pairs.c.at)
         .order_by(_ROLLUPS.time.desc())
         .limit(1)
         .lateral("then")
     )
     return (
         select(
-            wanted.c.place,
-            wanted.c.at,
-            func.sum(then.c.equity - known.capital),
+            pairs.c.place,
+            pairs.c.at,
+            func.sum(then.c.equity - pairs.c.capital),
             *(func.sum(then.c[name]) for name in _SUMS),
         )
-        .select_from(wanted)
-        .join(
-            given,
-            and_(known.place == wanted.c.place, known.since < wanted.c.at, known.until >= wanted.c.at),
-        )
+        .select_from(pairs)
         .join(then, true())
-        .group_by(wanted.c.place, wanted.c.at)
+        .group_by(pairs.c.place, pairs.c.at)
     )
 
 
@@ -203,7 +208,8 @@ async def knows_currency(session: AsyncSession, symbol: str) -> bool:
 
 async def count_open(session: AsyncSession, session_ids: Sequence[UUID]) -> int:
     """Return how many positions sessions hold. The caller has checked the access."""
-    statement = select(func.count()).where(_TRADES.session_id.in_(session_ids), _TRADES.exit_time.is_(None))
+    named = _TRADES.session_id == any_(array_of(_TRADES.session_id, session_ids))
+    statement = select(func.count()).where(named, _TRADES.exit_time.is_(None))
     return await session.scalar(statement) or 0
 
 

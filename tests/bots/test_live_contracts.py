@@ -140,16 +140,32 @@ async def test_funding_that_is_told_after_the_end_belongs_to_the_trade_that_bore
     assert await rows(desk, LiveAccountRow) == []
 
 
-async def test_payments_are_not_asked_for_at_every_look(desk: LiveDesk) -> None:
-    await begin(desk, "0.1")
-    await look(desk)
+async def test_a_short_position_is_paid_for_and_liquidated_the_other_way_round(desk: LiveDesk) -> None:
+    futures, session = desk.simulator.futures, await desk.start(leverage=5)
+    assert (await desk.done(session, "SELL", "MARKET", "0.1"))["status"] == "FILLED"
+    pay(desk, "1.5")
+    await look(desk, times=2)
+    [trade] = await rows(desk, TradeRow, session)
+    assert (trade.side, trade.funding) == ("SHORT", Decimal("-1.5"))
     asked = desk.simulator.paths().count(INCOME)
-    for _ in range(3):
-        wait(desk, 61)
+    futures.close(desk.account, Decimal(60_000), to_milliseconds(desk.runtime.clock.now()))
+    for _ in range(7):
+        wait(desk, 21)
         async with desk.runtime.unit_of_work() as uow:
-            [job] = await live_accounts.due_jobs(uow)
-        await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
-    assert desk.simulator.paths().count(INCOME) - asked in (0, 1)
+            due = await live_accounts.due_jobs(uow)
+        for job in due:
+            await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
+    # Payments are not asked for at every look: that is dear.
+    assert desk.simulator.paths().count(INCOME) - asked <= 1
+    [order] = [each for each in await rows(desk, OrderRow, session) if each.exit_reason]
+    assert (order.side, order.reduce_only, order.average_price) == ("BUY", True, Decimal(60_000))
+    [trade] = await rows(desk, TradeRow, session)
+    # Fees of 2.5 and 3.
+    assert (trade.exit_reason, trade.profit) == (
+        "LIQUIDATION",
+        Decimal("-1000") - Decimal("5.5") + Decimal("1.5"),
+    )
+    assert (await desk.session(session))["equity"] == "8996"
 
 
 async def test_what_the_account_holds_besides_bears_its_own_funding(desk: LiveDesk) -> None:

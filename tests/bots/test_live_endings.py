@@ -113,7 +113,7 @@ async def test_a_session_does_not_end_before_an_order_was_looked_for_once_more(d
     order = await _given_up(desk, session, "BUY")
     await desk.do(STOP, input={"id": session})
     await desk.advance(session)
-    assert (await desk.session(session))["status"] == "STOPPING"
+    assert (await desk.session(session))["status"] == "ACTIVE"
     # It was filled: what it has bought is sold.
     await desk.follow(601)
     assert (await desk.order(session, order))["status"] == "FILLED"

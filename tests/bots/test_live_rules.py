@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 
 import numpy as np
 import pytest
 
+from gql_trader.bots.live_deciding import decide
 from gql_trader.bots.live_rules import Holding, Wishes, exit_at, exit_inside, problem_of, quantity_to_enter
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
@@ -18,11 +20,11 @@ HOUR = Interval.H1.milliseconds
 LEVELS = {ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP, ExitReason.TAKE_PROFIT, ExitReason.ROI}
 
 
-def random_bars(random: Random, n: int) -> Bars:
-    """Bars with gaps and wide ranges, at prices that come again, so that levels are also met exactly."""
+def random_bars(random: Random, n: int, *, gaps: bool = True) -> Bars:
+    """Bars with wide ranges, at prices that come again, so that levels are also met exactly."""
     rows, close = [], 100.0
     for _ in range(n):
-        opened = round(close + random.choice([0, 0, random.uniform(-2, 2)]), 0)
+        opened = round(close + (random.choice([0, 0, random.uniform(-2, 2)]) if gaps else 0), 0)
         close = round(opened + random.uniform(-3, 3), 0)
         low, high = min(opened, close), max(opened, close)
         rows.append((opened, high + random.randint(0, 2), low - random.randint(0, 2), close))
@@ -82,6 +84,41 @@ def test_levels_close_positions_of_both_sides_on_the_bar_and_for_the_reason_of_t
             seen.add((trade.side, trade.exit_reason))
     sides = {Direction.LONG: [1], Direction.SHORT: [-1], Direction.BOTH: [1, -1]}[direction]
     assert seen >= {(side, reason) for side in sides for reason in LEVELS}
+
+
+def decided(spec: ExecutionSpec, bars: Bars, signals: Signals) -> list[tuple[Side, int, int, ExitReason]]:
+    """Return side, entry, exit and reason of the positions of an exchange that fills each close at once."""
+    wishes, found = Wishes.of(signals, spec.direction), list[tuple[Side, int, int, ExitReason]]()
+    held: Holding | None = None
+    for at in range(len(bars) - 1):
+        known, closing = bars.slice(0, at + 1), int(bars.time[at]) + bars.interval
+        seen = Wishes(*(getattr(wishes, name)[: at + 1] for name in Wishes.__slots__))
+        decision = decide(spec, seen, known, at, held)
+        if held is not None and decision.leaves is not None:
+            found.append((held.side, held.entered_at, closing, decision.leaves))
+            held = None
+        if held is None and decision.enters is not None:
+            price = float(bars.close[at])
+            held = Holding(decision.enters, price, closing, price)
+    return found
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_at_each_close_is_decided_what_the_engine_does_by_the_next_open(direction: Direction) -> None:
+    random, reasons, reversed_ = Random(direction.value), set[ExitReason](), 0
+    for _ in range(80):
+        bars, signals = random_bars(random, 60, gaps=False), random_signals(random, 60, 0.25)
+        spec = random_spec(random, direction)
+        engine = [
+            (Side.LONG if each.side > 0 else Side.SHORT, each.entry_time, each.exit_time, each.exit_reason)
+            for each in ReferenceSimulator(spec, 1000.0).run(bars, signals).trades
+            if each.exit_time <= bars.time[-1]
+        ]
+        assert decided(spec, bars, signals) == engine, spec
+        reasons |= {each[3] for each in engine}
+        reversed_ += sum(first[2] == then[1] and first[0] is not then[0] for first, then in pairwise(engine))
+    assert reasons >= {*LEVELS, ExitReason.SIGNAL}
+    assert (reversed_ > 100) is (direction is Direction.BOTH)
 
 
 def test_a_stop_that_the_exchange_holds_is_left_to_it_but_not_the_targets() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from gql_trader.bots import jobs_orders, live_bots, live_entering
+from gql_trader.bots import jobs, jobs_orders, live_bots, live_entering
 from gql_trader.bots.live_orders import submit
 from gql_trader.bots.live_protection import Protection, protect
 from gql_trader.bots.models import SessionStateRow, TradeRow
@@ -25,7 +25,7 @@ from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.accounts.accounts_api import refusals
-from tests.bots.live_desk import KEY, STOP, KilledError, LiveDesk, killing
+from tests.bots.live_desk import KEY, STOP, KilledError, LiveDesk, killing, quote
 from tests.bots.test_live_accounts import CONTRACT, contracts_sent
 from tests.bots.test_live_bots import HOUR, Bench, _tell
 from tests.engine.reference_simulator import ReferenceSimulator
@@ -67,6 +67,14 @@ async def test_by_hand_a_contract_is_sold_short_grows_and_is_bought_back_in_part
         }
     ]
     assert (found["cash"], found["equity"], found["profit"]) == ("4987.5", "9987.5", "-12.5")
+    # It is valued at the newest close, and gains as that falls.
+    desk.trader.accounts.clock.move(seconds=120)
+    await quote(desk.runtime, 48_000.0)
+    await jobs.match_orders({"runtime": desk.runtime}, str(parse_id(session)[1]))
+    found = await desk.do(SESSION, id=session)
+    [position] = found["positions"]
+    assert (position["markPrice"], position["unrealizedProfit"]) == ("48000", "987.5")
+    assert (found["cash"], found["equity"]) == ("4987.5", "10987.5")
     futures.trade(Decimal(48_000))
     await desk.done(session, "BUY", "MARKET", "0.2")
     # What crosses nothing is two orders.
@@ -76,14 +84,17 @@ async def test_by_hand_a_contract_is_sold_short_grows_and_is_bought_back_in_part
     assert refusals(await desk.place(session, "SELL", "MARKET", "0.1", reduceOnly=True)) == [
         ("INVALID_INPUT", ["reduceOnly"])
     ]
-    await desk.done(session, "BUY", "MARKET", "0.3", reduceOnly=True)
+    await desk.done(session, "BUY", "MARKET", "0.299")
+    # What is worth less than an order has to be is bought back all the same.
+    assert (await desk.done(session, "BUY", "MARKET", "0.001", reduceOnly=True))["status"] == "FILLED"
     found = await desk.do(SESSION, id=session)
     assert [(each["side"], each["quantity"], each["profit"]) for each in found["trades"]["nodes"]] == [
-        ("SHORT", "0.3", "585.3"),
+        ("SHORT", "0.001", "1.951"),
         ("SHORT", "0.2", "390.2"),
+        ("SHORT", "0.299", "583.349"),
     ]
     assert (found["positions"], found["cash"], found["profit"]) == ([], "10975.5", "975.5")
-    assert sent(desk) == [("SELL", None), ("SELL", None), ("BUY", "true"), ("BUY", "true")]
+    assert sent(desk) == [("SELL", None)] * 2 + [("BUY", "true")] * 3
     assert futures.positions[KEY] == 0
 
 
@@ -266,9 +277,19 @@ def execution(**changes: Any) -> dict[str, Any]:
 
 
 async def test_a_bot_reverses_as_the_engine_does_exit_first(bench: Bench) -> None:
-    await bench.begin(execution=execution(leverage=2.0))
-    closes = [49_900.0, 49_700.0, 49_800.0, 50_200.0, 48_000.0, 47_000.0, 48_100.0]
-    for close in closes:
+    # With a stop that is never met, but taken back before each exit.
+    await bench.begin(execution=execution(leverage=2.0, stopLoss=0.2))
+    closes = [49_900.0, 50_200.0, 48_000.0, 49_100.0]
+    await bench.bar(closes[0])
+    bench.desk.headers = await bench.fresh()
+    found = await bench.desk.do(SESSION, id=encode_id("TradingSession", bench.session_id))
+    [position] = found["positions"]
+    assert (position["side"], position["quantity"]) == ("SHORT", "0.2")
+    [state] = await bench.rows(SessionStateRow)
+    assert state.equity == pytest.approx(10_000 - 0.2 * 49_900 * 0.0005)
+    # Half of the notional is bound.
+    assert state.cash == pytest.approx(10_000 - 0.1 * 49_900 - 0.2 * 49_900 * 0.0005)
+    for close in closes[1:]:
         await bench.bar(close)
     await bench.stop()
     await bench.settle()
@@ -277,12 +298,12 @@ async def test_a_bot_reverses_as_the_engine_does_exit_first(bench: Bench) -> Non
     opens = np.array([50_000.0, *closes])
     prices = np.array([*closes, closes[-1]])
     bars = Bars(
-        HOUR * np.arange(8, dtype=np.int64),
+        HOUR * np.arange(5, dtype=np.int64),
         opens,
         np.maximum(opens, prices),
         np.minimum(opens, prices),
         prices,
-        np.ones(8),
+        np.ones(5),
         HOUR,
     )
     rises, falls = prices > opens, prices < opens
@@ -291,6 +312,7 @@ async def test_a_bot_reverses_as_the_engine_does_exit_first(bench: Bench) -> Non
         direction=Direction.BOTH,
         taker_fee=0.0005,
         sizing=Sizing(SizingKind.EQUITY_FRACTION, 0.5),
+        stop_loss=0.2,
         leverage=2.0,
         amount_precision=3,
     )
@@ -308,6 +330,12 @@ async def test_a_bot_reverses_as_the_engine_does_exit_first(bench: Bench) -> Non
     [state] = await bench.rows(SessionStateRow)
     assert state.cash == state.equity == state.balance
     assert state.balance == pytest.approx(10_000 + sum(each.profit for each in engine))
+    bench.desk.headers = await bench.fresh()
+    told = await bench.desk.do("query { trades(side: SHORT) { nodes { side profit } } }")
+    assert sorted(told["nodes"], key=lambda each: float(each["profit"])) == sorted(
+        ({"side": "SHORT", "profit": f"{row.profit.normalize():f}"} for row in rows if row.side == "SHORT"),
+        key=lambda each: float(each["profit"]),
+    )
 
 
 async def test_workers_that_race_and_are_killed_reverse_a_position_once(
@@ -367,6 +395,24 @@ async def test_guards_and_a_cooldown_keep_a_position_from_being_reversed(bench: 
     assert len(await bench.orders()) == 2
     await bench.bar(50_200.0)
     assert (await bench.orders())[2:] == [("BUY", "FILLED", None)]
+
+
+async def test_a_bot_that_only_goes_short_leaves_by_its_exit_signal_and_by_its_table_of_returns(
+    bench: Bench,
+) -> None:
+    table = {"0": 0.05, "119": 0.0}
+    await bench.begin(execution=execution(direction="SHORT", minimalRoi=table), contracts=True)
+    await bench.bar(49_900.0)
+    # It rises by more than a thousand: exitShort, and an entryLong that says nothing here.
+    await bench.bar(50_950.0)
+    assert await bench.orders() == [SOLD, BOUGHT_BACK]
+    await bench.bar(50_900.0)
+    await bench.bar(50_950.0)
+    assert (await bench.orders())[2:] == [SOLD]
+    # Two hours old it need not gain any more; what falls at this close is no new position at this price.
+    await bench.bar(50_850.0)
+    assert (await bench.orders())[2:] == [SOLD, ("BUY", "FILLED", "ROI")]
+    assert bench.desk.simulator.futures.positions[KEY] == 0
 
 
 async def test_the_exchange_holds_the_stop_of_a_short_position_and_it_trails(bench: Bench) -> None:
@@ -461,23 +507,3 @@ async def test_what_is_owed_is_told_when_a_short_cannot_be_bought_back(bench: Be
     assert bot.error is not None
     assert "a short position of 0.1 of BTC/USDT is still in the account" in bot.error
     assert [status for _, status, _ in await bench.orders()] == ["FILLED"] + ["REJECTED"] * 3
-
-
-async def test_reports_and_following_show_the_side_of_a_live_short(bench: Bench) -> None:
-    await bench.begin(execution=execution(leverage=2.0))
-    await bench.bar(49_900.0)
-    bench.desk.headers = await bench.fresh()
-    found = await bench.desk.do(SESSION, id=encode_id("TradingSession", bench.session_id))
-    [position] = found["positions"]
-    assert (position["side"], position["quantity"]) == ("SHORT", "0.2")
-    [state] = await bench.rows(SessionStateRow)
-    assert state.equity == pytest.approx(10_000 - 0.2 * 49_900 * 0.0005)
-    # Half of the notional is bound.
-    assert state.cash == pytest.approx(10_000 - 0.1 * 49_900 - 0.2 * 49_900 * 0.0005)
-    await bench.bar(50_900.0)
-    bench.desk.headers = await bench.fresh()
-    query = "query { trades(side: SHORT) { totalCount nodes { side profit } } }"
-    told = await bench.desk.do(query)
-    assert [each["side"] for each in told["nodes"]] == ["SHORT"]
-    # 0.2 × 1,000, and both fees.
-    assert (told["totalCount"], Decimal(told["nodes"][0]["profit"])) == (1, Decimal("-210.08"))

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.accounts.models import UserRow
-from gql_trader.bots import jobs, lifecycle, repository, shards, ticking, types
+from gql_trader.bots import jobs, known, lifecycle, repository, shards, ticking, types
 from gql_trader.bots.guarding import guards_of, waits_for
 from gql_trader.bots.jobs import sweep
 from gql_trader.bots.models import BotRow, SessionStateRow, TickLeaseRow, TradingSessionRow
@@ -339,6 +339,72 @@ async def test_shards_fill_up_one_after_the_other(live: LiveMarket, monkeypatch:
     await live.close_bars(1)
     assert len(await _shards(live)) == 3
     assert types.SHARD_SESSIONS >= 250
+
+
+async def test_sessions_stand_the_same_whether_they_had_their_bars_one_by_one_or_together(
+    live: LiveMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "SHARD_SESSIONS", 1)
+    execution = ExecutionSpec(
+        stop_loss=0.01, cooldown_bars=3, max_daily_trades=2, max_daily_loss=0.02, max_drawdown=0.5
+    )
+    often = {"execution": execution, "parameters": {"fast": 3, "slow": 7}}
+    sessions = [(await _begin(live, **often))[1] for _ in range(2)]
+    await live.close_bars(2)
+    first, second = await _shards(live)
+    for _ in range(60):
+        assert await ticking.tick(live.bots.runtime, first) == 1
+        await live.close_bars(1)
+    assert [await ticking.tick(live.bots.runtime, each) for each in (first, second)] == [1, 1]
+    async with live.bots.runtime.unit_of_work() as uow:
+        rows = (
+            await uow.session.execute(
+                select(*SessionStateRow.__table__.c).where(SessionStateRow.session_id.in_(sessions))
+            )
+        ).all()
+    ticked, caught_up = sorted((row._asdict() for row in rows), key=lambda row: -row["revision"])
+    assert (ticked.pop("revision"), caught_up.pop("revision")) == (61, 1)
+    assert ticked.pop("session_id") != caught_up.pop("session_id")
+    assert ticked == caught_up
+    trades = [booked(await live.bots.trades(session_id)) for session_id in sessions]
+    assert trades[0] == trades[1]
+    assert len(trades[0]) >= 3
+
+
+async def test_bots_of_other_parameters_and_first_bars_each_trade_like_their_backtest(
+    live: LiveMarket,
+) -> None:
+    made: list[tuple[UUID, dict[str, Any]]] = []
+    for fast, slow, stop in ((3, 7, 0.02), (4, 9, 0.02), (3, 7, 0.03), (5, 11, None)):
+        often = {"execution": ExecutionSpec(stop_loss=stop), "parameters": {"fast": fast, "slow": slow}}
+        made.append(((await _begin(live, **often))[1], often))
+        await live.close_bars(3)
+    [shard] = await _shards(live)
+    for _ in range(60):
+        assert await ticking.tick(live.bots.runtime, shard) == len(made)
+        await live.close_bars(1)
+    found = []
+    for session_id, often in made:
+        expected, _ = await _backtest(live, session_id, **often)
+        closed = [trade for trade in await live.bots.trades(session_id) if trade.exit_time is not None]
+        assert booked(closed) == [each for each in as_booked(expected) if each[12] != "END_OF_DATA"]
+        found.append(len(closed))
+    assert min(found) >= 1
+    assert len(set(found)) > 1
+
+
+async def test_what_never_changes_of_a_session_is_read_once(live: LiveMarket) -> None:
+    await _begin(live)
+    for count, reads in ((2, 1), (1, 0), (1, 0)):
+        await live.close_bars(count)
+        [shard] = await _shards(live)
+        with counted_statements(live.bots.desk.engine) as statements:
+            assert await ticking.tick(live.bots.runtime, shard) == 1
+        assert sum("trading_sessions.parameters" in each for each in statements) == reads
+    # Another process, or one that has met many others since, reads it again.
+    known._known.clear()
+    await live.close_bars(1)
+    assert await _tick(live) == 1
 
 
 async def test_the_number_of_statements_of_a_tick_does_not_grow_with_its_bots(live: LiveMarket) -> None:

@@ -12,6 +12,7 @@ from gql_trader.engine.ledger import EXIT_REASONS, Ledger
 from gql_trader.engine.simulation import Result, Simulation, run
 from tests.engine.cases import Case, cases, part
 from tests.engine.reference_simulator import day_of
+from tests.factories.markets import bars_of_closes, signals_at
 
 DAY = 86_400_000
 
@@ -49,6 +50,18 @@ def test_cash_is_never_negative(case: Case) -> None:
         assert simulation.equity >= -rounding
     simulation.finish()
     assert simulation.cash == simulation.equity >= 0.0
+
+
+def test_cash_is_nothing_where_margin_and_fee_are_all_there_is_and_round_up() -> None:
+    bars = bars_of_closes([100.0] * 60)
+    spec = ExecutionSpec(maker_fee=0.0, taker_fee=0.1, leverage=1.5, maintenance_margin=0.0)
+    simulation = Simulation(spec, 10_000.0)
+    found = []
+    for stop in range(1, 61):
+        simulation.advance(bars, signals_at(60, entry_long=[17, 24, 49], exit_long=[35]), stop)
+        found.append(simulation.cash)
+    assert simulation.in_position
+    assert min(found) == 0.0
 
 
 def stakes(case: Case, ledger: Ledger) -> Floats:

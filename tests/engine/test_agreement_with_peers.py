@@ -12,6 +12,7 @@ Their defaults differ from ours and from one another's. What makes them agree, a
 """
 
 import warnings
+from collections.abc import Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -64,6 +65,17 @@ def _bars(request: pytest.FixtureRequest) -> Bars:
     if not file.exists():
         pytest.skip(f"{name} is not here")
     return check(read_candles(file, "BTC"), interval, _FAR)
+
+
+@pytest.fixture(params=["numba", "rust"])
+def _vectorbt_engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    vectorbt = pytest.importorskip("vectorbt", reason=_REASON.format("vectorbt"))
+    if request.param == "rust":
+        pytest.importorskip("vectorbt_rust", reason="vectorbt[rust] is in the dependency group 'benchmark'")
+    # Left to itself it takes Rust wherever that has what is asked for.
+    vectorbt.settings["engine"] = "auto" if request.param == "rust" else "numba"
+    yield
+    vectorbt.settings["engine"] = "auto"
 
 
 def signals_of(bars: Bars, spec: ExecutionSpec) -> Signals:
@@ -207,6 +219,7 @@ FIXED = ExecutionSpec(sizing=Sizing(SizingKind.QUANTITY, 7.0), taker_fee=0.002, 
     ],
     ids=["fixed", "slippage", "short", "all cash", "free", "all cash, slippage"],
 )
+@pytest.mark.usefixtures("_vectorbt_engine")
 def test_vectorbt(bars: Bars, spec: ExecutionSpec) -> None:
     signals = signals_of(bars, spec)
     assert_agree(ours(bars, signals, spec), vectorbt_plays(bars, signals, spec), at_least=20)

@@ -36,7 +36,10 @@ def test_what_is_quiet_ends_in_the_state_that_each_simulation_ends_in(chunk: int
     for at in range(begin, n - chunk + 1, chunk):
         states = [each.export_state() for each in alone]
         assert all(map(batch.readable, states))
-        found = batch.advance(SPECS, states, bars.slice(at, at + chunk), window(at))
+        guards = [each.guards for each in alone]
+        said = [window(at)] * len(SPECS)
+        found = batch.advance(SPECS, states, bars.slice(at, at + chunk), said, guards)
+        assert batch.advance(SPECS, states, bars.slice(at, at + chunk), said).guards == found.guards
         for place, spec in enumerate(SPECS):
             traded = alone[place].closed_trades, alone[place].open_position
             fresh = Simulation.restore(spec, states[place])
@@ -51,6 +54,7 @@ def test_what_is_quiet_ends_in_the_state_that_each_simulation_ends_in(chunk: int
             assert found.equity[place] == fresh.equity
             assert found.cash[place] == fresh.cash
             assert found.guards[place] == fresh.guards
+            assert (found.guards[place] is guards[place]) == (fresh.guards == guards[place])
             assert found.last_close == fresh.last_close
             assert np.array_equal(found.marks[place], fresh.result().equity)
     assert quiet > (n // chunk)

@@ -19,19 +19,21 @@ from gql_trader.engine.metrics.returns import (
     calmar_ratio,
     expected_shortfall,
     omega_ratio,
+    return_sums,
     sharpe_ratio,
     sortino_ratio,
     total_return,
     value_at_risk,
 )
 from gql_trader.engine.metrics.trades import (
+    TradeSums,
     average_duration_hours,
     expectancy,
     kelly,
-    longest_streak,
     payoff_ratio,
     profit_factor,
     system_quality_number,
+    trade_sums,
     win_rate,
 )
 from gql_trader.engine.signals import Signals
@@ -42,6 +44,13 @@ from tests.factories.markets import HOUR, START, bars_of_closes, signals_at
 
 DAY = 24 * HOUR
 WEEK = 7 * DAY
+
+
+def trades_of(*profits: float, hours: tuple[int, ...] = ()) -> TradeSums:
+    """Sums of trades with these profits, each on a stake of 100, that were held for these hours."""
+    entry = np.full(len(profits), START)
+    held = np.array(hours or [0] * len(profits), dtype=np.int64)
+    return trade_sums(floats(*profits), floats(*profits) / 100.0, entry, entry + HOUR * held)
 
 
 def floats(*values: float) -> np.ndarray:
@@ -115,25 +124,33 @@ class TestCurve:
 
     def test_volatility_has_one_degree_of_freedom_less(self) -> None:
         # Deviations 0.01 and −0.01 around 0.01: variance 2 × 0.0001 / 1.
-        assert annual_volatility(floats(0.02, 0.0), 365) == pytest.approx(sqrt(0.0002 * 365), abs=1e-15)
-        assert annual_volatility(floats(0.02), 365) is None
-        assert annual_volatility(floats(0.02, 0.02), 365) == 0.0
+        assert annual_volatility(return_sums(floats(0.02, 0.0)), 365) == pytest.approx(
+            sqrt(0.0002 * 365), abs=1e-15
+        )
+        assert annual_volatility(return_sums(floats(0.02)), 365) is None
+        assert annual_volatility(return_sums(floats(0.02, 0.02)), 365) == 0.0
 
     def test_sharpe_ratio(self) -> None:
         returns = floats(0.03, -0.01, 0.02, 0.0)  # mean 0.01, squared deviations 4 + 4 + 1 + 1 in 1e-4
-        assert sharpe_ratio(returns, 365) == pytest.approx(0.01 / sqrt(1e-3 / 3) * sqrt(365), rel=1e-14)
-        assert sharpe_ratio(returns, 252) == pytest.approx(0.01 / sqrt(1e-3 / 3) * sqrt(252), rel=1e-14)
+        assert sharpe_ratio(return_sums(returns), 365) == pytest.approx(
+            0.01 / sqrt(1e-3 / 3) * sqrt(365), rel=1e-14
+        )
+        assert sharpe_ratio(return_sums(returns), 252) == pytest.approx(
+            0.01 / sqrt(1e-3 / 3) * sqrt(252), rel=1e-14
+        )
 
     def test_sharpe_ratio_is_undefined_without_variation_or_with_one_day(self) -> None:
-        assert sharpe_ratio(floats(0.1), 365) is None
-        assert sharpe_ratio(floats(0.1, 0.1, 0.1), 365) is None
-        assert sharpe_ratio(floats(0.0, 0.0), 365) is None
+        assert sharpe_ratio(return_sums(floats(0.1)), 365) is None
+        assert sharpe_ratio(return_sums(floats(0.1, 0.1, 0.1)), 365) is None
+        assert sharpe_ratio(return_sums(floats(0.0, 0.0)), 365) is None
 
     def test_sortino_ratio_divides_by_the_losses_over_all_days(self) -> None:
         returns = floats(0.03, -0.01, 0.02, 0.0)
-        assert sortino_ratio(returns, 365) == pytest.approx(0.01 * sqrt(365) / sqrt(0.0001 / 4), rel=1e-14)
-        assert sortino_ratio(floats(0.01, 0.0), 365) is None
-        assert sortino_ratio(floats(-0.01), 365) is None
+        assert sortino_ratio(return_sums(returns), 365) == pytest.approx(
+            0.01 * sqrt(365) / sqrt(0.0001 / 4), rel=1e-14
+        )
+        assert sortino_ratio(return_sums(floats(0.01, 0.0)), 365) is None
+        assert sortino_ratio(return_sums(floats(-0.01)), 365) is None
 
     def test_calmar_ratio(self) -> None:
         assert calmar_ratio(0.3, 0.2) == pytest.approx(1.5)
@@ -141,20 +158,20 @@ class TestCurve:
         assert calmar_ratio(None, 0.2) is None
 
     def test_omega_ratio(self) -> None:
-        assert omega_ratio(floats(0.03, -0.01, 0.02, 0.0)) == pytest.approx(5.0)
-        assert omega_ratio(floats(0.03, 0.0)) is None
+        assert omega_ratio(return_sums(floats(0.03, -0.01, 0.02, 0.0))) == pytest.approx(5.0)
+        assert omega_ratio(return_sums(floats(0.03, 0.0))) is None
 
     def test_tails_are_historical_and_positive_for_a_loss(self) -> None:
         returns = np.arange(-10.0, 11.0) / 100  # 21 days; the 5 % quantile is the second lowest
-        assert value_at_risk(returns) == pytest.approx(0.09)
-        assert expected_shortfall(returns) == pytest.approx(0.095)
-        assert value_at_risk(returns[:19]) is None
-        assert expected_shortfall(returns[:19]) is None
-        assert str(value_at_risk(np.zeros(20))) == "0.0"
+        assert value_at_risk(return_sums(returns)) == pytest.approx(0.09)
+        assert expected_shortfall(return_sums(returns)) == pytest.approx(0.095)
+        assert value_at_risk(return_sums(returns[:19])) is None
+        assert expected_shortfall(return_sums(returns[:19])) is None
+        assert str(value_at_risk(return_sums(np.zeros(20)))) == "0.0"
         random = np.random.default_rng(3)
         for n in (20, 21, 29, 365):
             drawn = random.normal(0.0, 0.02, n)
-            assert value_at_risk(drawn) == -np.quantile(drawn, of_returns.TAIL)
+            assert value_at_risk(return_sums(drawn)) == -np.quantile(drawn, of_returns.TAIL)
 
     def test_alpha_and_beta_are_the_least_squares_line(self) -> None:
         market = np.linspace(-0.05, 0.06, 20)
@@ -231,32 +248,32 @@ class TestDrawdown:
 
 
 class TestTrades:
-    profits = floats(30.0, -10.0, 0.0, 20.0, -15.0)
+    sums = trades_of(30.0, -10.0, 0.0, 20.0, -15.0)
 
     def test_a_trade_that_earns_nothing_is_not_won(self) -> None:
-        assert win_rate(self.profits) == 0.4
-        assert win_rate(floats()) is None
+        assert win_rate(self.sums) == 0.4
+        assert win_rate(trades_of()) is None
 
     def test_profit_factor(self) -> None:
-        assert profit_factor(self.profits) == 2.0
-        assert profit_factor(floats(-5.0)) == 0.0
-        assert profit_factor(floats(5.0, 0.0)) is None
-        assert profit_factor(floats()) is None
+        assert profit_factor(self.sums) == 2.0
+        assert profit_factor(trades_of(-5.0)) == 0.0
+        assert profit_factor(trades_of(5.0, 0.0)) is None
+        assert profit_factor(trades_of()) is None
 
     def test_expectancy(self) -> None:
-        assert expectancy(self.profits) == 5.0
-        assert expectancy(floats()) is None
+        assert expectancy(self.sums) == 5.0
+        assert expectancy(trades_of()) is None
 
     def test_payoff_ratio(self) -> None:
-        assert payoff_ratio(self.profits) == 2.0
-        assert payoff_ratio(floats(5.0)) is None
-        assert payoff_ratio(floats(-5.0, 0.0)) is None
+        assert payoff_ratio(self.sums) == 2.0
+        assert payoff_ratio(trades_of(5.0)) is None
+        assert payoff_ratio(trades_of(-5.0, 0.0)) is None
 
     def test_system_quality_number(self) -> None:
         # Mean 5; squared deviations 625 + 225 + 25 + 225 + 400 = 1500, over 4.
-        assert system_quality_number(self.profits) == pytest.approx(sqrt(5) * 5 / sqrt(375), rel=1e-14)
-        assert system_quality_number(floats(5.0)) is None
-        assert system_quality_number(floats(5.0, 5.0, 5.0)) is None
+        assert system_quality_number(self.sums) == pytest.approx(sqrt(5) * 5 / sqrt(375), rel=1e-14)
+        assert system_quality_number(trades_of(5.0)) is None
+        assert system_quality_number(trades_of(5.0, 5.0, 5.0)) is None
 
     def test_kelly(self) -> None:
         assert kelly(0.4, 2.0) == pytest.approx(0.1)
@@ -265,14 +282,32 @@ class TestTrades:
         assert kelly(1.0, None) is None
 
     def test_duration(self) -> None:
-        entry = np.array([START, START])
-        assert average_duration_hours(entry, entry + np.array([HOUR, 2 * HOUR])) == 1.5
-        assert average_duration_hours(entry[:0], entry[:0]) is None
+        assert average_duration_hours(trades_of(1.0, 1.0, hours=(1, 2))) == 1.5
+        assert average_duration_hours(trades_of()) is None
 
-    def test_longest_streak(self) -> None:
-        assert longest_streak(np.array([True, True, False, True, True, True])) == 3
-        assert longest_streak(np.array([False])) == 0
-        assert longest_streak(np.array([], dtype=np.bool_)) == 0
+    def test_mean_best_and_worst_are_fractions_of_what_was_put_in(self) -> None:
+        found = self.sums
+        assert (found.mean_fraction, found.best_fraction, found.worst_fraction) == (0.05, 0.3, -0.15)
+
+    def test_streaks_of_wins_and_losses_are_ended_by_a_trade_that_earns_nothing(self) -> None:
+        found = trades_of(1.0, 2.0, 0.0, 1.0, 1.0, 3.0, -1.0, 0.0, -1.0, -2.0)
+        assert (found.longest_wins, found.longest_losses) == (3, 2)
+        assert (trades_of(-1.0).longest_wins, trades_of(1.0).longest_losses) == (0, 0)
+        assert trades_of() == (0,) * 13
+
+    @pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 127, 128, 129, 136, 1_000, 4_097])
+    def test_sums_are_numpys_bit_for_bit(self, n: int) -> None:
+        random = np.random.default_rng(n)
+        profits, times = random.normal(1.0, 50.0, n), np.zeros(n, dtype=np.int64)
+        found = trade_sums(profits, profits / 7.0, times, times)
+        assert found.gained == np.sum(profits[profits > 0.0])
+        assert found.lost == np.sum(profits[profits < 0.0])
+        assert (found.mean, found.mean_fraction) == (np.mean(profits), np.mean(profits / 7.0))
+        assert found.deviation == (np.std(profits, ddof=1) if n > 1 else 0.0)
+        returns = return_sums(profits)
+        assert (returns.mean, returns.gained) == (found.mean, np.sum(np.maximum(profits, 0.0)))
+        assert returns.lost == np.sum(np.maximum(-profits, 0.0))
+        assert returns.mean_square_loss == np.mean(np.minimum(profits, 0.0) ** 2)
 
 
 def metrics_of(bars: Bars, signals: Signals, spec: ExecutionSpec, capital: float = 1_000.0) -> Metrics:

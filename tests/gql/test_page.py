@@ -3,13 +3,24 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from graphql import OperationDefinitionNode, OperationType, parse, validate
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLInputObjectType,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    validate,
+)
 
 from gql_trader.app import create_app
+from gql_trader.backtests.execution import check_execution
 from gql_trader.config import Settings
+from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.gql.schema_builder import core_schema
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
@@ -67,6 +78,7 @@ async def test_all_files_that_it_names_are_there_and_browsers_ask_for_newer_ones
         "/static/page/main.js",
         "/static/page/client.js",
         "/static/page/vendor/lightweight-charts.js",
+        "/static/page/vendor/graphql-ws/client.js",
     } < named
     for path in named:
         answer = await http.get(path)
@@ -103,8 +115,94 @@ def test_document_tells_why_a_mutation_failed_and_where_a_subscription_goes_on(n
         assert "{ cursor" in document(name)
 
 
-def test_it_stays_small() -> None:
-    assert sum(len(path.read_text().splitlines()) for path in OURS) < 2500
+def test_it_stays_small_without_long_lines() -> None:
+    lines = [line for path in OURS for line in path.read_text().splitlines()]
+    assert len(lines) < 2500
+    assert [line for line in lines if len(line) > 120] == []
+
+
+FORM = (PAGE / "execution.js").read_text()
+FIELDS = re.findall(r"^    \['(\w+)', '", FORM, re.MULTILINE)
+SIZINGS = set(re.findall(r"\['(\w+)', '[^']+', (?:percent|\{)", FORM.split("const SIZINGS")[1]))
+
+
+def test_its_form_has_all_of_execution_and_takes_up_all_of_it_again() -> None:
+    execution = SCHEMA.type_map["ExecutionInput"]
+    sizing = SCHEMA.type_map["SizingInput"]
+    assert isinstance(execution, GraphQLInputObjectType)
+    assert isinstance(sizing, GraphQLInputObjectType)
+    assert sorted([*FIELDS, "sizing"]) == sorted(execution.fields)
+    assert set(sizing.fields) == SIZINGS
+    [fragment] = parse(document("EXECUTION")).definitions
+    assert isinstance(fragment, FragmentDefinitionNode)
+    asked = {each.name.value for each in fragment.selection_set.selections if isinstance(each, FieldNode)}
+    assert asked == set(execution.fields)
+
+
+PERCENT = re.findall(r"\['(\w+)', '[^']+ %', percent\((\w+), (\w+)", FORM.replace(", %'", " %'"))
+
+
+@pytest.mark.parametrize(("name", "least", "most"), PERCENT, ids=[each[0] for each in PERCENT])
+def test_limits_in_percent_are_the_servers(name: str, least: str, most: str) -> None:
+    low, high = ({"LEAST": 0.0001, "MOST": 99.9999}.get(each) or float(each) for each in (least, most))
+
+    def problems(percent: float) -> list[tuple[str, ...]]:
+        given: dict[str, Any] = {"trailing_stop": 0.01}
+        given[re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", name)] = percent / 100
+        return [tuple(error.path) for error in check_execution(ExecutionSpec(**given))]
+
+    assert (problems(low), problems(high)) == ([], [])
+    assert problems(low - 0.0002) == [("execution", name)]
+    assert problems(high + 1.01) == [("execution", name)]
+
+
+def _colours() -> dict[str, dict[str, tuple[float, ...]]]:
+    blocks = re.findall(r":root \{(.*?)\}", (PAGE / "page.css").read_text(), re.DOTALL)
+    themes: dict[str, dict[str, tuple[float, ...]]] = {}
+    for theme, block in zip(("light", "dark"), blocks, strict=True):
+        hexadecimal = re.findall(r"--([\w-]+): #(\w{6});", block)
+        themes[theme] = {name: tuple(bytes.fromhex(digits)) for name, digits in hexadecimal}
+        triples = re.findall(r"--([\w-]+): (\d+) (\d+) (\d+);", block)
+        themes[theme] |= {name: tuple(map(int, parts)) for name, *parts in triples}
+        [heat] = re.findall(r"--heat: (\d+)%", block)
+        for kind in ("gain", "loss"):
+            for share, name in ((int(heat) / 100, f"deepest {kind}"), (0.1, f"badge of {kind}")):
+                for below in ("card", "background"):
+                    pairs = zip(themes[theme][f"{kind}-rgb"], themes[theme][below], strict=True)
+                    themes[theme][f"{name} on {below}"] = tuple(share * a + (1 - share) * b for a, b in pairs)
+    return themes
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (each / 255 for each in colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast_is_enough_to_read_text_and_to_see_where_fields_are(theme: str) -> None:
+    colours = _colours()[theme]
+    text = {
+        (name, below)
+        for name in ("text", "quiet", "accent", "gain", "loss")
+        for below in ("card", "background", "grid")
+    }
+    text |= {(f"line-{number}", "card") for number in range(1, 7)} | {("on-accent", "accent")}
+    for kind in ("gain", "loss"):
+        text |= {("text", f"deepest {kind} on card")}
+        text |= {(kind, f"badge of {kind} on {below}") for below in ("card", "background")}
+    edges = {("edge", "card"), ("edge", "background")}
+
+    def contrast(name: str, below: str) -> float:
+        dark, light = sorted(_luminance(colours[each]) for each in (name, below))
+        return (light + 0.05) / (dark + 0.05)
+
+    # Success criteria 1.4.3 and 1.4.11 of WCAG 2.2, level AA.
+    assert {pair: contrast(*pair) for pair in text if contrast(*pair) < 4.5} == {}
+    assert {pair: contrast(*pair) for pair in edges if contrast(*pair) < 3} == {}
 
 
 async def test_without_it_the_root_leads_to_graphql(settings: Settings, runtime: Runtime) -> None:

@@ -196,6 +196,17 @@ async def test_a_weighted_sum_is_maximised(api: Api) -> None:
         assert node["objective"] == pytest.approx(expected, rel=1e-15)
 
 
+async def test_any_figure_of_a_backtest_may_be_the_objective(api: Api) -> None:
+    identifier = await api.complete(objectives=[{"metric": "ULCER_INDEX", "weight": -1.0}])
+    best = (await api.show(identifier, first=100))["best"]
+    promote = """mutation($id: ID!) { promoteTrial(input: {optimizationId: $id}) { backtest { id } } }"""
+    payload = (await api.client.execute(promote, {"id": identifier})).data["promoteTrial"]
+    await run_backtest({"runtime": api.searches.desk.runtime}, str(parse_id(payload["backtest"]["id"])[1]))
+    query = "query($id: ID!) { backtest(id: $id) { metrics { ulcerIndex } } }"
+    found = (await api.client.execute(query, {"id": payload["backtest"]["id"]})).data["backtest"]
+    assert best["objective"] == pytest.approx(-found["metrics"]["ulcerIndex"], rel=1e-12)
+
+
 async def test_trials_beyond_a_constraint_have_no_objective(api: Api) -> None:
     nodes = (await api.show(await api.complete(maxDrawdown=0.5, minTrades=50), first=100))["trials"]["nodes"]
     for node in nodes:
@@ -272,6 +283,7 @@ REFUSALS: list[tuple[dict[str, Any], str, list[str]]] = [
     ({"minTrades": -1}, "INVALID_INPUT", ["minTrades"]),
     ({"maxDrawdown": 0}, "INVALID_INPUT", ["maxDrawdown"]),
     ({"objectives": []}, "INVALID_INPUT", ["objectives"]),
+    ({"objective": "MAX_DRAWDOWN"}, "INVALID_INPUT", ["objectives"]),
     (
         {"objectives": [{"metric": "CAGR", "weight": 0}]},
         "INVALID_INPUT",

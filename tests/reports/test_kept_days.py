@@ -43,7 +43,12 @@ STEPS = st.lists(
     st.builds(
         Step,
         st.lists(
-            st.tuples(st.integers(1, 2500), st.integers(0, 1), st.integers(-9, 9)), min_size=1, max_size=6
+            # Of one day, or of weeks later.
+            st.tuples(
+                st.one_of(st.integers(1, 12), st.integers(13, 2500)), st.integers(0, 1), st.integers(-9, 9)
+            ),
+            min_size=1,
+            max_size=6,
         ).map(tuple),
         st.one_of(st.none(), st.sampled_from(ZONES)),
         st.booleans(),
@@ -144,9 +149,9 @@ async def test_days_are_kept_when_they_are_over_by_one_worker_at_a_time(office: 
     await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
     [day] = await _days(office, session)
     assert (day.day, day.change) == ((date(2026, 2, 20) - date(1970, 1, 1)).days, Decimal(10))
-    # A day after its end nothing of a session will change.
+    # A week after its end nothing of a session will change.
     await office.stop(ada, session)
-    office.clock.move(hours=23)
+    office.clock.move(days=6, hours=23)
     await jobs.keep_days(office.runtime)
     assert not (await _kept_days(office, session)).is_final
     office.clock.move(hours=7)

@@ -6,13 +6,14 @@ computed for many bars at once first, in another order, and it is only asked whi
 is in doubt for a single bar, all is done again one by one.
 
 How far two orders of summation may lie apart, in half digits of the largest magnitude so far (each operation
-is wrong by half a digit of its result at most, and the second order may multiply and add in one). A simple
-average is made by a sum and a difference a bar, wrong for ever by half a digit of a whole period's sum each:
-of two averages, 4 a bar. In blocks, the distance of two averages is carried from eight bars to the next, and
-is smaller than either: 1/4 a bar. Its steps, 6 operations with numbers of the size of one value's share of
-the shorter average, and 3 sums of eight of them for each eight bars: 12 such shares a bar. An exponential
-average forgets, so that errors of 5 half digits a bar, in blocks of 20, add up to those of as many bars as
-it remembers. The margins below are larger than that, and contain what does not add up.
+is wrong by half a digit of its result at most, and the second order may or may not multiply and add in one).
+A simple average is made by a sum and a difference a bar, wrong for ever by half a digit of a whole period's
+sum each: of two averages, 4 a bar. In blocks, the distance of two averages is carried from eight bars to the
+next: 1/4 a bar. Its steps, at most twice one value's share of the shorter average each, are wrong by 11 such
+shares with their rounded factors, and adding up eight of them by 6 a bar. An exponential average forgets, so
+that what is wrong adds up to that of as many bars as it remembers: 1 a bar and 4 of its factor's share one
+by one, 18 and 184 of that share for each eight bars in blocks. The margins below are larger than that, and
+contain what does not add up.
 """
 
 import numpy as np
@@ -41,13 +42,13 @@ _HALF_DIGIT = 2.0**-53
 _AVERAGED_ERRORS = 5.0
 """Half digits a bar, of simple averages."""
 
-_STEPPED_ERRORS = 14.0
+_STEPPED_ERRORS = 20.0
 """Half digits a bar, of one value's share of the shorter simple average."""
 
 _ERRORS_AT_ONCE = 80.0
 """Half digits that do not add up."""
 
-_SMOOTHED_ERRORS = 100.0
+_SMOOTHED_ERRORS = 150.0
 """Half digits for each bar that an average remembers."""
 
 _SETTLING = 60.0

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba import types
 
 from gql_trader.engine.bars import Floats, Integers
+from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
 from gql_trader.engine.trading_days import DAY, FRIDAY, TradingDays, weekdays
 
 
@@ -21,14 +23,22 @@ class DailyCurve:
     returns
         float64[d], value over the one before, less 1; the first over the starting value. 0.0 after a
         value of zero.
+    reached
+        int64[d], how many bars have closed at the end of each day.
     """
 
     time: Integers
     value: Floats
     returns: Floats
+    reached: Integers
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def of(self, values: Floats, initial: float) -> "DailyCurve":
+        """Return the curve of other values at the closes of the same bars."""
+        values = np.require(values, np.float64, ("C", "A"))
+        return DailyCurve(self.time, *_at_ends(values, self.reached, initial), self.reached)
 
 
 def daily_curve(
@@ -60,7 +70,7 @@ def daily_curve(
     if not every and interval > DAY:
         # What a week's bar closes with on Sunday is what the market left on Friday.
         ends[weekday == FRIDAY] += 2 * DAY
-    reached = _count_until(time, ends - interval, interval)
+    reached = _count_until(np.require(time, np.int64, ("C", "A")), ends - interval, interval)
     if not every and interval > DAY:
         days, reached = days[weekday <= FRIDAY], reached[weekday <= FRIDAY]
     elif not every:
@@ -70,20 +80,38 @@ def daily_curve(
             days, reached = days[own], reached[own]
         kept = np.diff(reached, prepend=0) > 0
         days, reached = days[kept], reached[kept]
-    value = np.where(reached > 0, values[np.maximum(reached, 1) - 1], initial)
-    before = np.concatenate(([initial], value[:-1]))
-    ratio = np.divide(value, before, out=np.ones(len(value)), where=before != 0.0)
-    return DailyCurve(days * DAY, value, ratio - 1.0)
+    values = np.require(values, np.float64, ("C", "A"))
+    return DailyCurve(days * DAY, *_at_ends(values, reached, initial), reached)
 
 
+@compiled(INTEGERS(INTEGERS_IN, INTEGERS_IN, types.int64))
 def _count_until(time: Integers, moments: Integers, interval: int) -> Integers:
     """Return how many bars open at each moment or before."""
     n = len(time)
-    # Without gaps they can be counted, which asks for two bars a moment instead of searching for it.
-    counted = np.clip((moments - time[0]) // interval + 1, 0, n)
-    before = (counted == 0) | (time[counted - 1] <= moments)
-    after = (counted == n) | (time[np.minimum(counted, n - 1)] > moments)
-    if np.all(before & after):
-        return np.asarray(counted, dtype=np.int64)
-    found: Integers = np.searchsorted(time, moments, side="right").astype(np.int64, copy=False)
+    found = np.empty(len(moments), dtype=np.int64)
+    for k in range(len(moments)):
+        # Without gaps they can be counted, which asks for two bars a moment instead of searching for it.
+        low = min(max((moments[k] - time[0]) // interval + 1, 0), n)
+        if (low > 0 and time[low - 1] > moments[k]) or (low < n and time[low] <= moments[k]):
+            low, high = 0, n
+            while low < high:
+                middle = (low + high) // 2
+                if time[middle] <= moments[k]:
+                    low = middle + 1
+                else:
+                    high = middle
+        found[k] = low
     return found
+
+
+@compiled(types.UniTuple(FLOATS, 2)(FLOATS_IN, INTEGERS_IN, types.float64))  # type: ignore[no-untyped-call]
+def _at_ends(values: Floats, reached: Integers, initial: float) -> tuple[Floats, Floats]:
+    """Return the last value of each day, and its return."""
+    value, returns = np.empty(len(reached)), np.empty(len(reached))
+    for k in range(len(reached)):
+        value[k] = values[reached[k] - 1] if reached[k] > 0 else initial
+    before = initial
+    for k in range(len(reached)):
+        returns[k] = (value[k] / before if before != 0.0 else 1.0) - 1.0
+        before = value[k]
+    return value, returns

@@ -1,14 +1,18 @@
 """Metrics of the curve: return, risk, and the one for the other.
 
-``returns`` is float64[n], the account's returns over n days as fractions; ``days_per_year`` is the number of
-such days in a year.
+Those of the daily returns are made of `ReturnSums`, for which they are passed over once; ``days_per_year`` is
+the number of such days in a year.
 """
 
-from math import sqrt
+from math import isnan, sqrt
+from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from gql_trader.engine.bars import Floats
+from gql_trader.engine.jit import FLOATS_IN, compiled
+from gql_trader.engine.sums import STACK, deviation_of, sum_of
 
 YEAR = 365.25
 """Calendar days."""
@@ -37,30 +41,105 @@ def cagr(final: float, initial: float, calendar_days: float) -> float | None:
         return None
 
 
-def annual_volatility(returns: Floats, days_per_year: int) -> float | None:
+class ReturnSums(NamedTuple):
+    """Sums of the returns of n days.
+
+    Attributes
+    ----------
+    days
+        n.
+    mean, deviation
+        Of the returns; the deviation with ddof 1, exactly 0 where all returns are equal.
+    gained, lost
+        Σ max(r, 0) and Σ max(−r, 0).
+    mean_square_loss
+        Mean of min(r, 0)² over all days.
+    losing
+        Whether any return is below 0.
+    quantile, tail
+        The return that 5 % of the days are below, by linear interpolation between two days, and the mean of
+        those at or below it; 0.0 below 20 days.
+    """
+
+    days: int
+    mean: float
+    deviation: float
+    gained: float
+    lost: float
+    mean_square_loss: float
+    losing: bool
+    quantile: float
+    tail: float
+
+
+_RETURN_SUMS = types.Tuple(  # type: ignore[no-untyped-call]
+    (types.int64, *(types.float64,) * 5, types.boolean, *(types.float64,) * 2)
+)
+
+
+@compiled(_RETURN_SUMS(FLOATS_IN, FLOATS_IN))
+def _sums(
+    returns: Floats, ordered: Floats
+) -> tuple[int, float, float, float, float, float, bool, float, float]:
+    n = len(returns)
+    if n == 0:
+        return 0, 0.0, 0.0, 0.0, 0.0, 0.0, False, 0.0, 0.0
+    scratch, stack = np.empty(n), np.empty(STACK)
+    mean = sum_of(returns, n, stack) / n
+    deviation = deviation_of(returns, n, mean, scratch, stack) if n > 1 else 0.0
+    for k in range(n):
+        scratch[k] = max(returns[k], 0.0)
+    gained = sum_of(scratch, n, stack)
+    losing = False
+    for k in range(n):
+        losing |= returns[k] < 0.0
+        scratch[k] = max(-returns[k], 0.0)
+    lost = sum_of(scratch, n, stack)
+    for k in range(n):
+        loss = min(returns[k], 0.0)
+        scratch[k] = loss * loss
+    mean_square_loss = sum_of(scratch, n, stack) / n
+    quantile, tail = 0.0, 0.0
+    if n >= FEWEST_FOR_TAILS:
+        place = (n - 1) * TAIL
+        below = int(place)
+        low, high = ordered[below], ordered[min(below + 1, n - 1)]
+        rest = place - below
+        # Numpy's, at a tenth of the time.
+        quantile = high - (high - low) * (1.0 - rest) if rest >= 0.5 else low + (high - low) * rest
+        worst = 0
+        for k in range(n):
+            if returns[k] <= quantile:
+                scratch[worst] = returns[k]
+                worst += 1
+        tail = sum_of(scratch, worst, stack) / worst
+    return n, mean, deviation, gained, lost, mean_square_loss, losing, quantile, tail
+
+
+def return_sums(returns: Floats) -> ReturnSums:
+    """Return the sums of an account's returns over days, float64[n], as fractions."""
+    return ReturnSums(*_sums(returns, np.sort(returns)))
+
+
+def annual_volatility(sums: ReturnSums, days_per_year: int) -> float | None:
     """Return std(r) √A, a fraction a year; None below two days."""
-    if len(returns) < 2:
-        return None
-    return _deviation(returns) * sqrt(days_per_year)
+    return sums.deviation * sqrt(days_per_year) if sums.days > 1 else None
 
 
-def sharpe_ratio(returns: Floats, days_per_year: int) -> float | None:
+def sharpe_ratio(sums: ReturnSums, days_per_year: int) -> float | None:
     """Return mean(r) / std(r) √A (W. F. Sharpe, 1994); None below two days or without any variation."""
-    if len(returns) < 2:
-        return None
-    deviation = _deviation(returns)
-    return float(np.mean(returns)) / deviation * sqrt(days_per_year) if deviation > 0.0 else None
+    return sums.mean / sums.deviation * sqrt(days_per_year) if sums.deviation > 0.0 else None
 
 
-def sortino_ratio(returns: Floats, days_per_year: int) -> float | None:
+def sortino_ratio(sums: ReturnSums, days_per_year: int) -> float | None:
     """Return mean(r) √A / √mean(min(r, 0)²), the mean over all days.
 
     None below two days or without a losing day.
     """
-    if len(returns) < 2 or not np.any(returns < 0.0):
+    if sums.days < 2 or not sums.losing:
         return None
-    downside = sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
-    return float(np.mean(returns)) * sqrt(days_per_year) / downside if downside > 0.0 else None
+    downside = sqrt(sums.mean_square_loss)
+    return sums.mean * sqrt(days_per_year) / downside if downside > 0.0 else None
 
 
 def calmar_ratio(growth: float | None, deepest: float) -> float | None:
@@ -68,30 +147,46 @@ def calmar_ratio(growth: float | None, deepest: float) -> float | None:
     return None if growth is None or deepest == 0.0 else growth / deepest
 
 
-def omega_ratio(returns: Floats) -> float | None:
+def omega_ratio(sums: ReturnSums) -> float | None:
     """Return Σ max(r, 0) / Σ max(−r, 0); None without a losing day."""
-    losses = float(np.sum(np.maximum(-returns, 0.0)))
-    return float(np.sum(np.maximum(returns, 0.0))) / losses if losses > 0.0 else None
+    return sums.gained / sums.lost if sums.lost > 0.0 else None
 
 
-def value_at_risk(returns: Floats) -> float | None:
+def value_at_risk(sums: ReturnSums) -> float | None:
     """Return the loss of a day that 5 % of the days exceed, as a fraction, positive for a loss.
 
     Historical, with linear interpolation between two days. None below 20 days.
     """
-    if len(returns) < FEWEST_FOR_TAILS:
-        return None
-    return 0.0 - _quantile(np.sort(returns), TAIL)
+    return 0.0 - sums.quantile if sums.days >= FEWEST_FOR_TAILS else None
 
 
-def expected_shortfall(returns: Floats) -> float | None:
+def expected_shortfall(sums: ReturnSums) -> float | None:
     """Return the mean loss of the days at or beyond the value at risk, positive for a loss.
 
     None below 20 days.
     """
-    if len(returns) < FEWEST_FOR_TAILS:
-        return None
-    return 0.0 - float(np.mean(returns[returns <= _quantile(np.sort(returns), TAIL)]))
+    return 0.0 - sums.tail if sums.days >= FEWEST_FOR_TAILS else None
+
+
+_LINE = types.UniTuple(types.float64, 2)  # type: ignore[no-untyped-call]
+
+
+@compiled(_LINE(FLOATS_IN, FLOATS_IN))
+def _line(returns: Floats, market_returns: Floats) -> tuple[float, float]:
+    """Return intercept and slope; NaN if the market did not move."""
+    n = len(returns)
+    scratch, stack = np.empty(n), np.empty(STACK)
+    mean = sum_of(returns, n, stack) / n
+    market_mean = sum_of(market_returns, n, stack) / n
+    for k in range(n):
+        scratch[k] = (market_returns[k] - market_mean) * (market_returns[k] - market_mean)
+    variance = sum_of(scratch, n, stack)
+    if variance == 0.0:
+        return np.nan, np.nan
+    for k in range(n):
+        scratch[k] = (returns[k] - mean) * (market_returns[k] - market_mean)
+    beta = sum_of(scratch, n, stack) / variance
+    return mean - beta * market_mean, beta
 
 
 def alpha_beta(
@@ -101,8 +196,8 @@ def alpha_beta(
 
     Parameters
     ----------
-    market_returns
-        float64[n], of the market's closes on the same days.
+    returns, market_returns
+        float64[n], of the account and of the market's closes on the same days.
 
     Returns
     -------
@@ -111,25 +206,5 @@ def alpha_beta(
     """
     if len(returns) < FEWEST_FOR_TAILS:
         return None, None
-    mean, market_mean = float(np.mean(returns)), float(np.mean(market_returns))
-    variance = float(np.sum((market_returns - market_mean) ** 2))
-    if variance == 0.0:
-        return None, None
-    beta = float(np.sum((returns - mean) * (market_returns - market_mean))) / variance
-    return (mean - beta * market_mean) * days_per_year, beta
-
-
-def _quantile(ordered: Floats, share: float) -> float:
-    """Return a quantile of ascending values, linear between two: numpy's, at a tenth of the time."""
-    place = (len(ordered) - 1) * share
-    below = int(place)
-    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
-    rest = place - below
-    return high - (high - low) * (1.0 - rest) if rest >= 0.5 else low + (high - low) * rest
-
-
-def _deviation(values: Floats) -> float:
-    # Equal values deviate by exactly nothing; their rounded mean must not make that 1e-19.
-    if np.min(values) == np.max(values):
-        return 0.0
-    return float(np.std(values, ddof=1))
+    intercept, slope = _line(returns, market_returns)
+    return (None, None) if isnan(slope) else (intercept * days_per_year, slope)

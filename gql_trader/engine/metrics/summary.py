@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from math import isfinite
 
-import numpy as np
-
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.metrics import returns as of_returns
 from gql_trader.engine.metrics import trades as of_trades
@@ -92,15 +90,16 @@ def compute(result: Result, bars: Bars, counted: TradingDays, daily: DailyCurve 
     if daily is None:
         daily = daily_curve(bars.time, result.equity, bars.interval, initial, counted)
     first_close = float(bars.close[0])
-    market = daily_curve(bars.time, bars.close, bars.interval, first_close, counted)
+    market = daily.of(bars.close, first_close)
     days_per_year = counted.per_year
     calendar_days = (int(bars.time[-1]) + bars.interval - int(bars.time[0])) / DAY
     worst = drawdown(bars.time, result.equity, bars.interval, initial)
     mean_equity = worst.mean_equity or initial
-    returns, profits, fractions = daily.returns, ledger.profit, ledger.profit_fraction
     growth = of_returns.cagr(final, initial, calendar_days)
-    alpha, beta = of_returns.alpha_beta(returns, market.returns, days_per_year)
-    rate, payoff = of_trades.win_rate(profits), of_trades.payoff_ratio(profits)
+    returns = of_returns.return_sums(daily.returns)
+    trades = of_trades.trade_sums(ledger.profit, ledger.profit_fraction, ledger.entry_time, ledger.exit_time)
+    alpha, beta = of_returns.alpha_beta(daily.returns, market.returns, days_per_year)
+    rate, payoff = of_trades.win_rate(trades), of_trades.payoff_ratio(trades)
     traded = len(ledger) > 0
     return Metrics(
         total_return=of_returns.total_return(final, initial),
@@ -117,17 +116,17 @@ def compute(result: Result, bars: Bars, counted: TradingDays, daily: DailyCurve 
         expected_shortfall_95=_finite(of_returns.expected_shortfall(returns)),
         trades=len(ledger),
         win_rate=_finite(rate),
-        profit_factor=_finite(of_trades.profit_factor(profits)),
-        expectancy=_finite(of_trades.expectancy(profits)),
+        profit_factor=_finite(of_trades.profit_factor(trades)),
+        expectancy=_finite(of_trades.expectancy(trades)),
         payoff_ratio=_finite(payoff),
-        sqn=_finite(of_trades.system_quality_number(profits)),
+        sqn=_finite(of_trades.system_quality_number(trades)),
         kelly=_finite(of_trades.kelly(rate, payoff)),
-        avg_trade_return=float(np.mean(fractions)) if traded else None,
-        best_trade=float(np.max(fractions)) if traded else None,
-        worst_trade=float(np.min(fractions)) if traded else None,
-        avg_trade_duration_hours=of_trades.average_duration_hours(ledger.entry_time, ledger.exit_time),
-        max_consecutive_wins=of_trades.longest_streak(profits > 0.0),
-        max_consecutive_losses=of_trades.longest_streak(profits < 0.0),
+        avg_trade_return=trades.mean_fraction if traded else None,
+        best_trade=trades.best_fraction if traded else None,
+        worst_trade=trades.worst_fraction if traded else None,
+        avg_trade_duration_hours=of_trades.average_duration_hours(trades),
+        max_consecutive_wins=trades.longest_wins,
+        max_consecutive_losses=trades.longest_losses,
         exposure=result.bars_in_position / len(result.equity),
         turnover=result.traded_notional / mean_equity,
         fees_paid=result.fees_paid,

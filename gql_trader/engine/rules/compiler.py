@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -78,6 +78,18 @@ class _Rule:
     node: Node
 
 
+_KEPT = 64
+"""Combinations of values for which the same rules are kept planned: bots want several, for every bar."""
+
+K = TypeVar("K")
+
+
+def _keep(known: dict[tuple[object, ...], K], key: tuple[object, ...], made: K) -> None:
+    if len(known) >= _KEPT:
+        known.clear()
+    known[key] = made
+
+
 class CompiledRules:
     """Rules that are valid with the default parameters.
 
@@ -93,7 +105,9 @@ class CompiledRules:
         self.parameters = tuple(parameters)
         self._signals = dict(signals)
         self._plots = tuple(plots)
-        self._last_program: tuple[tuple[object, ...], Program, int] | None = None
+        self._programs: dict[tuple[object, ...], tuple[Program, int]] = {}
+        self._drawings: dict[tuple[object, ...], tuple[Program, list[tuple[str, bool]]]] = {}
+        self._wholes: dict[tuple[object, ...], tuple[Program, int, list[tuple[str, bool]]]] = {}
         names: set[str] = set()
         for rule in (*self._signals.values(), *self._plots):
             _collect(rule.node, names)
@@ -157,9 +171,22 @@ class CompiledRules:
             warmup = max(map(plan.lookback, roots), default=0)
             found = evaluate(plan, roots, bars, on_progress, shared)
             kept = True
+        return self._masked(found, len(bars), warmup, kept)
+
+    def signals_and_lines(
+        self, bars: Bars, values: ParameterValues | None = None
+    ) -> tuple[Signals, tuple[PlotLine, ...]]:
+        """Return what `signals` and `lines` return; what both need is computed once."""
+        program, warmup, drawn = self._all(values, bars.interval)
+        found = program.run(bars)
+        signals = self._masked(found[: len(self._signals)], len(bars), warmup, kept=True)
+        return signals, _lines(found[len(self._signals) :], drawn, len(bars))
+
+    def _masked(
+        self, found: "Sequence[Column | float | bool | str]", n: int, warmup: int, kept: bool
+    ) -> Signals:
         by_name = dict(zip(self._signals, found, strict=True))
-        columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
-        return Signals(*columns)
+        return Signals(*(_flags(by_name.get(name, False), n, warmup, kept) for name in _SIGNALS))
 
     def repeated_signals(self, bars: Bars, capacity: int) -> "RepeatedSignals":
         """Return what computes the signals over these bars for many combinations of values.
@@ -200,24 +227,8 @@ class CompiledRules:
         on_progress
             Called between indicators with the fraction done, in (0, 1].
         """
-        from gql_trader.engine.rules.evaluator import evaluate
-
-        used = [
-            _Rule(text_of(node), rule.path, node)
-            for rule in self._signals.values()
-            for node in series_in(rule.node)
-        ]
-        plan, roots = self._plan(values, [*self._plots, *used], bars.interval)
-        chosen: dict[Operand, tuple[str, bool]] = {}
-        for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
-            drawn = number < len(self._plots)
-            if drawn or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
-                chosen.setdefault(root, (rule.text, drawn))
-        found = evaluate(plan, list(chosen), bars, on_progress)
-        return tuple(
-            PlotLine(text, _floats(each, len(bars)), drawn)
-            for (text, drawn), each in zip(chosen.values(), found, strict=True)
-        )
+        program, drawn = self._drawing(values, bars.interval)
+        return _lines(program.run(bars, on_progress), drawn, len(bars))
 
     def check(self, values: ParameterValues | None = None, interval: int | None = None) -> None:
         """Raise RuleIssues unless every rule and plot is valid with these values.
@@ -230,19 +241,72 @@ class CompiledRules:
         self._plan(values, [*self._signals.values(), *self._plots], interval)
 
     def _program(self, values: ParameterValues | None, interval: int) -> "tuple[Program, int]":
-        """Return what computes the signals, and the warm-up; the last one is kept, for other bars."""
+        """Return what computes the signals, and the warm-up; both are kept, for other bars."""
         from gql_trader.engine.rules.evaluator import Program
 
+        key = self._key(values, interval)
+        kept = self._programs.get(key)
+        if kept is None:
+            plan, roots = self._plan(values, self._signals.values(), interval)
+            kept = Program.of(plan, roots), max(map(plan.lookback, roots), default=0)
+            _keep(self._programs, key, kept)
+        return kept
+
+    def _drawing(
+        self, values: ParameterValues | None, interval: int
+    ) -> "tuple[Program, list[tuple[str, bool]]]":
+        """Return what computes the lines, with the text of each and whether it is a plot; as `_program`."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        key = self._key(values, interval)
+        kept = self._drawings.get(key)
+        if kept is None:
+            drawn = self._drawn()
+            plan, roots = self._plan(values, drawn, interval)
+            chosen = self._chosen(drawn, roots)
+            kept = Program.of(plan, list(chosen)), list(chosen.values())
+            _keep(self._drawings, key, kept)
+        return kept
+
+    def _all(
+        self, values: ParameterValues | None, interval: int
+    ) -> "tuple[Program, int, list[tuple[str, bool]]]":
+        """Return what computes the signals and then the lines, with what `_program` and `_drawing` return."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        key = self._key(values, interval)
+        kept = self._wholes.get(key)
+        if kept is None:
+            drawn, ruled = self._drawn(), list(self._signals.values())
+            plan, roots = self._plan(values, [*ruled, *drawn], interval)
+            signals = roots[: len(ruled)]
+            chosen = self._chosen(drawn, roots[len(ruled) :])
+            warmup = max(map(plan.lookback, signals), default=0)
+            kept = Program.of(plan, [*signals, *chosen]), warmup, list(chosen.values())
+            _keep(self._wholes, key, kept)
+        return kept
+
+    def _drawn(self) -> list[_Rule]:
+        used = (
+            _Rule(text_of(node), rule.path, node)
+            for rule in self._signals.values()
+            for node in series_in(rule.node)
+        )
+        return [*self._plots, *used]
+
+    def _chosen(self, drawn: Sequence[_Rule], roots: Sequence[Operand]) -> dict[Operand, tuple[str, bool]]:
+        chosen: dict[Operand, tuple[str, bool]] = {}
+        for number, (rule, root) in enumerate(zip(drawn, roots, strict=True)):
+            plot = number < len(self._plots)
+            if plot or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
+                chosen.setdefault(root, (rule.text, plot))
+        return chosen
+
+    def _key(self, values: ParameterValues | None, interval: int) -> tuple[object, ...]:
         if values is None:
             values = resolve_parameters(self.parameters, None)
         # True, 1 and 1.0 are equal in Python but not here.
-        key = (interval, *((name, type(value), value) for name, value in values.items()))
-        last = self._last_program
-        if last is None or last[0] != key:
-            plan, roots = self._plan(values, self._signals.values(), interval)
-            last = key, Program.of(plan, roots), max(map(plan.lookback, roots), default=0)
-            self._last_program = last
-        return last[1], last[2]
+        return interval, *((name, type(value), value) for name, value in values.items())
 
     def _plan(
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
@@ -331,7 +395,17 @@ def _collect(node: Node, names: set[str]) -> None:
             _collect(operand, names)
 
 
+def _lines(
+    found: "Sequence[Column | float | bool | str]", drawn: Sequence[tuple[str, bool]], n: int
+) -> tuple[PlotLine, ...]:
+    return tuple(
+        PlotLine(text, _floats(each, n), plot) for (text, plot), each in zip(drawn, found, strict=True)
+    )
+
+
 def _floats(found: "Column | float | bool | str", n: int) -> Floats:
+    if isinstance(found, np.ndarray) and len(found) == n:
+        return found.astype(np.float64)
     return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), n))
 
 

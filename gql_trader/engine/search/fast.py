@@ -12,6 +12,7 @@ from gql_trader.engine.search import kernel
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.signals import RawSignals
+from gql_trader.engine.sums import STACK
 from gql_trader.engine.trading_days import DAY
 
 MOST_TRADES = 100_000
@@ -77,7 +78,7 @@ class FastTrials:
         room = min(MOST_TRADES, len(time) + 1)
         self._profits = np.empty(room)
         self._scratch = np.empty(max(room, len(ends)))
-        self._stack = np.empty(kernel.STACK)
+        self._stack = np.empty(STACK)
         self._found = np.empty(2)
         self._figures = np.empty(len(METRICS))
 

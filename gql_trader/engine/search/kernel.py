@@ -7,7 +7,7 @@ once where none of them can meet a level, even the one that their own best price
 stop, and where none of their closes can deepen the drawdown. Comparisons are exact, and rounding keeps the
 order of numbers, so that nothing is ever passed over that would have counted.
 
-All of it is one file, constants included, for numba's cache.
+All of it is one file, constants included, for numba's cache; what it imports says so.
 """
 
 from typing import Final
@@ -18,6 +18,7 @@ from numba import types
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS_IN, WORDS_IN, compiled
 from gql_trader.engine.signals import Words
+from gql_trader.engine.sums import deviation_of, sum_of
 from gql_trader.engine.vectors import lowest_set
 
 BLOCK: Final = 16
@@ -71,10 +72,6 @@ EXPECTANCY: Final = 9
 SQN: Final = 10
 
 YEAR: Final = 365.25
-
-HALVE_ABOVE: Final = 128
-"""Values that are added without halving them."""
-STACK: Final = 4 * 64
 
 _TABLE = types.Array(types.float64, 2, "C")
 _TABLE_IN = types.Array(types.float64, 2, "C", readonly=True)
@@ -507,91 +504,6 @@ def run(
     return trades
 
 
-@compiled(allocates=False)
-def _short_sum(values: Floats, begin: int, count: int) -> float:
-    """Return the sum of at most 128 values, in eight lanes."""
-    total = 0.0
-    k = 0
-    if count >= 8:
-        a = values[begin]
-        b = values[begin + 1]
-        c = values[begin + 2]
-        d = values[begin + 3]
-        e = values[begin + 4]
-        f = values[begin + 5]
-        g = values[begin + 6]
-        h = values[begin + 7]
-        k = 8
-        while k < count - count % 8:
-            a += values[begin + k]
-            b += values[begin + k + 1]
-            c += values[begin + k + 2]
-            d += values[begin + k + 3]
-            e += values[begin + k + 4]
-            f += values[begin + k + 5]
-            g += values[begin + k + 6]
-            h += values[begin + k + 7]
-            k += 8
-        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for rest in range(begin + k, begin + count):
-        total += values[rest]
-    return total
-
-
-@compiled(allocates=False)
-def _sum(values: Floats, count: int, stack: Floats) -> float:
-    """Return a sum in the order in which numpy adds: by halves, whose error grows with the logarithm.
-
-    Numba does not keep functions that call themselves, so the halves that wait are on a stack.
-
-    Parameters
-    ----------
-    stack
-        float64[STACK], for the begin, count, state and first half's sum of each level.
-    """
-    level = 0
-    stack[0] = 0.0
-    stack[1] = count
-    stack[2] = 0.0
-    total = 0.0
-    while level >= 0:
-        at = 4 * level
-        size = int(stack[at + 1])
-        if stack[at + 2] == 0.0 and size <= HALVE_ABOVE:
-            total = _short_sum(values, int(stack[at]), size)
-            level -= 1
-            continue
-        half = size // 2
-        half -= half % 8
-        if stack[at + 2] == 2.0:
-            total = stack[at + 3] + total
-            level -= 1
-            continue
-        first = stack[at + 2] == 0.0
-        if not first:
-            stack[at + 3] = total
-        stack[at + 2] += 1.0
-        level += 1
-        stack[at + 4] = stack[at] if first else stack[at] + half
-        stack[at + 5] = half if first else size - half
-        stack[at + 6] = 0.0
-    return total
-
-
-@compiled(allocates=False)
-def _deviation(values: Floats, count: int, mean: float, scratch: Floats, stack: Floats) -> float:
-    """Return the standard deviation, ddof 1, of the first `count` values; exactly 0.0 if all are equal."""
-    lowest = values[0]
-    highest = values[0]
-    for k in range(count):
-        lowest = min(lowest, values[k])
-        highest = max(highest, values[k])
-        scratch[k] = (values[k] - mean) * (values[k] - mean)
-    if lowest == highest:
-        return 0.0
-    return float(np.sqrt(_sum(scratch, count, stack) / (count - 1)))
-
-
 @compiled(
     types.void(
         FLOATS,
@@ -651,8 +563,8 @@ def figures(
             daily[k] = (value / before if before != 0.0 else 1.0) - 1.0
             losing |= daily[k] < 0.0
             before = value
-        mean = _sum(daily, days, stack) / days
-        deviation = _deviation(daily, days, mean, scratch, stack)
+        mean = sum_of(daily, days, stack) / days
+        deviation = deviation_of(daily, days, mean, scratch, stack)
         annual = np.sqrt(float(days_per_year))
         if deviation > 0.0:
             out[SHARPE_RATIO] = mean / deviation * annual
@@ -660,7 +572,7 @@ def figures(
             for k in range(days):
                 loss = min(daily[k], 0.0)
                 scratch[k] = loss * loss
-            downside = np.sqrt(_sum(scratch, days, stack) / days)
+            downside = np.sqrt(sum_of(scratch, days, stack) / days)
             if downside > 0.0:
                 out[SORTINO_RATIO] = mean * annual / downside
     if trades > 0:
@@ -669,20 +581,20 @@ def figures(
             if profits[k] > 0.0:
                 scratch[wins] = profits[k]
                 wins += 1
-        gains = _sum(scratch, wins, stack)
+        gains = sum_of(scratch, wins, stack)
         losses = 0
         for k in range(trades):
             if profits[k] < 0.0:
                 scratch[losses] = profits[k]
                 losses += 1
-        lost = -_sum(scratch, losses, stack)
+        lost = -sum_of(scratch, losses, stack)
         out[WIN_RATE] = wins / trades
         if lost > 0.0:
             out[PROFIT_FACTOR] = gains / lost
-        mean = _sum(profits, trades, stack) / trades
+        mean = sum_of(profits, trades, stack) / trades
         out[EXPECTANCY] = mean
         if trades >= 2:
-            deviation = _deviation(profits, trades, mean, scratch, stack)
+            deviation = deviation_of(profits, trades, mean, scratch, stack)
             if deviation > 0.0:
                 out[SQN] = np.sqrt(float(trades)) * mean / deviation
     for k in range(len(out)):

@@ -25,7 +25,7 @@ METRICS = (
 
 
 class Objective(StrEnum):
-    """A metric that can be maximised."""
+    """A metric that can be maximised: all but the market's own return, which no trial changes."""
 
     TOTAL_RETURN = "TOTAL_RETURN"
     CAGR = "CAGR"
@@ -35,6 +35,51 @@ class Objective(StrEnum):
     PROFIT_FACTOR = "PROFIT_FACTOR"
     EXPECTANCY = "EXPECTANCY"
     SQN = "SQN"
+    ANNUAL_VOLATILITY = "ANNUAL_VOLATILITY"
+    OMEGA_RATIO = "OMEGA_RATIO"
+    MAX_DRAWDOWN = "MAX_DRAWDOWN"
+    MAX_DRAWDOWN_DURATION_DAYS = "MAX_DRAWDOWN_DURATION_DAYS"
+    ULCER_INDEX = "ULCER_INDEX"
+    VALUE_AT_RISK_95 = "VALUE_AT_RISK_95"
+    EXPECTED_SHORTFALL_95 = "EXPECTED_SHORTFALL_95"
+    TRADES = "TRADES"
+    WIN_RATE = "WIN_RATE"
+    PAYOFF_RATIO = "PAYOFF_RATIO"
+    KELLY = "KELLY"
+    AVG_TRADE_RETURN = "AVG_TRADE_RETURN"
+    BEST_TRADE = "BEST_TRADE"
+    WORST_TRADE = "WORST_TRADE"
+    AVG_TRADE_DURATION_HOURS = "AVG_TRADE_DURATION_HOURS"
+    MAX_CONSECUTIVE_WINS = "MAX_CONSECUTIVE_WINS"
+    MAX_CONSECUTIVE_LOSSES = "MAX_CONSECUTIVE_LOSSES"
+    EXPOSURE = "EXPOSURE"
+    TURNOVER = "TURNOVER"
+    FEES_PAID = "FEES_PAID"
+    FUNDING_PAID = "FUNDING_PAID"
+    FINAL_EQUITY = "FINAL_EQUITY"
+    ALPHA = "ALPHA"
+    BETA = "BETA"
+
+    @property
+    def metric(self) -> str:
+        """Its name among the metrics."""
+        return self.value.lower()
+
+
+LESS_IS_BETTER = frozenset(
+    (
+        Objective.ANNUAL_VOLATILITY,
+        Objective.MAX_DRAWDOWN,
+        Objective.MAX_DRAWDOWN_DURATION_DAYS,
+        Objective.ULCER_INDEX,
+        Objective.VALUE_AT_RISK_95,
+        Objective.EXPECTED_SHORTFALL_95,
+        Objective.MAX_CONSECUTIVE_LOSSES,
+        Objective.FEES_PAID,
+        Objective.FUNDING_PAID,
+    )
+)
+"""What nobody wants much of: maximising one of these alone is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +100,18 @@ class Goal:
     min_trades: int = 1
     max_drawdown: float | None = None
 
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of metrics that the objectives need beside `METRICS`."""
+        return tuple(each.metric for each, _ in self.objectives if each.metric not in METRICS)
+
     def scores(self, metrics: Mapping[str, Floats]) -> Floats:
         """Return the score of each trial, the higher the better.
 
         Parameters
         ----------
         metrics
-            float64[n] for each of `METRICS`.
+            float64[n] for each of `METRICS` and of `further`.
 
         Returns
         -------
@@ -70,7 +120,7 @@ class Goal:
         """
         total = np.zeros(len(metrics["trades"]))
         for objective, weight in self.objectives:
-            total += weight * metrics[objective.value.lower()]
+            total += weight * metrics[objective.metric]
         kept = metrics["trades"] >= self.min_trades
         if self.max_drawdown is not None:
             kept &= metrics["max_drawdown"] <= self.max_drawdown

@@ -24,7 +24,10 @@ TILE = 4
 
 
 def run_trials(
-    setting: Setting, trials: Sequence[Trial], on_progress: Callable[[float], None] | None = None
+    setting: Setting,
+    trials: Sequence[Trial],
+    on_progress: Callable[[float], None] | None = None,
+    further: Sequence[str] = (),
 ) -> dict[str, Floats]:
     """Run trials and return their figures.
 
@@ -36,15 +39,19 @@ def run_trials(
         Neighbours with the same parameters share their signals, others their indicators.
     on_progress
         Called after each trial with the fraction done; what it raises ends the run.
+    further
+        Names of metrics that are wanted beside `METRICS`. The engine runs such trials as it runs a backtest,
+        which takes some three times as long.
 
     Returns
     -------
     dict
-        float64[trials] for each of `METRICS`, NaN where a figure is undefined. A trial whose combination is
-        not valid, such as a period that an indicator does not take, has nothing but NaN. Figures are those of
-        `gql_trader.engine.metrics` to 1e-12, whichever way a trial is run.
+        float64[trials] for each of `METRICS` and ``further``, NaN where a figure is undefined. A trial whose
+        combination is not valid, such as a period that an indicator does not take, has nothing but NaN.
+        Figures are those of `gql_trader.engine.metrics` to 1e-12, whichever way a trial is run.
     """
-    figures = np.full((len(trials), len(METRICS)), np.nan)
+    names = (*METRICS, *further)
+    figures = np.full((len(trials), len(names)), np.nan)
     fast = FastTrials(setting)
     signals = _signals_of(setting)
     before: tuple[ParameterValues, RawSignals | None] | None = None
@@ -56,13 +63,14 @@ def run_trials(
             if before is None or before[0] != trial.parameters:
                 before = (trial.parameters, _valid(signals, trial.parameters))
             if before[1] is not None:
-                measured = fast.run(before[1], trial.execution) if takes(trial.execution) else None
+                quick = not further and takes(trial.execution)
+                measured = fast.run(before[1], trial.execution) if quick else None
                 if measured is None:
-                    measured = _slow(setting, traded, before[1].masked(), trial.execution)
+                    measured = _slow(setting, traded, before[1].masked(), trial.execution, names)
                 figures[place] = measured
         if on_progress is not None:
             on_progress(done / len(trials))
-    return {name: np.ascontiguousarray(figures[:, column]) for column, name in enumerate(METRICS)}
+    return {name: np.ascontiguousarray(figures[:, column]) for column, name in enumerate(names)}
 
 
 def _by_tiles(trials: Sequence[Trial], columns: int) -> list[int]:
@@ -137,8 +145,10 @@ def _valid(
         return None
 
 
-def _slow(setting: Setting, traded: Bars, signals: Signals, spec: ExecutionSpec) -> Floats:
+def _slow(
+    setting: Setting, traded: Bars, signals: Signals, spec: ExecutionSpec, names: Sequence[str]
+) -> Floats:
     result = simulation.run(setting.bars, signals, spec, setting.initial_capital, setting.start)
     measured = metrics.compute(result, traded, setting.trading_days)
-    values = (getattr(measured, name) for name in METRICS)
+    values = (getattr(measured, name) for name in names)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

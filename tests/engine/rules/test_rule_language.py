@@ -326,6 +326,30 @@ def test_parameters_are_used_by_name() -> None:
     assert not always[:9].any()
 
 
+def test_rules_are_run_with_one_set_of_values_after_another() -> None:
+    bars = random_bars(200)
+    rules = Rules("rsi(close, fast) > level", plots=("sma(close, fast) + level",))
+    defaults = {parameter.name: parameter.default for parameter in PARAMETERS}
+    compiled = compile_rules(rules, PARAMETERS)
+    given = [defaults | {"fast": fast, "level": level} for fast in (5, 9) for level in (40.0, 60.0)]
+    for values in [*given, *given]:
+        fresh = compile_rules(rules, PARAMETERS)
+        np.testing.assert_array_equal(
+            compiled.signals(bars, values).entry_long, fresh.signals(bars, values).entry_long
+        )
+        lines, expected = compiled.lines(bars, values), fresh.lines(bars, values)
+        assert [line.text for line in lines] == [line.text for line in expected]
+        for line, other in zip(lines, expected, strict=True):
+            np.testing.assert_array_equal(line.values, other.values)
+        signals, together = compiled.signals_and_lines(bars, values)
+        np.testing.assert_array_equal(signals.entry_long, compiled.signals(bars, values).entry_long)
+        assert [(line.text, line.plot) for line in together] == [(line.text, line.plot) for line in lines]
+        for line, other in zip(together, lines, strict=True):
+            np.testing.assert_array_equal(line.values, other.values)
+    with pytest.raises(RuleIssues):
+        compiled.signals(bars, defaults | {"fast": 0})
+
+
 def test_shared_expressions_are_computed_once() -> None:
     bars = random_bars(300)
     steps: list[float] = []

@@ -1,5 +1,6 @@
 """Trials share what they have in common, and what each gets does not depend on the others."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from gql_trader.engine import metrics, simulation
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.indicators import implementations
+from gql_trader.engine.metrics import Metrics
 from gql_trader.engine.rules import Parameter, ParameterType, Rules, compile_rules, evaluator
 from gql_trader.engine.rules.sharing import SharedColumns
 from gql_trader.engine.search import trials
@@ -45,6 +47,29 @@ def test_a_trial_gets_what_a_run_of_its_own_would_get() -> None:
             assert np.array_equal(found[name][place], np.nan if value is None else value, equal_nan=True), (
                 name
             )
+
+
+def test_figures_that_are_asked_for_besides_are_those_of_a_run_of_its_own() -> None:
+    goal = Goal([(each, 1.0) for each in Objective])
+    assert {*goal.further, *METRICS} == {field.name for field in fields(Metrics)} - {"buy_and_hold_return"}
+    found = run_trials(SETTING, TRIALS, further=goal.further)
+    assert set(found) == {*METRICS, *goal.further}
+    for place, trial in enumerate(TRIALS):
+        assert trial.execution is not None
+        signals = RULES.signals(BARS, trial.parameters)
+        result = simulation.run(BARS, signals, trial.execution, 10_000.0, 100)
+        measured = metrics.compute(result, BARS.slice(100, len(BARS)), TradingDays.EVERY_DAY)
+        for name, column in found.items():
+            value = getattr(measured, name)
+            assert np.array_equal(column[place], np.nan if value is None else value, equal_nan=True), name
+
+
+def test_a_negative_weight_looks_for_little() -> None:
+    goal = Goal([(Objective.ULCER_INDEX, -2.0), (Objective.TRADES, 0.5)])
+    assert goal.further == ("ulcer_index",)
+    found = run_trials(SETTING, TRIALS, further=goal.further)
+    expected = 0.5 * found["trades"] - 2.0 * found["ulcer_index"]
+    assert goal.scores(found) == pytest.approx(expected)
 
 
 def test_the_order_of_trials_changes_nothing() -> None:

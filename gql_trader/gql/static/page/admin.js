@@ -18,7 +18,9 @@ export async function showAdministration(main, { viewer, signal }) {
       await load();
     });
   const actions = {
-    PENDING: (user) => [act('Approve', APPROVE_USER, user, 'may sign in now'), act('Refuse', DISABLE_USER, user, 'is refused')],
+    PENDING: (user) => [
+      act('Approve', APPROVE_USER, user, 'may sign in now'), act('Refuse', DISABLE_USER, user, 'is refused'),
+    ],
     ACTIVE: (user) => [act('Disable', DISABLE_USER, user, 'is disabled')],
     DISABLED: (user) => [act('Enable', ENABLE_USER, user, 'is enabled')],
   };
@@ -33,8 +35,7 @@ export async function showAdministration(main, { viewer, signal }) {
     ];
     replace(list, table('Users', columns, users.nodes, 'Nobody.'));
   }
-  status.addEventListener('change', () => load().catch(complain));
-  search.addEventListener('change', () => load().catch(complain));
+  for (const control of [status, search]) control.addEventListener('change', () => load().catch(complain));
   await load();
   main.replaceChildren(h('section', {}, bar(heading('Users'), status, search), list));
 }

@@ -1,24 +1,47 @@
 // Bots: making, starting and stopping them, their guards, and their equity and trades as they happen.
 
-import { mutate, query, queryAll, subscribe } from './client.js';
-import { tradeTable } from './backtests.js';
+import { mutate, queryAll, queryOne, subscribe } from './client.js';
+import { marketOf, tradeTable } from './backtests.js';
 import { drawEquity } from './charts.js';
+import * as documents from './documents.js';
 import {
-  BOT_DETAIL, BOT_EQUITY, BOT_STATUS, BOT_TRADES, BOTS, CREATE_BOT, DELETE_BOT, GUARDS, START_BOT, STOP_ALL_BOTS, STOP_BOT,
-} from './documents.js';
-import {
-  address, bar, button, card, choice, complain, day, field, figures, form, h, heading, input, interval, link, money, noted, number,
-  percent, quiet, replace, row, signed, submitButton, table, time, words,
+  address, ask, bar, button, card, carefulButton, choice, complain, day, decimal, field, figures, form, h, heading,
+  input, link, listPage, money, noted, number, percent, quiet, replace, row, signed, submitButton, table, time, words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
 
 const stateOf = (bot) => h('span', { class: `state ${bot.state.toLowerCase()}` }, words(bot.state));
+const gainOf = ({ profitFraction }) => signed(profitFraction, percent(profitFraction));
 const isStarted = (bot) => ['PENDING', 'RUNNING', 'STOPPING'].includes(bot.state);
+const nameOf = ({ label, apiKeyMasked, exchange }) => `${label ?? apiKeyMasked} (${exchange})`;
+const modeOf = ({ mode, exchangeKey }) => (exchangeKey ? `live with ${nameOf(exchangeKey)}` : words(mode));
+
+const STOPPING = 'What is held is sold at the market, and the session ends: started again, it begins anew.';
 
 /** The button that fits the state. */
-function startOrStop({ id, state }) {
-  if (!isStarted({ state })) return button('Start', () => mutate(START_BOT, { id }));
-  return button('Stop', () => mutate(STOP_BOT, { id }), { disabled: state === 'STOPPING' });
+function startOrStop(bot) {
+  const { id, mode, state } = bot;
+  const stop = () => mutate(documents.STOP_BOT, { id });
+  if (!isStarted(bot)) {
+    const start = () => (mode === 'LIVE' ? startLive(bot) : mutate(documents.START_BOT, { input: { id } }));
+    return button('Start', start, { 'aria-label': `Start ${bot.name}` });
+  }
+  if (mode === 'LIVE' && state !== 'STOPPING') return carefulButton('Stop', `Stop ${bot.name}?`, STOPPING, stop);
+  return button('Stop', stop, { 'aria-label': `Stop ${bot.name}`, disabled: state === 'STOPPING' });
+}
+
+/** Starting takes a second factor, and a word about an account that was not what it should be at the last start. */
+function startLive(bot) {
+  const code = { name: 'totpCode', autocomplete: 'one-time-code', required: true, autofocus: true };
+  const known = input({ name: 'acknowledgeMismatch', type: 'checkbox' });
+  const given = (code) => ({ id: bot.id, totpCode: code.trim(), acknowledgeMismatch: known.checked });
+  const begin = ({ totpCode }) => mutate(documents.START_BOT, { input: given(totpCode) });
+  const capital = `${money(bot.initialCapital)} ${bot.market.quote.symbol}`;
+  ask(`Let ${bot.name} trade with real money?`, 'Start', begin,
+    h('p', {}, `Orders go to ${bot.market.exchange} with ${nameOf(bot.exchangeKey)}, for up to ${capital}.`),
+    field('Code of your second factor', input(code)),
+    bot.error?.includes('acknowledgeMismatch') &&
+      field('I have looked at the account: trade all the same', known, { hint: bot.error }));
 }
 
 function feedOf({ replay }) {
@@ -29,57 +52,60 @@ function feedOf({ replay }) {
 // ---- the list, and the form for another one ----
 
 export async function showBots(main, { viewer, signal, go }) {
-  const [catalogue, nodes] = await Promise.all([fetchCatalogue(signal), queryAll(BOTS, signal)]);
+  const [catalogue, nodes, keys] = await Promise.all([
+    fetchCatalogue(signal), queryAll(documents.BOTS, signal), queryOne(documents.KEYS, {}, signal),
+  ]);
   const bots = new Map(nodes.map((bot) => [bot.id, bot]));
   const list = h('div');
   const mayTrade = viewer.role !== 'VIEWER';
 
-  function show() {
-    const columns = [
-      ['Bot', (bot) => noted(link(address('bots', bot.id), bot.name), bot.strategy.name)],
-      ['Market', (bot) => noted(`${bot.market.symbol} · ${interval(bot.interval)}`, `${words(bot.mode)}, ${feedOf(bot)}`, 'minor')],
-      ['State', stateOf],
-      ['Equity', (bot) => (bot.session ? money(bot.session.equity) : '–'), { number: true, minor: true }],
-      ['Profit', ({ session }) => (session ? signed(session.profitFraction, percent(session.profitFraction)) : '–'), { number: true }],
-      ['', (bot) => (mayTrade ? startOrStop(bot) : '')],
-    ];
-    replace(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one. It trades on paper.'));
-  }
+  const columns = [
+    ['Bot', (bot) => noted(link(address('bots', bot.id), bot.name), bot.strategy.name)],
+    ['Market', (bot) => noted(marketOf(bot), `${modeOf(bot)}, ${feedOf(bot)}`, bot.mode === 'LIVE' ? null : 'minor')],
+    ['State', stateOf],
+    ['Equity', ({ session }) => money(session?.equity ?? null), { number: true, minor: true }],
+    ['Profit', ({ session }) => (session ? gainOf(session) : '–'), { number: true }],
+    ['', (bot) => (mayTrade ? startOrStop(bot) : '')],
+  ];
+  const show = () => replace(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one.'));
   show();
 
-  const stopAll = button('Stop all', () => mutate(STOP_ALL_BOTS, {}));
-  main.replaceChildren(
-    h('div', { class: 'columns' },
-      mayTrade && botForm(catalogue, go),
-      h('section', {}, bar(heading('Bots'), mayTrade && stopAll), list)),
-  );
-  follow(signal, BOT_STATUS, {}, ({ bot }) => {
+  const stopAll = carefulButton('Stop all', 'Stop all bots?', STOPPING, () => mutate(documents.STOP_ALL_BOTS, {}));
+  const making = mayTrade && { title: 'Make a bot', form: botForm(catalogue, keys.exchangeKeys, go) };
+  main.replaceChildren(listPage('Bots', mayTrade && stopAll, list, making));
+  follow(signal, documents.BOT_STATUS, {}, ({ bot }) => {
     bots.set(bot.id, bot);
     show();
   });
 }
 
-function botForm(catalogue, go) {
-  const name = input({ name: 'name', value: 'My bot' });
+function botForm(catalogue, keys, go) {
   const feed = choice([['live', 'live market'], ['replay', 'replay of history']], 'live', { name: 'feed' });
-  const start = input({ type: 'date', name: 'replayStart' });
-  const end = input({ type: 'date', name: 'replayEnd' });
-  const speed = input({ type: 'number', min: 0, name: 'speed', value: 36000 });
-  const replay = row(
-    field('From', start, { path: 'feed.replay.start' }), field('To', end, { path: 'feed.replay.end' }),
-    field('Speed', speed, { path: 'feed.replay.speed', hint: 'Market time over real time: at 36,000, ten hours a second. 0: at once.' }));
+  const start = input({ type: 'date', name: 'feed.replay.start' });
+  const end = input({ type: 'date', name: 'feed.replay.end' });
+  const speed = decimal({ min: 0, name: 'feed.replay.speed', value: 36000 });
+  const pace = 'Market time over real time: at 36,000, ten hours a second. 0: at once.';
+  const replay = row(field('From', start), field('To', end), field('Speed', speed, { hint: pace }));
   replay.hidden = true;
   feed.addEventListener('change', () => (replay.hidden = feed.value === 'live'));
+  const trading = keys.filter(({ permissions: may }) => may.includes('TRADE') && !may.includes('WITHDRAW'));
+  const real = trading.map((each) => [each.id, `with real money: ${nameOf(each)}`]);
+  const key = choice([['', 'on paper'], ...real], '', { name: 'exchangeKeyId' });
+  const noKey = 'A key to an exchange that may trade, and not withdraw, lets bots trade with real money: see GraphiQL.';
+  const hint = real.length > 0 ? 'Real money takes a second factor at each start.' : noKey;
   const spec = specFields(catalogue, {}, { range: false });
 
-  async function submit() {
-    const history = () => ({ start: moment(start) ?? spec.element.dataset.start, end: moment(end), speed: Number(speed.value) });
-    const chosen = feed.value === 'live' ? { live: true } : { replay: history() };
-    const { bot } = await mutate(CREATE_BOT, { input: { ...spec.read(), name: name.value, mode: 'PAPER', feed: chosen } });
+  async function submit({ name, exchangeKeyId }) {
+    const from = moment(start) ?? spec.element.dataset.start;
+    const history = { start: from, end: moment(end), speed: Number(speed.value) };
+    const mode = exchangeKeyId ? { mode: 'LIVE', exchangeKeyId } : { mode: 'PAPER' };
+    const source = feed.value === 'live' ? { live: true } : { replay: history };
+    const { bot } = await mutate(documents.CREATE_BOT, { input: { ...spec.read(), ...mode, name, feed: source } });
     go('bots', bot.id);
   }
-  return form({ class: 'card', id: 'bot' }, submit, h('h2', {}, 'Make a bot'), field('Name', name, { path: 'name' }), spec.element,
-    h('fieldset', {}, h('legend', {}, 'Bars from'), field('Feed', feed, { path: 'feed' }), replay),
+  return form({ id: 'bot' }, submit, field('Name', input({ name: 'name', value: 'My bot' })), spec.element,
+    h('fieldset', {}, h('legend', {}, 'Bars from'), field('Feed', feed), replay),
+    field('Trades', key, { path: 'exchangeKeyId mode', hint }),
     submitButton('Make'));
 }
 
@@ -95,28 +121,24 @@ async function follow(signal, document, variables, heard) {
 // ---- one ----
 
 export async function showBot(main, { id, viewer, signal, go, reload }) {
-  const { bot } = await query(BOT_DETAIL, { id }, signal);
-  if (!bot) return main.replaceChildren(h('p', {}, 'There is no such bot.'));
+  const bot = await queryOne(documents.BOT_DETAIL, { id }, signal);
   const { session } = bot;
   const top = h('div');
   const guards = h('div');
-  const remove = async () => {
-    await mutate(DELETE_BOT, { id });
-    go('bots');
-  };
+  const remove = () => mutate(documents.DELETE_BOT, { id }).then(() => go('bots'));
 
   function show(now) {
-    const about = [now.strategy.name, now.market.symbol, interval(now.interval), words(now.mode), feedOf(now)].join(' · ');
+    const about = [now.strategy.name, marketOf(now), modeOf(now), feedOf(now)].join(' · ');
+    const erase = carefulButton('Delete', `Delete ${now.name}?`, 'It cannot be brought back.', remove);
     replace(
       top,
       bar(
         heading(now.name, about),
         stateOf(now),
-        viewer.role !== 'VIEWER' && [startOrStop(now), !isStarted(now) && button('Delete', remove)],
+        viewer.role !== 'VIEWER' && [startOrStop(now), !isStarted(now) && erase],
         h('a', { class: 'button', href: address('profit', id) }, 'Days')),
       h('p', { class: 'problem' }, now.error ?? ''),
-      now.waitingFor ? quiet(`Waiting for the candle of ${time(now.waitingFor)}.`) : '',
-    );
+      now.waitingFor ? quiet(`Waiting for the candle of ${time(now.waitingFor)}.`) : '');
     guards.replaceChildren(...guardList(now.guards));
   }
   show(bot);
@@ -127,13 +149,11 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   const ledger = h('div', { id: 'trades' });
   main.replaceChildren(
     top, numbers,
-    card('Equity and drawdown', frame),
-    h('div', { class: 'halves' }, card('Guards', guards), card('Trades, newest first', ledger)),
-  );
+    session ? card('Equity and drawdown', frame) : quiet('It has not been started yet.'),
+    h('div', { class: 'halves' }, card('Guards', guards), card('Trades, newest first', ledger)));
 
   let latest = session && { equity: Number(session.equity), time: session.lastBarTime };
-  const curve = session?.equityCurve ?? { time: [], equity: [], drawdown: [] };
-  const extend = drawEquity(frame, curve, `Equity and drawdown of ${bot.name}`, signal);
+  const extend = session && drawEquity(frame, session.equityCurve, `Equity and drawdown of ${bot.name}`, signal);
   // A replay may tell of more bars in a second than anybody can see: draw what is there once a frame.
   let asked = false;
   const showNumbers = () => {
@@ -141,7 +161,8 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     asked = true;
     requestAnimationFrame(() => {
       asked = false;
-      ledger.replaceChildren(tradeTable('Trades', [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50)));
+      const newest = [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50);
+      ledger.replaceChildren(tradeTable('Trades', newest));
       if (!latest) return;
       const { equity } = latest;
       const profit = equity - session.capital;
@@ -161,22 +182,22 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     counting ||= setTimeout(async () => {
       counting = 0;
       if (signal.aborted) return;
-      const { bot: now } = await query(GUARDS, { id }, signal).catch(() => ({}));
+      const now = await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
       if (now) guards.replaceChildren(...guardList(now.guards));
     }, 500);
   };
-  follow(signal, BOT_STATUS, { botId: id }, ({ bot: now }) => {
+  follow(signal, documents.BOT_STATUS, { botId: id }, ({ bot: now }) => {
     if (now.session?.id !== session?.id) reload();
     else show(now);
   });
   if (!session) return;
-  follow(signal, BOT_EQUITY, { botId: id }, (event) => {
+  follow(signal, documents.BOT_EQUITY, { botId: id }, (event) => {
     if (event.sessionId !== session.id) return;
     latest = { equity: Number(event.equity), time: event.time };
     extend(Date.parse(event.time), latest.equity);
     showNumbers();
   });
-  follow(signal, BOT_TRADES, { botId: id }, ({ trade }) => {
+  follow(signal, documents.BOT_TRADES, { botId: id }, ({ trade }) => {
     if (trade.session.id !== session.id) return;
     trades.set(trade.number, { ...trade, live: true });
     showNumbers();
@@ -185,14 +206,14 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
 }
 
 function guardList(guards) {
-  if (guards.length === 0) return [quiet('None. Set them under Execution when you make a bot.')];
+  if (guards.length === 0) return [quiet('None. Set them when you make a bot.')];
   return guards.map(({ kind, limit, used, resetsAt, tripped, trippedBy }) => {
-    const write = ['MAX_DAILY_LOSS', 'DAILY_TARGET'].includes(kind) ? percent : (value) => number(value, 0);
+    const write = ['MAX_DAILY_TRADES', 'COOLDOWN'].includes(kind) ? (value) => number(value, 0) : percent;
     const label = words(kind);
     return h('div', { class: 'guard' },
       h('span', {}, label),
       h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }),
       h('span', {}, `${write(used)} of ${write(limit)}`),
-      tripped && h('p', { class: 'problem' }, `${trippedBy ?? 'Tripped'}${resetsAt ? `, until ${time(resetsAt)}` : ''}`));
+      tripped && h('p', { class: 'problem' }, trippedBy ?? 'Tripped', resetsAt && `, until ${time(resetsAt)}`));
   });
 }

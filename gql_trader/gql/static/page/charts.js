@@ -5,6 +5,7 @@ import {
 } from './vendor/lightweight-charts.js';
 import { button, h, price } from './dom.js';
 
+const still = matchMedia('(prefers-reduced-motion: reduce)');
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6'];
@@ -18,7 +19,7 @@ const seconds = (milliseconds) => milliseconds / 1000;
 
 /** Points for a line; where there is no value, there is a gap. */
 const points = (times, values) =>
-  times.map((time, index) => (values[index] === null ? { time: seconds(time) } : { time: seconds(time), value: values[index] }));
+  times.map((time, index) => ({ time: seconds(time), ...(values[index] !== null && { value: values[index] }) }));
 
 /** A chart that fills its frame, follows light and dark, listens to the keyboard and goes with the signal. */
 function makeChart(frame, label, signal) {
@@ -27,7 +28,8 @@ function makeChart(frame, label, signal) {
     'aria-label': `${label}. Arrow keys move, plus and minus zoom, 0 shows everything.`,
   });
   frame.append(canvas);
-  const chart = createChart(canvas, { autoSize: true, layout: { attributionLogo: false } });
+  const options = { autoSize: true, kineticScroll: { touch: !still.matches }, layout: { attributionLogo: false } };
+  const chart = createChart(canvas, options);
   const painters = [
     () => chart.applyOptions({
       layout: {
@@ -66,7 +68,8 @@ function moveByKey(chart, event) {
   }[event.key] ?? [0, 0];
   if (event.key === '0') scale.fitContent();
   else if (shift || growth) {
-    scale.setVisibleLogicalRange({ from: range.from + width * (shift - growth / 2), to: range.to + width * (shift + growth / 2) });
+    const [from, to] = [range.from + width * (shift - growth / 2), range.to + width * (shift + growth / 2)];
+    scale.setVisibleLogicalRange({ from, to });
   } else return;
   event.preventDefault();
 }
@@ -83,34 +86,45 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
     time: seconds(time), open: candles.open[i], high: candles.high[i], low: candles.low[i], close: candles.close[i],
   })));
 
-  const low = candles.low.reduce((a, b) => Math.min(a, b), Infinity);
-  const high = candles.high.reduce((a, b) => Math.max(a, b), -Infinity);
+  const low = Math.min(...candles.low);
+  const high = Math.max(...candles.high);
   const drawn = lines.map(({ label: title, plot, values }, index) => {
-    const known = values.filter((value) => value !== null);
-    const middle = known.sort((a, b) => a - b)[Math.floor(known.length / 2)];
+    const known = values.filter((value) => value !== null).sort((a, b) => a - b);
+    const middle = known[Math.floor(known.length / 2)];
     const series = add(
       LineSeries,
       () => ({
         color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2,
         priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
       }),
-      middle > low / 3 && middle < high * 3 ? 0 : 1,
-    );
+      middle > low / 3 && middle < high * 3 ? 0 : 1);
     series.setData(points(times, values));
     return { title, series, index };
   });
   chart.panes()[0].setStretchFactor(3);
 
+  const scale = chart.timeScale();
   const markers = createSeriesMarkers(bars, []);
-  const all = () => [...markersOf(entries, times, true), ...markersOf(exits, times, false)];
-  const mark = () => markers.setMarkers(all().sort((a, b) => a.time - b.time));
+  const all = [...markersOf(entries, times, true), ...markersOf(exits, times, false)].sort((a, b) => a.time - b.time);
+  const hint = h('span', { class: 'quiet', hidden: true }, 'Zoom in to see the trades.');
+  const mark = () => {
+    const drawn = hint.hidden ? all : [];
+    markers.setMarkers(drawn.map(({ name, ...marker }) => ({ ...marker, color: colour(name) })));
+  };
   mark();
   onPaint(mark);
-  const latest = () => chart.timeScale().setVisibleLogicalRange({ from: times.length - 250, to: times.length + 5 });
+  // Where so many are in sight that they would hide the candles, there are none.
+  scale.subscribeVisibleTimeRangeChange((range) => {
+    const inSight = all.filter(({ time }) => time >= range?.from && time <= range.to).length;
+    const isCrowded = inSight > frame.clientWidth / 6;
+    if (isCrowded !== hint.hidden) return;
+    hint.hidden = !isCrowded;
+    mark();
+  });
+  const latest = () => scale.setVisibleLogicalRange({ from: times.length - 250, to: times.length + 5 });
   frame.append(
-    legend(chart, bars, drawn, barsPerCandle),
-    h('span', { class: 'zoom' }, button('Latest', latest), button('Everything', () => chart.timeScale().fitContent())),
-  );
+    legend(chart, bars, drawn, barsPerCandle, hint),
+    h('span', { class: 'zoom' }, button('Latest', latest), button('Everything', () => scale.fitContent())));
   latest();
 }
 
@@ -131,13 +145,13 @@ function markersOf({ time, side }, times, isEntry) {
   return time.map((each, i) => {
     const isLong = side[i] === 'LONG';
     const place = { time: candleOf(times, each), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
-    if (!isEntry) return { ...place, shape: 'circle', color: colour('accent'), size: 0.4 };
-    return { ...place, shape: isLong ? 'arrowUp' : 'arrowDown', color: colour(isLong ? 'gain' : 'loss'), size: 0.8 };
+    if (!isEntry) return { ...place, shape: 'circle', name: 'accent', size: 0.4 };
+    return { ...place, shape: isLong ? 'arrowUp' : 'arrowDown', name: isLong ? 'gain' : 'loss', size: 0.8 };
   });
 }
 
 /** What the lines are, and the numbers under the crosshair. */
-function legend(chart, bars, drawn, barsPerCandle) {
+function legend(chart, bars, drawn, barsPerCandle, hint) {
   const scale = barsPerCandle > 1 ? `${barsPerCandle} bars a candle` : '';
   const quote = h('span', {}, scale);
   const values = drawn.map(({ title, index }) => {
@@ -146,17 +160,19 @@ function legend(chart, bars, drawn, barsPerCandle) {
   });
   chart.subscribeCrosshairMove(({ seriesData }) => {
     const bar = seriesData.get(bars);
-    quote.textContent = bar ? `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}` : scale;
+    const prices = bar && [bar.open, bar.high, bar.low, bar.close].map((each, i) => `${'OHLC'[i]} ${price(each)}`);
+    quote.textContent = prices?.join(' ') ?? scale;
     drawn.forEach(({ series }, i) => (values[i].value.textContent = price(seriesData.get(series)?.value ?? null)));
   });
-  return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row));
+  return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row), hint);
 }
 
 /** Equity above drawdown; returns a function that adds a point to both. */
 export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
   const { chart, add } = makeChart(frame, label, signal);
   const above = add(AreaSeries, () => ({
-    lineColor: colour('accent'), topColor: colour('accent-soft'), bottomColor: 'transparent', lineWidth: 2, priceLineVisible: false,
+    lineColor: colour('accent'), topColor: colour('accent-soft'), bottomColor: 'transparent', lineWidth: 2,
+    priceLineVisible: false,
   }));
   const below = add(
     BaselineSeries,
@@ -165,15 +181,16 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
       bottomFillColor2: colour('loss-soft'), topLineColor: colour('loss'), lineWidth: 1, priceLineVisible: false,
       priceFormat: PERCENT,
     }),
-    1,
-  );
+    1);
   chart.panes()[0].setStretchFactor(2);
   above.setData(points(time, equity));
   below.setData(points(time, drawdown.map((depth) => -depth)));
-  chart.timeScale().fitContent();
   // Until somebody looks closer, all of it stays in sight.
   let isTouched = false;
-  for (const kind of ['pointerdown', 'wheel', 'keydown']) frame.addEventListener(kind, () => (isTouched = true), { passive: true });
+  const fit = () => isTouched || chart.timeScale().fitContent();
+  chart.timeScale().subscribeSizeChange(fit);
+  const touch = () => (isTouched = true);
+  for (const kind of ['pointerdown', 'wheel', 'keydown']) frame.addEventListener(kind, touch, { passive: true });
   let last = time.at(-1) ?? -Infinity;
   let peak = equity.reduce((a, b) => Math.max(a, b), -Infinity);
   return (milliseconds, value) => {
@@ -182,7 +199,7 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
     peak = Math.max(peak, value);
     above.update({ time: seconds(milliseconds), value });
     below.update({ time: seconds(milliseconds), value: value / peak - 1 });
-    if (!isTouched) chart.timeScale().fitContent();
+    fit();
   };
 }
 
@@ -190,10 +207,8 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
 export function drawComparison(frame, curves, label, signal) {
   const { chart, add } = makeChart(frame, label, signal);
   curves.forEach(({ time, equity }, index) => {
-    const series = add(LineSeries, () => ({
-      color: colour(LINES[index % LINES.length]), lineWidth: 2, priceLineVisible: false,
-      priceFormat: PERCENT,
-    }));
+    const style = { lineWidth: 2, priceLineVisible: false, priceFormat: PERCENT };
+    const series = add(LineSeries, () => ({ color: colour(LINES[index % LINES.length]), ...style }));
     series.setData(points(time, equity.map((value) => value / equity[0] - 1)));
   });
   chart.timeScale().fitContent();

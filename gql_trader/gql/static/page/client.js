@@ -1,20 +1,24 @@
-// A GraphQL client in one file. Queries and mutations go by HTTP; subscriptions share one WebSocket, which speaks
-// graphql-transport-ws, reconnects by itself and goes on behind the last event seen. The login is a cookie that no
-// script can read; the header below shows the server that a page of its own is asking.
+// A GraphQL client. Queries and mutations go by HTTP; subscriptions share one WebSocket of graphql-ws, which reconnects
+// by itself, and go on behind the last event seen. The login is a cookie that no script can read; the header below
+// shows the server that a page of its own is asking.
+
+import { createClient } from './vendor/graphql-ws/client.js';
 
 const HTTP_ADDRESS = new URL('graphql', document.baseURI).href;
 const SOCKET_ADDRESS = HTTP_ADDRESS.replace(/^http/, 'ws');
 const SESSION_ADDRESS = new URL('session', document.baseURI).href;
 const PROOF = { 'x-csrf-protection': '1' };
 const JSON_BODY = { ...PROOF, 'content-type': 'application/json' };
+const LOGIN_ENDED = 4403;
 
 /** A request that was not answered: no connection, no rights, a limit, a bug. `code` is `extensions.code`. */
 export class ApiError extends Error {
-  constructor(message, code, { requestId, retryAfterSeconds } = {}) {
-    super(retryAfterSeconds ? `${message} Try again in ${Math.ceil(retryAfterSeconds)} s.` : message);
+  constructor(message, code, { requestId, retryAfterSeconds, argument } = {}) {
+    const isTold = !retryAfterSeconds || /again in/i.test(message);
+    super(isTold ? message : `${message} Try again in ${Math.ceil(retryAfterSeconds)} s.`);
     this.name = 'ApiError';
     this.code = code;
-    this.requestId = requestId;
+    Object.assign(this, { requestId, argument });
   }
 
   static of(errors) {
@@ -22,6 +26,9 @@ export class ApiError extends Error {
     return new ApiError(message, extensions.code ?? 'UNKNOWN', extensions);
   }
 }
+
+/** What was asked for is not there, or not this user's. */
+export const notFound = () => new ApiError('It does not exist.', 'NOT_FOUND');
 
 /** A mutation that was refused: `errors` has a code, a message and the path into the input of each reason. */
 export class RefusedError extends Error {
@@ -31,10 +38,11 @@ export class RefusedError extends Error {
     this.errors = errors;
   }
 
-  has(code) {
-    return this.errors.some((error) => error.code === code);
-  }
+  has = (code) => this.errors.some((error) => error.code === code);
 }
+
+// A value that is none of its type, such as "abc" for a number, is an error of the request that names its place.
+const UNREADABLE = /^Variable '\$input' has invalid value at \.([\w.]+): (.*)$/s;
 
 const session = new EventTarget();
 
@@ -47,15 +55,10 @@ async function send(address, options) {
   let response;
   try {
     response = await fetch(address, { credentials: 'same-origin', ...options });
+    return response.status === 204 ? {} : await response.json();
   } catch (error) {
     if (error.name === 'AbortError') throw error;
-    throw new ApiError('The server cannot be reached.', 'NETWORK');
-  }
-  if (response.status === 204) return {};
-  try {
-    return await response.json();
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
+    if (!response) throw new ApiError('The server cannot be reached.', 'NETWORK');
     throw new ApiError(`The server answered with status ${response.status}.`, 'BAD_RESPONSE');
   }
 }
@@ -64,13 +67,13 @@ async function send(address, options) {
 export async function signIn(credentials) {
   const answer = await send(SESSION_ADDRESS, { method: 'POST', headers: JSON_BODY, body: JSON.stringify(credentials) });
   if (answer.errors) throw answer.errors[0].extensions ? ApiError.of(answer.errors) : new RefusedError(answer.errors);
-  socket.close();
+  reconnect();
   return answer.user;
 }
 
 export async function signOut() {
   await send(SESSION_ADDRESS, { method: 'DELETE', headers: PROOF });
-  socket.close();
+  reconnect();
 }
 
 /** Run a query; return its data. What has an error beside data counts as an error. */
@@ -82,11 +85,21 @@ export async function query(document, variables = {}, signal = undefined) {
     signal,
   });
   if (errors) {
+    const unread = errors.map(({ message }) => UNREADABLE.exec(message)).filter(Boolean);
+    const refusal = ([, path, message]) => ({ path: path.split('.'), message });
+    if (unread.length > 0) throw new RefusedError(unread.map(refusal));
     const error = ApiError.of(errors);
     if (error.code === 'UNAUTHENTICATED') session.dispatchEvent(new Event('end'));
     throw error;
   }
   return data;
+}
+
+/** What a query of one field finds; an error if that is nothing. */
+export async function queryOne(document, variables, signal) {
+  const [found] = Object.values(await query(document, variables, signal));
+  if (!found) throw notFound();
+  return found;
 }
 
 /** All nodes of a query of one connection, page by page; the document takes `after`. */
@@ -112,140 +125,67 @@ export async function mutate(document, variables) {
  * and nothing is missed: the server goes on behind the last event's cursor. Ends with the server, or by the signal.
  */
 export async function* subscribe(document, variables, signal) {
-  const waiting = [];
-  let wake = () => {};
-  const push = (item) => {
-    waiting.push(item);
-    wake();
-  };
-  const operation = {
-    document,
-    variables,
-    next(data) {
-      const [event] = Object.values(data);
-      operation.variables = { ...operation.variables, after: event.cursor };
-      push({ event });
+  // A new connection sends it as it is then.
+  const payload = { query: document, variables: { ...variables } };
+  let stop;
+  const events = new ReadableStream({
+    start(controller) {
+      stop = socket.subscribe(payload, {
+        next({ data, errors }) {
+          if (errors) return controller.error(ApiError.of(errors));
+          const [event] = Object.values(data);
+          payload.variables.after = event.cursor;
+          controller.enqueue(event);
+        },
+        error: (problem) => controller.error(Array.isArray(problem) ? ApiError.of(problem) : closedBy(problem)),
+        complete: () => controller.close(),
+      });
     },
-    fail: (error) => push({ error }),
-    complete: () => push({ done: true }),
-  };
-  const stop = socket.start(operation);
-  signal.addEventListener('abort', operation.complete);
+  }).getReader();
+  signal.addEventListener('abort', stop);
   try {
-    while (!signal.aborted) {
-      while (waiting.length === 0) await new Promise((resolve) => (wake = resolve));
-      const { event, error, done } = waiting.shift();
-      if (error) throw error;
+    for (;;) {
+      const { value: event, done } = await events.read();
       if (done || signal.aborted) return;
       yield event;
     }
   } finally {
-    signal.removeEventListener('abort', operation.complete);
+    signal.removeEventListener('abort', stop);
     stop();
   }
 }
 
-/** The WebSocket that all subscriptions share: open while there are any, and ten seconds longer. */
-class SharedSocket {
-  #socket = null;
-  #acknowledged = false;
-  #operations = new Map();
-  #lastId = 0;
-  #failures = 0;
-  #watchdog = 0;
-  #retry = 0;
-  #idle = 0;
+const closedBy = ({ code, reason }) => new ApiError(reason || `The connection was closed (${code}).`, 'SOCKET_CLOSED');
 
-  start(operation) {
-    const id = String(++this.#lastId);
-    this.#operations.set(id, operation);
-    clearTimeout(this.#idle);
-    if (this.#acknowledged) this.#subscribe(id, operation);
-    else if (!this.#socket && !this.#retry) this.#open();
-    return () => this.#stop(id);
-  }
+let connection = null;
+let watchdog = 0;
 
-  /** End the connection, for a login that has changed; what is followed goes on with a new one. */
-  close() {
-    this.#socket?.close(1000);
-  }
-
-  #open() {
-    this.#retry = 0;
-    const socket = new WebSocket(SOCKET_ADDRESS, 'graphql-transport-ws');
-    this.#socket = socket;
-    socket.onopen = () => socket.send('{"type":"connection_init"}');
-    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    socket.onclose = ({ code, reason }) => this.#closed(socket, code, reason);
-    this.#watch();
-  }
-
-  // The server pings every 20 s. Where nothing has come for a minute, nothing will.
-  #watch() {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#socket?.close(4000, 'silent'), 60_000);
-  }
-
-  // What cannot be sent any more is sent again with the next connection, if it is still wanted.
-  #send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
-  }
-
-  #subscribe(id, { document, variables }) {
-    this.#send({ id, type: 'subscribe', payload: { query: document, variables } });
-  }
-
-  #receive({ type, id, payload }) {
-    this.#watch();
-    const operation = this.#operations.get(id);
-    switch (type) {
-      case 'connection_ack':
-        this.#acknowledged = true;
-        this.#failures = 0;
-        for (const [each, waiting] of this.#operations) this.#subscribe(each, waiting);
-        break;
-      case 'ping':
-        this.#send({ type: 'pong' });
-        break;
-      case 'next':
-        if (payload.errors) operation?.fail(ApiError.of(payload.errors));
-        else operation?.next(payload.data);
-        break;
-      case 'error':
-        this.#operations.delete(id);
-        operation?.fail(ApiError.of(payload));
-        break;
-      case 'complete':
-        this.#operations.delete(id);
-        operation?.complete();
-        break;
-    }
-  }
-
-  #stop(id) {
-    if (this.#operations.delete(id) && this.#acknowledged) this.#send({ id, type: 'complete' });
-    if (this.#operations.size > 0) return;
-    clearTimeout(this.#retry);
-    this.#retry = 0;
-    this.#idle = setTimeout(() => this.close(), 10_000);
-  }
-
-  #closed(socket, code, reason) {
-    if (socket !== this.#socket) return;
-    clearTimeout(this.#watchdog);
-    this.#socket = null;
-    this.#acknowledged = false;
-    if (code === 4403) session.dispatchEvent(new Event('end'));
-    // Codes from 4400 on say that trying again would not help.
-    if (code >= 4400) {
-      const error = new ApiError(reason || `The connection was closed with ${code}.`, 'SOCKET_CLOSED');
-      for (const operation of this.#operations.values()) operation.fail(error);
-      this.#operations.clear();
-    }
-    if (this.#operations.size === 0) return;
-    const wait = Math.min(30_000, 500 * 2 ** this.#failures++) * (0.5 + Math.random() / 2);
-    this.#retry = setTimeout(() => this.#open(), code === 1000 ? 0 : wait);
-  }
+// The server pings every 20 s. Where nothing has come for a minute, nothing will.
+function watch() {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => socket.terminate(), 60_000);
 }
 
-const socket = new SharedSocket();
+/** The WebSocket that all subscriptions share: open while there are any, and ten seconds longer. */
+const socket = createClient({
+  url: SOCKET_ADDRESS,
+  lazyCloseTimeout: 10_000,
+  retryAttempts: Infinity,
+  retryWait: (failures) => {
+    const wait = Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
+    return new Promise((over) => setTimeout(over, wait));
+  },
+  shouldRetry: ({ code }) => code !== LOGIN_ENDED,
+  on: {
+    connecting: watch,
+    opened: (opened) => (connection = opened),
+    message: watch,
+    closed({ code }) {
+      clearTimeout(watchdog);
+      if (code === LOGIN_ENDED) session.dispatchEvent(new Event('end'));
+    },
+  },
+});
+
+/** Begin a new connection for a login that has changed; what is followed goes on with it. */
+const reconnect = () => connection?.close(1000);

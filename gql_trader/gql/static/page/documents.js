@@ -2,8 +2,7 @@
 
 export const VIEWER = /* GraphQL */ `query Viewer { me { id username role preferences { timezone } } }`;
 export const SIGN_UP = /* GraphQL */ `
-  mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }
-`;
+  mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }`;
 
 // ---- what there is to choose from ----
 
@@ -13,89 +12,67 @@ const STRATEGY = /* GraphQL */ `
     parameters { name type default min max step choices description }
     defaultParameters
     rules { entryLong exitLong entryShort exitShort plots }
-  }
-`;
-
-export const STRATEGIES = /* GraphQL */ `
+  }`;
+export const STRATEGIES = /* GraphQL */ `${STRATEGY}
   query Strategies($after: String) {
     strategies(first: 100, after: $after) { nodes { ...StrategyParts } pageInfo { hasNextPage endCursor } }
-  }
-  ${STRATEGY}
-`;
-
+  }`;
 export const MARKETS = /* GraphQL */ `
   query Markets($after: String) {
     markets(first: 100, after: $after) { nodes { symbol exchange intervals } pageInfo { hasNextPage endCursor } }
-  }
-`;
+  }`;
 export const SERIES = /* GraphQL */ `
   query Series($symbol: String!, $exchange: String!, $interval: Interval!) {
     market(symbol: $symbol, exchange: $exchange) { priceSeries(interval: $interval) { count start end } }
-  }
-`;
+  }`;
 
 // ---- backtests ----
 
 const EXECUTION = /* GraphQL */ `
   fragment ExecutionParts on Execution {
-    fill direction makerFee takerFee slippage leverage stopLoss takeProfit trailingStop trailingActivation
-    maxDailyLoss dailyTarget maxDailyTrades cooldownBars sizing { equityFraction cash quantity riskFraction }
-  }
-`;
-
+    fill direction makerFee takerFee slippage stopLoss takeProfit trailingStop trailingActivation minimalRoi
+    maxDailyLoss dailyTarget maxDailyTrades cooldownBars maxDrawdown timezone leverage maintenanceMargin
+    fundingRatePerDay sizing { equityFraction cash quantity riskFraction }
+  }`;
 const METRICS = /* GraphQL */ `
   fragment MetricsParts on Metrics {
     totalReturn cagr buyAndHoldReturn finalEquity sharpeRatio sortinoRatio calmarRatio omegaRatio annualVolatility
     maxDrawdown maxDrawdownDurationDays ulcerIndex valueAtRisk95 expectedShortfall95 trades winRate profitFactor
     expectancy payoffRatio sqn kelly avgTradeReturn bestTrade worstTrade avgTradeDurationHours maxConsecutiveWins
     maxConsecutiveLosses exposure turnover feesPaid fundingPaid alpha beta
-  }
-`;
-
+  }`;
 const BACKTEST = /* GraphQL */ `
   fragment BacktestHead on Backtest {
     id status progress error label interval start end bars initialCapital parameters durationMs createdAt
     strategy { id name }
     market { symbol exchange quote { symbol } }
-  }
-`;
-
-export const BACKTESTS = /* GraphQL */ `
+  }`;
+export const BACKTESTS = /* GraphQL */ `${BACKTEST}
   query Backtests($orderBy: [BacktestOrder!], $first: Int, $after: String) {
     backtests(orderBy: $orderBy, first: $first, after: $after) {
       nodes { ...BacktestHead metrics { totalReturn sharpeRatio maxDrawdown trades } }
       pageInfo { hasNextPage endCursor }
     }
-  }
-  ${BACKTEST}
-`;
-
+  }`;
 export const RUN_BACKTEST = /* GraphQL */ `
   mutation RunBacktest($input: RunBacktestInput!) {
     runBacktest(input: $input) { backtest { id } cached errors { code message path } }
-  }
-`;
+  }`;
 export const CANCEL_BACKTEST = /* GraphQL */ `
-  mutation CancelBacktest($id: ID!) { cancelBacktest(input: { id: $id }) { backtest { id status } errors { code message path } } }
-`;
+  mutation CancelBacktest($id: ID!) { cancelBacktest(input: { id: $id }) { errors { code message path } } }`;
 export const DELETE_BACKTEST = /* GraphQL */ `
-  mutation DeleteBacktest($id: ID!) { deleteBacktest(input: { id: $id }) { deletedId errors { code message path } } }
-`;
+  mutation DeleteBacktest($id: ID!) { deleteBacktest(input: { id: $id }) { deletedId errors { code message path } } }`;
 export const BACKTEST_PROGRESS = /* GraphQL */ `
   subscription BacktestProgress($id: ID!, $after: String) {
     backtestProgress(id: $id, after: $after) { cursor status progress barTime equity backtest { error } }
-  }
-`;
-
+  }`;
 const LEDGER = /* GraphQL */ `
   fragment LedgerPage on LedgerConnection {
     totalCount
     nodes { number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction fees bars exitReason }
     pageInfo { hasNextPage endCursor }
-  }
-`;
-
-export const BACKTEST_RESULT = /* GraphQL */ `
+  }`;
+export const BACKTEST_RESULT = /* GraphQL */ `${BACKTEST} ${EXECUTION} ${METRICS} ${LEDGER}
   query BacktestResult($id: ID!) {
     backtest(id: $id) {
       ...BacktestHead
@@ -106,10 +83,7 @@ export const BACKTEST_RESULT = /* GraphQL */ `
       ledger(first: 25) { ...LedgerPage }
       dailyCsvUrl ledgerCsvUrl reportUrl
     }
-  }
-  ${BACKTEST} ${EXECUTION} ${METRICS} ${LEDGER}
-`;
-
+  }`;
 export const BACKTEST_PLOT = /* GraphQL */ `
   query BacktestPlot($id: ID!) {
     backtest(id: $id) {
@@ -118,15 +92,10 @@ export const BACKTEST_PLOT = /* GraphQL */ `
         entries { time side } exits { time side }
       }
     }
-  }
-`;
-
-export const LEDGER_PAGE = /* GraphQL */ `
-  query Ledger($id: ID!, $after: String) { backtest(id: $id) { ledger(first: 50, after: $after) { ...LedgerPage } } }
-  ${LEDGER}
-`;
-
-export const COMPARISON = /* GraphQL */ `
+  }`;
+export const LEDGER_PAGE = /* GraphQL */ `${LEDGER}
+  query Ledger($id: ID!, $after: String) { backtest(id: $id) { ledger(first: 50, after: $after) { ...LedgerPage } } }`;
+export const COMPARISON = /* GraphQL */ `${BACKTEST} ${METRICS}
   query Comparison($ids: [ID!]!) {
     nodes(ids: $ids) {
       ... on Backtest {
@@ -135,35 +104,24 @@ export const COMPARISON = /* GraphQL */ `
         equity(maxPoints: 1500) { time equity drawdown }
       }
     }
-  }
-  ${BACKTEST} ${METRICS}
-`;
+  }`;
 
 // ---- strategies ----
 
 export const CHECK_STRATEGY = /* GraphQL */ `
   query CheckStrategy($input: StrategyRulesInput!) {
     checkStrategy(input: $input) { valid warmupBars indicators issues { path line column message } }
-  }
-`;
-
-export const CREATE_STRATEGY = /* GraphQL */ `
+  }`;
+export const CREATE_STRATEGY = /* GraphQL */ `${STRATEGY}
   mutation CreateStrategy($input: CreateStrategyInput!) {
     createStrategy(input: $input) { strategy { ...StrategyParts } errors { code message path } }
-  }
-  ${STRATEGY}
-`;
-
-export const UPDATE_STRATEGY = /* GraphQL */ `
+  }`;
+export const UPDATE_STRATEGY = /* GraphQL */ `${STRATEGY}
   mutation UpdateStrategy($input: UpdateStrategyInput!) {
     updateStrategy(input: $input) { strategy { ...StrategyParts } errors { code message path } }
-  }
-  ${STRATEGY}
-`;
-
+  }`;
 export const DELETE_STRATEGY = /* GraphQL */ `
-  mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }
-`;
+  mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }`;
 export const INDICATORS = /* GraphQL */ `query Indicators { indicators { name group signature description } }`;
 
 // ---- searches ----
@@ -174,52 +132,40 @@ export const SEARCHES = /* GraphQL */ `
       nodes { id status method objective trialsTotal trialsDone interval createdAt strategy { name } market { symbol } }
       pageInfo { hasNextPage endCursor }
     }
-  }
-`;
-
+  }`;
 export const RUN_SEARCH = /* GraphQL */ `
   mutation RunSearch($input: RunOptimizationInput!) {
     runOptimization(input: $input) { optimization { id } cached errors { code message path } }
-  }
-`;
+  }`;
 export const CANCEL_SEARCH = /* GraphQL */ `
   mutation CancelSearch($id: ID!) {
     cancelOptimization(input: { id: $id }) { optimization { id status } errors { code message path } }
-  }
-`;
+  }`;
 export const SEARCH_PROGRESS = /* GraphQL */ `
   subscription SearchProgress($id: ID!, $after: String) {
     optimizationProgress(id: $id, after: $after) { cursor status progress trialsDone optimization { error } }
-  }
-`;
-
-const TRIAL = /* GraphQL */ `
-  fragment TrialParts on Trial { number parameters objective valid metrics { totalReturn sharpeRatio maxDrawdown trades } }
-`;
+  }`;
 
 export const SEARCH_RESULT = /* GraphQL */ `
   query SearchResult($id: ID!) {
     optimization(id: $id) {
       id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
       ranges { name }
-      strategy { name } market { symbol exchange }
-      trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) { nodes { ...TrialParts } }
+      strategy { name } market { symbol }
+      trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) {
+        nodes { number parameters objective metrics { totalReturn maxDrawdown trades } }
+      }
       significance { probabilisticSharpeRatio deflatedSharpeRatio }
     }
-  }
-  ${TRIAL}
-`;
-
+  }`;
 export const HEAT_MAP = /* GraphQL */ `
   query HeatMap($id: ID!, $x: String!, $y: String!) {
     optimization(id: $id) { heatmap(x: $x, y: $y) { xValues yValues best mean trials } }
-  }
-`;
+  }`;
 export const PROMOTE_TRIAL = /* GraphQL */ `
   mutation PromoteTrial($input: PromoteTrialInput!) {
     promoteTrial(input: $input) { backtest { id } errors { code message path } }
-  }
-`;
+  }`;
 
 // ---- bots ----
 
@@ -228,28 +174,22 @@ const BOT = /* GraphQL */ `
     id name state error interval mode initialCapital parameters waitingFor
     strategy { id name }
     market { symbol exchange quote { symbol } }
+    exchangeKey { label apiKeyMasked exchange }
     replay { start end speed }
     guards { kind limit used resetsAt tripped trippedBy }
-  }
-`;
-
+  }`;
 const TRADE = /* GraphQL */ `
   fragment TradeParts on Trade {
     id number side quantity entryTime entryPrice exitTime exitPrice profit profitFraction status exitReason
-  }
-`;
-
-export const BOTS = /* GraphQL */ `
+  }`;
+export const BOTS = /* GraphQL */ `${BOT}
   query Bots($after: String) {
     bots(first: 100, after: $after) {
       nodes { ...BotParts session { id equity profitFraction lastBarTime } }
       pageInfo { hasNextPage endCursor }
     }
-  }
-  ${BOT}
-`;
-
-export const BOT_DETAIL = /* GraphQL */ `
+  }`;
+export const BOT_DETAIL = /* GraphQL */ `${BOT} ${TRADE}
   query Bot($id: ID!) {
     bot(id: $id) {
       ...BotParts
@@ -260,75 +200,54 @@ export const BOT_DETAIL = /* GraphQL */ `
         equityCurve(maxPoints: 2000) { time equity drawdown }
       }
     }
-  }
-  ${BOT} ${TRADE}
-`;
-
-export const GUARDS = /* GraphQL */ `query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }`;
+  }`;
+export const GUARDS = /* GraphQL */ `
+  query Guards($id: ID!) { bot(id: $id) { guards { kind limit used resetsAt tripped trippedBy } } }`;
+export const KEYS = /* GraphQL */ `query Keys { me { exchangeKeys { id exchange label apiKeyMasked permissions } } }`;
 export const CREATE_BOT = /* GraphQL */ `
-  mutation CreateBot($input: CreateBotInput!) { createBot(input: $input) { bot { id } errors { code message path } } }
-`;
+  mutation CreateBot($input: CreateBotInput!) { createBot(input: $input) { bot { id } errors { code message path } } }`;
 export const START_BOT = /* GraphQL */ `
-  mutation StartBot($id: ID!) { startBot(input: { id: $id }) { bot { ...BotParts } errors { code message path } } }
-  ${BOT}
-`;
+  mutation StartBot($input: StartBotInput!) { startBot(input: $input) { bot { id } errors { code message path } } }`;
 export const STOP_BOT = /* GraphQL */ `
-  mutation StopBot($id: ID!) { stopBot(input: { id: $id }) { bot { ...BotParts } errors { code message path } } }
-  ${BOT}
-`;
-export const STOP_ALL_BOTS = /* GraphQL */ `mutation StopAllBots { stopAllBots(input: {}) { count errors { code message path } } }`;
+  mutation StopBot($id: ID!) { stopBot(input: { id: $id }) { bot { id } errors { code message path } } }`;
+export const STOP_ALL_BOTS = /* GraphQL */ `
+  mutation StopAllBots { stopAllBots(input: {}) { errors { code message path } } }`;
 export const DELETE_BOT = /* GraphQL */ `
-  mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }
-`;
-
-export const BOT_STATUS = /* GraphQL */ `
+  mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }`;
+export const BOT_STATUS = /* GraphQL */ `${BOT}
   subscription BotStatus($botId: ID, $after: String) {
     botStatus(botId: $botId, after: $after) { cursor state bot { ...BotParts session { id equity profitFraction } } }
-  }
-  ${BOT}
-`;
-
+  }`;
 export const BOT_EQUITY = /* GraphQL */ `
   subscription BotEquity($botId: ID!, $after: String) {
     equity(botId: $botId, after: $after) { cursor time equity sessionId }
-  }
-`;
-
-export const BOT_TRADES = /* GraphQL */ `
+  }`;
+export const BOT_TRADES = /* GraphQL */ `${TRADE}
   subscription BotTrades($botId: ID!, $after: String) {
     trades(botId: $botId, after: $after) { cursor trade { ...TradeParts session { id } } }
-  }
-  ${TRADE}
-`;
+  }`;
 
 // ---- profit ----
 
 export const PROFIT = /* GraphQL */ `
   query Profit($botId: ID) {
     profit(botId: $botId) { currency balance profit profitFraction winRate trades today bestDay { date profit } }
-  }
-`;
-
+  }`;
 export const MONTH = /* GraphQL */ `
   query Month($botId: ID, $first: Date!, $last: Date!, $start: DateTime!, $end: DateTime!) {
     calendar(botId: $botId, start: $first, end: $last) { date profit trades color }
     equityCurve(botId: $botId, start: $start, end: $end, maxPoints: 1000) { time equity drawdown }
-  }
-`;
+  }`;
 
 // ---- administration ----
 
 export const USERS = /* GraphQL */ `
   query Users($status: [UserStatus!], $search: String) {
     users(status: $status, search: $search, first: 50) { totalCount nodes { id username email role status createdAt } }
-  }
-`;
+  }`;
 export const APPROVE_USER = /* GraphQL */ `
-  mutation ApproveUser($id: ID!) { approveUser(input: { id: $id }) { user { id status } errors { code message path } } }
-`;
+  mutation ApproveUser($id: ID!) { approveUser(input: { id: $id }) { user { id } errors { code message path } } }`;
 export const DISABLE_USER = /* GraphQL */ `
-  mutation DisableUser($id: ID!) { disableUser(input: { id: $id }) { user { id status } errors { code message path } } }
-`;
+  mutation DisableUser($id: ID!) { disableUser(input: { id: $id }) { user { id } errors { code message path } } }`;
 export const ENABLE_USER = /* GraphQL */ `
-  mutation EnableUser($id: ID!) { enableUser(input: { id: $id }) { user { id status } errors { code message path } } }
-`;
+  mutation EnableUser($id: ID!) { enableUser(input: { id: $id }) { user { id } errors { code message path } } }`;

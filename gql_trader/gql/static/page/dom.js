@@ -21,18 +21,38 @@ export const heading = (text, note) => h('h1', { tabindex: -1 }, text, note && h
 export const bar = (...children) => h('div', { class: 'bar' }, ...children);
 export const row = (...children) => h('div', { class: 'fields' }, ...children);
 export const card = (title, ...children) => h('section', { class: 'card' }, h('h2', {}, title), ...children);
+export const more = (title, open, ...children) => h('details', { open }, h('summary', {}, title), ...children);
 export const quiet = (...text) => h('p', { class: 'quiet' }, ...text);
 export const noted = (content, note, name) => [content, h('small', { class: name }, note)];
 export const submitButton = (text) => h('button', { type: 'submit', class: 'primary' }, text);
 
 /** A cell of a heat map: "gain", "loss" or neither, the deeper the closer to 1. */
-export const heat = (kind, depth, ...content) => h('span', { class: `heat ${kind}`, style: { '--depth': depth } }, ...content);
+export const heat = (kind, depth, ...content) =>
+  h('span', { class: `heat ${kind}`, style: { '--depth': depth } }, ...content);
+
+const phone = matchMedia('(max-width: 800px)');
+
+/** A view of a list, and beside it the form for another one, if there is such; folded on phones, unless `open`. */
+export function listPage(title, tools, list, making, open = !phone.matches) {
+  const summary = h('summary', {}, h('h2', {}, making.title));
+  const folded = making && h('details', { class: 'card', open }, summary, making.form);
+  return h('div', {}, bar(heading(title), tools), h('div', { class: 'columns' }, folded, h('section', {}, list)));
+}
+
+/** Fill an element with what `show` makes of the rows of a connection so far, and a button for more of them. */
+export async function fillPages(list, fetchPage, show, shown = [], after = undefined) {
+  const page = await fetchPage(after);
+  const rows = [...shown, ...page.nodes];
+  const next = button('More', () => fillPages(list, fetchPage, show, rows, page.pageInfo.endCursor));
+  list.replaceChildren(show(rows, page), page.pageInfo.hasNextPage ? next : '');
+}
 
 /** A table: columns are [title, cell of a row, { number, minor: not on phones }]; the caption is for screen readers. */
 export function table(caption, columns, rows, empty = 'Nothing yet.') {
   if (rows.length === 0) return quiet(empty);
-  const kind = (options) => ({ class: `${options?.number ? 'number' : ''} ${options?.minor ? 'minor' : ''}`.trim() || null });
+  const kind = (options = {}) => ({ class: ['number', 'minor'].filter((name) => options[name]).join(' ') || null });
   const head = ([title, , options]) => h(title ? 'th' : 'td', { scope: title ? 'col' : null, ...kind(options) }, title);
+  const body = (row) => h('tr', {}, columns.map(([, cell, options]) => h('td', kind(options), cell(row))));
   return h(
     'div',
     { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
@@ -41,26 +61,23 @@ export function table(caption, columns, rows, empty = 'Nothing yet.') {
       {},
       h('caption', { class: 'hidden' }, caption),
       h('thead', {}, h('tr', {}, columns.map(head))),
-      h('tbody', {}, rows.map((row) => h('tr', {}, columns.map(([, cell, options]) => h('td', kind(options), cell(row)))))),
-    ),
-  );
+      h('tbody', {}, rows.map(body))));
 }
 
 /** Some numbers that matter most, large: [what, how much, a name for the style]. */
 export const figures = (given) =>
-  h('dl', { class: 'figures' }, given.map(([title, value, name]) => h('div', {}, h('dt', {}, title), h('dd', { class: name }, value))));
+  h('dl', { class: 'figures' }, given.map(([title, value, name]) =>
+    h('div', {}, h('dt', {}, title), h('dd', { class: name }, value))));
 
 // ---- numbers and times ----
 
 const NONE = '–';
-const formats = new Map();
+const formats = {};
 
 function format(value, minimum, maximum) {
-  const key = `${minimum}:${maximum}`;
-  if (!formats.has(key)) {
-    formats.set(key, new Intl.NumberFormat('en', { minimumFractionDigits: minimum, maximumFractionDigits: maximum }));
-  }
-  return formats.get(key).format(value).replace('-', '−');
+  const digits = { minimumFractionDigits: minimum, maximumFractionDigits: maximum };
+  const kept = (formats[[minimum, maximum]] ??= new Intl.NumberFormat('en', digits));
+  return kept.format(value).replace('-', '−');
 }
 
 export const number = (value, digits = 2) => (value === null ? NONE : format(value, digits, digits));
@@ -90,9 +107,9 @@ export function say(text, kind = 'info') {
 export const isExpected = ({ name }) => name === 'ApiError' || name === 'RefusedError';
 
 /** Tell an error, except that something was given up because the page went elsewhere. */
-export function complain(error) {
+export function complain(error, tell = (text) => say(text, 'error')) {
   if (error.name === 'AbortError') return;
-  say(error.requestId && error.code === 'INTERNAL' ? `${error.message} (${error.requestId})` : error.message, 'error');
+  tell(error.requestId && error.code === 'INTERNAL' ? `${error.message} (${error.requestId})` : error.message);
   if (!isExpected(error)) console.error(error);
 }
 
@@ -102,6 +119,23 @@ export function button(text, action, properties = {}) {
   element.addEventListener('click', () => busily(element, action).catch(complain));
   return element;
 }
+
+/** Ask before something is done, which may take fields and be refused; the focus goes back to where it was. */
+export function ask(title, verb, act, ...content) {
+  const run = async (values) => {
+    await act(values);
+    dialog.close();
+  };
+  const cancel = h('button', { type: 'button', autofocus: true, onclick: () => dialog.close() }, 'Cancel');
+  const dialog = h('dialog', { class: 'card', 'aria-labelledby': 'question', onclose: () => dialog.remove() },
+    form({}, run, h('h2', { id: 'question' }, title), ...content, bar(submitButton(verb), cancel)));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** A button for what cannot be undone: it asks first. */
+export const carefulButton = (text, question, warning, action) =>
+  button(text, () => ask(question, text, action, h('p', {}, warning)));
 
 // Not disabled meanwhile, since what is disabled loses the focus.
 async function busily(element, action) {
@@ -125,23 +159,34 @@ export function replace(container, ...children) {
 // ---- forms ----
 
 let fields = 0;
-
-/** A labelled control; `path` is what the server's errors call it, such as "execution.stopLoss"; several with spaces. */
-export function field(label, control, { path, hint } = {}) {
+/** A labelled control; `path` is what the server's errors call it, if not its name; several with spaces. */
+export function field(label, control, { path = control.name, hint } = {}) {
   const id = `field-${++fields}`;
   control.id = id;
   control.setAttribute('aria-describedby', `${id}-notes`);
   const notes = h('small', { id: `${id}-notes` }, hint ?? '');
   notes.dataset.hint = hint ?? '';
   if (path) control.dataset.path = path;
-  return h('div', { class: control.type === 'checkbox' ? 'field check' : 'field' }, h('label', { for: id }, label), control, notes);
+  const name = h('label', { for: id }, label);
+  return h('div', { class: control.type === 'checkbox' ? 'field check' : 'field' }, name, control, notes);
+}
+
+/** A field in a table, where the label is for screen readers only. */
+export function cell(label, control, path) {
+  const element = field(label, control, { path });
+  element.firstChild.classList.add('hidden');
+  return element;
 }
 
 export const input = (properties) => h('input', { type: 'text', autocomplete: 'off', ...properties });
+export const decimal = (properties) => input({ type: 'number', inputmode: 'decimal', step: 'any', ...properties });
 export const choice = (options, value = options[0]?.[0], properties = {}) =>
   h('select', { ...properties, value }, options.map(([key, text]) => h('option', { value: key }, text)));
 
-/** A form that shows the reasons of a refusal beside the fields that they are about. */
+// Values between the steps of a number are allowed.
+const isWrong = ({ validity }) => !validity.valid && !validity.stepMismatch;
+
+/** A form that shows what is wrong, by its limits or the server's, beside its field. `submit` takes values by name. */
 export function form(properties, submit, ...children) {
   const problem = h('p', { class: 'problem', role: 'alert' });
   const element = h('form', { novalidate: true, ...properties }, ...children, problem);
@@ -149,10 +194,14 @@ export function form(properties, submit, ...children) {
     event.preventDefault();
     clearErrors(element);
     problem.textContent = '';
-    const pressed = element.querySelector('[type=submit]');
-    busily(pressed, submit).catch((error) => {
-      if (error.name !== 'RefusedError') return complain(error);
-      problem.textContent = showErrors(element, error.errors).join(' ');
+    const wrong = [...element.elements].filter((control) => !control.closest('[hidden]') && isWrong(control));
+    wrong.forEach((control) => showProblem(control, control.validationMessage));
+    if (wrong.length > 0) return wrong[0].focus();
+    const act = () => submit(Object.fromEntries(new FormData(element)));
+    busily(element.querySelector('[type=submit]'), act).catch((error) => {
+      const homeless = error.name === 'RefusedError' && showErrors(element, error.errors);
+      if (homeless) problem.textContent = homeless.join(' ');
+      else complain(error, (text) => (problem.textContent = text));
     });
   });
   return element;
@@ -167,7 +216,19 @@ export function clearErrors(element) {
   }
 }
 
-/** Put each error beside the field that its path begins with; return the messages of those that have none. */
+function showProblem(control, message) {
+  const notes = document.getElementById(`${control.id}-notes`);
+  const isAnother = control.hasAttribute('aria-invalid');
+  notes.textContent = isAnother ? `${notes.textContent}\n${message}` : message;
+  notes.classList.add('problem');
+  control.setAttribute('aria-invalid', 'true');
+  for (let near = control.closest('details'); near; near = near.parentElement.closest('details')) near.open = true;
+}
+
+/**
+ * Put each error beside the field that its path begins with, in the words of the form: its labels, and the units of its
+ * numbers. Return the messages of those that have none.
+ */
 export function showErrors(element, errors, focus = true) {
   const homeless = [];
   for (const { path, message } of errors) {
@@ -179,20 +240,10 @@ export function showErrors(element, errors, focus = true) {
       homeless.push(message);
       continue;
     }
-    const notes = document.getElementById(`${control.id}-notes`);
-    notes.textContent = control.hasAttribute('aria-invalid') ? `${notes.textContent}\n${message}` : message;
-    notes.classList.add('problem');
-    control.setAttribute('aria-invalid', 'true');
-    control.closest('details')?.setAttribute('open', '');
+    const labelOf = (name) => element.querySelector(`[data-path$="${name}"]`)?.labels[0]?.textContent ?? name;
+    const worded = message.replace(/\b[a-z]+[A-Z]\w*\b/g, labelOf);
+    showProblem(control, 'percent' in control.dataset ? `${worded} (Said in fractions: 0.01 is 1 %.)` : worded);
   }
   if (focus) element.querySelector('[aria-invalid]')?.focus();
   return homeless;
-}
-
-/** A progress bar with a text: call the result with a fraction and what to say. */
-export function progressBar(label) {
-  const bar = h('progress', { max: 1, value: 0, 'aria-label': label });
-  const text = h('span', { class: 'quiet' });
-  const element = h('p', { class: 'progress' }, bar, text);
-  return { element, show: (fraction, said) => ((bar.value = fraction), (text.textContent = said)) };
 }

@@ -3,7 +3,7 @@
 
 import { mutate, onSessionEnd, query, signIn, signOut } from './client.js';
 import { SIGN_UP, VIEWER } from './documents.js';
-import { button, field, form, h, heading, input, isExpected, quiet, say, submitButton } from './dom.js';
+import { button, field, form, h, heading, input, isExpected, link, quiet, say, submitButton } from './dom.js';
 import { showAdministration } from './admin.js';
 import { showBacktest, showBacktests, showComparison } from './backtests.js';
 import { showBot, showBots } from './bots.js';
@@ -13,12 +13,12 @@ import { showStrategies } from './strategies.js';
 
 const listOrOne = (list, one) => (main, context) => (context.id ? one : list)(main, context);
 const VIEWS = {
-  backtests: { title: 'Backtests', show: listOrOne(showBacktests, showBacktest) },
-  compare: { title: 'Compare', show: showComparison, under: 'backtests' },
-  strategies: { title: 'Strategies', show: showStrategies },
-  searches: { title: 'Searches', show: listOrOne(showSearches, showSearch) },
-  bots: { title: 'Bots', show: listOrOne(showBots, showBot) },
-  profit: { title: 'Profit', show: showProfit },
+  backtests: { title: 'Backtests', one: 'backtest', show: listOrOne(showBacktests, showBacktest) },
+  compare: { title: 'Compare', one: 'backtest', show: showComparison, under: 'backtests' },
+  strategies: { title: 'Strategies', one: 'strategy', show: showStrategies },
+  searches: { title: 'Searches', one: 'search', show: listOrOne(showSearches, showSearch) },
+  bots: { title: 'Bots', one: 'bot', show: listOrOne(showBots, showBot) },
+  profit: { title: 'Profit', one: 'bot', show: showProfit },
   admin: { title: 'Users', show: showAdministration, role: 'ADMIN' },
 };
 
@@ -29,7 +29,8 @@ let leaving = new AbortController();
 const go = (...parts) => (location.hash = `/${parts.map(encodeURIComponent).join('/')}`);
 
 function where() {
-  const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map((part) => new URLSearchParams(`_=${part}`).get('_'));
+  const decoded = (part) => new URLSearchParams(`_=${part}`).get('_');
+  const [name, id] = location.hash.replace(/^#\/?/, '').split('/').map(decoded);
   const isOpen = Object.hasOwn(VIEWS, name) && [undefined, viewer?.role].includes(VIEWS[name].role);
   return { name: isOpen ? name : 'backtests', id };
 }
@@ -37,6 +38,7 @@ function where() {
 async function show() {
   leaving.abort();
   leaving = new AbortController();
+  document.querySelector('dialog')?.close();
   const { signal } = leaving;
   const { name, id } = where();
   showHeader(name);
@@ -44,51 +46,61 @@ async function show() {
   const { title, show: view } = VIEWS[name];
   document.title = `${title} · gql_trader`;
   main.replaceChildren(quiet('Loading…'));
+  new MutationObserver(focusHeading).observe(main, { childList: true });
   try {
     await view(main, { id, viewer, signal, go, reload: show });
-    if (!signal.aborted) main.querySelector('h1')?.focus();
   } catch (error) {
     if (signal.aborted) return;
-    fail(error, show);
+    const isMissing = error.code === 'NOT_FOUND' || ['id', 'ids', 'botId'].includes(error.argument?.[0]);
+    if (isMissing) showMissing(name);
+    else fail(error, show);
   }
 }
 
+// Once, as soon as there is one: who has gone on meanwhile is not called back.
+function focusHeading(changes, observer) {
+  const found = main.querySelector('h1');
+  if (found) observer.disconnect();
+  found?.focus();
+}
+
+function showMissing(name) {
+  const { one, under: list = name } = VIEWS[name];
+  main.replaceChildren(
+    heading(`There is no such ${one}`),
+    h('p', {}, 'It was deleted, or is somebody else’s, or the address is wrong.'),
+    link(`#/${list}`, `To all of them: ${VIEWS[list].title}`));
+}
+
 function fail(error, retry) {
-  main.replaceChildren(h('p', { class: 'problem', role: 'alert' }, error.message), button('Try again', retry));
+  const problem = h('p', { class: 'problem', role: 'alert' }, error.message);
+  main.replaceChildren(heading('This did not work'), problem, button('Try again', retry));
   if (!isExpected(error)) console.error(error);
 }
 
 function showHeader(current) {
-  const open = Object.entries(VIEWS).filter(([, { under, role }]) => !under && [undefined, viewer?.role].includes(role));
-  const links = open.map(([name, { title }]) =>
-    h('a', { href: `#/${name}`, 'aria-current': name === (VIEWS[current].under ?? current) ? 'page' : null }, title),
-  );
+  const mayOpen = ([, { under, role }]) => !under && [undefined, viewer?.role].includes(role);
+  const links = Object.entries(VIEWS).filter(mayOpen).map(([name, { title }]) =>
+    h('a', { href: `#/${name}`, 'aria-current': name === (VIEWS[current].under ?? current) ? 'page' : null }, title));
+  const nav = h('nav', { 'aria-label': 'Main' }, links);
+  const out = button('Sign out', () => signOut().then(ended), { class: 'plain' });
   document.getElementById('header').replaceChildren(
-    h('a', { class: 'brand', href: '#/' }, h('img', { src: 'static/page/icon.svg', alt: '', width: 22, height: 22 }), 'gql_trader'),
-    h('nav', { 'aria-label': 'Main' }, viewer ? links : []),
-    viewer ? h('span', { class: 'account' }, h('span', {}, viewer.username), button('Sign out', leave, { class: 'plain' })) : '',
-  );
-}
-
-async function leave() {
-  await signOut();
-  viewer = null;
-  await show();
+    h('a', { class: 'brand', href: '#/' }, h('img', { src: 'static/page/icon.svg', alt: '', width: 22 }), 'gql_trader'),
+    ...(viewer ? [nav, h('span', { class: 'account' }, viewer.username, out)] : []));
 }
 
 function showSignIn() {
   document.title = 'Sign in · gql_trader';
   const login = input({ name: 'login', autocomplete: 'username', required: true });
   const password = input({ name: 'password', type: 'password', autocomplete: 'current-password', required: true });
-  const remember = input({ name: 'remember', type: 'checkbox' });
-  const code = input({ name: 'code', autocomplete: 'one-time-code', inputmode: 'numeric' });
+  const remember = input({ name: 'rememberMe', type: 'checkbox' });
+  const code = input({ name: 'totpCode', autocomplete: 'one-time-code', inputmode: 'numeric' });
   const second = field('Code of your second factor', code);
   second.hidden = true;
 
-  async function submit() {
-    const given = { login: login.value, password: password.value, rememberMe: remember.checked };
+  async function submit({ totpCode, ...given }) {
     try {
-      await signIn(code.value ? { ...given, totpCode: code.value.trim() } : given);
+      await signIn({ ...given, rememberMe: remember.checked, totpCode: totpCode.trim() || undefined });
     } catch (error) {
       if (error.name === 'RefusedError' && error.has('TOTP_REQUIRED')) {
         second.hidden = false;
@@ -101,23 +113,18 @@ function showSignIn() {
   }
 
   main.replaceChildren(
-    form({ class: 'card sign-in' }, submit, heading('Sign in'), field('Username or e-mail', login), field('Password', password), second,
-      field('Stay signed in', remember), submitButton('Sign in')),
-    h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()),
-  );
+    form({ class: 'card sign-in' }, submit, heading('Sign in'), field('Username or e-mail', login),
+      field('Password', password), second, field('Stay signed in', remember), submitButton('Sign in')),
+    h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()));
   login.focus();
 }
 
 function signUpForm() {
-  const username = input({ name: 'username', autocomplete: 'username' });
-  const email = input({ name: 'email', type: 'email', autocomplete: 'email' });
-  const password = input({ name: 'newPassword', type: 'password', autocomplete: 'new-password' });
-  const submit = async () => {
-    const { message } = await mutate(SIGN_UP, { input: { username: username.value, email: email.value, password: password.value } });
-    say(message);
-  };
-  return form({ class: 'card' }, submit, field('New username', username, { path: 'username' }), field('E-mail', email, { path: 'email' }),
-    field('New password', password, { path: 'password', hint: 'At least 12 characters: upper and lower case, a digit, another one.' }),
+  const password = input({ name: 'password', type: 'password', autocomplete: 'new-password', required: true });
+  return form({ class: 'card' }, async (given) => say((await mutate(SIGN_UP, { input: given })).message),
+    field('New username', input({ name: 'username', autocomplete: 'username', required: true })),
+    field('E-mail', input({ name: 'email', type: 'email', autocomplete: 'email', required: true })),
+    field('New password', password, { hint: 'At least 12 characters: upper and lower case, a digit, another one.' }),
     submitButton('Create'));
 }
 
@@ -126,10 +133,12 @@ async function begin() {
   await show();
 }
 
-onSessionEnd(() => {
+function ended() {
   if (!viewer) return;
   viewer = null;
   show();
-});
+}
+
+onSessionEnd(ended);
 addEventListener('hashchange', () => show());
 begin().catch((error) => fail(error, begin));

@@ -1,10 +1,11 @@
 // What all bots, or one, have gained: figures, the curve, and each day of a month as a heat map.
 
-import { query, queryAll } from './client.js';
+import { notFound, query, queryAll } from './client.js';
 import { drawEquity } from './charts.js';
 import { BOTS, MONTH, PROFIT } from './documents.js';
 import {
-  bar, button, choice, complain, day, figures, h, heading, heat, input, money, noted, number, percent, quiet, signed, table,
+  bar, button, choice, complain, day, figures, h, heading, heat, input, money, noted, number, percent, quiet, signed,
+  table,
 } from './dom.js';
 
 const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
@@ -24,8 +25,8 @@ export async function showProfit(main, { id, viewer, signal, go }) {
   const of = choice([['', 'all bots'], ...bots.map((bot) => [bot.id, bot.name])], id ?? '', { 'aria-label': 'Bot' });
   of.addEventListener('change', () => go('profit', ...[of.value].filter(Boolean)));
   const top = bar(heading('Profit'), of);
-  if (!profit) return main.replaceChildren(top, h('p', {}, 'There is no such bot.'));
-  if (!profit.currency) return main.replaceChildren(top, quiet('Nothing has been traded yet but, perhaps, history: choose a bot to see its replays.'));
+  if (!profit) throw notFound();
+  if (!profit.currency) return main.replaceChildren(top, quiet('No trades but, perhaps, in replays: choose a bot.'));
 
   main.replaceChildren(
     top,
@@ -38,8 +39,7 @@ export async function showProfit(main, { id, viewer, signal, go }) {
       ['Won', percent(profit.winRate)],
       ['Best day', profit.bestDay ? noted(money(profit.bestDay.profit), day(profit.bestDay.date)) : '–'],
     ]),
-    month(id, bots, viewer, signal),
-  );
+    month(id, bots, viewer, signal));
 }
 
 function month(id, bots, { preferences: { timezone } }, signal) {
@@ -65,14 +65,16 @@ function month(id, bots, { preferences: { timezone } }, signal) {
     const range = { first, last: isoDay(new Date(utc(next) - 86_400_000)), start: utc(first), end: utc(next) };
     const { calendar, equityCurve } = await query(MONTH, { botId: id, ...range }, still);
     const total = calendar.reduce((sum, each) => sum + Number(each.profit), 0);
-    days.replaceChildren(weeks(value, calendar), quiet('The month: ', signed(total, money(total)), ` · in ${timezone}`));
+    const sum = quiet('The month: ', signed(total, money(total)), ` · in ${timezone}`);
+    days.replaceChildren(weeks(value, calendar), sum);
     curve.replaceChildren();
     drawEquity(curve, equityCurve, `Equity and drawdown in ${value}`, still);
   }
   chosen.addEventListener('change', () => load().catch(complain));
   load().catch(complain);
   const controls = [step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1)];
-  return h('section', { class: 'card' }, bar(h('h2', {}, 'Days'), controls), days, h('h2', {}, 'Equity and drawdown'), curve);
+  const top = bar(h('h2', {}, 'Days'), controls);
+  return h('section', { class: 'card' }, top, days, h('h2', {}, 'Equity and drawdown'), curve);
 }
 
 /** Weeks as rows, Monday first. */
@@ -81,7 +83,8 @@ function weeks(month, days) {
   const blank = (utc(days[0].date).getUTCDay() + 6) % 7;
   const cells = [...Array(blank).fill(null), ...days];
   const rows = Array.from({ length: Math.ceil(cells.length / 7) }, (_, week) => cells.slice(7 * week, 7 * week + 7));
-  return table(`Days of ${month}`, WEEKDAYS.map((name, index) => [name, (week) => dayCell(week[index], most)]), rows);
+  const columns = WEEKDAYS.map((name, index) => [name, (week) => dayCell(week[index], most)]);
+  return table(`Days of ${month}`, columns, rows);
 }
 
 function dayCell(found, most) {

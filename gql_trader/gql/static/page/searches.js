@@ -1,21 +1,24 @@
 // Searches over parameters: what to try, how it goes, and the objective as a heat map.
 
-import { mutate, query, subscribe } from './client.js';
-import { CANCEL_SEARCH, HEAT_MAP, PROMOTE_TRIAL, RUN_SEARCH, SEARCH_PROGRESS, SEARCH_RESULT, SEARCHES } from './documents.js';
+import { datesOf, followRun, isGoing, marketOf } from './backtests.js';
+import { mutate, queryOne, subscribe } from './client.js';
+import * as documents from './documents.js';
 import {
-  address, bar, button, card, choice, complain, day, field, form, h, heading, heat, input, interval, link, noted, number, percent,
-  progressBar, quiet, row, signed, submitButton, table, words,
+  address, bar, button, card, cell, choice, complain, day, decimal, field, fillPages, form, h, heading, heat, input,
+  link, listPage, noted, number, percent, quiet, row, signed, submitButton, table, words,
 } from './dom.js';
 import { fetchCatalogue, specFields } from './specform.js';
 
 const OBJECTIVES = [
-  ['SHARPE_RATIO', 'Sharpe ratio'], ['SORTINO_RATIO', 'Sortino ratio'], ['CALMAR_RATIO', 'Calmar ratio'], ['TOTAL_RETURN', 'return'],
-  ['CAGR', 'return a year'], ['PROFIT_FACTOR', 'profit factor'], ['EXPECTANCY', 'expectancy'], ['SQN', 'SQN'],
+  ['SHARPE_RATIO', 'Sharpe ratio'], ['SORTINO_RATIO', 'Sortino ratio'], ['CALMAR_RATIO', 'Calmar ratio'],
+  ['TOTAL_RETURN', 'return'], ['CAGR', 'return a year'], ['PROFIT_FACTOR', 'profit factor'],
+  ['EXPECTANCY', 'expectancy'], ['SQN', 'SQN'],
 ];
 const objectiveOf = (search) => new Map(OBJECTIVES).get(search.objective);
 const METHODS = [['GRID', 'grid: all of them'], ['RANDOM', 'random'], ['TPE', 'TPE: learns as it goes']];
 const methodOf = (search) => `${words(search.method)}, ${objectiveOf(search)}`;
-const isGoing = ({ status }) => status === 'QUEUED' || status === 'RUNNING';
+const trialsOf = ({ trialsDone, trialsTotal }) =>
+  `${trialsDone.toLocaleString('en')} of ${trialsTotal.toLocaleString('en')}`;
 
 // ---- the list, and the form for another one ----
 
@@ -24,111 +27,91 @@ export async function showSearches(main, { viewer, signal, go }) {
   const list = h('div');
   const columns = [
     ['Search', (search) => noted(link(address('searches', search.id), search.strategy.name), methodOf(search))],
-    ['Market', (search) => `${search.market.symbol} · ${interval(search.interval)}`],
-    ['Trials', (search) => `${search.trialsDone.toLocaleString('en')} of ${search.trialsTotal.toLocaleString('en')}`, { number: true }],
+    ['Market', marketOf],
+    ['Trials', trialsOf, { number: true, minor: true }],
     ['State', (search) => words(search.status)],
     ['Made', (search) => day(search.createdAt)],
   ];
-  async function load(shown = [], after = undefined) {
-    const { nodes, pageInfo } = (await query(SEARCHES, { after }, signal)).optimizations;
-    const rows = [...shown, ...nodes];
-    list.replaceChildren(
-      table('Searches', columns, rows, 'No search yet: start one.'),
-      pageInfo.hasNextPage ? button('More', () => load(rows, pageInfo.endCursor)) : '',
-    );
-  }
-  await load();
-  main.replaceChildren(
-    h('div', { class: 'columns' },
-      viewer.role !== 'VIEWER' && searchForm(catalogue, go),
-      h('section', {}, bar(heading('Searches')), list)),
-  );
+  const fetchPage = (after) => queryOne(documents.SEARCHES, { after }, signal);
+  await fillPages(list, fetchPage, (rows) => table('Searches', columns, rows, 'No search yet: start one.'));
+  const making = viewer.role !== 'VIEWER' && { title: 'Search parameters', form: searchForm(catalogue, go) };
+  main.replaceChildren(listPage('Searches', [], list, making));
 }
 
-function searchForm(catalogue, go) {
-  const ranges = h('div');
-  let readers = [];
+const isNumber = ({ type }) => type === 'INT' || type === 'FLOAT';
+
+function searchForm({ strategies, markets }, go) {
+  const frame = h('div');
+  let ranges = [];
 
   /** A row for each number of the strategy: whether to search it, and where; eight steps around its default. */
   function offer({ parameters }) {
-    const numeric = parameters.filter(({ type }) => type === 'INT' || type === 'FLOAT');
-    readers = [];
-    const rows = numeric.map((parameter, index) => {
-      const { name, type } = parameter;
-      const low = Math.max(parameter.min ?? -Infinity, parameter.default / 2);
-      const high = Math.min(parameter.max ?? Infinity, parameter.default * 2);
+    ranges = parameters.filter(isNumber).map(({ name, type, min, max, default: usual }, index) => {
+      const [low, high] = [Math.max(min ?? -Infinity, usual / 2), Math.min(max ?? Infinity, usual * 2)];
       const round = (value) => (type === 'INT' ? Math.max(1, Math.round(value)) : Number(value.toPrecision(2)));
-      const control = (label, value) => input({ type: 'number', step: 'any', value, 'aria-label': `${words(name)} ${label}` });
-      const [least, greatest, step] = [control('from', round(low)), control('to', round(high)), control('step', round((high - low) / 8))];
       const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}` });
       wanted.checked = index < 2;
-      const value = ({ value: text }) => (text === '' ? undefined : Number(text));
-      readers.push(() => wanted.checked && { name, min: value(least), max: value(greatest), step: value(step) });
-      return { label: [wanted, ` ${words(name)}`], least, greatest, step };
+      const ends = { min: low, max: high, step: (high - low) / 8 };
+      const controls = Object.entries(ends).map(([end, value]) => [end, decimal({ value: round(value) })]);
+      return { name, wanted, controls };
     });
-    const columns = [
-      ['Parameter', ({ label }) => label], ['From', ({ least }) => least], ['To', ({ greatest }) => greatest], ['Step', ({ step }) => step],
-    ];
-    ranges.replaceChildren(table('Ranges', columns, rows, 'This strategy has no numbers to search.'));
+    const end = (title, index) => [title, ({ name, controls }) => cell(`${words(name)} ${title}`, controls[index][1])];
+    const label = ['Parameter', ({ name, wanted }) => [wanted, ` ${words(name)}`]];
+    frame.replaceChildren(table('Ranges', [label, ...['From', 'To', 'Step'].map(end)], ranges));
+  }
+
+  /** The ranges that are wanted; the server calls each by its place among them. */
+  function readRanges() {
+    document.querySelectorAll('[data-path^="ranges."]').forEach((control) => delete control.dataset.path);
+    return ranges.filter(({ wanted }) => wanted.checked).map(({ name, controls }, index) => {
+      controls.forEach(([end, control]) => (control.dataset.path = `ranges.${index}.${end}`));
+      const given = controls.filter(([, { value }]) => value !== '').map(([end, { value }]) => [end, Number(value)]);
+      return { name, ...Object.fromEntries(given) };
+    });
   }
 
   const method = choice(METHODS, 'GRID', { name: 'method' });
-  const trials = input({ type: 'number', min: 1, value: 200, name: 'trials' });
-  const trialsField = field('Trials', trials, { path: 'trials' });
+  const trials = decimal({ min: 1, value: 200, name: 'trials' });
+  const trialsField = field('Trials', trials);
   trialsField.hidden = true;
   method.addEventListener('change', () => (trialsField.hidden = method.value === 'GRID'));
-  const objective = choice(OBJECTIVES, 'SHARPE_RATIO', { name: 'objective' });
-  const minTrades = input({ type: 'number', min: 0, value: 10, name: 'minTrades' });
-  const spec = specFields(catalogue, {}, { onStrategy: offer });
+  const searchable = strategies.filter(({ parameters }) => parameters.some(isNumber));
+  const spec = specFields({ strategies: searchable, markets }, {}, { onStrategy: offer });
 
-  async function submit() {
-    const chosen = readers.map((read) => read()).filter(Boolean);
+  async function submit({ objective, minTrades }) {
+    const chosen = readRanges();
     const { parameters, ...rest } = spec.read();
-    const fixed = Object.fromEntries(Object.entries(parameters).filter(([name]) => !chosen.some((range) => range.name === name)));
-    const given = {
-      ...rest, parameters: fixed, ranges: chosen, method: method.value, objective: objective.value, minTrades: Number(minTrades.value),
+    const isFixed = ([name]) => !chosen.some((range) => range.name === name);
+    const { optimization } = await mutate(documents.RUN_SEARCH, { input: {
+      ...rest, parameters: Object.fromEntries(Object.entries(parameters).filter(isFixed)), ranges: chosen,
+      method: method.value, objective, minTrades: Number(minTrades),
       trials: method.value === 'GRID' ? undefined : Number(trials.value),
-    };
-    const { optimization } = await mutate(RUN_SEARCH, { input: given });
+    } });
     go('searches', optimization.id);
   }
-  return form({ class: 'card', id: 'search' }, submit, h('h2', {}, 'Search parameters'), spec.element, h('h2', {}, 'Ranges'), ranges,
-    row(
-      field('Method', method, { path: 'method' }), trialsField, field('Objective', objective, { path: 'objective' }),
-      field('Least trades', minTrades, { path: 'minTrades' })),
+  return form({ id: 'search' }, submit, spec.element, h('h3', {}, 'Ranges'), frame,
+    row(field('Method', method), trialsField,
+      field('Objective', choice(OBJECTIVES, 'SHARPE_RATIO', { name: 'objective' })),
+      field('Least trades', decimal({ min: 0, value: 10, name: 'minTrades' }))),
     submitButton('Search'));
 }
 
 // ---- one ----
 
 export async function showSearch(main, { id, signal, go, reload }) {
-  const search = (await query(SEARCH_RESULT, { id }, signal)).optimization;
-  if (!search) return main.replaceChildren(h('p', {}, 'There is no such search.'));
-  const progress = progressBar('Progress of the search');
-  const tell = ({ status, progress: share, trialsDone }) =>
-    progress.show(share, `${words(status)} · ${trialsDone.toLocaleString('en')} of ${search.trialsTotal.toLocaleString('en')} trials`);
-  tell(search);
-  const cancel = button('Cancel', () => mutate(CANCEL_SEARCH, { id }));
-  const about = [search.market.symbol, interval(search.interval), `${day(search.start)} – ${day(search.end)}`, methodOf(search)];
-  main.replaceChildren(
-    bar(heading(`Search: ${search.strategy.name}`, about.join(' · ')), isGoing(search) && cancel),
-    isGoing(search) ? progress.element : '',
-    h('p', { class: 'problem', role: 'alert' }, search.error ?? ''),
-  );
-  if (isGoing(search)) {
-    for await (const event of subscribe(SEARCH_PROGRESS, { id }, signal)) {
-      tell(event);
-      if (event.optimization) return reload();
-    }
-    return;
+  const search = await queryOne(documents.SEARCH_RESULT, { id }, signal);
+  const cancel = button('Cancel', () => mutate(documents.CANCEL_SEARCH, { id }));
+  const about = [marketOf(search), datesOf(search), methodOf(search)].join(' · ');
+  main.replaceChildren(bar(heading(`Search: ${search.strategy.name}`, about), isGoing(search) && cancel));
+  if (search.status !== 'COMPLETED') {
+    const tell = ({ status, trialsDone }) => [words(status), `${trialsOf({ ...search, trialsDone })} trials`];
+    return followRun(main, search, subscribe(documents.SEARCH_PROGRESS, { id }, signal), tell, reload);
   }
-  if (search.status !== 'COMPLETED') return;
   const parameters = search.ranges.map(({ name }) => name);
   main.append(
     overfitting(search),
     parameters.length > 1 ? heatMap(search, parameters, signal) : '',
-    card('Best trials', trialTable(search, parameters, go)),
-  );
+    card('Best trials', trialTable(search, parameters, go)));
 }
 
 function overfitting({ significance }) {
@@ -140,29 +123,32 @@ function overfitting({ significance }) {
 
 function trialTable(search, parameters, go) {
   const promote = (trial) => async () => {
-    const { backtest } = await mutate(PROMOTE_TRIAL, { input: { optimizationId: search.id, number: trial.number } });
+    const given = { optimizationId: search.id, number: trial.number };
+    const { backtest } = await mutate(documents.PROMOTE_TRIAL, { input: given });
     go('backtests', backtest.id);
   };
   const columns = [
     ...parameters.map((name) => [words(name), (trial) => String(trial.parameters[name]), { number: true }]),
     [objectiveOf(search), (trial) => number(trial.objective, 3), { number: true }],
-    ['Return', ({ metrics }) => (metrics ? signed(metrics.totalReturn, percent(metrics.totalReturn)) : '–'), { number: true }],
-    ['Drawdown', ({ metrics }) => (metrics ? percent(metrics.maxDrawdown) : '–'), { number: true }],
-    ['Trades', ({ metrics }) => metrics?.trades ?? '–', { number: true }],
-    ['', (trial) => button('Backtest', promote(trial))],
+    ['Return', ({ metrics: of }) => (of ? signed(of.totalReturn, percent(of.totalReturn)) : '–'), { number: true }],
+    ['Drawdown', ({ metrics: of }) => percent(of?.maxDrawdown ?? null), { number: true, minor: true }],
+    ['Trades', ({ metrics: of }) => of?.trades ?? '–', { number: true, minor: true }],
+    ['', (trial) => button('Run', promote(trial))],
   ];
   return table('Best trials', columns, search.trials.nodes);
 }
 
 function heatMap(search, parameters, signal) {
-  const across = choice(parameters.map((name) => [name, words(name)]), parameters[0], { 'aria-label': 'Across' });
-  const down = choice(parameters.map((name) => [name, words(name)]), parameters[1], { 'aria-label': 'Down' });
-  const measure = choice([['best', 'best of each cell'], ['mean', 'mean of each cell']], 'best', { 'aria-label': 'Measure' });
+  const named = parameters.map((name) => [name, words(name)]);
+  const across = choice(named, parameters[0], { 'aria-label': 'Across' });
+  const down = choice(named, parameters[1], { 'aria-label': 'Down' });
+  const measures = [['best', 'best of each cell'], ['mean', 'mean of each cell']];
+  const measure = choice(measures, 'best', { 'aria-label': 'Measure' });
   const frame = h('div', { id: 'heatmap' });
 
   async function load() {
     if (across.value === down.value) return frame.replaceChildren(quiet('Choose two parameters.'));
-    const { heatmap } = (await query(HEAT_MAP, { id: search.id, x: across.value, y: down.value }, signal)).optimization;
+    const { heatmap } = await queryOne(documents.HEAT_MAP, { id: search.id, x: across.value, y: down.value }, signal);
     const values = heatmap[measure.value];
     const paint = scale(values.flat().filter((value) => value !== null));
     const short = (value) => (typeof value === 'number' ? Number(value.toPrecision(4)) : String(value));
@@ -189,7 +175,7 @@ function heatMap(search, parameters, signal) {
   return h('section', { class: 'card' }, controls, frame);
 }
 
-/** Kind and depth of colour for values: green above and red below zero where there are both, else the deeper the better. */
+/** Kind and depth of colour for values: green above and red below zero where both are, else the deeper the better. */
 function scale(values) {
   const low = values.reduce((a, b) => Math.min(a, b), Infinity);
   const high = values.reduce((a, b) => Math.max(a, b), -Infinity);

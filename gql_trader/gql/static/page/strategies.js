@@ -1,15 +1,16 @@
 // Strategies: looking at them, and an editor that shows the mistakes of a rule where they are.
 
-import { mutate, query, queryAll } from './client.js';
-import { CHECK_STRATEGY, CREATE_STRATEGY, DELETE_STRATEGY, INDICATORS, STRATEGIES, UPDATE_STRATEGY } from './documents.js';
+import { mutate, notFound, queryAll, queryOne } from './client.js';
+import * as documents from './documents.js';
 import {
-  address, bar, button, choice, clearErrors, complain, field, form, h, heading, input, link, quiet, say, showErrors, submitButton,
-  table, words,
+  address, bar, button, carefulButton, cell, choice, clearErrors, complain, field, form, h, heading, input, link, more,
+  quiet, replace, say, showErrors, submitButton, table, words,
 } from './dom.js';
-import { runWith } from './backtests.js';
+import { begin } from './backtests.js';
 
 const RULES = [
-  ['entryLong', 'Enter long when'], ['exitLong', 'Leave long when'], ['entryShort', 'Enter short when'], ['exitShort', 'Leave short when'],
+  ['entryLong', 'Enter long when'], ['exitLong', 'Leave long when'],
+  ['entryShort', 'Enter short when'], ['exitShort', 'Leave short when'],
 ];
 const TYPES = ['INT', 'FLOAT', 'BOOL', 'CHOICE', 'SOURCE'].map((type) => [type, words(type)]);
 const EXAMPLE = {
@@ -18,29 +19,34 @@ const EXAMPLE = {
     entryLong: 'crossover(ema(close, fast), ema(close, slow)) and rsi(close, 14) < 70',
     exitLong: 'crossunder(ema(close, fast), ema(close, slow))', plots: ['ema(close, fast)', 'ema(close, slow)'],
   },
-  parameters: [{ name: 'fast', type: 'INT', default: 12, min: 2, max: 100 }, { name: 'slow', type: 'INT', default: 26, min: 2, max: 400 }],
+  parameters: [
+    { name: 'fast', type: 'INT', default: 12, min: 2, max: 100 },
+    { name: 'slow', type: 'INT', default: 26, min: 2, max: 400 },
+  ],
 };
 
 export async function showStrategies(main, { id, viewer, signal, go, reload }) {
-  const all = await queryAll(STRATEGIES, signal);
-  const chosen = id === 'new' ? EXAMPLE : (all.find((strategy) => strategy.id === id) ?? all.find(({ builtin }) => !builtin) ?? EXAMPLE);
-  const entry = (strategy) =>
-    h('li', {}, h('a', { href: address('strategies', strategy.id), 'aria-current': strategy === chosen ? 'true' : null }, strategy.name));
+  const all = await queryAll(documents.STRATEGIES, signal);
+  const [builtIn, own] = [true, false].map((kind) => all.filter(({ builtin }) => builtin === kind));
+  const chosen = id && id !== 'new' ? all.find((strategy) => strategy.id === id) : ((!id && own[0]) || EXAMPLE);
+  if (!chosen) throw notFound();
+  const entry = (strategy) => {
+    const current = strategy === chosen ? 'true' : null;
+    return h('li', {}, h('a', { href: address('strategies', strategy.id), 'aria-current': current }, strategy.name));
+  };
   const group = (title, members) => [
     h('h2', {}, title), members.length > 0 ? h('ul', { class: 'menu' }, members.map(entry)) : quiet('None yet.'),
   ];
-  const menu = [group('Yours', all.filter(({ builtin }) => !builtin)), group('Built in', all.filter(({ builtin }) => builtin))].flat();
+  const menu = [group('Yours', own), group('Built in', builtIn)].flat();
   main.replaceChildren(
     h('div', { class: 'columns' },
       h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'), menu),
-      editor(chosen, viewer, { signal, go, reload })),
-  );
+      editor(chosen, viewer, { signal, go, reload })));
 }
 
 function editor(strategy, viewer, { signal, go, reload }) {
   const isOwn = Boolean(strategy.id) && !strategy.builtin;
-  const name = input({ value: strategy.builtin ? `${strategy.name}, my way` : strategy.name, name: 'name' });
-  const description = input({ value: strategy.description, name: 'description' });
+  const name = strategy.builtin ? `${strategy.name}, my way` : strategy.name;
   const rules = RULES.map(([key, label]) => [key, label, codeField(strategy.rules?.[key] ?? '', key, 1)]);
   const plots = codeField((strategy.rules?.plots ?? []).join('\n'), 'plots', 2);
   const parameters = parameterRows(strategy.parameters, check);
@@ -48,10 +54,9 @@ function editor(strategy, viewer, { signal, go, reload }) {
   let checking = new AbortController();
   let timer = 0;
 
-  const plotLines = () => plots.value.split('\n').map((line) => line.trim()).filter(Boolean);
   const read = () => ({
     ...Object.fromEntries(rules.map(([key, , control]) => [key, control.value.trim() === '' ? null : control.value])),
-    plots: plotLines(), parameters: parameters.read(),
+    plots: plots.value.split('\n').map((line) => line.trim()).filter(Boolean), parameters: parameters.read(),
   });
 
   // A moment after the last key the server looks at the rules; an answer that is overtaken does not count.
@@ -59,13 +64,9 @@ function editor(strategy, viewer, { signal, go, reload }) {
     clearTimeout(timer);
     checking.abort();
     checking = new AbortController();
-    const { signal: overtaken } = checking;
-    timer = setTimeout(async () => {
-      try {
-        show((await query(CHECK_STRATEGY, { input: read() }, AbortSignal.any([signal, overtaken]))).checkStrategy);
-      } catch (error) {
-        complain(error);
-      }
+    timer = setTimeout(() => {
+      const wanted = AbortSignal.any([signal, checking.signal]);
+      queryOne(documents.CHECK_STRATEGY, { input: read() }, wanted).then(show).catch(complain);
     }, 250);
   }
 
@@ -74,46 +75,44 @@ function editor(strategy, viewer, { signal, go, reload }) {
     const placed = issues.map(({ path, line, column, message }) => ({ path, message: `${line}:${column} ${message}` }));
     const homeless = showErrors(element, placed, false);
     for (const [key, , control] of rules) control.mark(issues.filter(({ path }) => path[0] === key));
-    plots.mark(issues.filter(({ path }) => path[0] === 'plots').map((issue) => ({ ...issue, line: issue.line + Number(issue.path[1]) })));
+    const ofPlots = issues.filter(({ path }) => path[0] === 'plots');
+    plots.mark(ofPlots.map((issue) => ({ ...issue, line: issue.line + Number(issue.path[1]) })));
     const used = indicators.length > 0 ? ` It uses ${indicators.join(', ')}.` : '';
     const bars = warmupBars === null ? '' : ` It needs ${warmupBars} bars before its first signal.`;
     verdict.textContent = valid ? `Valid.${bars}${used}` : [`${issues.length} to mend.`, ...homeless].join(' ');
     verdict.className = valid ? 'gain' : 'loss';
   }
 
-  async function submit() {
+  async function submit({ name: chosen, description }) {
     const { parameters: declared, ...rest } = read();
-    const given = { name: name.value, description: description.value, rules: rest, parameters: declared };
+    const given = { name: chosen, description, rules: rest, parameters: declared };
+    const known = { id: strategy.id, expectedVersion: strategy.version };
     const { strategy: saved } = isOwn
-      ? await mutate(UPDATE_STRATEGY, { input: { ...given, id: strategy.id, expectedVersion: strategy.version } })
-      : await mutate(CREATE_STRATEGY, { input: given });
+      ? await mutate(documents.UPDATE_STRATEGY, { input: { ...given, ...known } })
+      : await mutate(documents.CREATE_STRATEGY, { input: given });
     say(`Saved as version ${saved.version}.`);
     if (isOwn) await reload();
     else go('strategies', saved.id);
   }
-  const backtest = () => {
-    runWith({ strategyId: strategy.id });
-    go('backtests');
-  };
-  const remove = async () => {
-    await mutate(DELETE_STRATEGY, { id: strategy.id });
-    go('strategies');
-  };
-
+  const backtest = () => begin({ strategyId: strategy.id }, go);
+  const remove = () => mutate(documents.DELETE_STRATEGY, { id: strategy.id }).then(() => go('strategies'));
+  const kind = `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`;
   const element = form(
     { class: 'card' },
     submit,
     bar(
-      strategy.id ? heading(strategy.name, `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`) : heading('A new strategy'),
-      strategy.id && button('Backtest', backtest), isOwn && button('Delete', remove)),
-    h('div', { class: 'fields wide' }, field('Name', name, { path: 'name' }), field('Description', description, { path: 'description' })),
+      strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
+      strategy.id && button('Backtest', backtest),
+      isOwn && carefulButton('Delete', `Delete ${strategy.name}?`, 'Its backtests stay.', remove)),
+    h('div', { class: 'fields wide' },
+      field('Name', input({ name: 'name', value: name })),
+      field('Description', input({ name: 'description', value: strategy.description }))),
     rules.map(([, label, control]) => control.labelled(label)),
     plots.labelled('Lines to draw, one each line'),
     h('fieldset', {}, h('legend', {}, 'Parameters'), parameters.element),
     verdict,
     viewer.role !== 'VIEWER' && submitButton(isOwn ? 'Save' : 'Save as mine'),
-    reference(signal),
-  );
+    reference(signal));
   element.addEventListener('input', check);
   check();
   return element;
@@ -138,8 +137,7 @@ function codeField(text, path, rows) {
         const at = Math.max(0, Math.min(Math.min(...columns), characters.length) - 1);
         const length = Math.max(1, text(at).match(/^\w*/)[0].length);
         return [text(0, at), h('mark', {}, text(at, at + length) || ' '), `${text(at + length)}\n`];
-      }),
-    );
+      }));
     follow();
   };
   control.labelled = (label) => {
@@ -153,48 +151,39 @@ function codeField(text, path, rows) {
   return control;
 }
 
+const COLUMNS = [
+  ['Name', 'name', 'text'], ['Default', 'default', 'text'], ['Least', 'min', 'number'], ['Greatest', 'max', 'number'],
+  ['Choices', 'choices', 'text'],
+];
+
 function parameterRows(given, changed) {
-  const rows = h('div');
+  const frame = h('div');
   let entries = given.map((parameter) => ({ ...parameter }));
+  const change = (others) => {
+    entries = others;
+    show();
+    changed();
+  };
 
   function show() {
-    const control = (row, key, index, type = 'text') => {
-      const label = `${key} of parameter ${index + 1}`;
-      const shown = input({ type, step: 'any', value: [row[key] ?? ''].flat().join(', '), oninput: () => (row[key] = shown.value) });
-      const element = field(label, shown, { path: `parameters.${index}.${key}` });
-      element.firstChild.classList.add('hidden');
-      return element;
-    };
-    const type = (row, index) =>
-      choice(TYPES, row.type, { 'aria-label': `type of parameter ${index + 1}`, onchange: ({ target }) => (row.type = target.value) });
-    const remove = (row) => button('×', () => {
-      entries = entries.filter((entry) => entry !== row);
-      show();
-      changed();
-    }, { 'aria-label': `Remove ${row.name}` });
-    const indexed = entries.map((row, index) => [row, index]);
-    const columns = [
-      ['Name', ([row, index]) => control(row, 'name', index)],
-      ['Type', ([row, index]) => type(row, index)],
-      ['Default', ([row, index]) => control(row, 'default', index)],
-      ['Least', ([row, index]) => control(row, 'min', index, 'number')],
-      ['Greatest', ([row, index]) => control(row, 'max', index, 'number')],
-      ['Choices', ([row, index]) => control(row, 'choices', index)],
-      ['', ([row]) => remove(row)],
-    ];
-    rows.replaceChildren(
-      table('Parameters', columns, indexed, 'None.'),
-      button('Add a parameter', () => {
-        entries.push({ name: `p${entries.length + 1}`, type: 'INT', default: 10, min: null, max: null, choices: null });
-        show();
-        changed();
-      }),
-    );
+    const place = (row) => `of parameter ${entries.indexOf(row) + 1}`;
+    const column = ([title, key, type]) => [title, (row) => {
+      const value = [row[key] ?? ''].flat().join(', ');
+      const shown = input({ type, step: 'any', value, oninput: () => (row[key] = shown.value) });
+      return cell(`${title} ${place(row)}`, shown, `parameters.${entries.indexOf(row)}.${key}`);
+    }];
+    const onType = (row) => ({ target }) => (row.type = target.value);
+    const type = (row) => choice(TYPES, row.type, { 'aria-label': `Type ${place(row)}`, onchange: onType(row) });
+    const without = (row) => () => change(entries.filter((entry) => entry !== row));
+    const remove = (row) => button('×', without(row), { 'aria-label': `Remove ${row.name}` });
+    const columns = [...COLUMNS.map(column).toSpliced(1, 0, ['Type', type]), ['', remove]];
+    const another = { name: `p${entries.length + 1}`, type: 'INT', default: 10 };
+    const add = button('Add a parameter', () => change([...entries, another]));
+    replace(frame, table('Parameters', columns, entries, 'None.'), add);
   }
   show();
 
-  const isBlank = (value) => value === null || value === undefined || String(value).trim() === '';
-  const amount = (value) => (isBlank(value) ? null : Number(value));
+  const isBlank = (value) => String(value ?? '').trim() === '';
   // What cannot be read as its type goes as it is: the server says what is wrong with it.
   const literal = (type, value) => {
     if (type === 'BOOL') return String(value) === 'true';
@@ -204,31 +193,28 @@ function parameterRows(given, changed) {
   const read = () =>
     entries.map(({ name, type, default: usual, min, max, step, choices, description }) => {
       const isNumber = type === 'INT' || type === 'FLOAT';
+      const amount = (value) => (isNumber && !isBlank(value) ? Number(value) : null);
       const options = () => [choices].flat().join(',').split(',').map((each) => literal(type, each));
       return {
-        name, type, default: literal(type, usual), min: isNumber ? amount(min) : null, max: isNumber ? amount(max) : null,
-        step: isNumber ? amount(step) : null, choices: isBlank(choices) || isNumber || type === 'BOOL' ? null : options(), description,
+        name, type, default: literal(type, usual), min: amount(min), max: amount(max), step: amount(step), description,
+        choices: isNumber || type === 'BOOL' || isBlank(choices) ? null : options(),
       };
     });
-  return { element: rows, read };
+  return { element: frame, read };
 }
 
 /** The functions that rules may use, fetched when they are wanted. */
 function reference(signal) {
   const content = h('div');
-  const details = h('details', {}, h('summary', {}, 'Functions of the rule language'), content);
-  details.addEventListener('toggle', async () => {
+  const details = more('Functions of the rule language', false, content);
+  const columns = [
+    ['Function', ({ signature }) => h('code', {}, signature)], ['Group', ({ group }) => words(group)],
+    ['What it is', ({ description }) => description],
+  ];
+  const load = async () => {
     if (!details.open || content.firstChild) return;
-    try {
-      const { indicators } = await query(INDICATORS, {}, signal);
-      const columns = [
-        ['Function', ({ signature }) => h('code', {}, signature)], ['Group', ({ group }) => words(group)],
-        ['What it is', ({ description }) => description],
-      ];
-      content.append(table('Functions', columns, indicators));
-    } catch (error) {
-      complain(error);
-    }
-  });
+    content.append(table('Functions', columns, await queryOne(documents.INDICATORS, {}, signal)));
+  };
+  details.addEventListener('toggle', () => load().catch(complain));
   return details;
 }

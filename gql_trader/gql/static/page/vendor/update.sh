@@ -1,5 +1,5 @@
 #!/bin/sh
-# Refresh the vendored file from npm packages: sh update.sh
+# Refresh the vendored files from npm packages: sh update.sh
 # The versions here and in README.md are changed together.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -7,8 +7,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 echo '{"private": true}' > package.json
-npm install --silent --ignore-scripts --no-audit --no-fund lightweight-charts@5.2.1 tslib@2.8.1
+npm install --silent --ignore-scripts --no-audit --no-fund lightweight-charts@5.2.1 tslib@2.8.1 \
+  graphql-ws@6.4.2
 cp node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.mjs "$here/lightweight-charts.js"
+rm -rf "$here/graphql-ws"
+mkdir "$here/graphql-ws"
+cp node_modules/graphql-ws/LICENSE.md node_modules/graphql-ws/dist/client.js node_modules/graphql-ws/dist/common-*.js \
+  "$here/graphql-ws"
 
 # The notice and the licence of fancy-canvas are in their repositories only, not in the packages.
 {
@@ -35,4 +40,4 @@ END
   printf '\n%s\n\n' '================ lightweight-charts (Apache-2.0) ================'
   cat node_modules/lightweight-charts/LICENSE
 } > "$here/LICENSES.txt"
-ls -l "$here"
+ls -lR "$here"
