@@ -78,6 +78,9 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     trade = ledger.held.get(session.market_id)
     quantity = await tradable(uow, market, trade)
     if session.status == CLOSING:
+        if not ledger.waiting and not quantity and await live_orders.are_looked_for(uow, session.id):
+            # One that was given up may have filled after all: then there is more to close.
+            return
         await _end(uow, ledger, live, market, trade, quantity)
     elif live.exiting is None:
         plan_check(uow, ledger, live, quantity)

@@ -84,7 +84,7 @@ async def told(desk: LiveDesk) -> list[tuple[str, str]]:
 async def begin(desk: LiveDesk, quantity: str, **changes: Any) -> str:
     """Return a session that holds a contract."""
     wait(desk, 30)
-    session = await desk.start(leverage=5, **changes)
+    session = await desk.start(**{"leverage": 5} | changes)
     assert (await desk.done(session, "BUY", "MARKET", quantity))["status"] == "FILLED"
     return session
 
@@ -187,7 +187,7 @@ async def test_what_the_account_holds_besides_bears_its_own_funding(desk: LiveDe
 async def test_a_liquidation_is_booked_at_the_exchange_s_price_and_lets_the_bot_fail(bench: Bench) -> None:
     desk, futures = bench.desk, bench.desk.simulator.futures
     futures.wallets[KEY] = Decimal(20_000)
-    by_hand = await begin(desk, "0.1")
+    by_hand = await begin(desk, "0.1", leverage=3, marginMode="ISOLATED")
     wait(desk, 30)
     await bench.begin(execution={"leverage": 3.0, "stopLoss": 0.3, "sizing": {"equityFraction": 0.5}})
     await bench.bar(50_000.1)

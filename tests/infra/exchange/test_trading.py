@@ -16,6 +16,7 @@ from gql_trader.infra.exchange.errors import (
     ExchangeUnavailable,
     InsufficientFunds,
     NotOffered,
+    OrderForgotten,
     OrderMissing,
     OrderRejected,
     OutcomeUnknown,
@@ -440,6 +441,16 @@ async def test_a_stop_on_contracts_is_cancelled(client: TradingClient, simulator
     assert (await client.cancel(reached.name)).state is OrderState.CANCELLED
     simulator.futures.trade(Decimal(44_950))
     assert simulator.futures.positions == {}
+    # An old one is cancelled, and from then on nothing is told of it.
+    simulator.futures.untold = frozenset({"CANCELED"})
+    old = replace(stop, client_order_id="old", stop_price=Decimal(40_000))
+    await client.place(old)
+    with pytest.raises(OrderForgotten) as told:
+        await client.cancel(old.name)
+    assert (told.value.filled, simulator.futures.orders[-1].status) == (0, "CANCELED")
+    with pytest.raises(OrderMissing) as again:
+        await client.cancel(old.name)
+    assert type(again.value) is OrderMissing
 
 
 async def test_funds_are_moved_once(client: TradingClient, simulator: ExchangeSimulator) -> None:
