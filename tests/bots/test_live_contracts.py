@@ -252,7 +252,7 @@ async def test_a_part_that_its_owner_has_closed_is_booked_and_not_called_a_liqui
 async def test_what_is_gone_is_booked_although_closing_it_was_refused_before(bench: Bench) -> None:
     desk, futures = bench.desk, bench.desk.simulator.futures
     futures.wallets[KEY] = Decimal(20_000)
-    by_hand = await begin(desk, "0.1")
+    by_hand = await begin(desk, "0.1", leverage=3, marginMode="ISOLATED")
     wait(desk, 30)
     await bench.begin(execution={"leverage": 3.0, "sizing": {"equityFraction": 0.5}})
     await bench.bar(50_000.1)
