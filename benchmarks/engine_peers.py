@@ -143,27 +143,31 @@ def backtesting_peers(task: Task) -> Iterator[Peer]:
     """
     import backtesting
     import pandas as pd
+    from backtesting.lib import crossover
 
-    bars, signals, spec = task.bars, task.signals, task.spec
+    bars, spec = task.bars, task.spec
     frame = pd.DataFrame(
         {"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close, "Volume": bars.volume},
         index=pd.to_datetime(bars.time, unit="ms"),
     )
 
+    def average(closes: Any, window: int) -> Any:
+        return pd.Series(closes).rolling(window).mean()
+
     class Crossing(backtesting.Strategy):  # type: ignore[misc]
         def init(self) -> None:
-            self.enter = self.I(lambda: signals.entry_long, plot=False)
-            self.leave = self.I(lambda: signals.exit_long, plot=False)
+            self.fast = self.I(average, self.data.Close, task.fast)
+            self.slow = self.I(average, self.data.Close, task.slow)
 
         def next(self) -> None:
             if self.position:
-                if self.leave[-1]:
+                if crossover(self.slow, self.fast):
                     self.position.close()
                 elif task.protected:
                     level = self.data.High[-1] * (1 - (spec.trailing_stop or 0))
                     for trade in self.trades:
                         trade.sl = max(trade.sl or -np.inf, level)
-            elif self.enter[-1]:
+            elif crossover(self.fast, self.slow):
                 if task.protected:
                     price = self.data.Close[-1]
                     self.buy(sl=price * (1 - (spec.stop_loss or 0)), tp=price * (1 + (spec.take_profit or 0)))

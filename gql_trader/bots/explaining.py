@@ -11,14 +11,15 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import Row, delete
-from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.bots.models import SignalRow
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import CompiledRules, PlotLine
 from gql_trader.engine.signals import Signals
 from gql_trader.infra import json_codec
+from gql_trader.infra.bulk import insert_rows
 from gql_trader.infra.unit_of_work import UnitOfWork
 
 MOST_BARS = 1_000
@@ -67,41 +68,48 @@ def key_of_signals(
     return uuid5(_NAMESPACE, json_codec.dumps_canonical(content).decode())
 
 
+def observe(
+    code: StrategyCode, bars: Bars, parameters: Mapping[str, Any]
+) -> tuple[Signals, Sequence[PlotLine]]:
+    """Return the signals of a strategy, and the lines that explain them."""
+    if isinstance(code, CompiledRules):
+        return code.signals_and_lines(bars, parameters)
+    return code.signals(bars, parameters), code.lines(bars, parameters)
+
+
 def explain(
     key: UUID, code: StrategyCode, parameters: Mapping[str, Any], bars: Bars, signals: Signals, new: int
 ) -> list[Said]:
     """Return what a strategy said at the bars of a window from index ``new`` on."""
+    return explained(key, code.lines(bars, parameters), bars, signals, new)
+
+
+def explained(key: UUID, lines: Sequence[PlotLine], bars: Bars, signals: Signals, new: int) -> list[Said]:
+    """Return what a strategy said, as `explain` does, from the lines that it draws over the window."""
     first = max(new, len(bars) - MOST_BARS)
-    lines = code.lines(bars, parameters)
     found = []
     for at in range(first, len(bars)):
         said = (
-            ENTRY_LONG * signals.entry_long[at]
-            + EXIT_LONG * signals.exit_long[at]
-            + ENTRY_SHORT * signals.entry_short[at]
-            + EXIT_SHORT * signals.exit_short[at]
+            ENTRY_LONG * bool(signals.entry_long[at])
+            + EXIT_LONG * bool(signals.exit_long[at])
+            + ENTRY_SHORT * bool(signals.entry_short[at])
+            + EXIT_SHORT * bool(signals.exit_short[at])
         )
         numbers = {line.text: float(line.values[at]) for line in lines}
         values = {text: value if isfinite(value) else None for text, value in numbers.items()}
-        found.append(Said(key, int(bars.time[at]), int(said), values))
+        found.append(Said(key, int(bars.time[at]), said, values))
     return found
+
+
+_COLUMNS = ("key", "time", "signals", "values", "noted_at")
 
 
 async def note(uow: UnitOfWork, said: Sequence[Said]) -> None:
     """Keep what strategies said; what is kept already stays as it is."""
     if said:
         now = uow.clock.now()
-        rows = [
-            {
-                "key": each.key,
-                "time": each.time,
-                "signals": each.signals,
-                "values": dict(each.values),
-                "noted_at": now,
-            }
-            for each in said
-        ]
-        await uow.session.execute(insert(SignalRow).on_conflict_do_nothing(), rows)
+        rows = [(each.key, each.time, each.signals, dict(each.values), now) for each in said]
+        await uow.session.execute(insert_rows(SignalRow, _COLUMNS, rows).on_conflict_do_nothing())
 
 
 async def forget(uow: UnitOfWork, age: timedelta) -> int:

@@ -100,6 +100,9 @@ class HandLedger:
         1 unless contracts are traded.
     contracts
         Whether they are; only of them positions may be short.
+    late
+        What was paid for contracts, and is booked after the session has ended: its leverage is not known any
+        more then.
     """
 
     session: TradingSessionRow
@@ -114,6 +117,7 @@ class HandLedger:
     valued_at: int | None = None
     leverage: int = 1
     contracts: bool = False
+    late: Decimal = _NOTHING
 
     @property
     def free_cash(self) -> Decimal:
@@ -416,6 +420,9 @@ async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
         "equity": equity,
         "cash": to_float(ledger.free_cash),
     }
+    if ledger.late:
+        values["cash"] = SessionStateRow.cash + to_float(ledger.late)
+        ledger.late = _NOTHING
     # A bot notes itself which bars it has traded.
     if ledger.valued_at is not None and session.market_id is None:
         values["last_bar_time"] = func.greatest(

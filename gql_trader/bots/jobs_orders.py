@@ -1,6 +1,7 @@
 """Jobs of live orders: sending them, following them, and ending sessions."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -9,6 +10,12 @@ from gql_trader.bots import live_accounts, live_acting, live_closing, live_order
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
+
+LOOKS_AT_ONCE: Final = 8
+"""Accounts that a process looks at at a time. One at an exchange that does not answer takes half a minute:
+all of them together leave most of the queue's slots to orders."""
+
+_looking = asyncio.Semaphore(LOOKS_AT_ONCE)
 
 
 async def live_order(ctx: dict[str, Any], order_id: str) -> None:
@@ -26,17 +33,23 @@ async def live_session(ctx: dict[str, Any], session_id: str) -> None:
 
 
 async def live_account(ctx: dict[str, Any], key_id: str, market_id: str) -> None:
-    """Look at a contract in a live account, if it is time to; calling it again books nothing again."""
-    await live_accounts.look(ctx["runtime"], UUID(key_id), UUID(market_id))
+    """Look at a contract in a live account, if it is time to; calling it again books nothing again.
+
+    If this process is at as many as it may, nothing is done: it is due still, and handed out again.
+    """
+    if _looking.locked():
+        return
+    async with _looking:
+        await live_accounts.look(ctx["runtime"], UUID(key_id), UUID(market_id))
 
 
 async def follow_orders(runtime: Runtime) -> None:
     """Hand out the orders and the accounts that are due. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
-        for job in await live_accounts.due_jobs(uow):
-            uow.enqueue(job)
         for order_id in await live_orders.due(uow):
             uow.enqueue(live_orders.order_job(order_id))
+        for job in await live_accounts.due_jobs(uow):
+            uow.enqueue(job)
 
 
 async def sweep_sessions(runtime: Runtime) -> None:

@@ -4,7 +4,9 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from gql_trader.bots.models import BotRow
+from gql_trader.bots.models import BotRow, OrderRow
+from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import BotState
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import InvalidState
@@ -23,7 +25,8 @@ async def delete_key(
     NotFound
         If it is not the user's.
     InvalidState
-        If something trades with it, or one of the bots that have it is not stopped.
+        If something trades with it, one of the bots that have it is not stopped, or one that has failed has
+        left a stop at the exchange.
     """
     bots = await uow.session.execute(
         select(BotRow.name, BotRow.state)
@@ -34,6 +37,26 @@ async def delete_key(
     busy = [row.name for row in bots if not BotState(row.state).is_idle]
     if busy:
         raise InvalidState(f"The bot {busy[0]} runs on this key; stop it first.", ("id",))
+    left = (
+        await uow.session.execute(
+            select(BotRow.name, OrderRow.stop_price)
+            .select_from(LiveSessionRow)
+            .join(LiveBotRow, LiveBotRow.session_id == LiveSessionRow.session_id)
+            .join(
+                OrderRow,
+                (OrderRow.session_id == LiveBotRow.session_id) & (OrderRow.number == LiveBotRow.left_stop),
+            )
+            .join(BotRow, BotRow.session_id == LiveBotRow.session_id)
+            .where(LiveSessionRow.exchange_key_id == key_id, BotRow.user_id == actor.user_id)
+            .limit(1)
+        )
+    ).one_or_none()
+    if left is not None:
+        raise InvalidState(
+            f"The bot {left.name} has failed, and its stop at {left.stop_price.normalize():f} is at the "
+            "exchange with this key; cancel that order first.",
+            ("id",),
+        )
     if delete_bots:
         await uow.session.execute(
             delete(BotRow).where(BotRow.user_id == actor.user_id, BotRow.exchange_key_id == key_id)

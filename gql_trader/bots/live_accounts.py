@@ -6,7 +6,6 @@ transactions, never inside one. A position that is smaller there than the sessio
 several times over some time, and nothing may be under way, before anything is concluded; see `live_gone`.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,21 +13,23 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, exists, func, or_, select, update
 
 from gql_trader.bots import live_funding, live_gone, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, sign_of
 from gql_trader.bots.live_markets import rules_of
-from gql_trader.bots.models import OrderRow, TradingSessionRow
+from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveOrderRow
 from gql_trader.bots.types import WAITING, OrderStatus
 from gql_trader.bots.types_live import ORDERS_QUEUE
 from gql_trader.core.clock import to_milliseconds
+from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
-from gql_trader.exchange_keys.types import OpenedKey
+from gql_trader.exchange_keys.types import ExchangeKeyRecord, OpenedKey
 from gql_trader.infra.exchange.errors import ExchangeFailure, NotOffered
 from gql_trader.infra.exchange.orders import FundingPayment
 from gql_trader.infra.exchange.pacing import Patience
+from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.key_ring import KeyRing
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -74,6 +75,8 @@ class Look:
         From when on payments are asked for; None: they are not this time.
     agreed_at
         When the position was last found to be as believed.
+    believed
+        What the sessions take themselves to hold, negative if they are short.
     """
 
     market_id: UUID
@@ -81,6 +84,7 @@ class Look:
     symbol: str
     since: datetime | None
     agreed_at: datetime
+    believed: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +134,7 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
         ) as client:
             rules = await rules_of(client, claimed.symbol, contracts=True)
             # What was paid first: whoever is liquidated has paid before.
-            payments = None
-            if claimed.since is not None:
-                with suppress(NotOffered):
-                    payments = await client.funding(rules.symbol, claimed.since)
+            payments = None if claimed.since is None else await _payments(client, rules.symbol, claimed.since)
             position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
             seen = Seen(position, payments, rules.symbol, rules.quote)
             async with runtime.unit_of_work() as uow:
@@ -147,12 +148,23 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
             await _again(uow, key_id, market_id, _EVERY_MISSING)
         return
     async with runtime.unit_of_work() as uow:
-        ledgers = await _ledgers(uow, key_id, market_id)
+        ledgers = await _ledgers(uow, key_id, market_id, claimed.key.record)
         account = await uow.session.get(LiveAccountRow, (key_id, market_id), populate_existing=True)
         # Whatever has happened since it was seen is looked at again.
         is_same = _believed(ledgers, market_id) == gone.believed
         if account is not None and is_same and not await _under_way(uow, ledgers, market_id):
             await live_gone.conclude(uow, ledgers, account, gone, told)
+
+
+async def _payments(client: TradingClient, symbol: str, since: datetime) -> list[FundingPayment] | None:
+    """Return what was paid for holding a contract; None if that is not told, which prevents nothing else."""
+    try:
+        return await client.funding(symbol, since)
+    except NotOffered:
+        return []
+    except ExchangeFailure as failure:
+        _log.warning("funding_not_told", failure=type(failure).__name__)
+        return None
 
 
 async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) -> Look | None:
@@ -174,8 +186,11 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
         await uow.session.execute(delete(LiveAccountRow).where(*account))
         return None
     key = await exchange_keys.open_key(uow, keys, rows[0].user_id, key_id)
-    compared = {each.key_version for each in rows if each.ended_at is None}
-    if live_rights.problem_of_key(key.record) or compared - {key.record.version}:
+    # Those that hold nothing and wait for nothing are compared again before they trade. Of sessions that have
+    # ended, payments of before are told, by the account that they had.
+    involved = [each for each in rows if each.ended_at is None and each.involved]
+    is_another = not all(_was_of(each, key.record) for each in involved or rows)
+    if live_rights.problem_of_key(key.record) or is_another:
         # It was rotated: it may be another account's by now.
         await _again(uow, key_id, market_id, _EVERY)
         return None
@@ -183,7 +198,22 @@ async def _claim(uow: UnitOfWork, keys: KeyRing, key_id: UUID, market_id: UUID) 
     since = None
     if row.asked_at is None or _half_hours(row.asked_at) < _half_hours(now):
         since = max(row.paid_until, now - _LONGEST_SINCE)
-    return Look(market_id, key, market.symbol, since, row.agreed_at)
+    signed = case((TradeRow.side == Side.SHORT.value, -TradeRow.quantity), else_=TradeRow.quantity)
+    held = await uow.session.scalar(
+        select(func.sum(signed)).where(
+            TradeRow.session_id.in_([each.id for each in rows if each.ended_at is None]),
+            TradeRow.market_id == market_id,
+            TradeRow.exit_time.is_(None),
+        )
+    )
+    return Look(market_id, key, market.symbol, since, row.agreed_at, held or _NOTHING)
+
+
+def _was_of(session: Any, key: ExchangeKeyRecord) -> bool:
+    """Whether a session was compared, or told to compare again, with a key as it is since its rotation."""
+    if session.key_version is None:
+        return key.rotated_at is None or bool(session.compared_at >= key.rotated_at)
+    return bool(session.key_version == key.version)
 
 
 def _half_hours(moment: datetime) -> int:
@@ -193,12 +223,21 @@ def _half_hours(moment: datetime) -> int:
 
 def _sessions(key_id: UUID, market_id: UUID, now: datetime) -> Any:
     """Return the statement that finds the sessions that share an account, until a while after their end."""
+    of_market = [TradingSessionRow.id == each.session_id for each in (TradeRow, OrderRow)]
+    holds = exists().where(of_market[0], TradeRow.market_id == market_id, TradeRow.exit_time.is_(None))
+    waits = exists().where(
+        of_market[1],
+        OrderRow.market_id == market_id,
+        OrderRow.status.in_([each.value for each in WAITING]),
+    )
     return (
         select(
             TradingSessionRow.id,
             TradingSessionRow.user_id,
             TradingSessionRow.ended_at,
             LiveMarketRow.key_version,
+            LiveMarketRow.compared_at,
+            or_(holds, waits).label("involved"),
         )
         .join(LiveMarketRow, LiveMarketRow.session_id == TradingSessionRow.id)
         .where(
@@ -211,9 +250,17 @@ def _sessions(key_id: UUID, market_id: UUID, now: datetime) -> Any:
     )
 
 
-async def _ledgers(uow: UnitOfWork, key_id: UUID, market_id: UUID) -> list[HandLedger]:
+async def _ledgers(
+    uow: UnitOfWork, key_id: UUID, market_id: UUID, key: ExchangeKeyRecord
+) -> list[HandLedger]:
+    """Return the locked accounts of the sessions that have traded with a key as it was when it was opened.
+
+    Others hold nothing in the account that was looked at: it may be another one since the key was rotated.
+    """
     found = []
     for row in (await uow.session.execute(_sessions(key_id, market_id, uow.clock.now()))).all():
+        if not _was_of(row, key):
+            continue
         locked = await lock_ledger(uow, row.id)
         if locked is not None and locked[1] is not None:
             found.append(locked[1])
@@ -231,20 +278,30 @@ def _believed(ledgers: list[HandLedger], market_id: UUID) -> Decimal:
 
 
 async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID) -> bool:
-    """Whether orders of the sessions may have changed the position without its being known here."""
+    """Whether orders of the sessions may have changed the position without its being known here.
+
+    What sessions have left behind that were given up says nothing of those that go on.
+    """
+    waits = OrderRow.status.in_([each.value for each in WAITING])
     statement = (
         select(OrderRow.id)
         .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
         .where(
-            OrderRow.session_id.in_([each.session.id for each in ledgers]),
+            OrderRow.session_id.in_([each.session.id for each in ledgers if each.session.ended_at is None]),
             OrderRow.market_id == market_id,
-            OrderRow.status.in_([each.value for each in WAITING]),
             or_(
+                # The exchange had not got it, and is asked once more, later.
+                and_(~waits, LiveOrderRow.due_at.is_not(None)),
                 OrderRow.status.in_((OrderStatus.NEW.value, OrderStatus.UNKNOWN.value)),
-                LiveOrderRow.failures > 0,
-                LiveOrderRow.absences > 0,
-                # Nobody has asked for it for some time, or whoever does waits for an answer.
-                LiveOrderRow.due_at <= func.clock_timestamp() - _OVERDUE,
+                and_(
+                    waits,
+                    or_(
+                        LiveOrderRow.failures > 0,
+                        LiveOrderRow.absences > 0,
+                        # Nobody has asked for it for some time, or whoever does waits for an answer.
+                        LiveOrderRow.due_at <= func.clock_timestamp() - _OVERDUE,
+                    ),
+                ),
             ),
         )
         .limit(1)
@@ -255,18 +312,20 @@ async def _under_way(uow: UnitOfWork, ledgers: list[HandLedger], market_id: UUID
 async def _note(uow: UnitOfWork, claimed: Look, seen: Seen) -> live_gone.Gone | None:
     """Book payments, and note whether the position is as believed; return what is gone for good."""
     key_id, market_id = claimed.key.record.id, claimed.market_id
-    ledgers = await _ledgers(uow, key_id, market_id)
+    ledgers = await _ledgers(uow, key_id, market_id, claimed.key.record)
     row = await uow.session.get(LiveAccountRow, (key_id, market_id), populate_existing=True)
     if row is None:
         return None
     believed, now = _believed(ledgers, market_id), uow.clock.now()
-    sign = 1 if believed > 0 else -1
+    # Without a position of the sessions' all that is there is foreign, long or short.
+    sign = (1 if believed > 0 else -1) if believed else (1 if seen.position > 0 else -1)
     there = max(sign * seen.position, _NOTHING)
     missing, under_way = abs(believed) - there, await _under_way(uow, ledgers, market_id)
     if missing <= 0:
         row.missing = row.missing_since = None
         row.looks, row.told = 0, False
-        if not under_way:
+        # What was bought or sold while the exchange was asked may be in its answer or not.
+        if not under_way and believed == claimed.believed:
             row.agreed_at, row.foreign_amount = now, -missing
     elif row.missing != missing:
         row.missing, row.missing_since, row.looks = missing, now, 1
@@ -276,7 +335,7 @@ async def _note(uow: UnitOfWork, claimed: Look, seen: Seen) -> live_gone.Gone | 
         row.looks += 1
     if seen.payments is not None:
         booked = await live_funding.book_funding(
-            uow, ledgers, market_id, seen.quote, seen.payments, row.foreign_amount
+            uow, ledgers, market_id, seen.quote, seen.payments, row.foreign_amount, row.agreed_at
         )
         row.paid_until = max(row.paid_until, booked.until or row.paid_until)
         if booked.complete:

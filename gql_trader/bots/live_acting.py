@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle, live_markets, live_orders, live_rules
+from gql_trader.bots import lifecycle, live_doubts, live_markets, live_orders, live_rules
 from gql_trader.bots.announcing import tell_failed
 from gql_trader.bots.hand_ledger import (
     HandLedger,
@@ -52,8 +52,8 @@ _log = structlog.get_logger(__name__)
 
 _AT_EXCHANGE = (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
 
-_GONE = -1
-"""In place of a stop's number: what a bot holds is not in the account any more."""
+_NONE = -1
+"""In place of a stop's number: the exchange has not taken one."""
 
 _ASK_AGAIN = timedelta(seconds=30)
 """An exchange that could not be reached for a sale is asked again this long after."""
@@ -78,6 +78,9 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     trade = ledger.held.get(session.market_id)
     quantity = await tradable(uow, market, trade)
     if session.status == CLOSING:
+        if not ledger.waiting and not quantity and await live_orders.are_looked_for(uow, session.id):
+            # One that was given up may have filled after all: then there is more to close.
+            return
         await _end(uow, ledger, live, market, trade, quantity)
     elif live.exiting is None:
         plan_check(uow, ledger, live, quantity)
@@ -229,26 +232,20 @@ async def leave(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: E
     await pursue(uow, ledger, live)
 
 
-async def fail(
-    uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str, *, is_there: bool = True
-) -> None:
+async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
     """Let a bot fail: what is held stays in the account, with its stop at the exchange; tell its user.
 
-    What else waits is cancelled. The session ends with that stop.
-
-    Parameters
-    ----------
-    is_there
-        Whether what the session holds is in the account; if not, there is nothing to protect.
+    What else waits is cancelled. The session ends with that stop. Even if it is doubtful whether all of it is
+    still in the account the stop stays: it only ever reduces what is there.
     """
     session = ledger.session
     assert session.market_id is not None
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
-    quantity = await tradable(uow, market, trade) if is_there else Decimal(0)
+    quantity = await tradable(uow, market, trade)
     if quantity:
         undone = "bought back" if trade and sign_of(trade) < 0 else "sold"
-        reason += f" Nothing was {undone}: {_told(market, trade, quantity)} in the account."
+        reason += f" Nothing was {undone}: {await _told(uow, market, trade, quantity)}"
     stop = _left(ledger) if quantity else None
     if stop is not None and stop.status in _AT_EXCHANGE:
         reason += f" {_kept(stop)}"
@@ -260,9 +257,7 @@ async def fail(
     _log.warning("live_bot_failed", session_id=str(session.id))
     held = await uow.session.get_one(LiveSessionRow, session.id)
     held.close_positions, session.status = False, CLOSING
-    live.check_at, live.left_stop = None, _GONE
-    if is_there:
-        live.left_stop = stop.number if stop else 0
+    live.check_at, live.left_stop = None, stop.number if stop else 0
     await uow.session.flush()
     await _end(uow, ledger, live, market, trade, quantity)
 
@@ -278,10 +273,14 @@ async def _why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
     return f"The position could not be closed. {told or ''}".strip()
 
 
-def _told(market: MarketRecord, trade: TradeRow | None, quantity: Decimal) -> str:
+async def _told(uow: UnitOfWork, market: MarketRecord, trade: TradeRow | None, quantity: Decimal) -> str:
     """Return the words for a position that is left."""
     amount = f"{quantity.normalize():f} of {market.symbol}"
-    return f"a short position of {amount} is still" if trade and sign_of(trade) < 0 else f"{amount} is still"
+    if trade is not None and sign_of(trade) < 0:
+        amount = f"a short position of {amount}"
+    if trade is not None and await live_doubts.doubt(uow, trade.session_id, market.id) is not None:
+        return f"{amount} is what the bot took itself to hold; how much of it is in the account is not known."
+    return f"{amount} is still in the account."
 
 
 async def tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:
@@ -329,7 +328,7 @@ async def _last_stop(uow: UnitOfWork, session_id: UUID) -> int | None:
     return await uow.session.scalar(statement)
 
 
-async def _tell_ended(uow: UnitOfWork, session_id: UUID, number: int) -> None:
+async def _tell_ended(uow: UnitOfWork, session_id: UUID, number: int, *, is_held: bool) -> None:
     """Tell what has become of the stop that a failed bot had left."""
     stop = (
         await uow.session.scalars(
@@ -339,6 +338,8 @@ async def _tell_ended(uow: UnitOfWork, session_id: UUID, number: int) -> None:
     if stop.status == OrderStatus.FILLED.value:
         assert stop.average_price is not None
         more = f"Its stop was filled at {stop.average_price.normalize():f}."
+    elif not is_held:
+        return
     else:
         more = f"It has no stop at the exchange. {stop.reason or ''}".strip()
     await tell_more(uow, session_id, more)
@@ -355,8 +356,6 @@ async def _end(
     """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
     session = ledger.session
     held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
-    if live.left_stop == _GONE:
-        quantity = Decimal(0)
     kept = _left(ledger) if quantity and live.left_stop is not None else None
     for order in list(ledger.waiting):
         if order is not kept and order.cancel_requested_at is None:
@@ -370,9 +369,9 @@ async def _end(
     if live.left_stop == 0 and quantity:
         # None was there when it failed; this is tried once.
         await _protect(uow, ledger, live, quantity)
-        live.left_stop = await _last_stop(uow, session.id)
+        live.left_stop = await _last_stop(uow, session.id) or _NONE
         await uow.session.flush()
-        if live.left_stop is not None:
+        if live.left_stop > 0:
             return
     wanted = bool(held.close_positions) and quantity > 0
     if wanted and not await live_markets.is_compared(uow, session.id, market.id):
@@ -392,15 +391,18 @@ async def _end(
     if wanted:
         await fail(uow, ledger, live, await _why_not_closed(uow, session.id))
         return
+    if quantity and await live_doubts.awaits_looks(uow, session.id, market.id):
+        # Once it has ended, nobody would book what has become of it.
+        return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     of_session = BotRow.session_id == session.id
     ending = [*STARTED, BotState.STOPPING]
     await lifecycle.change_state(uow, of_session, ending, BotState.STOPPED)
     if quantity:
-        await tell_more(uow, session.id, f"{_told(market, trade, quantity)} in the account.")
+        await tell_more(uow, session.id, await _told(uow, market, trade, quantity))
     if live.left_stop is not None and live.left_stop > 0:
-        await _tell_ended(uow, session.id, live.left_stop)
+        await _tell_ended(uow, session.id, live.left_stop, is_held=bool(quantity))
     await uow.session.delete(live)
     await uow.session.flush()
     await detach(uow, session.id)

@@ -32,7 +32,7 @@ from gql_trader.bots.explaining import Said, explain, note, signal_key
 from gql_trader.bots.hand_ledger import HandLedger, lock_ledger, opening_order, sign_of, write_ledger
 from gql_trader.bots.live_rules import Wishes
 from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.running import Window, load_window
@@ -183,6 +183,13 @@ async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
 async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
     async with runtime.unit_of_work() as uow:
         ready_at = await uow.session.scalar(select(_LIVE.ready_at).where(_LIVE.session_id == row.id))
+        uncompared_since = await uow.session.scalar(
+            select(LiveMarketRow.compared_at).where(
+                LiveMarketRow.session_id == row.id,
+                LiveMarketRow.market_id == row.market_id,
+                LiveMarketRow.key_version.is_(None),
+            )
+        )
         market, _ = await market_data.market_with_base(uow, row.market_id)
         belief = await live_markets.believed(uow, runtime.keys, row.id, market)
         if ready_at is not None:
@@ -192,7 +199,8 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
             belief = replace(belief, funds=None)
         key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
     found = live_markets.Comparison()
-    asked_since = max(row.started_at, key.record.rotated_at or row.started_at)
+    began = (row.started_at, key.record.rotated_at, uncompared_since)
+    asked_since = max(each for each in began if each is not None)
     try:
         if ready_at is not None and (problem := live_rights.problem_of_key(key.record)):
             # Rotated, and not verified yet: nothing would be sent with it.

@@ -87,8 +87,8 @@ async def _compare(runtime: Runtime, session_id: UUID) -> None:
             market, _ = await market_data.market_with_base(uow, market_id)
             belief = await live_markets.believed(uow, runtime.keys, session_id, market)
             if belief is not None:
-                # Nothing is missing of what is to be closed.
-                beliefs.append(replace(belief, funds=None))
+                # Nothing is missing of what is to be closed, and nothing has to be set for that.
+                beliefs.append(replace(belief, funds=None, sets=False))
     for belief in beliefs:
         if (problem := live_rights.problem_of_key(belief.key.record)) is not None:
             _log.info("account_not_compared", session_id=str(session_id), problem=problem)

@@ -57,6 +57,7 @@ async def book_funding(
     currency: str,
     payments: Sequence[FundingPayment],
     foreign: Decimal,
+    known_at: datetime,
 ) -> Booked:
     """Book payments for a contract that are not booked yet; doing it again books nothing again.
 
@@ -67,13 +68,17 @@ async def book_funding(
     currency
         The contract's quote currency; a payment in another one is left out.
     foreign
-        How much of the contract the account holds besides what the sessions do, in the base currency.
+        How much of the contract the account held besides what the sessions did, in the base currency.
+    known_at
+        When that was so.
     """
     keys = [each.session.id for each in ledgers]
     known = set(
         await uow.session.scalars(select(FundingRow.payment_id).where(FundingRow.session_id.in_(keys)))
     )
-    doubtful = await _doubtful_since(uow, keys, market_id)
+    # What was given up with a session stays unknown.
+    goes_on = [each.session.id for each in ledgers if each.session.ended_at is None]
+    doubtful = await _doubtful_since(uow, goes_on, market_id)
     until, complete = None, True
     booked: set[UUID] = set()
     for payment in sorted(payments, key=lambda each: (each.time, each.id)):
@@ -86,11 +91,24 @@ async def book_funding(
         if payment.currency != currency:
             _log.warning("funding_in_another_currency", currency=payment.currency)
             continue
-        quantities = await _held_at(uow, keys, market_id, payment.time)
+        held = await _held_at(uow, keys, market_id, payment.time)
+        # What a session that has ended has left is its owner's from then on, and not before.
+        quantities = [
+            _NOTHING if _has_ended(ledger, payment.time) else quantity
+            for ledger, quantity in zip(ledgers, held, strict=True)
+        ]
         if not any(quantities):
             continue
+        besides = foreign - sum(
+            (
+                ledger.quantity(market_id)
+                for ledger in ledgers
+                if _has_ended(ledger, known_at) and not _has_ended(ledger, payment.time)
+            ),
+            _NOTHING,
+        )
         amount = payment.amount.quantize(_CENT)
-        shares = split(amount, [*quantities, max(foreign, _NOTHING)], _CENT)
+        shares = split(amount, [*quantities, max(besides, _NOTHING)], _CENT)
         for ledger, quantity, share in zip(ledgers, quantities, shares[:-1], strict=True):
             if quantity:
                 await _book(uow, ledger, market_id, payment, share)
@@ -99,6 +117,10 @@ async def book_funding(
         if ledger.session.id in booked:
             await write_ledger(uow, ledger)
     return Booked(until, complete)
+
+
+def _has_ended(ledger: HandLedger, moment: datetime) -> bool:
+    return ledger.session.ended_at is not None and ledger.session.ended_at <= moment
 
 
 async def _doubtful_since(uow: UnitOfWork, keys: Sequence[UUID], market_id: UUID) -> datetime | None:
@@ -152,6 +174,8 @@ async def _book(
         )
     )
     ledger.cash += amount
+    if ledger.session.ended_at is not None:
+        ledger.late += amount
     trades = list(
         await uow.session.scalars(
             select(TradeRow)

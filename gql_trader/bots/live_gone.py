@@ -5,10 +5,10 @@ share the position. Without such trades nothing is booked: no price is invented.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import structlog
 from sqlalchemy import insert, select
@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 from gql_trader.bots import live_acting, live_orders
 from gql_trader.bots.announcing import tell_closed
 from gql_trader.bots.hand_ledger import Filled, HandLedger, add_order, closing_order, write_ledger
+from gql_trader.bots.live_doubts import UNEXPLAINED
 from gql_trader.bots.live_fees import fee_prices
 from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveAccountRow, OrderFillRow
@@ -26,8 +27,13 @@ from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.money import MONEY_DIGITS
 from gql_trader.engine.execution import ExitReason
 from gql_trader.engine.execution import Side as EngineSide
-from gql_trader.infra.exchange.errors import NotOffered
-from gql_trader.infra.exchange.orders import Fill, Side
+from gql_trader.infra.exchange.errors import (
+    AnswerUnreadable,
+    ExchangeFailure,
+    PermissionMissing,
+    RequestRefused,
+)
+from gql_trader.infra.exchange.orders import Fee, Fill, Side
 from gql_trader.infra.exchange.trading import TradingClient
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
@@ -35,9 +41,6 @@ from gql_trader.market_data.types import MarketRecord
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
-
-UNEXPLAINED = timedelta(minutes=10)
-"""If the account's trades do not tell for so long why something is missing, that is told."""
 
 _BEFORE = timedelta(minutes=1)
 """Trades are asked for from so long before the last time that all was there: clocks differ."""
@@ -98,10 +101,26 @@ async def ask(runtime: Runtime, client: TradingClient, symbol: str, pair: str, a
         ``BASE/QUOTE``.
     """
     since = agreed_at - _BEFORE
-    fills, forced = await client.trades(symbol, since), frozenset[str]()
-    with suppress(NotOffered):
-        forced = await client.liquidations(symbol, since)
+    fills, forced = list[Fill](), frozenset[str]()
+    try:
+        forced = await _forced(client, symbol, since)
+        fills = await client.trades(symbol, since)
+    except ExchangeFailure as failure:
+        # That nobody knows why is told after a while, whatever the exchange does not say.
+        _log.warning("closing_not_told", failure=type(failure).__name__)
     return Told(fills, forced, await fee_prices(runtime, client, pair, fills, contracts=True))
+
+
+async def _forced(client: TradingClient, symbol: str, since: datetime) -> frozenset[str]:
+    """Return the orders by which the exchange has liquidated; none if it will not tell.
+
+    If it only does not answer nothing is concluded: what it has liquidated is not called closed by its owner.
+    """
+    try:
+        return await client.liquidations(symbol, since)
+    except (RequestRefused, PermissionMissing, AnswerUnreadable) as failure:
+        _log.info("liquidations_not_told", failure=type(failure).__name__)
+        return frozenset()
 
 
 async def conclude(
@@ -120,10 +139,13 @@ async def conclude(
         for each in ledgers
         if each.session.ended_at is None and (trade := each.held.get(market.id)) is not None
     ]
-    strange = await _strange(uow, [each for each, _ in holders], gone, told.fills)
-    fills = _covering([each for each in strange if each.order_id in told.forced], gone.missing)
+    if not holders:
+        return
+    strange = await _strange(uow, holders[0][0].session.user_id, market.id, gone, told.fills)
+    forced = [each for each in strange if each.order_id in told.forced]
+    fills = _covering(forced, gone.missing, account.agreed_at)
     by_force = fills is not None
-    fills = fills or _covering(strange, gone.missing)
+    fills = fills or _covering(strange, gone.missing, account.agreed_at)
     amount = f"{gone.missing.normalize():f} of {market.symbol}"
     if fills is None:
         if uow.clock.now() - gone.since >= UNEXPLAINED and not account.told:
@@ -133,8 +155,12 @@ async def conclude(
                 "Look at your account at the exchange."
             )
             for ledger, _ in holders:
-                await _tell(uow, ledger, market, reason, known=False)
+                await _tell(uow, ledger, market, reason)
         return
+    # Nothing is missing of what is left.
+    account.missing = account.missing_since = None
+    account.looks, account.told = 0, False
+    await uow.session.flush()
     _log.warning("position_gone", market_id=str(market.id), by_force=by_force)
     worth = sum((each.amount * each.price for each in fills), _NOTHING)
     price = f"{(worth / gone.missing).quantize(_CENT).normalize():f}"
@@ -151,20 +177,32 @@ async def conclude(
         if booked:
             await _book(uow, ledger, trade, exit_reason, booked, worth_of)
             await write_ledger(uow, ledger)
-            await _tell(uow, ledger, market, reason, known=True)
+            await _tell(uow, ledger, market, reason)
             uow.enqueue(live_orders.session_job(ledger.session.id))
 
 
 async def _strange(
-    uow: UnitOfWork, ledgers: Sequence[HandLedger], gone: Gone, fills: Sequence[Fill]
+    uow: UnitOfWork, user_id: UUID, market_id: UUID, gone: Gone, fills: Sequence[Fill]
 ) -> list[Fill]:
-    """Return the trades that make such a position smaller and that no order of the sessions has made."""
-    keys = [each.session.id for each in ledgers]
+    """Return the trades that make such a position smaller and that no order of a session has made.
+
+    Sessions that hold nothing any more, or have ended, have made some of them. A trade that was booked in
+    part has explained all that was missing then, and explains nothing again.
+    """
+    of_market = OrderRow.user_id == user_id, OrderRow.market_id == market_id
     orders = set(
-        await uow.session.scalars(select(OrderRow.exchange_order_id).where(OrderRow.session_id.in_(keys)))
+        await uow.session.scalars(
+            select(OrderRow.exchange_order_id).where(
+                *of_market, OrderRow.exchange_order_id.in_({each.order_id for each in fills})
+            )
+        )
     )
     known = set(
-        await uow.session.scalars(select(OrderFillRow.fill_id).where(OrderFillRow.session_id.in_(keys)))
+        await uow.session.scalars(
+            select(OrderFillRow.fill_id)
+            .join(OrderRow, OrderRow.id == OrderFillRow.order_id)
+            .where(*of_market, OrderFillRow.fill_id.in_({each.id for each in fills}))
+        )
     )
     closing = Side.SELL if gone.believed > 0 else Side.BUY
     return [
@@ -174,15 +212,29 @@ async def _strange(
     ]
 
 
-def _covering(fills: Sequence[Fill], missing: Decimal) -> list[Fill] | None:
-    """Return the newest of some trades that are exactly what is missing, oldest first; None if none are."""
+def _covering(fills: Sequence[Fill], missing: Decimal, agreed_at: datetime) -> list[Fill] | None:
+    """Return the newest of some trades that make up what is missing, oldest first; None if they are too few.
+
+    Of the oldest that is needed a part may be enough: its owner has closed more besides, or has bought some
+    back. Not of one from before all was there: that closed something else.
+    """
     found, left = [], missing
     for fill in sorted(fills, key=lambda each: (each.time, each.id), reverse=True):
         if not left:
             break
-        left -= fill.amount
-        found.append(fill)
+        if fill.amount > left and fill.time <= agreed_at:
+            return None
+        found.append(_part_of(fill, min(fill.amount, left)))
+        left -= found[-1].amount
     return found[::-1] if found and not left else None
+
+
+def _part_of(fill: Fill, amount: Decimal) -> Fill:
+    """Return so much of a trade, with as much of its fee."""
+    if amount == fill.amount or fill.fee is None:
+        return replace(fill, amount=amount)
+    fee = (fill.fee.amount * amount / fill.amount).quantize(_CENT)
+    return replace(fill, amount=amount, fee=Fee(fee, fill.fee.currency))
 
 
 def _parts(
@@ -249,9 +301,7 @@ async def _book(
         )
 
 
-async def _tell(
-    uow: UnitOfWork, ledger: HandLedger, market: MarketRecord, reason: str, *, known: bool
-) -> None:
+async def _tell(uow: UnitOfWork, ledger: HandLedger, market: MarketRecord, reason: str) -> None:
     """Let a session's bot fail; tell the user of one by hand."""
     live = await uow.session.get(LiveBotRow, ledger.session.id, populate_existing=True)
     if live is None:
@@ -260,4 +310,4 @@ async def _tell(
         # It has failed before.
         await live_acting.tell_more(uow, ledger.session.id, reason)
     else:
-        await live_acting.fail(uow, ledger, live, reason, is_there=known)
+        await live_acting.fail(uow, ledger, live, reason)

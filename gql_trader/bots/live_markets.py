@@ -5,21 +5,22 @@ and how much is held. What differs has to be acknowledged by the session's user,
 comes from. With leverage, it and the margin mode are set then too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveSessionRow
-from gql_trader.bots.types import WAITING
+from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveOrderRow, LiveSessionRow
+from gql_trader.bots.types import WAITING, OrderStatus
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidState
 from gql_trader.engine.execution import Side
 from gql_trader.exchange_keys import service as exchange_keys
@@ -42,6 +43,7 @@ _OWN = aliased(LiveSessionRow)
 _NOTHING = Decimal(0)
 _SIGNED = case((TradeRow.side == Side.SHORT.value, -TradeRow.quantity), else_=TradeRow.quantity)
 _WAITING = [each.value for each in WAITING]
+_UNSETTLED = frozenset({OrderStatus.NEW.value, OrderStatus.UNKNOWN.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,18 @@ class Believed:
         In the base currency, by all live sessions that trade with this key; negative if they are short.
     waiting
         Client order ids of their orders that may be open.
+    resting
+        How much is booked as filled of those that are open with this key, by client order id.
+    unsettled
+        Whether others are being sent, so that it is not known what they have filled.
+    settings
+        What others of these sessions want to be set otherwise for this contract, a sentence; None: nothing.
+    read_at
+        When this was so.
+    sets
+        Whether leverage and margin mode are set for a contract.
     leverage, margin_mode
-        What to set for a contract; None: the currency itself is traded.
+        Of a contract; None: the currency itself is traded.
     funds
         What the contracts' wallet has to have of the quote currency; None: as much as there is.
     """
@@ -65,9 +77,14 @@ class Believed:
     key: OpenedKey
     held: Decimal
     waiting: frozenset[str]
+    resting: Mapping[str, Decimal]
+    unsettled: bool
+    settings: str | None
+    read_at: datetime
     leverage: int | None
     margin_mode: str | None
     funds: Decimal | None
+    sets: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +125,65 @@ async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: Mar
             TradeRow.exit_time.is_(None),
         )
     )
-    waiting = await uow.session.scalars(
-        select(OrderRow.client_order_id).where(
+    key = await exchange_keys.open_key(uow, keys, session.user_id, own.exchange_key_id)
+    found = await uow.session.execute(
+        select(OrderRow.client_order_id, OrderRow.status, OrderRow.filled_quantity, LiveOrderRow.key_version)
+        .outerjoin(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+        .where(
             OrderRow.session_id.in_(sessions),
             OrderRow.market_id == market.id,
             OrderRow.status.in_(_WAITING),
         )
     )
+    waiting = found.all()
+    # What was sent with an earlier version of the key may be in another account.
+    with_key = [each for each in waiting if each.key_version in (None, key.record.version)]
     return Believed(
         session_id=session_id,
         market=market,
-        key=await exchange_keys.open_key(uow, keys, session.user_id, own.exchange_key_id),
+        key=key,
         held=held or _NOTHING,
-        waiting=frozenset(waiting),
+        waiting=frozenset(each.client_order_id for each in waiting),
+        resting={
+            each.client_order_id: each.filled_quantity for each in with_key if each.status not in _UNSETTLED
+        },
+        unsettled=any(each.status in _UNSETTLED for each in with_key),
+        settings=await _settings_of_others(uow, own, market),
+        read_at=uow.clock.now(),
         leverage=own.leverage,
         margin_mode=own.margin_mode,
         funds=own.funds,
+    )
+
+
+async def _settings_of_others(uow: UnitOfWork, own: LiveSessionRow, market: MarketRecord) -> str | None:
+    """Return how other sessions with a key have set a contract, if a session would set it otherwise."""
+    if own.leverage is None:
+        return None
+    wanted = LiveSessionRow.leverage != own.leverage
+    if own.margin_mode is not None:
+        wanted = or_(wanted, LiveSessionRow.margin_mode.is_distinct_from(own.margin_mode))
+    other = (
+        await uow.session.execute(
+            select(LiveSessionRow.leverage, LiveSessionRow.margin_mode)
+            .join(LiveMarketRow, LiveMarketRow.session_id == LiveSessionRow.session_id)
+            .where(
+                LiveMarketRow.market_id == market.id,
+                LiveMarketRow.exchange_key_id == own.exchange_key_id,
+                LiveSessionRow.exchange_key_id == own.exchange_key_id,
+                LiveSessionRow.session_id != own.session_id,
+                wanted,
+            )
+            .order_by(LiveSessionRow.session_id)
+            .limit(1)
+        )
+    ).one_or_none()
+    if other is None:
+        return None
+    mode = f" and the margin mode {other.margin_mode}" if other.margin_mode else ""
+    return (
+        f"Another session with this key trades {market.symbol} with a leverage of {other.leverage}{mode}; "
+        "an account has one setting for a contract, and this would change it."
     )
 
 
@@ -139,20 +199,28 @@ async def compare(
     Raises
     ------
     DomainError
-        EXCHANGE_ERROR, if the exchange does not answer, or will not set or move them.
+        EXCHANGE_ERROR, if the exchange does not answer, or will not set or move them, or if what differs may
+        be what an order has filled meanwhile.
     """
     record, moved = belief.key.record, _NOTHING
     try:
         async with exchanges.client(record.exchange, belief.key.credentials, patience) as client:
             rules = await rules_of(client, belief.market.symbol, contracts=belief.leverage is not None)
-            found = [
-                *_of_orders(await client.open_orders(rules.symbol), belief, rules),
-                *await _of_holdings(client, belief, rules),
-            ]
+            found = _of_orders(await client.open_orders(rules.symbol), belief, rules)
+            held = await _of_holdings(client, belief, rules)
+            if held and not (found or acknowledged) and await _is_moving(client, belief, rules):
+                raise ExchangeFailure(
+                    client.exchange,
+                    f"Orders on {rules.symbol} with this key are being filled at this moment; try again.",
+                )
+            found += held
+            if belief.sets and belief.settings is not None:
+                found.append(belief.settings)
             if belief.leverage is not None and (acknowledged or not found):
-                if belief.margin_mode is not None:
+                if belief.sets and belief.margin_mode is not None:
                     await client.set_margin_mode(rules.symbol, MarginMode(belief.margin_mode.lower()))
-                await client.set_leverage(rules.symbol, belief.leverage)
+                if belief.sets:
+                    await client.set_leverage(rules.symbol, belief.leverage)
                 moved = await _fund(client, rules.quote, belief.funds)
     except ExchangeFailure as failure:
         raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
@@ -179,7 +247,7 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
         "key_version": belief.key.record.version,
         "amount_step": found.amount_step,
         "exchange_key_id": None if belief.leverage is None else belief.key.record.id,
-        "compared_at": uow.clock.now(),
+        "compared_at": belief.read_at,
     }
     await uow.session.execute(
         insert(LiveMarketRow)
@@ -200,7 +268,8 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
                 looks=0,
                 told=False,
             )
-            .on_conflict_do_nothing()
+            # Whoever takes the account for left waits for this transaction, and then sees its session.
+            .on_conflict_do_update(index_elements=["exchange_key_id", "market_id"], set_={"due_at": now})
         )
     if mismatch is not None:
         _record(uow, AuditAction.LIVE_MISMATCH_ACKNOWLEDGED, belief, mismatch=mismatch)
@@ -295,6 +364,14 @@ async def _fund(client: TradingClient, currency: str, wanted: Decimal | None) ->
             "Look at your account at the exchange, and try again.",
         ) from failure
     return missing
+
+
+async def _is_moving(client: TradingClient, belief: Believed, rules: MarketRules) -> bool:
+    """Whether orders of the sessions may have filled without its being known here yet."""
+    if belief.unsettled:
+        return True
+    there = {each.client_order_id: each.filled for each in await client.open_orders(rules.symbol)}
+    return any(there.get(name) != filled for name, filled in belief.resting.items())
 
 
 def _of_orders(found: Sequence[ExchangeOrder], belief: Believed, rules: MarketRules) -> list[str]:

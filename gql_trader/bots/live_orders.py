@@ -21,7 +21,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.accounts.models import UserRow
@@ -35,6 +35,7 @@ from gql_trader.bots.types_live import (
     FORGETTINGS,
     FORGOTTEN,
     FRESH,
+    LATE_FAILURES,
     LATE_LOOK,
     LEASE,
     LIVE_ORDER,
@@ -170,15 +171,41 @@ async def request_cancel(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, r
     uow.enqueue(order_job(order.id))
 
 
-async def give_up(uow: UnitOfWork, order_id: UUID) -> None:
-    """Let nobody ask for an order any more; a worker that is at it writes nothing."""
-    await _set(uow, order_id, due_at=None, lease_expires_at=None, fence=LiveOrderRow.fence + 1)
+async def give_up(uow: UnitOfWork, session_id: UUID) -> None:
+    """Let nobody ask for a session's orders any more; a worker that is at one writes nothing."""
+    await uow.session.execute(
+        update(LiveOrderRow)
+        .where(LiveOrderRow.order_id.in_(_followed(session_id)))
+        .values(due_at=None, lease_expires_at=None, fence=LiveOrderRow.fence + 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def are_looked_for(uow: UnitOfWork, session_id: UUID) -> bool:
+    """Return whether the exchange is still to be asked for orders of a session, if only once more, late."""
+    await uow.session.flush()
+    return await uow.session.scalar(_followed(session_id).limit(1)) is not None
+
+
+async def let_go(uow: UnitOfWork, session_id: UUID) -> None:
+    """Let go of the key of a session that has ended, once none of its orders is looked for any more."""
+    if not await are_looked_for(uow, session_id):
+        await uow.session.execute(delete(LiveSessionRow).where(LiveSessionRow.session_id == session_id))
+
+
+def _followed(session_id: UUID) -> Select[UUID]:
+    return (
+        select(LiveOrderRow.order_id)
+        .join(OrderRow, OrderRow.id == LiveOrderRow.order_id)
+        .where(OrderRow.session_id == session_id, LiveOrderRow.due_at.is_not(None))
+    )
 
 
 async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
     """Return the last order of a session to close a position at the market if the exchange was not reached.
 
-    Such an order was rejected here; the exchange has certainly not taken it, and has not refused it either.
+    Such an order was rejected here, for no worker came to it in time, or for the exchange did not answer; it
+    has certainly not taken it, and has not refused it either.
     """
     found = (
         await uow.session.execute(
@@ -268,6 +295,8 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
             problem = problem or await problem_of_side(uow, held, order)
         if uow.clock.now() - order.created_at > FRESH:
             problem = "It could not be sent in time."
+            # As if it had been tried: nobody has refused it.
+            await _set(uow, order_id, failures=LiveOrderRow.failures + 1)
         elif not await live_markets.is_compared(uow, session_id, order.market_id):
             problem = problem or "The account at the exchange was not compared with this key."
         if problem is not None:
@@ -307,13 +336,15 @@ async def _closes(uow: UnitOfWork, held: LiveSessionRow, order: OrderRow) -> boo
         return order.side == OrderSide.SELL.value
     if order.reduce_only:
         return True
-    # Orders of releases that knew long positions only do not say so.
+    # Orders of releases that knew long positions only do not say so. What is left of a position that is too
+    # little to be closed makes no closing of the order that opens the other side.
     opposite = Side.SHORT if order.side == OrderSide.BUY.value else Side.LONG
     statement = select(TradeRow.id).where(
         TradeRow.session_id == order.session_id,
         TradeRow.market_id == order.market_id,
         TradeRow.side == opposite.value,
         TradeRow.exit_time.is_(None),
+        TradeRow.quantity >= order.quantity - order.filled_quantity,
     )
     return await uow.session.scalar(statement) is not None
 
@@ -356,8 +387,13 @@ async def write(uow: UnitOfWork, task: Task, outcome: Outcome, poll_seconds: flo
             await _not_there(uow, ledger, order, live, task, outcome)
         case Answer.UNTOLD:
             log.warning("live_order_untold", sent=task.sends, failures=live.failures + 1)
-            await _ask_again(uow, order, live)
+            if order.status not in _WAITING and live.failures + 1 >= LATE_FAILURES:
+                await _finish(uow, order.id)
+            else:
+                await _ask_again(uow, order, live)
     await uow.session.flush()
+    if session.status == SessionStatus.STOPPED.value:
+        await let_go(uow, session.id)
     if order.status not in _WAITING or ledger.told:
         uow.enqueue(session_job(session.id))
     return True
@@ -373,8 +409,8 @@ async def _take_over(
     if given_up:
         _log.error("live_order_arrived_late", order_id=str(order.id), state=found.state.value)
     order.exchange_order_id = found.id
-    await _book(uow, ledger, order, outcome)
-    settled = order.filled_quantity >= found.filled
+    elsewhere = await _book(uow, ledger, order, outcome)
+    settled = order.filled_quantity + elsewhere >= found.filled
     state = _STATES[found.state]
     if not settled or (state is OrderStatus.OPEN and order.filled_quantity):
         # What the exchange has filled and does not list yet comes with one of the next looks.
@@ -402,14 +438,29 @@ async def _take_over(
         order.reason = live.cancel_reason or "The exchange has cancelled it."
     elif state is OrderStatus.REJECTED:
         order.reason = "The exchange has rejected it."
+    if elsewhere and order.filled_quantity < found.filled:
+        order.status = OrderStatus.CANCELLED.value
+        order.reason = f"{elsewhere.normalize():f} of it was filled, and had been booked before as a closing."
     await _finish(uow, order.id)
 
 
-async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, outcome: Outcome) -> None:
+async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, outcome: Outcome) -> Decimal:
+    """Book the fills that are not booked yet; return how much of them was booked for other orders.
+
+    What fills after an order was given up may have been taken for a closing at the exchange, `live_gone`.
+    """
     assert order.market_id is not None
-    known = set(
-        await uow.session.scalars(select(OrderFillRow.fill_id).where(OrderFillRow.order_id == order.id))
+    statement = (
+        select(OrderFillRow.fill_id, OrderFillRow.order_id)
+        .join(OrderRow, OrderRow.id == OrderFillRow.order_id)
+        # The exchange's ids are those of a market.
+        .where(OrderRow.session_id == order.session_id, OrderRow.market_id == order.market_id)
     )
+    known, others = set(), set()
+    for row in await uow.session.execute(statement):
+        known.add(row.fill_id)
+        if row.order_id != order.id:
+            others.add(row.fill_id)
     market, base = await market_data.market_with_base(uow, order.market_id)
     quote = market.symbol.partition("/")[2]
     for fill in sorted(outcome.fills, key=lambda each: (each.time, each.id)):
@@ -442,6 +493,7 @@ async def _book(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, outcome: O
         )
     if ledger.told:
         await write_ledger(uow, ledger)
+    return sum((each.amount for each in outcome.fills if each.id in others), _NOTHING)
 
 
 def worth_of(fee: Fee | None, quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
@@ -484,7 +536,13 @@ async def _not_there(
     uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], task: Task, outcome: Outcome
 ) -> None:
     """Reject an order that the exchange has not got, once it can no longer arrive there."""
-    if order.status not in _WAITING:
+    if outcome.cancelled:
+        await _book(uow, ledger, order, outcome)
+        is_filled = order.filled_quantity >= order.quantity
+        order.status = (OrderStatus.FILLED if is_filled else OrderStatus.CANCELLED).value
+        order.reason = None if is_filled else live.cancel_reason or "The exchange has cancelled it."
+        await _finish(uow, order.id)
+    elif order.status not in _WAITING:
         await _finish(uow, order.id)
     elif order.status in _AT_EXCHANGE and live.key_version == task.key.record.version:
         await _forgotten(uow, ledger, order, live, outcome)
@@ -512,7 +570,8 @@ async def _forgotten(
 ) -> None:
     """Count that an exchange does not know an order which it has had; after enough such answers it is over.
 
-    What it has filled is booked each time. Should the exchange remember it later, it is cancelled there.
+    What it has filled is booked each time. Before it counts as over, the exchange is told to cancel it: some
+    do not tell of old orders that are open. Should it remember the order later, it is cancelled there.
     """
     await _book(uow, ledger, order, outcome)
     if order.filled_quantity >= order.quantity:
@@ -528,10 +587,15 @@ async def _forgotten(
         await _set(uow, order.id, due_at=due_at, absences=absences, absent_since=since)
         return
     minutes = round((live.now - since).total_seconds() / 60)
-    order.status = OrderStatus.CANCELLED.value
-    order.reason = (
+    reason = (
         f"The exchange does not know it any more: it was asked {absences} times within {minutes} minutes."
     )
+    if order.cancel_requested_at is None:
+        order.cancel_requested_at = uow.clock.now()
+        await _set(uow, order.id, due_at=_now(), absences=absences, absent_since=since, cancel_reason=reason)
+        uow.enqueue(order_job(order.id))
+        return
+    order.status, order.reason = OrderStatus.CANCELLED.value, reason
     await _set(uow, order.id, due_at=_now() + LATE_LOOK, failures=0)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from uuid import UUID
 
 import structlog
@@ -15,6 +16,7 @@ from gql_trader.infra.exchange.errors import (
     ExchangeBusy,
     ExchangeFailure,
     ExchangeUnavailable,
+    OrderForgotten,
     OrderMissing,
     OutcomeUnknown,
 )
@@ -111,7 +113,7 @@ def _not_taken(failure: ExchangeUnavailable) -> Outcome:
 async def _look(client: TradingClient, task: Task) -> Outcome:
     try:
         name = task.name((await rules_of(client, task.symbol, contracts=task.contracts)).symbol)
-        found = await _named(client, task, name)
+        found, filled = await _named(client, task, name)
         if found is not None:
             return await _found(client, task, found)
         fills: list[Fill] = []
@@ -121,14 +123,21 @@ async def _look(client: TradingClient, task: Task) -> Outcome:
             fills = [each for each in told if each.side is Side(task.side.value.lower())]
     except ExchangeFailure as failure:
         return Outcome(Answer.UNTOLD, message=failure.message)
-    return Outcome(Answer.ABSENT, fills=fills)
+    # That it is cancelled is the end of it only if it is known what was filled of it before.
+    cancelled = filled is not None and sum((each.amount for each in fills), Decimal(0)) >= filled
+    return Outcome(Answer.ABSENT, fills=fills, cancelled=cancelled)
 
 
-async def _named(client: TradingClient, task: Task, name: OrderName) -> ExchangeOrder | None:
+async def _named(
+    client: TradingClient, task: Task, name: OrderName
+) -> tuple[ExchangeOrder | None, Decimal | None]:
+    """Return an order if the exchange tells of it, or else what of one that it has cancelled was filled."""
     try:
-        return await (client.cancel(name) if task.cancels else client.find(name))
+        return await (client.cancel(name) if task.cancels else client.find(name)), None
+    except OrderForgotten as forgotten:
+        return None, forgotten.filled
     except OrderMissing:
-        return None
+        return None, None
 
 
 async def _found(client: TradingClient, task: Task, found: ExchangeOrder) -> Outcome:

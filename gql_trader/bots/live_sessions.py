@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.live_trading import LiveTrading, check_live_rights, require_live_rights
 from gql_trader.accounts.types_credentials import AuditAction
-from gql_trader.bots import live_markets, live_orders, live_rights
+from gql_trader.bots import live_doubts, live_markets, live_orders, live_rights
 from gql_trader.bots.hand_ledger import HandLedger, add_order, closing_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live_checks import key_to_trade_with
@@ -104,8 +104,11 @@ async def attach(
 
 
 async def detach(uow: UnitOfWork, session_id: UUID) -> None:
-    """Let go of a session's key, once the session has ended and nothing of it is with the exchange."""
-    await uow.session.execute(delete(LiveSessionRow).where(LiveSessionRow.session_id == session_id))
+    """Let go of a session's key, once the session has ended and nothing of it is with the exchange.
+
+    As long as the exchange is to be asked once more for an order, whoever asks needs it, and lets go after.
+    """
+    await live_orders.let_go(uow, session_id)
 
 
 async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close_positions: bool) -> None:
@@ -148,6 +151,12 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
         if any(sent):
             held.closings += 1
             return
+    if any([await live_doubts.awaits_looks(uow, session.id, key) for key in ledger.held]):
+        # Once it has ended, nobody would book what has become of it.
+        return
+    if await live_orders.are_looked_for(uow, session_id):
+        # One that was given up may have filled after all: then there is more to close.
+        return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     await detach(uow, session_id)
@@ -167,7 +176,7 @@ async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
     reason = "It was given up; your account at the exchange tells what became of it."
     for order in ledger.waiting:
         order.reason = reason
-        await live_orders.give_up(uow, order.id)
+    await live_orders.give_up(uow, session.id)
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     if session.market_id is not None:

@@ -40,9 +40,10 @@ class LiveMarketRow(Base):
     """A market of a live session on which the account was found to be what the session takes it for.
 
     ``mismatch`` is what was not, and was acknowledged; null if all was. It was found with ``key_version`` of
-    the key: another version may be another account's. ``amount_step`` is of what quantities are multiples on
-    the market, as the exchange said then; null where it did not. ``exchange_key_id`` is the key of a session
-    that trades contracts, kept after its end: what was paid for them may be told later.
+    the key: another version may be another account's. That is null, and ``compared_at`` when it was set so,
+    if the account has to be compared again for another reason. ``amount_step`` is of what quantities are
+    multiples on the market, as the exchange said then; null where it did not. ``exchange_key_id`` is the key
+    of a session that trades contracts, kept after its end: what was paid for them may be told later.
     """
 
     __tablename__ = "live_markets"

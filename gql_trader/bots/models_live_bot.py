@@ -24,7 +24,7 @@ class LiveBotRow(Base):
     its user has said that it may be otherwise. The columns from ``amount_step`` on are what the exchange said
     then of what it takes on the market; null where it did not. ``left_stop`` is the number of the stop order
     that stays with the exchange after the bot has failed, 0 if one is to be placed, -1 if
-    there is nothing to protect, null before that.
+    the exchange has not taken one, null before that.
     """
 
     __tablename__ = "live_bots"

@@ -52,7 +52,10 @@ def standings(
     if not able:
         return found
     after = batch.advance(
-        [executions[at] for at in able], [states[at] for at in able], bar, Signals.none(len(bar))
+        [executions[at] for at in able],
+        [states[at] for at in able],
+        bar,
+        [Signals.none(len(bar))] * len(able),
     )
     for place, at in enumerate(able):
         if after.quiet[place]:

@@ -236,7 +236,7 @@ def take_step(
 
 
 def take_quiet_steps(
-    before: Sequence[Standing], bars: Bars, signals: Signals
+    before: Sequence[Standing], bars: Bars, signals: Sequence[Signals]
 ) -> tuple[list[Step], list[Standing]]:
     """Trade the same new bars for many sessions; return their steps, and the sessions that need their own.
 
@@ -244,19 +244,25 @@ def take_quiet_steps(
 
     Parameters
     ----------
-    bars, signals
-        The bars that none of the sessions has traded yet, at least one, and not their first.
+    bars
+        Those that none of the sessions has traded yet, at least one, and not their first.
+    signals
+        Of these bars, for each session.
     """
     able: list[Standing] = []
+    heard: list[Signals] = []
     others: list[Standing] = []
-    for each in before:
-        readable = each.state is not None and batch.readable(each.state)
-        (able if readable else others).append(each)
+    for each, said in zip(before, signals, strict=True):
+        if each.state is not None and batch.readable(each.state):
+            able.append(each)
+            heard.append(said)
+        else:
+            others.append(each)
     if not able:
         return [], others
     states = [each.state for each in able if each.state is not None]
     specs, guarded = [each.terms.execution for each in able], [each.guards for each in able]
-    found = batch.advance(specs, states, bars, signals, guarded)
+    found = batch.advance(specs, states, bars, heard, guarded)
     n, last_bar_time = len(bars), int(bars.time[-1])
     # They have all traded the same bars before.
     leaves = leaves_quarter(able[0].last_bar_time, int(bars.time[0]))

@@ -17,7 +17,7 @@ from sqlalchemy import Row
 from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.bots import lifecycle, shards
 from gql_trader.bots.booking import Booking, book
-from gql_trader.bots.explaining import Said, explain, key_of_signals, note
+from gql_trader.bots.explaining import Said, explained, key_of_signals, note, observe
 from gql_trader.bots.known import KnownSession, Program, Version, known_sessions
 from gql_trader.bots.marking import look_after
 from gql_trader.bots.running import code_of, guards_of
@@ -196,9 +196,28 @@ def _failure(row: Row[Any], error: Exception) -> tuple[Held, str]:
     return held, ENGINE_FAILED
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The bars that some sessions' signals are computed on, up to the newest, and those signals."""
+
+    bars: Bars
+    signals: Signals
+    key: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A session that is ready; ``start`` is the first bar of the window that may trade."""
+
+    row: Row[Any]
+    standing: Standing
+    window: _Window
+    start: int
+
+
 def _compute(work: _Work) -> _Outcome:
     ready, outcome = work.ready, _Outcome(failures=list(work.ready.failures))
-    time, shard = work.bars.time, ready.shard
+    time = work.bars.time
     # Nearly all of them have begun at a few bars, and are looked up once.
     places = {None: 0} | {anchor: int(np.searchsorted(time, anchor)) for anchor in _distinct(ready.rows)}
     groups: dict[tuple[Program, int], list[tuple[Row[Any], int]]] = {}
@@ -212,20 +231,18 @@ def _compute(work: _Work) -> _Outcome:
             at = max(0, first - ready.lookbacks[row.session_id])
             start = first - at
         groups.setdefault((session.program, at), []).append((row, start))
+    alike: dict[int | None, list[_Session]] = {}
     for (program, at), members in groups.items():
-        bars = work.bars.slice(at, len(work.bars))
         try:
-            code = ready.codes[program]
-            signals = code.signals(bars, program.parameters)
-            key = key_of_signals(
-                *program.version, program.parameters, shard.market_id, shard.interval, int(bars.time[0])
-            )
-            new = _first_new(bars, members)
-            outcome.said += explain(key, code, program.parameters, bars, signals, new)
+            window = _observe(work, program, at, members, outcome)
         except Exception as error:
             outcome.failures += [_failure(row, error) for row, _ in members]
         else:
-            _step_group(members, ready.known, bars, signals, key, outcome)
+            for row, start in members:
+                standing = _standing(row, ready.known[row.session_id], window.key)
+                alike.setdefault(row.last_bar_time, []).append(_Session(row, standing, window, start))
+    for last_bar_time, sessions in alike.items():
+        _step(sessions, last_bar_time, work.bars, outcome)
     return outcome
 
 
@@ -233,43 +250,48 @@ def _distinct(rows: Iterable[Row[Any]]) -> set[int]:
     return {row.anchor_time for row in rows if row.anchor_time is not None}
 
 
+def _observe(
+    work: _Work, program: Program, at: int, members: Sequence[tuple[Row[Any], int]], outcome: _Outcome
+) -> _Window:
+    """Compute the signals of sessions that run the same program from the same bar on, and explain them."""
+    bars, shard = work.bars.slice(at, len(work.bars)), work.ready.shard
+    signals, lines = observe(work.ready.codes[program], bars, program.parameters)
+    key = members[0][0].signal_key or key_of_signals(
+        *program.version, program.parameters, shard.market_id, shard.interval, int(bars.time[0])
+    )
+    outcome.said += explained(key, lines, bars, signals, _first_new(bars, members))
+    return _Window(bars, signals, key)
+
+
 def _first_new(bars: Bars, members: Sequence[tuple[Row[Any], int]]) -> int:
     """Return the index of the first bar that any of some sessions has not traded."""
-    traded = {row.last_bar_time for row, _ in members if row.last_bar_time is not None}
+    traded = [row.last_bar_time for row, _ in members if row.last_bar_time is not None]
     starts = [start for row, start in members if row.last_bar_time is None]
     if traded:
-        starts.append(int(np.searchsorted(bars.time, min(traded), side="right")))
+        starts.append(int(bars.time.searchsorted(min(traded), side="right")))
     return min(starts)
 
 
-def _step_group(
-    members: Sequence[tuple[Row[Any], int]],
-    known: Mapping[UUID, KnownSession],
-    bars: Bars,
-    signals: Signals,
-    key: UUID,
-    outcome: _Outcome,
-) -> None:
-    rows = {row.session_id: row for row, _ in members}
-    starts = {row.session_id: start for row, start in members}
-    alike: dict[int | None, list[Standing]] = {}
-    for row in rows.values():
-        alike.setdefault(row.last_bar_time, []).append(_standing(row, known[row.session_id], key))
-    for last_bar_time, standings in alike.items():
-        single = standings
-        if last_bar_time is not None:
-            new = int(np.searchsorted(bars.time, last_bar_time, side="right"))
-            fresh = bars.slice(new, len(bars))
-            steps, single = take_quiet_steps(standings, fresh, signals_from(signals, new))
-            outcome.bookings += [Booking(step, rows[step.standing.terms.session_id].fence) for step in steps]
-        for each in single:
-            row = rows[each.session_id]
-            try:
-                step = take_step(each, bars, signals, starts[each.session_id], len(bars))
-            except Exception as error:
-                outcome.failures.append(_failure(row, error))
-            else:
-                outcome.bookings.append(Booking(step, row.fence))
+def _step(sessions: Sequence[_Session], last_bar_time: int | None, bars: Bars, outcome: _Outcome) -> None:
+    """Trade the newest of some bars for sessions that have traded them up to the same one."""
+    known = {each.standing.terms.session_id: each for each in sessions}
+    single = [each.standing for each in sessions]
+    if last_bar_time is not None:
+        fresh = bars.slice(int(np.searchsorted(bars.time, last_bar_time, side="right")), len(bars))
+        windows = {id(each.window): each.window.signals for each in sessions}
+        newest = {key: signals_from(said, len(said.entry_long) - len(fresh)) for key, said in windows.items()}
+        heard = [newest[id(each.window)] for each in sessions]
+        steps, single = take_quiet_steps(single, fresh, heard)
+        outcome.bookings += [Booking(step, known[step.standing.terms.session_id].row.fence) for step in steps]
+    for standing in single:
+        each = known[standing.session_id]
+        window = each.window
+        try:
+            step = take_step(standing, window.bars, window.signals, each.start, len(window.bars))
+        except Exception as error:
+            outcome.failures.append(_failure(each.row, error))
+        else:
+            outcome.bookings.append(Booking(step, each.row.fence))
 
 
 def _standing(row: Row[Any], session: KnownSession, signal_key: UUID) -> Standing:

@@ -24,6 +24,8 @@ FRESH: Final = timedelta(seconds=60)
 """An order that could not be sent this long after it was placed is not sent any more."""
 LATE_LOOK: Final = timedelta(minutes=10)
 """After this the exchange is asked once more for an order that it did not have."""
+LATE_FAILURES: Final = 10
+"""If that fails so many times in a row, within about a quarter of an hour, it is given up."""
 FORGETTINGS: Final = 5
 """An order that the exchange has had counts as gone after so many answers that it does not know it,"""
 FORGOTTEN: Final = timedelta(minutes=5)
@@ -133,6 +135,8 @@ class Outcome:
         Seconds that the exchange wants to be left alone.
     prices
         What third currencies of the fills' fees are worth in the quote currency.
+    cancelled
+        Whether the exchange, which has not got it any more, has just cancelled it; the fills are all then.
     """
 
     answer: Answer
@@ -141,3 +145,4 @@ class Outcome:
     message: str = ""
     retry_after: float | None = None
     prices: Mapping[str, Decimal] = field(default_factory=dict)
+    cancelled: bool = False

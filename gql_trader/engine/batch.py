@@ -70,7 +70,7 @@ def advance(
     specs: Sequence[ExecutionSpec],
     states: Sequence[bytes],
     bars: Bars,
-    signals: Signals,
+    signals: Sequence[Signals],
     guards: Sequence[GuardFigures] | None = None,
 ) -> Advanced:
     """Advance simulations by the same bars.
@@ -81,8 +81,10 @@ def advance(
         The spec of each of the k simulations.
     states
         What each exported before these bars; all of them `readable`.
-    bars, signals
+    bars
         n ≥ 1 bars, of equal length, that none of the simulations has seen.
+    signals
+        Of these bars, for each simulation; those that are the same object are looked at once.
     guards
         What the guards of each looked at before these bars, if that is known.
     """
@@ -98,13 +100,13 @@ def advance(
     rows = np.empty((_ROWS, len(LEDGER_INTEGERS)), dtype=np.int64)
     values = np.empty((_ROWS, len(LEDGER_FLOATS)))
     time, prices = kernel_arrays.require(bars.time, np.int64), kernel_arrays.prices(bars)
-    flags = kernel_arrays.flags(signals)
+    flags = {id(each): kernel_arrays.flags(each) for each in {id(each): each for each in signals}.values()}
     offsets = counts[:, kernel.NEXT_BAR].tolist()
     # Most share their spec; looking it up by its content takes longer than advancing a simulation.
     arrays = {id(spec): _arrays(spec) for spec in {id(spec): spec for spec in specs}.values()}
     ruled = [arrays[id(spec)] for spec in specs]
     watched = _watched(ruled, state, counts)
-    for at, ((numbers, choice), offset) in enumerate(zip(ruled, offsets, strict=True)):
+    for at, ((numbers, choice), offset, said) in enumerate(zip(ruled, offsets, signals, strict=True)):
         kernel.simulate(
             state[at],
             counts[at],
@@ -112,7 +114,7 @@ def advance(
             choice,
             time,
             *prices,
-            *flags,
+            *flags[id(said)],
             bars.interval,
             offset,
             offset + n,

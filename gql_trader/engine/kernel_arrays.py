@@ -89,4 +89,6 @@ def flags(signals: Signals) -> tuple[Flags, Flags, Flags, Flags]:
 
 def require(column: NDArray[Scalar], dtype: type[Scalar]) -> NDArray[Scalar]:
     """Return a column as compiled code takes it: contiguous and aligned; a copy only if it is not."""
+    if column.dtype == dtype and column.flags.carray:
+        return column
     return np.require(column, dtype, ("C", "A"))

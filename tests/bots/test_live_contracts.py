@@ -17,6 +17,8 @@ from tests.bots.test_live_bots import BOUGHT, Bench, make_bench
 from tests.factories.exchange_simulator import Refusal
 
 INCOME, POSITIONS = "/fapi/v1/income", "/fapi/v3/positionRisk"
+FORCED = "/fapi/v1/forceOrders"
+NOT_ALLOWED = Refusal(401, body='{"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}')
 
 
 def test_shares_add_up_exactly() -> None:
@@ -82,7 +84,7 @@ async def told(desk: LiveDesk) -> list[tuple[str, str]]:
 async def begin(desk: LiveDesk, quantity: str, **changes: Any) -> str:
     """Return a session that holds a contract."""
     wait(desk, 30)
-    session = await desk.start(leverage=5, **changes)
+    session = await desk.start(**{"leverage": 5} | changes)
     assert (await desk.done(session, "BUY", "MARKET", quantity))["status"] == "FILLED"
     return session
 
@@ -140,16 +142,32 @@ async def test_funding_that_is_told_after_the_end_belongs_to_the_trade_that_bore
     assert await rows(desk, LiveAccountRow) == []
 
 
-async def test_payments_are_not_asked_for_at_every_look(desk: LiveDesk) -> None:
-    await begin(desk, "0.1")
-    await look(desk)
+async def test_a_short_position_is_paid_for_and_liquidated_the_other_way_round(desk: LiveDesk) -> None:
+    futures, session = desk.simulator.futures, await desk.start(leverage=5)
+    assert (await desk.done(session, "SELL", "MARKET", "0.1"))["status"] == "FILLED"
+    pay(desk, "1.5")
+    await look(desk, times=2)
+    [trade] = await rows(desk, TradeRow, session)
+    assert (trade.side, trade.funding) == ("SHORT", Decimal("-1.5"))
     asked = desk.simulator.paths().count(INCOME)
-    for _ in range(3):
-        wait(desk, 61)
+    futures.close(desk.account, Decimal(60_000), to_milliseconds(desk.runtime.clock.now()))
+    for _ in range(7):
+        wait(desk, 21)
         async with desk.runtime.unit_of_work() as uow:
-            [job] = await live_accounts.due_jobs(uow)
-        await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
-    assert desk.simulator.paths().count(INCOME) - asked in (0, 1)
+            due = await live_accounts.due_jobs(uow)
+        for job in due:
+            await jobs_orders.live_account({"runtime": desk.runtime}, *map(str, job.arguments))
+    # Payments are not asked for at every look: that is dear. To set a clock takes a second request.
+    assert desk.simulator.paths().count(INCOME) - asked <= 2
+    [order] = [each for each in await rows(desk, OrderRow, session) if each.exit_reason]
+    assert (order.side, order.reduce_only, order.average_price) == ("BUY", True, Decimal(60_000))
+    [trade] = await rows(desk, TradeRow, session)
+    # Fees of 2.5 and 3.
+    assert (trade.exit_reason, trade.profit) == (
+        "LIQUIDATION",
+        Decimal("-1000") - Decimal("5.5") + Decimal("1.5"),
+    )
+    assert (await desk.session(session))["equity"] == "8996"
 
 
 async def test_what_the_account_holds_besides_bears_its_own_funding(desk: LiveDesk) -> None:
@@ -169,7 +187,7 @@ async def test_what_the_account_holds_besides_bears_its_own_funding(desk: LiveDe
 async def test_a_liquidation_is_booked_at_the_exchange_s_price_and_lets_the_bot_fail(bench: Bench) -> None:
     desk, futures = bench.desk, bench.desk.simulator.futures
     futures.wallets[KEY] = Decimal(20_000)
-    by_hand = await begin(desk, "0.1")
+    by_hand = await begin(desk, "0.1", leverage=3, marginMode="ISOLATED")
     wait(desk, 30)
     await bench.begin(execution={"leverage": 3.0, "stopLoss": 0.3, "sizing": {"equityFraction": 0.5}})
     await bench.bar(50_000.1)
@@ -177,6 +195,10 @@ async def test_a_liquidation_is_booked_at_the_exchange_s_price_and_lets_the_bot_
     await look(desk)
     # Half an answer is none, and once is not enough.
     desk.simulator.faults.add(POSITIONS, Refusal(503), times=4)
+    # A key that may not be told of payments does not keep from the rest.
+    desk.simulator.faults.add(INCOME, NOT_ALLOWED, times=20)
+    # Without an answer whether it was the exchange nothing is called its owner's doing.
+    desk.simulator.faults.add(FORCED, Refusal(503), times=4)
     futures.close(desk.account, Decimal(40_000), to_milliseconds(desk.runtime.clock.now()))
     await look(desk, times=3, seconds=21)
     assert ((await bench.bot()).state, await told(desk)) == ("RUNNING", [])
@@ -209,7 +231,9 @@ async def test_a_part_that_its_owner_has_closed_is_booked_and_not_called_a_liqui
     held = futures.positions[KEY]
     await look(desk)
     now = to_milliseconds(desk.runtime.clock.now())
-    futures.close(desk.account, Decimal(49_000), now, held - Decimal("0.1"), forced=False)
+    # Its owner sells more than that, and buys some back.
+    futures.close(desk.account, Decimal(49_000), now, held - Decimal("0.05"), forced=False)
+    futures.positions[KEY] += Decimal("0.05")
     await look(desk, times=7, seconds=21)
     await bench.settle()
     bot = await bench.bot()
@@ -220,6 +244,134 @@ async def test_a_part_that_its_owner_has_closed_is_booked_and_not_called_a_liqui
     )
     closed, left = sorted(await bench.rows(TradeRow), key=lambda each: each.exit_time is None)
     assert (closed.exit_reason, closed.quantity, left.quantity) == (None, Decimal("0.099"), Decimal("0.1"))
+    [*_, sold] = await bench.rows(OrderRow)
+    # Five hundredths of a percent of 0.099 at 49,000: of the trade's fee as much.
+    assert (sold.quantity, sold.fee) == (Decimal("0.099"), Decimal("2.4255"))
+
+
+async def test_what_is_gone_is_booked_although_closing_it_was_refused_before(bench: Bench) -> None:
+    desk, futures = bench.desk, bench.desk.simulator.futures
+    futures.wallets[KEY] = Decimal(20_000)
+    by_hand = await begin(desk, "0.1", leverage=3, marginMode="ISOLATED")
+    wait(desk, 30)
+    await bench.begin(execution={"leverage": 3.0, "sizing": {"equityFraction": 0.5}})
+    await bench.bar(50_000.1)
+    await look(desk)
+    now = to_milliseconds(desk.runtime.clock.now())
+    futures.close(desk.account, Decimal(49_000), now, forced=False)
+    await bench.stop()
+    await desk.do(STOP, input={"id": by_hand})
+    for _ in range(4):
+        await bench.settle()
+        await desk.advance(by_hand)
+        await desk.follow()
+    refused = ("SELL", "REJECTED", "END_OF_DATA")
+    assert await bench.orders() == [BOUGHT, *[refused] * 3]
+    bot, held = await bench.bot(), "0.299 of BTC/USDT"
+    assert (bot.state, bot.error is not None) == ("FAILED", True)
+    doubtful = f"{held} is what the bot took itself to hold; how much of it is in the account is not known."
+    assert bot.error is not None
+    assert bot.error.endswith(f"Nothing was sold: {doubtful}")
+    assert (await desk.session(by_hand))["status"] != "STOPPED"
+    await look(desk, times=6, seconds=21)
+    await bench.settle()
+    await desk.advance(by_hand)
+    error = (await bench.bot()).error
+    assert error == f"{bot.error} 0.399 of BTC/USDT was closed at the exchange at 49000, not from here."
+    [trade] = await bench.rows(TradeRow)
+    assert (trade.quantity, trade.exit_price) == (Decimal("0.299"), Decimal(49_000))
+    [other] = (await desk.session(by_hand))["trades"]["nodes"]
+    assert (other["quantity"], other["exitPrice"]) == ("0.1", "49000")
+    assert (await desk.session(by_hand))["status"] == "STOPPED"
+    assert await rows(desk, LiveSessionRow) == []
+
+
+async def test_a_position_of_which_too_little_is_there_keeps_its_stop(bench: Bench) -> None:
+    desk, futures = bench.desk, bench.desk.simulator.futures
+    futures.wallets[KEY] = Decimal(20_000)
+    await bench.begin(execution={"leverage": 2.0, "stopLoss": 0.3, "sizing": {"equityFraction": 0.5}})
+    await bench.bar(50_000.1)
+    await look(desk)
+    futures.positions[KEY] -= Decimal("0.1")
+    await look(desk, times=12)
+    await bench.settle()
+    assert (await bench.bot()).error == (
+        "0.1 of BTC/USDT is missing at the exchange, and its trades do not tell why. Look at your account at "
+        "the exchange. Nothing was sold: 0.199 of BTC/USDT is what the bot took itself to hold; how much of "
+        "it is in the account is not known. Its stop at 35000.1 stays at the exchange until it fills or you "
+        "cancel it."
+    )
+    assert await bench.orders() == [BOUGHT, ("SELL", "OPEN", "STOP_LOSS")]
+    assert [each.status for each in futures.orders] == ["FILLED", "NEW"]
+    futures.trade(Decimal(35_000))
+    assert futures.positions[KEY] == 0
+
+
+async def test_an_own_order_of_another_session_does_not_explain_what_is_gone(desk: LiveDesk) -> None:
+    first, second = await begin(desk, "0.1"), await begin(desk, "0.1")
+    await look(desk)
+    now = to_milliseconds(desk.runtime.clock.now())
+    desk.simulator.futures.close(desk.account, Decimal(49_000), now, Decimal("0.1"), forced=False)
+    await look(desk, seconds=21)
+    wait(desk, 5)
+    assert (await desk.done(second, "SELL", "MARKET", "0.1"))["status"] == "FILLED"
+    await desk.do(STOP, input={"id": second})
+    await desk.advance(second)
+    await look(desk, times=6, seconds=21)
+    prices = [[each.exit_price for each in await rows(desk, TradeRow, key)] for key in (first, second)]
+    assert prices == [[Decimal(49_000)], [Decimal(50_000)]]
+
+
+async def test_an_order_that_the_exchange_had_not_got_may_still_explain_what_is_gone(desk: LiveDesk) -> None:
+    session, simulator = await begin(desk, "0.1"), desk.simulator
+    await look(desk)
+    simulator.faults.add("/fapi/v1/order", Refusal(503, done=True))
+    simulator.faults.add("/fapi/v1/order", Refusal(503), times=20)
+    order = await desk.done(session, "SELL", "MARKET", "0.1")
+    simulator.faults.waiting.clear()
+    sold = simulator.futures.orders.pop()
+    await desk.follow(130)
+    assert (order["status"], (await desk.order(session, order))["status"]) == ("UNKNOWN", "REJECTED")
+    await look(desk, times=6, seconds=21)
+    assert len((await desk.session(session))["positions"]) == 1
+    simulator.futures.orders.append(sold)
+    await desk.follow(600)
+    assert (await desk.order(session, order))["status"] == "FILLED"
+    [trade] = await rows(desk, TradeRow, session)
+    assert (trade.exit_price, len(await rows(desk, OrderRow, session))) == (Decimal(50_000), 2)
+
+
+async def test_what_an_ended_session_has_left_bears_its_own_funding(desk: LiveDesk) -> None:
+    first, second = await begin(desk, "0.1"), await begin(desk, "0.1")
+    await look(desk)
+    pay(desk, "-2")
+    wait(desk, 5)
+    await desk.do(STOP, input={"id": first, "closePositions": False})
+    await desk.advance(first)
+    assert (await desk.session(first))["status"] == "STOPPED"
+    await look(desk)
+    pay(desk, "-2")
+    await look(desk, times=2)
+    paid = [[each.amount for each in await rows(desk, FundingRow, key)] for key in (first, second)]
+    assert paid == [[Decimal(-1)], [Decimal(-1)] * 2]
+    # 10,000, less the fee of 2.5, a fifth of 5,000 and the funding.
+    assert (await desk.session(first))["cash"] == "8996.5"
+
+
+async def test_who_holds_nothing_since_a_rotation_does_not_keep_others_from_being_watched(
+    desk: LiveDesk,
+) -> None:
+    idle, holder = await begin(desk, "0.1"), await begin(desk, "0.1")
+    assert (await desk.done(idle, "SELL", "MARKET", "0.1"))["status"] == "FILLED"
+    await desk.set_key(version=2)
+    asked = desk.simulator.paths().count(POSITIONS)
+    # Whose account that is is not known until who holds something was compared.
+    await look(desk)
+    assert desk.simulator.paths().count(POSITIONS) == asked
+    assert (await desk.done(holder, "BUY", "MARKET", "0.1"))["status"] == "FILLED"
+    asked = desk.simulator.paths().count(POSITIONS)
+    await look(desk)
+    assert desk.simulator.paths().count(POSITIONS) == asked + 1
 
 
 async def test_what_nothing_explains_is_told_and_not_booked(desk: LiveDesk) -> None:

@@ -1,16 +1,21 @@
 """Short positions in contracts at a simulated exchange over HTTP, by hand and by live bots."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from gql_trader.bots import jobs, jobs_orders, live_bots, live_entering
+from gql_trader.bots.live_orders import submit
 from gql_trader.bots.live_protection import Protection, protect
 from gql_trader.bots.models import SessionStateRow, TradeRow
 from gql_trader.bots.models_live_bot import LiveBotRow
+from gql_trader.bots.types import OrderSide, OrderType
+from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import Direction, ExecutionSpec, Sizing, SizingKind
@@ -178,6 +183,74 @@ async def test_the_exchange_s_position_is_compared_with_its_sign(desk: LiveDesk)
     assert (sent(desk), futures.positions[KEY]) == ([("SELL", None)] * 2, Decimal("-0.3"))
 
 
+async def test_what_an_ended_session_has_left_is_not_closed_by_the_opening_of_another(desk: LiveDesk) -> None:
+    futures, clock = desk.simulator.futures, desk.trader.accounts.clock
+    second = await desk.start(leverage=2)
+    for side in ("BUY", "SELL"):
+        assert (await desk.done(second, side, "MARKET", "0.1"))["status"] == "FILLED"
+    clock.move(seconds=30)
+    first = await desk.start(leverage=2)
+    await desk.done(first, "BUY", "MARKET", "0.2")
+    await desk.do(STOP, input={"id": first, "closePositions": False})
+    await desk.advance(first)
+    assert (await desk.session(first))["status"] == "STOPPED"
+    refused = await desk.done(second, "SELL", "MARKET", "0.1")
+    assert refused["status"] == "REJECTED"
+    assert refused["reason"].startswith("A session with this key has ended and left a long position")
+    assert futures.positions[KEY] == Decimal("0.2")
+    [error] = (await desk.place(second, "SELL", "MARKET", "0.1"))["errors"]
+    assert error["message"].startswith("The position in BTC/USDT:USDT at the exchange is 0.2")
+    # Its owner has closed it.
+    futures.positions[KEY] = Decimal(0)
+    assert (await desk.done(second, "SELL", "MARKET", "0.1"))["status"] == "FILLED"
+
+
+async def test_too_little_to_be_closed_makes_no_closing_of_the_order_that_opens(desk: LiveDesk) -> None:
+    session = await desk.start(leverage=2)
+    market, key = await desk.market(), parse_id(session)[1]
+    await desk.done(session, "BUY", "MARKET", "0.1")
+    for held, expected in (("0.0004", None), ("0.1", "true")):
+        async with desk.runtime.unit_of_work() as uow:
+            await uow.session.execute(
+                text("UPDATE trades SET quantity = :held WHERE exit_time IS NULL"), {"held": Decimal(held)}
+            )
+            spec = LiveOrderSpec(market.id, OrderSide.SELL, OrderType.LIMIT, Decimal("0.1"), Decimal(50_000))
+            await submit(uow, key, replace(spec, price=Decimal(60_000)), f"{held} are held")
+        await desk.follow(0)
+        assert sent(desk)[-1] == ("SELL", expected)
+
+
+async def test_a_session_does_not_set_a_contract_otherwise_than_another_without_being_told(
+    desk: LiveDesk,
+) -> None:
+    first, futures = await desk.start(leverage=5), desk.simulator.futures
+    await desk.done(first, "BUY", "MARKET", "0.1")
+    desk.trader.accounts.clock.move(seconds=30)
+    second = await desk.start(leverage=2)
+    payload = await desk.place(second, "BUY", "MARKET", "0.1")
+    assert refusals(payload) == [("INVALID_STATE", ["acknowledgeMismatch"])]
+    assert payload["errors"][0]["message"].startswith(
+        "Another session with this key trades BTC/USDT with a leverage of 5; an account has one setting"
+    )
+    assert (futures.leverage[KEY], len(sent(desk))) == (5, 1)
+    order = await desk.done(second, "BUY", "MARKET", "0.1", acknowledgeMismatch=True)
+    assert (order["status"], futures.leverage[KEY]) == ("FILLED", 2)
+
+
+async def test_what_an_order_fills_at_the_moment_of_a_comparison_is_no_mismatch(desk: LiveDesk) -> None:
+    first = await desk.start(leverage=2)
+    resting = await desk.done(first, "BUY", "LIMIT", "0.1", price="49000")
+    desk.trader.accounts.clock.move(seconds=30)
+    second = await desk.start(leverage=2)
+    desk.simulator.futures.trade(Decimal(49_000))
+    payload = await desk.place(second, "BUY", "MARKET", "0.1")
+    assert refusals(payload) == [("EXCHANGE_ERROR", ["market"])]
+    assert "are being filled at this moment" in payload["errors"][0]["message"]
+    await desk.follow()
+    assert (await desk.order(first, resting))["status"] == "FILLED"
+    assert (await desk.done(second, "BUY", "MARKET", "0.1"))["status"] == "FILLED"
+
+
 @pytest.fixture
 async def bench(desk: LiveDesk) -> Bench:
     """A desk with a strategy that goes long after a rising hour and short after a falling one."""
@@ -324,6 +397,24 @@ async def test_guards_and_a_cooldown_keep_a_position_from_being_reversed(bench: 
     assert (await bench.orders())[2:] == [("BUY", "FILLED", None)]
 
 
+async def test_a_bot_that_only_goes_short_leaves_by_its_exit_signal_and_by_its_table_of_returns(
+    bench: Bench,
+) -> None:
+    table = {"0": 0.05, "119": 0.0}
+    await bench.begin(execution=execution(direction="SHORT", minimalRoi=table), contracts=True)
+    await bench.bar(49_900.0)
+    # It rises by more than a thousand: exitShort, and an entryLong that says nothing here.
+    await bench.bar(50_950.0)
+    assert await bench.orders() == [SOLD, BOUGHT_BACK]
+    await bench.bar(50_900.0)
+    await bench.bar(50_950.0)
+    assert (await bench.orders())[2:] == [SOLD]
+    # Two hours old it need not gain any more; what falls at this close is no new position at this price.
+    await bench.bar(50_850.0)
+    assert (await bench.orders())[2:] == [SOLD, ("BUY", "FILLED", "ROI")]
+    assert bench.desk.simulator.futures.positions[KEY] == 0
+
+
 async def test_the_exchange_holds_the_stop_of_a_short_position_and_it_trails(bench: Bench) -> None:
     await bench.begin(execution=execution(leverage=2.0, stopLoss=0.01, trailingStop=0.015, direction="SHORT"))
     await bench.bar(49_900.0)
@@ -414,5 +505,5 @@ async def test_what_is_owed_is_told_when_a_short_cannot_be_bought_back(bench: Be
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None
-    assert "a short position of 0.1 of BTC/USDT is still in the account" in bot.error
+    assert "a short position of 0.1 of BTC/USDT is what the bot took itself to hold" in bot.error
     assert [status for _, status, _ in await bench.orders()] == ["FILLED"] + ["REJECTED"] * 3

@@ -371,6 +371,28 @@ async def test_sessions_stand_the_same_whether_they_had_their_bars_one_by_one_or
     assert len(trades[0]) >= 3
 
 
+async def test_bots_of_other_parameters_and_first_bars_each_trade_like_their_backtest(
+    live: LiveMarket,
+) -> None:
+    made: list[tuple[UUID, dict[str, Any]]] = []
+    for fast, slow, stop in ((3, 7, 0.02), (4, 9, 0.02), (3, 7, 0.03), (5, 11, None)):
+        often = {"execution": ExecutionSpec(stop_loss=stop), "parameters": {"fast": fast, "slow": slow}}
+        made.append(((await _begin(live, **often))[1], often))
+        await live.close_bars(3)
+    [shard] = await _shards(live)
+    for _ in range(60):
+        assert await ticking.tick(live.bots.runtime, shard) == len(made)
+        await live.close_bars(1)
+    found = []
+    for session_id, often in made:
+        expected, _ = await _backtest(live, session_id, **often)
+        closed = [trade for trade in await live.bots.trades(session_id) if trade.exit_time is not None]
+        assert booked(closed) == [each for each in as_booked(expected) if each[12] != "END_OF_DATA"]
+        found.append(len(closed))
+    assert min(found) >= 1
+    assert len(set(found)) > 1
+
+
 async def test_what_never_changes_of_a_session_is_read_once(live: LiveMarket) -> None:
     await _begin(live)
     for count, reads in ((2, 1), (1, 0), (1, 0)):

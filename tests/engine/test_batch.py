@@ -37,8 +37,9 @@ def test_what_is_quiet_ends_in_the_state_that_each_simulation_ends_in(chunk: int
         states = [each.export_state() for each in alone]
         assert all(map(batch.readable, states))
         guards = [each.guards for each in alone]
-        found = batch.advance(SPECS, states, bars.slice(at, at + chunk), window(at), guards)
-        assert batch.advance(SPECS, states, bars.slice(at, at + chunk), window(at)).guards == found.guards
+        said = [window(at)] * len(SPECS)
+        found = batch.advance(SPECS, states, bars.slice(at, at + chunk), said, guards)
+        assert batch.advance(SPECS, states, bars.slice(at, at + chunk), said).guards == found.guards
         for place, spec in enumerate(SPECS):
             traded = alone[place].closed_trades, alone[place].open_position
             fresh = Simulation.restore(spec, states[place])

@@ -107,6 +107,7 @@ class CompiledRules:
         self._plots = tuple(plots)
         self._programs: dict[tuple[object, ...], tuple[Program, int]] = {}
         self._drawings: dict[tuple[object, ...], tuple[Program, list[tuple[str, bool]]]] = {}
+        self._wholes: dict[tuple[object, ...], tuple[Program, int, list[tuple[str, bool]]]] = {}
         names: set[str] = set()
         for rule in (*self._signals.values(), *self._plots):
             _collect(rule.node, names)
@@ -170,9 +171,22 @@ class CompiledRules:
             warmup = max(map(plan.lookback, roots), default=0)
             found = evaluate(plan, roots, bars, on_progress, shared)
             kept = True
+        return self._masked(found, len(bars), warmup, kept)
+
+    def signals_and_lines(
+        self, bars: Bars, values: ParameterValues | None = None
+    ) -> tuple[Signals, tuple[PlotLine, ...]]:
+        """Return what `signals` and `lines` return; what both need is computed once."""
+        program, warmup, drawn = self._all(values, bars.interval)
+        found = program.run(bars)
+        signals = self._masked(found[: len(self._signals)], len(bars), warmup, kept=True)
+        return signals, _lines(found[len(self._signals) :], drawn, len(bars))
+
+    def _masked(
+        self, found: "Sequence[Column | float | bool | str]", n: int, warmup: int, kept: bool
+    ) -> Signals:
         by_name = dict(zip(self._signals, found, strict=True))
-        columns = (_flags(by_name.get(name, False), len(bars), warmup, kept) for name in _SIGNALS)
-        return Signals(*columns)
+        return Signals(*(_flags(by_name.get(name, False), n, warmup, kept) for name in _SIGNALS))
 
     def repeated_signals(self, bars: Bars, capacity: int) -> "RepeatedSignals":
         """Return what computes the signals over these bars for many combinations of values.
@@ -214,11 +228,7 @@ class CompiledRules:
             Called between indicators with the fraction done, in (0, 1].
         """
         program, drawn = self._drawing(values, bars.interval)
-        found = program.run(bars, on_progress)
-        return tuple(
-            PlotLine(text, _floats(each, len(bars)), plot)
-            for (text, plot), each in zip(drawn, found, strict=True)
-        )
+        return _lines(program.run(bars, on_progress), drawn, len(bars))
 
     def check(self, values: ParameterValues | None = None, interval: int | None = None) -> None:
         """Raise RuleIssues unless every rule and plot is valid with these values.
@@ -251,20 +261,46 @@ class CompiledRules:
         key = self._key(values, interval)
         kept = self._drawings.get(key)
         if kept is None:
-            used = [
-                _Rule(text_of(node), rule.path, node)
-                for rule in self._signals.values()
-                for node in series_in(rule.node)
-            ]
-            plan, roots = self._plan(values, [*self._plots, *used], interval)
-            chosen: dict[Operand, tuple[str, bool]] = {}
-            for number, (rule, root) in enumerate(zip([*self._plots, *used], roots, strict=True)):
-                plot = number < len(self._plots)
-                if plot or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
-                    chosen.setdefault(root, (rule.text, plot))
+            drawn = self._drawn()
+            plan, roots = self._plan(values, drawn, interval)
+            chosen = self._chosen(drawn, roots)
             kept = Program.of(plan, list(chosen)), list(chosen.values())
             _keep(self._drawings, key, kept)
         return kept
+
+    def _all(
+        self, values: ParameterValues | None, interval: int
+    ) -> "tuple[Program, int, list[tuple[str, bool]]]":
+        """Return what computes the signals and then the lines, with what `_program` and `_drawing` return."""
+        from gql_trader.engine.rules.evaluator import Program
+
+        key = self._key(values, interval)
+        kept = self._wholes.get(key)
+        if kept is None:
+            drawn, ruled = self._drawn(), list(self._signals.values())
+            plan, roots = self._plan(values, [*ruled, *drawn], interval)
+            signals = roots[: len(ruled)]
+            chosen = self._chosen(drawn, roots[len(ruled) :])
+            warmup = max(map(plan.lookback, signals), default=0)
+            kept = Program.of(plan, [*signals, *chosen]), warmup, list(chosen.values())
+            _keep(self._wholes, key, kept)
+        return kept
+
+    def _drawn(self) -> list[_Rule]:
+        used = (
+            _Rule(text_of(node), rule.path, node)
+            for rule in self._signals.values()
+            for node in series_in(rule.node)
+        )
+        return [*self._plots, *used]
+
+    def _chosen(self, drawn: Sequence[_Rule], roots: Sequence[Operand]) -> dict[Operand, tuple[str, bool]]:
+        chosen: dict[Operand, tuple[str, bool]] = {}
+        for number, (rule, root) in enumerate(zip(drawn, roots, strict=True)):
+            plot = number < len(self._plots)
+            if plot or (isinstance(root, Slot) and len(chosen) < len(self._plots) + MAXIMUM_PLOTS):
+                chosen.setdefault(root, (rule.text, plot))
+        return chosen
 
     def _key(self, values: ParameterValues | None, interval: int) -> tuple[object, ...]:
         if values is None:
@@ -359,7 +395,17 @@ def _collect(node: Node, names: set[str]) -> None:
             _collect(operand, names)
 
 
+def _lines(
+    found: "Sequence[Column | float | bool | str]", drawn: Sequence[tuple[str, bool]], n: int
+) -> tuple[PlotLine, ...]:
+    return tuple(
+        PlotLine(text, _floats(each, n), plot) for (text, plot), each in zip(drawn, found, strict=True)
+    )
+
+
 def _floats(found: "Column | float | bool | str", n: int) -> Floats:
+    if isinstance(found, np.ndarray) and len(found) == n:
+        return found.astype(np.float64)
     return np.array(np.broadcast_to(np.asarray(found, dtype=np.float64), n))
 
 

@@ -22,6 +22,10 @@ from gql_trader.infra.exchange.reading import read_balances, read_fill, read_fun
 # How exchanges call an order's id; ccxt has no name of its own for it in what it tells of liquidations.
 _ORDER_IDS = ("orderId", "order_id", "ordId")
 
+# Exchanges do not agree on the sign of a payment, and ccxt passes on what some say: Bybit's is positive if it
+# was paid. Those whose payments were looked at:
+_FUNDING_READ = frozenset({"binance", "binanceusdm"})
+
 
 class AccountClient(ExchangeClient):
     """Looks after a key's account. Every method raises `ExchangeFailure`."""
@@ -52,10 +56,10 @@ class AccountClient(ExchangeClient):
         Raises
         ------
         NotOffered
-            If the exchange, or ccxt for it, does not tell them.
+            If the exchange, or ccxt for it, does not tell them, or it is not certain with which sign.
         """
         await self._contract(symbol)
-        if not self._ccxt.has.get("fetchFundingHistory"):
+        if self.exchange not in _FUNDING_READ or not self._ccxt.has.get("fetchFundingHistory"):
             raise NotOffered(self.exchange, f"{self.name} does not tell funding payments.")
 
         async def fetch() -> list[FundingPayment]:

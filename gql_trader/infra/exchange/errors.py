@@ -1,5 +1,7 @@
 """What can go wrong with an exchange. Messages are for people, and have no secret and no address in them."""
 
+from decimal import Decimal
+
 
 class ExchangeFailure(Exception):
     """An exchange refused or did not answer.
@@ -98,6 +100,20 @@ class DuplicateOrder(OrderRejected):
 
 class OrderMissing(RequestRefused):
     """The exchange knows no such order, or none that is open."""
+
+
+class OrderForgotten(OrderMissing):
+    """The exchange has just cancelled an order, and does not tell of it any more.
+
+    Parameters
+    ----------
+    filled
+        How much of it had been filled by then, in the base currency; None if the exchange did not say.
+    """
+
+    def __init__(self, exchange: str, message: str, filled: Decimal | None) -> None:
+        super().__init__(exchange, message)
+        self.filled = filled
 
 
 class AlreadySo(RequestRefused):

@@ -1,6 +1,6 @@
 """Trading on one exchange with one key: orders that are never doubled, whatever happens on the way."""
 
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,12 +13,13 @@ from gql_trader.infra.exchange.errors import (
     DuplicateOrder,
     ExchangeFailure,
     ExchangeUnavailable,
+    OrderForgotten,
     OrderMissing,
     OrderRejected,
     OutcomeUnknown,
     RequestRefused,
 )
-from gql_trader.infra.exchange.numbers import positive
+from gql_trader.infra.exchange.numbers import decimal, positive
 from gql_trader.infra.exchange.orders import (
     ExchangeOrder,
     Fill,
@@ -104,26 +105,41 @@ class TradingClient(AccountClient):
         Raises
         ------
         OrderMissing
-            If the exchange has no such order.
+            If the exchange has no such order; `OrderForgotten` if it has cancelled it, but does not tell of
+            it: Binance forgets orders without a fill that were placed some days before they ended.
         """
-        await self.market(name.symbol)
-        # Filled, cancelled before, or never there: the order itself tells.
-        with suppress(OrderMissing):
-            await self._asker.ask(
-                lambda: self._ccxt.cancel_order_with_client_order_id(
-                    name.client_order_id, name.symbol, self._where(name)
-                )
+        size = (await self.market(name.symbol)).contract_size
+        cancelled = await self._called_off(
+            lambda: self._ccxt.cancel_order_with_client_order_id(
+                name.client_order_id, name.symbol, self._where(name)
             )
+        )
         found = await self.find(name)
         if found is not None and found.state in {OrderState.OPEN, OrderState.PARTIALLY_FILLED}:
             # Its stop was reached: it goes by another name now.
             identifier = found.id
-            with suppress(OrderMissing):
-                await self._asker.ask(lambda: self._ccxt.cancel_order(identifier, name.symbol))
+            called_off = await self._called_off(lambda: self._ccxt.cancel_order(identifier, name.symbol))
+            cancelled = called_off or cancelled
             found = await self.find(name)
-        if found is None:
+        if found is not None:
+            return found
+        if cancelled is None:
             raise OrderMissing(self.exchange, f"{self.name} has no such order.")
-        return found
+        filled = decimal(cancelled.get("filled"))
+        raise OrderForgotten(
+            self.exchange,
+            f"{self.name} has cancelled the order, and does not tell of it.",
+            None if filled is None else filled * size,
+        )
+
+    async def _called_off(self, request: Callable[[], Awaitable[Any]]) -> Mapping[str, Any] | None:
+        """Return how an exchange confirms a cancellation; None if there was nothing to cancel."""
+        try:
+            answer = await self._asker.ask(request)
+        except OrderMissing:
+            # Filled, cancelled before, or never there: the order itself tells.
+            return None
+        return answer if isinstance(answer, Mapping) and answer.get("status") != "rejected" else None
 
     async def open_orders(self, symbol: str) -> list[ExchangeOrder]:
         """Return the orders on a market that may still be filled, those that wait for a stop included."""

@@ -341,6 +341,11 @@ def test_rules_are_run_with_one_set_of_values_after_another() -> None:
         assert [line.text for line in lines] == [line.text for line in expected]
         for line, other in zip(lines, expected, strict=True):
             np.testing.assert_array_equal(line.values, other.values)
+        signals, together = compiled.signals_and_lines(bars, values)
+        np.testing.assert_array_equal(signals.entry_long, compiled.signals(bars, values).entry_long)
+        assert [(line.text, line.plot) for line in together] == [(line.text, line.plot) for line in lines]
+        for line, other in zip(together, lines, strict=True):
+            np.testing.assert_array_equal(line.values, other.values)
     with pytest.raises(RuleIssues):
         compiled.signals(bars, defaults | {"fast": 0})
 

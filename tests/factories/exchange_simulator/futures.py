@@ -129,6 +129,8 @@ class Futures:
         Funding payments, by key.
     forced
         Orders by which positions were liquidated.
+    untold
+        States of orders that it does not tell of, as Binance does not of old ones.
     ahead
         Milliseconds by which the clock that fills are noted with is ahead of that of the requests.
     """
@@ -143,6 +145,7 @@ class Futures:
     price: Decimal = Decimal(50_000)
     income: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     forced: list[ContractOrder] = field(default_factory=list)
+    untold: frozenset[str] = frozenset()
     ahead: int = 0
 
     def pay(self, account: Account, amount: Decimal, time: int) -> None:
@@ -207,7 +210,10 @@ class Futures:
 
     def find(self, account: Account, params: Params) -> dict[str, Any]:
         """Return an order by one of its ids."""
-        return self._find(account, params).told()
+        order = self._find(account, params)
+        if order.status in self.untold:
+            raise Rejection(-2013, "Order does not exist.")
+        return order.told()
 
     def cancel(self, account: Account, params: Params) -> dict[str, Any]:
         """Cancel an open order."""

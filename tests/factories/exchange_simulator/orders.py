@@ -79,6 +79,8 @@ class Orders:
         What each fill costs, an amount and its asset; None: a part of what it brings.
     refused_sales
         Types of orders to sell that are not taken.
+    hidden
+        Whether no order is found.
     """
 
     orders: list[SimulatedOrder] = field(default_factory=list)
@@ -86,6 +88,7 @@ class Orders:
     liquidity: Decimal | None = None
     fee: tuple[Decimal, str] | None = None
     refused_sales: frozenset[str] = frozenset()
+    hidden: bool = False
 
     def place(self, account: Account, market: SimulatedMarket, params: Params, now: int) -> dict[str, Any]:
         """Take an order, or refuse it."""
@@ -119,7 +122,7 @@ class Orders:
 
     def find(self, account: Account, params: Params) -> SimulatedOrder:
         """Return an order by either of its ids, the last one if there are several."""
-        for each in reversed(self._of(account)):
+        for each in [] if self.hidden else reversed(self._of(account)):
             if params.get("origClientOrderId") == each.client_id or params.get("orderId") == str(each.id):
                 return each
         raise Rejection(-2013, "Order does not exist.")

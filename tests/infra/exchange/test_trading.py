@@ -1,6 +1,7 @@
 """Orders at a simulated exchange over HTTP: placed once, whatever happens on the way, and found again."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gql_trader.infra.exchange.errors import (
     ExchangeUnavailable,
     InsufficientFunds,
     NotOffered,
+    OrderForgotten,
     OrderMissing,
     OrderRejected,
     OutcomeUnknown,
@@ -326,6 +328,16 @@ async def test_a_cancellation_without_an_answer_is_looked_up(
     assert (await client.cancel(OrderName(BTC, "ours"))).state is OrderState.CANCELLED
 
 
+async def test_payments_are_told_only_where_it_is_certain_which_sign_they_have(
+    client: TradingClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert await client.funding(PERPETUAL, since) == []
+    monkeypatch.setattr(TradingClient, "exchange", "bybit")
+    with pytest.raises(NotOffered):
+        await client.funding(PERPETUAL, since)
+
+
 async def test_settings_of_contracts_may_be_chosen_again(
     client: TradingClient, simulator: ExchangeSimulator
 ) -> None:
@@ -429,6 +441,16 @@ async def test_a_stop_on_contracts_is_cancelled(client: TradingClient, simulator
     assert (await client.cancel(reached.name)).state is OrderState.CANCELLED
     simulator.futures.trade(Decimal(44_950))
     assert simulator.futures.positions == {}
+    # An old one is cancelled, and from then on nothing is told of it.
+    simulator.futures.untold = frozenset({"CANCELED"})
+    old = replace(stop, client_order_id="old", stop_price=Decimal(40_000))
+    await client.place(old)
+    with pytest.raises(OrderForgotten) as told:
+        await client.cancel(old.name)
+    assert (told.value.filled, simulator.futures.orders[-1].status) == (0, "CANCELED")
+    with pytest.raises(OrderMissing) as again:
+        await client.cancel(old.name)
+    assert type(again.value) is OrderMissing
 
 
 async def test_funds_are_moved_once(client: TradingClient, simulator: ExchangeSimulator) -> None:
