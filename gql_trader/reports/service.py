@@ -53,7 +53,7 @@ async def _check_currency(uow: UnitOfWork, user_id: UserId, symbol: str) -> None
         return
     # A server may not have any market yet in what a user means to trade with.
     if symbol != (await settings_of(uow, user_id)).values.stake_currency:
-        raise InvalidInput("No market here is quoted in such a currency.", ("currency",))
+        raise InvalidInput("Nothing here is called so.", ("currency",))
 
 
 async def accounts_of(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account]:

@@ -225,11 +225,11 @@ export function tradeTable(caption, trades) {
   const columns = [
     ['#', (trade) => h('span', { class: trade.live ? 'fresh' : null }, trade.number), { number: true }],
     ['Side', (trade) => words(trade.side)],
-    ['Entry', (trade) => noted(price(trade.entryPrice), time(trade.entryTime)), { number: true }],
-    ['Exit', (trade) => noted(price(trade.exitPrice), time(trade.exitTime)), { number: true }],
-    ['Quantity', (trade) => quantity(trade.quantity), { number: true }],
     ['Profit', (trade) => (trade.profit === null ? 'open' : profit(trade)), { number: true }],
-    ['Left by', (trade) => (trade.exitReason ? words(trade.exitReason) : '–')],
+    ['Entry', (trade) => noted(price(trade.entryPrice), time(trade.entryTime)), { number: true }],
+    ['Exit', (trade) => noted(price(trade.exitPrice), time(trade.exitTime)), { number: true, minor: true }],
+    ['Quantity', (trade) => quantity(trade.quantity), { number: true, minor: true }],
+    ['Left by', (trade) => (trade.exitReason ? words(trade.exitReason) : '–'), { minor: true }],
   ];
   return table(caption, columns, trades, 'No trade yet.');
 }
@@ -247,7 +247,7 @@ function ledger(run, signal) {
 // ---- several ----
 
 export async function showComparison(main, { id, signal }) {
-  const nodes = await queryOne(documents.COMPARISON, { ids: id.split(',') }, signal);
+  const nodes = await queryOne(documents.COMPARISON, { ids: (id ?? '').split(',') }, signal);
   const runs = nodes.filter((run) => run?.metrics);
   if (runs.length === 0) throw notFound();
   const frame = h('figure', { class: 'chart' });

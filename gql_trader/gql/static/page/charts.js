@@ -188,9 +188,10 @@ export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
   // Until somebody looks closer, all of it stays in sight.
   let isTouched = false;
   const fit = () => isTouched || chart.timeScale().fitContent();
+  fit();
   chart.timeScale().subscribeSizeChange(fit);
-  const touch = () => (isTouched = true);
-  for (const kind of ['pointerdown', 'wheel', 'keydown']) frame.addEventListener(kind, touch, { passive: true });
+  for (const kind of ['pointerdown', 'wheel', 'keydown'])
+    frame.addEventListener(kind, () => (isTouched = true), { passive: true });
   let last = time.at(-1) ?? -Infinity;
   let peak = equity.reduce((a, b) => Math.max(a, b), -Infinity);
   return (milliseconds, value) => {

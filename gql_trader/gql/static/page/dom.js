@@ -183,8 +183,8 @@ export const decimal = (properties) => input({ type: 'number', inputmode: 'decim
 export const choice = (options, value = options[0]?.[0], properties = {}) =>
   h('select', { ...properties, value }, options.map(([key, text]) => h('option', { value: key }, text)));
 
-// Values between the steps of a number are allowed.
-const isWrong = ({ validity }) => !validity.valid && !validity.stepMismatch;
+// Values between the steps of a number are allowed, unless it is a whole one.
+const isWrong = ({ validity, dataset }) => !validity.valid && (!validity.stepMismatch || 'whole' in dataset);
 
 /** A form that shows what is wrong, by its limits or the server's, beside its field. `submit` takes values by name. */
 export function form(properties, submit, ...children) {

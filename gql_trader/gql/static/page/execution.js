@@ -9,6 +9,7 @@ const same = (value) => value;
 const number = (min, max, usual) => ({
   usual, attributes: { min, max, placeholder: usual }, make: decimal, show: same, read: Number,
 });
+const count = (given) => decimal({ ...given, step: 1, 'data-whole': true });
 const percent = (min, max, usual) => ({
   usual, attributes: { min, max, placeholder: usual, 'data-percent': true }, make: decimal,
   show: (fraction) => scaled(fraction, 100), read: (text) => scaled(text, 0.01),
@@ -47,8 +48,8 @@ const GROUPS = {
   Guards: [
     ['maxDailyLoss', 'Daily loss limit, %', percent(LEAST, MOST), 'Closes, and waits for the next day.'],
     ['dailyTarget', 'Daily target, %', percent(LEAST, 9999), 'The same after a gain.'],
-    ['maxDailyTrades', 'Trades a day', number(1)],
-    ['cooldownBars', 'Cooldown, bars', number(0, 1e6, '0'), 'After an exit.'],
+    ['maxDailyTrades', 'Trades a day', { ...number(1), make: count }],
+    ['cooldownBars', 'Cooldown, bars', { ...number(0, 1e6, '0'), make: count }, 'After an exit.'],
     ['maxDrawdown', 'Drawdown limit, %', percent(LEAST, MOST), 'From the peak: ends all. Empty: your preference.'],
     ['timezone', 'Time zone of days', zone, 'Empty: UTC; for bots, your preference.'],
   ],

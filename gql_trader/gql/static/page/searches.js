@@ -130,7 +130,8 @@ function trialTable(search, parameters, go) {
   const columns = [
     ...parameters.map((name) => [words(name), (trial) => String(trial.parameters[name]), { number: true }]),
     [objectiveOf(search), (trial) => number(trial.objective, 3), { number: true }],
-    ['Return', ({ metrics: of }) => (of ? signed(of.totalReturn, percent(of.totalReturn)) : '–'), { number: true }],
+    ['Return', ({ metrics: of }) => (of ? signed(of.totalReturn, percent(of.totalReturn)) : '–'),
+      { number: true, minor: true }],
     ['Drawdown', ({ metrics: of }) => percent(of?.maxDrawdown ?? null), { number: true, minor: true }],
     ['Trades', ({ metrics: of }) => of?.trades ?? '–', { number: true, minor: true }],
     ['', (trial) => button('Run', promote(trial))],
@@ -142,8 +143,7 @@ function heatMap(search, parameters, signal) {
   const named = parameters.map((name) => [name, words(name)]);
   const across = choice(named, parameters[0], { 'aria-label': 'Across' });
   const down = choice(named, parameters[1], { 'aria-label': 'Down' });
-  const measures = [['best', 'best of each cell'], ['mean', 'mean of each cell']];
-  const measure = choice(measures, 'best', { 'aria-label': 'Measure' });
+  const measure = choice([['best', 'best of a cell'], ['mean', 'mean of a cell']], 'best', { 'aria-label': 'Measure' });
   const frame = h('div', { id: 'heatmap' });
 
   async function load() {
