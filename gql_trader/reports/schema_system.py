@@ -49,7 +49,10 @@ class WorkerHealth:
     process_id: int | None = strawberry.field(
         description="Number of its process there; for administrators alone, else null."
     )
-    queues: list[str] = strawberry.field(description="Queues that it works on.")
+    queues: list[str] = strawberry.field(
+        description="Queues that it takes jobs of. Those that work by the clock alone, such as `alerts` and "
+        "`balances`, are not among them."
+    )
     running_jobs: int = strawberry.field(description="Jobs that it is at.")
     completed_jobs: int = strawberry.field(description="Jobs that it has done since it was started.")
     failed_jobs: int = strawberry.field(description="Jobs that have failed since it was started.")
