@@ -63,8 +63,8 @@ _SLOW = ("/e2e/", "/test_killed_workers.py", "/test_embedded.py", "/test_job_que
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two processes more than there are cores: while some wait, the others work."""
-    return (os.cpu_count() or 1) + 2
+    """Return a process more than there are cores: while one waits, the others work."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
