@@ -46,7 +46,7 @@ async function open() {
     args: ['--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', ...(process.getuid() === 0 ? ['--no-sandbox'] : [])],
   });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light', reducedMotion: 'reduce' });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(30_000);
   await context.exposeFunction('reportViolation', (text) => problems.push(`policy: ${text}`));
   await context.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
@@ -237,7 +237,7 @@ step('a bot starts on a replay, and a trade arrives live', async (page) => {
   await page.getByText('max daily loss').waitFor();
   // So slow a click that what is told meanwhile, first of all how things stand, comes before it is over.
   await page.getByRole('button', { name: 'Start' }).click({ delay: 500 });
-  await page.locator('#trades .fresh').first().waitFor({ timeout: 30_000 });
+  await page.locator('#trades .fresh').first().waitFor({ timeout: 60_000 });
   await drawn(page, '.chart', ['accent']);
   if (pictures) await page.locator('#trades .fresh').nth(4).waitFor();
   await picture(page, 'bot');

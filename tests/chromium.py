@@ -13,7 +13,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 def find_chromium() -> str | None:

@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from gql_trader.gql.uvicorn_protocol import AbortableWebSocketProtocol
 
 SUBPROTOCOL = "graphql-transport-ws"
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 _UNREAD = 16
 
 

@@ -164,7 +164,7 @@ async def test_of_two_administrators_who_shut_each_other_out_one_remains(
         )
         # Both have been authenticated as administrators, and wait for the same rows.
         waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        async with asyncio.timeout(10), runtime.unit_of_work() as watching:
+        async with asyncio.timeout(60), runtime.unit_of_work() as watching:
             while await watching.session.scalar(waiting) != 2:
                 await watching.session.rollback()
     payloads = await both

@@ -21,7 +21,7 @@ from tests.factories.backtests import Desk
 async def _follow(desk: Desk, backtest_id: UUID, after: str | None = None) -> list[News]:
     runtime = desk.runtime
     feed = follow(runtime.unit_of_work, runtime.events, desk.trader, backtest_id, after)
-    async with asyncio.timeout(20), aclosing(feed):
+    async with asyncio.timeout(60), aclosing(feed):
         return [news async for news in feed]
 
 
@@ -29,7 +29,7 @@ async def test_a_fresh_follower_is_told_the_present_state_first(desk: Desk) -> N
     row, _ = await desk.submit()
     runtime = desk.runtime
     feed = follow(runtime.unit_of_work, runtime.events, desk.trader, row.id, None)
-    async with asyncio.timeout(20), aclosing(feed):
+    async with asyncio.timeout(60), aclosing(feed):
         first = await anext(feed)
         assert (first.status, first.progress, first.final) == (RunStatus.QUEUED, 0.0, None)
         running = asyncio.create_task(run_backtest({"runtime": runtime}, str(row.id)))
@@ -69,7 +69,7 @@ async def test_the_end_is_told_even_if_its_event_was_never_published(
     row, _ = await desk.submit()
     runtime = desk.runtime
     feed = follow(runtime.unit_of_work, runtime.events, desk.trader, row.id, None)
-    async with asyncio.timeout(20), aclosing(feed):
+    async with asyncio.timeout(60), aclosing(feed):
         await anext(feed)
         await run_backtest({"runtime": runtime}, str(row.id))
         # The stream is gone before its follower has read it, as after the loss of Redis's memory.

@@ -115,7 +115,7 @@ async def test_nothing_is_lost_with_the_stream(office: Office, monkeypatch: pyte
     await office.trade(ada)
     await office.tick()
     runtime = office.runtime
-    async with aclosing(follow(runtime.unit_of_work, runtime.events, ada, None)) as feed, asyncio.timeout(10):
+    async with aclosing(follow(runtime.unit_of_work, runtime.events, ada, None)) as feed, asyncio.timeout(60):
         await anext(feed)
         await office.tick(minutes=10)
         await runtime.events._redis.delete(stream_key(stream_of(ada.user_id)))
@@ -126,7 +126,7 @@ async def test_nothing_is_lost_with_the_stream(office: Office, monkeypatch: pyte
         await office.tick(minutes=10)
     async with (
         aclosing(follow(runtime.unit_of_work, runtime.events, ada, cursor)) as feed,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
     ):
         found = [await anext(feed) for _ in range(4)]
     assert len({cursor for cursor, _ in found}) == 4

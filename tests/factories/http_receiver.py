@@ -62,7 +62,7 @@ class HttpReceiver:
 
     async def arrived(self, count: int = 1) -> None:
         """Wait until so many requests have come."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.requests) < count:
                 self._arrived.clear()
                 await self._arrived.wait()

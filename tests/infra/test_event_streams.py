@@ -24,7 +24,7 @@ async def streams(redis_url: str) -> AsyncIterator[EventStreams]:
 async def _take(streams: EventStreams, stream: str, after: str, count: int) -> list[Any]:
     """Return the numbers in the next ``count`` events."""
     numbers = []
-    async with asyncio.timeout(10), aclosing(streams.follow(stream, after, idle_seconds=30)) as events:
+    async with asyncio.timeout(60), aclosing(streams.follow(stream, after, idle_seconds=30)) as events:
         async for event in events:
             assert event is not None
             numbers.append(event.data["n"])
@@ -174,7 +174,7 @@ async def test_an_outage_loses_nothing_and_ends_no_follower(own_valkey: Embedded
         await other.publish("s", {"n": 3})  # while the first process may not have noticed yet
         await streams.publish("s", {"n": 4})
         numbers: list[int] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(numbers) < 2:
                 if (event := await anext(events)) is not None:
                     numbers.append(event.data["n"])

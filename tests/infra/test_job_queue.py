@@ -57,7 +57,7 @@ class Bench:
 
     async def enqueue_when_free(self, job: str, text: str) -> None:
         """Enqueue as soon as the worker has put away the job of the same key."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await self.enqueue(job, text):  # noqa: ASYNC110 -- nothing tells us when
                 await asyncio.sleep(0.01)
 
@@ -71,7 +71,7 @@ class Bench:
         await self.redis.rpush(f"gate:{text}", "open")
 
     async def _pop(self, key: str) -> int:
-        answer = await self.redis.blpop([key], timeout=15)
+        answer = await self.redis.blpop([key], timeout=60)
         assert answer is not None, f"nothing in {key}"
         return int(answer[1])
 

@@ -41,7 +41,7 @@ async def follow(
 
 
 async def take(told: AsyncIterator[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await anext(told) for _ in range(count)]
 
 
@@ -165,7 +165,7 @@ async def test_a_market_without_candles_begins_with_its_first(desk: FeedDesk) ->
     async with desk.socket() as socket:
         told = follow(socket)
         first = asyncio.create_task(take(told, 1))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while desk.runtime.events.followed == 0:  # noqa: ASYNC110 -- nothing is sent until it closes
                 await asyncio.sleep(0.01)
         await desk.poll(market)

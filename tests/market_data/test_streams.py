@@ -56,7 +56,7 @@ async def form(desk: FeedDesk, market: MarketId, hour: int, close: str) -> dict[
     """
     candle = (desk.start + hour * HOUR, "900", "1000", "800", close, "2")
     feed = desk.runtime.events.follow(stream_of(market, Interval.H1), BEGINNING, idle_seconds=0.05)
-    async with asyncio.timeout(20), aclosing(feed):
+    async with asyncio.timeout(60), aclosing(feed):
         async for event in feed:
             if event is None:
                 desk.simulator.tell(desk.simulator.markets["BTCUSDT"], "1h", candle, closed=False)

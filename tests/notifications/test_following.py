@@ -31,7 +31,7 @@ def followed(runtime: Runtime, actor: Actor, after: str | None = None) -> Feed:
 
 async def told(feed: Feed, count: int) -> list[str]:
     """Return the names in the next notifications."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [(await anext(feed)).body.removeprefix("Welcome, ").partition(":")[0] for _ in range(count)]
 
 

@@ -242,7 +242,7 @@ async def test_what_takes_longer_than_any_server_may_is_tried_again_later(
     assert HAND_OVER_SECONDS <= LEASE_SECONDS / 2
     monkeypatch.setattr(delivering, "HAND_OVER_SECONDS", 0.05)
     await send(runtime)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await deliver(runtime, Hangs())
     [row] = await waiting(runtime)
     assert (row.attempts, row.last_error, row.failed_at) == (1, "not handed over within 0.05 s", None)

@@ -39,7 +39,7 @@ async def at_work(settings: Settings, runtime: Runtime) -> AsyncIterator[None]:
     url = settings.redis_url.get_secret_value()
     running = asyncio.create_task(run_queues(_queues(settings), url, runtime, on_ready=ready.set))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await ready.wait()
         yield
         assert not running.done()
@@ -93,13 +93,13 @@ async def test_a_mail_server_that_hangs_keeps_nothing_but_mails_waiting(
                         to = {"email": f"user{number}@example.com", "username": "x"}
                         outbox.send(uow, AccountMail.APPROVED, to)
                 # As many as mails are sent at once; then all slots for mails are taken.
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     for _ in range(4):
                         await came.acquire()
                 async with scene.runtime.unit_of_work() as uow:
                     outbox.tell(uow, scene.ada.actor.user_id, "ACCOUNT_APPROVED", {"username": "ada"})
                 await receiver.arrived()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     push = await pushes.sent.get()
                 [node] = (await scene.ada.listed())["nodes"]
                 async with scene.runtime.unit_of_work() as uow:

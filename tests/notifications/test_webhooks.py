@@ -204,7 +204,7 @@ async def test_workers_that_fail_at_the_same_endpoint_at_once_do_not_wait_for_ea
             await both.wait()
             await webhook_delivery.failed(uow, message, "x", pause)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(fail(first, 60.0), fail(second, None))
     assert [each["active"] for each in await shown(scene.ada)] == [False]
 

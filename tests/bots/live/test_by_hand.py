@@ -498,6 +498,6 @@ async def test_the_queue_s_worker_sends_follows_and_ends(desk: LiveDesk) -> None
 
 
 async def until(desk: LiveDesk, session: str, condition: Callable[[Any], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition(await desk.session(session)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
