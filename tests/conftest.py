@@ -8,6 +8,8 @@ import gc
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -15,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 import redis.asyncio
 import structlog
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from gql_trader import migrate
 from gql_trader.config import Settings
@@ -25,9 +29,17 @@ from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.runtime import Runtime, open_runtime
+from tests import kept_work
 
 # The engine is compiled once for the tests and the processes they start, and kept for the next run.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+
+kept_work.keep_compiled_statements()
+kept_work.keep_read_documents()
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("tests", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("tests")
 
 # What is logged is captured with each test. Drawing each traceback in colours would take seconds.
 structlog.configure(
@@ -65,6 +77,37 @@ _SLOW = ("/e2e/", "/test_killed_workers.py", "/test_embedded.py", "/test_job_que
 def pytest_xdist_auto_num_workers() -> int:
     """Return a process more than there are cores: while one waits, the others work."""
     return (os.cpu_count() or 1) + 1
+
+
+# What takes about as long to compile as the rest.
+_HALVES_OF_THE_ENGINE = (
+    "gql_trader.engine.kernel, gql_trader.engine.indicators.kernels",
+    "gql_trader.engine.search.kernel, gql_trader.engine.metrics, gql_trader.engine.indicators.crossings",
+)
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Compile the engine on two cores before there are processes that would each do it, all at once.
+
+    That takes most of half a minute of computing in a fresh clone; later it has been done.
+    """
+    done = Path(os.environ["NUMBA_CACHE_DIR"]) / "engine-compiled"
+    sources = (Path(__file__).parents[1] / "gql_trader" / "engine").rglob("*.py")
+    if done.exists() and done.stat().st_mtime > max(source.stat().st_mtime for source in sources):
+        return
+    compilers = [
+        subprocess.Popen([sys.executable, "-c", f"import {modules}"]) for modules in _HALVES_OF_THE_ENGINE
+    ]
+    codes = [compiler.wait() for compiler in compilers]
+    # Whichever fails has said why, and the tests will say what comes of it.
+    if not any(codes):
+        done.touch()
+
+
+def pytest_sessionfinish() -> None:
+    """Look through what the tests have left behind once, not the five times in which pytest does it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -171,6 +214,20 @@ async def redis_url(servers: Servers) -> str:
     return url
 
 
+class _GivenSettings(Settings):
+    """Settings that are looked for nowhere else: doing so takes longer than checking them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings for this test's own databases and data directory, with the cheapest password hashes.
@@ -180,7 +237,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    return Settings.model_validate(
+    return _GivenSettings.model_validate(
         {
             "database_url": database_url,
             "redis_url": redis_url,
