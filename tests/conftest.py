@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
-import redis.asyncio
+import redis
 import structlog
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from gql_trader import migrate
+from gql_trader.cli.worker import CACHE_OF_THIS_VERSION
 from gql_trader.config import Settings
 from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
@@ -32,7 +34,13 @@ from gql_trader.runtime import Runtime, open_runtime
 from tests import kept_work
 
 # The engine is compiled once for the tests and the processes they start, and kept for the next run.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+_MACHINE_CODE = Path(
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+)
+_MACHINE_CODE.mkdir(parents=True, exist_ok=True)
+with suppress(FileExistsError):
+    # Workers look below a directory for their version: let them find what the tests have compiled.
+    (_MACHINE_CODE / CACHE_OF_THIS_VERSION).symlink_to(".")
 
 kept_work.keep_compiled_statements()
 kept_work.keep_read_documents()
@@ -91,7 +99,7 @@ def pytest_xdist_setupnodes() -> None:
 
     That takes most of half a minute of computing in a fresh clone; later it has been done.
     """
-    done = Path(os.environ["NUMBA_CACHE_DIR"]) / "engine-compiled"
+    done = _MACHINE_CODE / "engine-compiled"
     sources = (Path(__file__).parents[1] / "gql_trader" / "engine").rglob("*.py")
     if done.exists() and done.stat().st_mtime > max(source.stat().st_mtime for source in sources):
         return
@@ -178,40 +186,51 @@ def servers() -> Iterator[Servers]:
         shutil.rmtree(directory)
 
 
-async def _execute(servers: Servers, *statements: str) -> None:
-    connection = await asyncpg.connect(servers.database_url.replace("+asyncpg", ""))
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+@pytest.fixture(scope="session")
+def run_sql(servers: Servers) -> Iterator[Callable[[str], None]]:
+    """A function that runs a statement on a connection kept for the session, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(asyncpg.connect(servers.database_url.replace("+asyncpg", "")))
+
+    def run(statement: str) -> None:
+        loop.run_until_complete(connection.execute(statement))
+
+    yield run
+    loop.run_until_complete(connection.close())
+    loop.close()
 
 
 @pytest.fixture(scope="session")
-def template(servers: Servers) -> str:
+def template(servers: Servers, run_sql: Callable[[str], None]) -> str:
     """Migrate a database to head once; return its name."""
-    asyncio.run(_execute(servers, f"CREATE DATABASE {_TEMPLATE}"))
+    run_sql(f"CREATE DATABASE {_TEMPLATE}")
     migrate.upgrade(servers.database(_TEMPLATE))
     return _TEMPLATE
 
 
 @pytest.fixture
-async def database_url(servers: Servers, template: str) -> AsyncIterator[str]:
+def database_url(servers: Servers, template: str, run_sql: Callable[[str], None]) -> Iterator[str]:
     """A database of this test's own, migrated to head and empty."""
     name = f"test_{next(_names)}"
-    await _execute(servers, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    run_sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield servers.database(name)
-    await _execute(servers, f"DROP DATABASE {name} WITH (FORCE)")
+    run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def valkey(servers: Servers) -> Iterator[redis.Redis]:
+    """A connection to Valkey, kept for the session."""
+    with redis.Redis.from_url(servers.redis_url, single_connection_client=True) as client:
+        yield client
 
 
 @pytest.fixture
-async def redis_url(servers: Servers) -> str:
+def redis_url(servers: Servers, valkey: redis.Redis) -> str:
     """A Valkey database of this test's own, empty."""
-    url = servers.valkey(next(_names) % _VALKEY_DATABASES)
-    client = redis.asyncio.from_url(url)  # type: ignore[no-untyped-call]
-    await client.flushdb()
-    await client.aclose()
-    return url
+    number = next(_names) % _VALKEY_DATABASES
+    valkey.execute_command("SELECT", number)  # type: ignore[no-untyped-call]
+    valkey.flushdb()
+    return servers.valkey(number)
 
 
 class _GivenSettings(Settings):
