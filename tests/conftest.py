@@ -33,6 +33,10 @@ from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.runtime import Runtime, open_runtime
 from tests import kept_work
 
+# The tests start a hundred Python processes. Without bytecode each would compile the server's modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # The engine is compiled once for the tests and the processes they start, and kept for the next run.
 _MACHINE_CODE = Path(
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
