@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import TOTP_SECRET, TotpSecretRow
 from gql_trader.bots.live import jobs_orders
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import claiming
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
@@ -162,7 +162,7 @@ class LiveDesk:
     async def due(self) -> list[UUID]:
         """Return the orders that wait for a worker."""
         async with self.runtime.unit_of_work() as uow:
-            return await states.due(uow)
+            return await claiming.due(uow)
 
     async def follow(self, seconds: float = 10.0) -> None:
         """Let time pass, and workers do what is due by then."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from gql_trader.bots.live.bots.protection import Protection, protect
-from gql_trader.bots.live.orders.states import submit
+from gql_trader.bots.live.orders.placing import submit
 from gql_trader.bots.types import OrderSide, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.gql.relay import parse_id

@@ -13,7 +13,7 @@ from gql_trader.bots import jobs
 from gql_trader.bots.ledger.storing import write_ledger
 from gql_trader.bots.live import jobs_orders
 from gql_trader.bots.live.bots import closes as live_bots
-from gql_trader.bots.live.bots import watching
+from gql_trader.bots.live.bots import ending, watching
 from gql_trader.bots.models import BotRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -620,7 +620,7 @@ async def test_what_was_bought_when_a_bot_had_failed_is_told(bench: Bench) -> No
     await bench.begin()
     bench.desk.simulator.faults.add(ORDER, Hang(done=True), times=50)
     await bench.bar(50_100.0)
-    await live_bots._fail(bench.runtime, bench.session_id, "Its strategy is gone.")
+    await ending.fail_session(bench.runtime, bench.session_id, "Its strategy is gone.")
     assert (await bench.bot()).error == "Its strategy is gone."
     bench.desk.simulator.faults.waiting.clear()
     await bench.desk.pass_time(LEASE_SECONDS)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.bots.live import jobs_orders
-from gql_trader.bots.live.orders import sending, states
+from gql_trader.bots.live.orders import answers, sending
 from gql_trader.bots.types_live import LEASE
 from gql_trader.core.actor import TokenScope
 from gql_trader.core.ids import uuid7
@@ -247,9 +247,9 @@ async def test_workers_killed_before_after_and_as_they_commit_place_nothing_twic
     unsent, found, rolled_back = [await desk.placed(session, "BUY", "MARKET", "0.05") for _ in range(3)]
     for order, module, name, after in (
         (unsent, sending, "_ask", None),
-        (found, states, "write", None),
+        (found, answers, "write", None),
         # What it has written is rolled back.
-        (rolled_back, states, "write", states.write),
+        (rolled_back, answers, "write", answers.write),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(module, name, killing(after))

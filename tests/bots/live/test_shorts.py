@@ -14,7 +14,7 @@ from gql_trader.bots.live import jobs_orders
 from gql_trader.bots.live.bots import closes as live_bots
 from gql_trader.bots.live.bots import entering
 from gql_trader.bots.live.bots.protection import Protection, protect
-from gql_trader.bots.live.orders.states import submit
+from gql_trader.bots.live.orders.placing import submit
 from gql_trader.bots.models import SessionStateRow, TradeRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import OrderSide, OrderType
