@@ -1,6 +1,6 @@
 """The only GraphQL plumbing: whatever is the same for every domain.
 
-- transports: `http` (with `http_request`, `negotiation`, `event_stream`), `websocket`, and `api` behind them all;
+- transports: `http` (`http_request`, `negotiation`, `event_stream`), `websocket`, and `api` behind them all;
 - executing: `schema_builder`, `documents`, `fast_execution`, `columns`, `context`, `node`;
 - access: `permissions`, `scopes`, `authentication`, `browser_session`, `revocation`, `origins`;
 - bounds: `limits` of documents, `cost` of operations, `limiting` of mutations;
