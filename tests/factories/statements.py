@@ -46,9 +46,9 @@ async def rows_read(engine: AsyncEngine, executed: Sequence[tuple[str, Any]]) ->
         for statement, parameters in executed:
             if statement.lstrip("( ").startswith(("SELECT", "WITH")):
                 explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
-                found = (await connection.exec_driver_sql(explained, parameters)).scalar()
+                found: Any = (await connection.exec_driver_sql(explained, parameters)).scalar()
                 plan = json.loads(found) if isinstance(found, str) else found
-                read += sum(map(_rows, _scans(plan[0]["Plan"])))
+                read += sum(_rows(scan) for scan in _scans(plan[0]["Plan"]))
     return read
 
 
