@@ -18,10 +18,9 @@ from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE
 from gql_trader.market_data.types_feeds import HISTORY_BARS, QUEUE
-from tests.factories.candles import assert_same_bars, random_bars
+from tests.factories.candles import assert_same_bars, random_bars, without
 from tests.factories.exchange_simulator import CutOff, Pause, Refusal
 from tests.market_data.feed_desk import KLINES, FeedDesk
-from tests.market_data.test_syncs import without
 
 HOUR = 3_600_000
 

@@ -11,7 +11,6 @@ from sqlalchemy import func, select, update
 
 from gql_trader.core.intervals import Interval
 from gql_trader.core.runs import RunStatus
-from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.market_data import jobs_syncs, sync_lifecycle
@@ -19,21 +18,12 @@ from gql_trader.market_data.jobs_syncs import sweep_syncs, sync_candles
 from gql_trader.market_data.models_syncs import CandleSyncRow
 from gql_trader.market_data.service import ensure_market, look_up_market, save_candles
 from gql_trader.market_data.types_syncs import QUEUE
-from tests.factories.candles import assert_same_bars
+from tests.factories.candles import assert_same_bars, without
 from tests.factories.exchange_simulator import CutOff, Pause, Refusal
 from tests.factories.statements import counted_statements
 from tests.market_data.feed_desk import KLINES, FeedDesk
 
 PATH = "/api/v3/klines"
-
-
-def without(bars: Bars, *holes: slice) -> Bars:
-    """Return bars without some of them."""
-    kept = np.ones(len(bars), np.bool_)
-    for hole in holes:
-        kept[hole] = False
-    columns = {name: getattr(bars, name)[kept] for name in ("time", "open", "high", "low", "close", "volume")}
-    return Bars(**columns, interval=bars.interval)
 
 
 async def abandon(desk: FeedDesk) -> None:

@@ -18,8 +18,8 @@ from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import OrderSide, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.gql.relay import encode_id, parse_id
+from tests.bots.live.bench import BOUGHT, DELETE_KEY, Bench, make_bench
 from tests.bots.live.desk import CANCEL, ORDER, STOP, LiveDesk
-from tests.bots.live.test_bots import BOUGHT, DELETE_KEY, Bench, make_bench
 from tests.factories.exchange_simulator import Hang, Refusal
 
 STOPPED = ("SELL", "OPEN", "STOP_LOSS")
