@@ -16,9 +16,9 @@ from gql_trader.market_data.catalogue import (
     market_with_base,
 )
 from gql_trader.market_data.demo import seed_demo
-from gql_trader.market_data.loading import find_series, load_bars, load_whole, summarize
-from gql_trader.market_data.paging import count_candles, list_candles
-from gql_trader.market_data.saving import SavedCandles, save_candles
+from gql_trader.market_data.store.loading import find_series, load_bars, load_whole, summarize
+from gql_trader.market_data.store.paging import count_candles, list_candles
+from gql_trader.market_data.store.saving import SavedCandles, save_candles
 from gql_trader.market_data.trading_days import trading_days
 
 __all__ = [
