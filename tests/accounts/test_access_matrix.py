@@ -22,8 +22,8 @@ from gql_trader.alerts.types import AlertSpec
 from gql_trader.app import create_app
 from gql_trader.automations import service as automations
 from gql_trader.automations.types import AutomationSpec, Limits
-from gql_trader.bots.by_hand import place_order
-from gql_trader.bots.hand_sessions import start_session
+from gql_trader.bots.by_hand.orders import place_order
+from gql_trader.bots.by_hand.sessions import start_session
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType, SessionRequest
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role, TokenScope

@@ -12,7 +12,7 @@ from gql_trader.config import Settings
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.runtime import Runtime, open_runtime
 from tests.accounts.accounts_api import Accounts
-from tests.bots.live_desk import KEY, SECRET, LiveDesk, make_key, make_trader, quote
+from tests.bots.live.desk import KEY, SECRET, LiveDesk, make_key, make_trader, quote
 from tests.factories.backtests import make_desk
 from tests.factories.bots import BotDesk, LiveMarket, make_live_market
 from tests.factories.clock import MovableClock

@@ -14,9 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gql_trader.bots import booking, by_hand, hand_sessions, jobs, ticking
+from gql_trader.bots import jobs
+from gql_trader.bots.by_hand import orders as hand_orders
+from gql_trader.bots.by_hand import sessions as hand_sessions
 from gql_trader.bots.models import SessionMarkRow, TradeRow
 from gql_trader.bots.models_rollups import SessionRollupRow
+from gql_trader.bots.ticks import booking, ticking
 from gql_trader.bots.types import Feed, OrderRequest, OrderSide, OrderType, Replay, SessionRequest
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.errors import InvalidInput
@@ -291,7 +294,7 @@ async def _trade_by_hand(bots: BotDesk) -> UUID:
         [("BUY", "2"), ("SELL", "0.7"), ("BUY", "0.1"), ("SELL", "1.4")]
     ):
         async with runtime.unit_of_work() as uow:
-            await by_hand.place_order(
+            await hand_orders.place_order(
                 uow,
                 runtime.arrays,
                 bots.trader,

@@ -1,0 +1,1 @@
+"""Live bots: what strategies do with an account at an exchange."""

@@ -1,0 +1,1 @@
+"""Live orders: placed, claimed by a worker, sent once, followed to their end."""
