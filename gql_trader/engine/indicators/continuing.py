@@ -37,6 +37,10 @@ Continuing = Callable[[Sequence[Operand], Bars], Result]
 """From the operands and bars that are new, in order and nothing left out, to the results at those bars."""
 
 
+def load() -> None:
+    """Do nothing: importing this module has loaded every kernel."""
+
+
 def continuing(function: Function, values: Values) -> Continuing:
     """Return what computes a function from its first bar on, some bars at a time.
 
