@@ -59,6 +59,10 @@ async def _said(live: LiveMarket, session_id: UUID) -> list[tuple[Any, ...]]:
     return [(row.time, row.signals, row.said) for row in reversed(pages[session_id].rows)]
 
 
+def _defined(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
 async def _expected(live: LiveMarket, session_id: UUID) -> list[tuple[Any, ...]]:
     """Return what a strategy says at the latest bars of a session, computed over all of them at once."""
     session = await live.bots.session(session_id)
@@ -75,7 +79,7 @@ async def _expected(live: LiveMarket, session_id: UUID) -> list[tuple[Any, ...]]
         (
             int(bars.time[at]),
             sum(int(column[at]) << place for place, column in enumerate(columns)),
-            {line.text: float(line.values[at]) for line in lines},
+            {line.text: _defined(float(line.values[at])) for line in lines},
         )
         for at in range(max(first, len(bars) - PAGE), len(bars))
     ]
