@@ -36,10 +36,8 @@ def gaps(bars: Bars, seed: int) -> Bars:
     kept = random.random(len(bars)) > 0.05
     for start in random.integers(0, len(bars), 3):
         kept[start : start + int(random.integers(1, 30))] = False
-    return Bars(
-        *(getattr(bars, name)[kept] for name in ("time", "open", "high", "low", "close", "volume")),
-        bars.interval,
-    )
+    names = ("time", "open", "high", "low", "close", "volume")
+    return Bars(**{name: getattr(bars, name)[kept] for name in names}, interval=bars.interval)
 
 
 CUTS = st.lists(st.integers(0, 200), max_size=12).map(sorted)
