@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "count_rewrites"
-down_revision = "count_third_fees"
+down_revision = "sum_days_of_sessions"
 branch_labels = None
 depends_on = None
 
