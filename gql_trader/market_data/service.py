@@ -1,6 +1,6 @@
 """The market data domain as other packages use it; each subject is in a module of its own.
 
-Files are read and written by `gql_trader.market_data.importing`, which the server never needs and which takes
+Files are read and written by `gql_trader.market_data.incoming`, which the server never needs and which takes
 a tenth of a second to import.
 """
 

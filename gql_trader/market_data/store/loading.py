@@ -23,7 +23,7 @@ from gql_trader.market_data.store.reading import (
     store_series,
     stored_series,
 )
-from gql_trader.market_data.store.repository import EARLIEST, LATEST
+from gql_trader.market_data.store.repository import EARLIEST, LATEST, newest_candles
 from gql_trader.market_data.store.resampling import resample
 from gql_trader.market_data.types import LoadedBars, PriceSeriesRecord, SeriesSummary, StoredSeries
 
@@ -98,6 +98,26 @@ async def load_bars(
         warmup=warm,
         content_hash=range_hash(series.interval, loaded.bars, loaded.months, at, to),
     )
+
+
+async def load_newest(uow: UnitOfWork, series: PriceSeriesRecord, since: int, end: int) -> Bars | None:
+    """Return the bars that open in [since, end), by a read of so many candles and no others.
+
+    None if that is not possible: if there is no bar at ``since``, if it is not in the open month, or if the
+    candles have been rewritten since the record of the series was read.
+
+    Parameters
+    ----------
+    since, end
+        Opening times of bars, Unix milliseconds.
+    """
+    source = series.source
+    found = await newest_candles(uow.session, source.id, source.interval, source.rewrites, since, end)
+    if found is not None and series.resampled:
+        found = resample(found, series.interval)
+    if found is None or not len(found) or int(found.time[0]) != since:
+        return None
+    return found
 
 
 def range_bounds(start: datetime | None, end: datetime | None) -> tuple[int, int]:

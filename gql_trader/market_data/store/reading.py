@@ -83,6 +83,7 @@ def stored_series(row: PriceSeriesRow) -> StoredSeries:
             Month(each["start"], each["n"], each["first"], each["last"], bytes.fromhex(each["digest"]))
             for each in row.open_months
         ),
+        rewrites=row.rewrites,
     )
 
 

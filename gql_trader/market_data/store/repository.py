@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import and_, delete, insert, or_, select, text
+from sqlalchemy import Row, and_, delete, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.core.ids import SeriesId
@@ -27,6 +28,23 @@ _OPEN_CANDLES = text(
         string_agg(float8send(close), ''::bytea ORDER BY time) AS close,
         string_agg(float8send(volume), ''::bytea ORDER BY time) AS volume
     FROM open_candles WHERE series_id = ANY(:ids) AND time >= :low AND time < :high GROUP BY series_id
+    """
+)
+
+# Of one series as long as it has not been rewritten.
+_NEWEST_CANDLES = text(
+    """
+    SELECT
+        string_agg(int8send(time), ''::bytea ORDER BY time) AS time,
+        string_agg(float8send(open), ''::bytea ORDER BY time) AS open,
+        string_agg(float8send(high), ''::bytea ORDER BY time) AS high,
+        string_agg(float8send(low), ''::bytea ORDER BY time) AS low,
+        string_agg(float8send(close), ''::bytea ORDER BY time) AS close,
+        string_agg(float8send(volume), ''::bytea ORDER BY time) AS volume
+    FROM open_candles
+    WHERE series_id = :id AND time >= :low AND time < :high
+        AND EXISTS (SELECT FROM price_series WHERE id = :id AND rewrites = :rewrites)
+    HAVING count(*) > 0
     """
 )
 
@@ -97,14 +115,27 @@ async def open_candles(
     """Return the candles kept as rows, opening in [low, high), of each series that has any."""
     intervals = dict(series)
     rows = await session.execute(_OPEN_CANDLES, {"ids": list(intervals), "low": low, "high": high})
-    return {
-        row.series_id: Bars(
-            time=np.frombuffer(row.time, ">i8").astype(np.int64),
-            **{name: _floats(getattr(row, name)) for name in COLUMNS[1:]},
-            interval=intervals[row.series_id].milliseconds,
-        )
-        for row in rows
-    }
+    return {row.series_id: _bars(row, intervals[row.series_id]) for row in rows}
+
+
+async def newest_candles(
+    session: AsyncSession, series_id: UUID, interval: Interval, rewrites: int, low: int, high: int
+) -> Bars | None:
+    """Return the candles kept as rows that open in [low, high), by one statement.
+
+    None if there are none, or if the series has been rewritten more often than that.
+    """
+    given = {"id": series_id, "rewrites": rewrites, "low": low, "high": high}
+    row = (await session.execute(_NEWEST_CANDLES, given)).one_or_none()
+    return None if row is None else _bars(row, interval)
+
+
+def _bars(row: Row[Any], interval: Interval) -> Bars:
+    return Bars(
+        time=np.frombuffer(row.time, ">i8").astype(np.int64),
+        **{name: _floats(getattr(row, name)) for name in COLUMNS[1:]},
+        interval=interval.milliseconds,
+    )
 
 
 def _floats(data: bytes) -> Floats:

@@ -92,10 +92,12 @@ async def save_candles(uow: UnitOfWork, market_id: MarketId, interval: Interval,
     changed = {month.start: month for each in merged for month in describe_months(each.bars)}
     months = [month for _, month in sorted((known | changed).items())]
     if row is None:
-        row = PriceSeriesRow(id=uuid7(), market_id=market_id, interval=interval.value, version=0)
+        row = PriceSeriesRow(id=uuid7(), market_id=market_id, interval=interval.value, version=0, rewrites=0)
         uow.session.add(row)
     _describe(row, interval, months, [month for month in months if month.start >= first_open])
     row.version += 1
+    if series is not None and any(int(each.changes.time[0]) <= series.last for each in merged):
+        row.rewrites += 1
     row.updated_at = uow.clock.now()
     await uow.session.flush()
     if closed:

@@ -16,6 +16,7 @@ from gql_trader.infra.column_codec import CorruptColumnsError
 from gql_trader.market_data import service
 from gql_trader.market_data.jobs import seal_open_months
 from gql_trader.market_data.models import CandleChunkRow, OpenCandleRow
+from gql_trader.market_data.store.loading import load_newest
 from gql_trader.market_data.types import LoadedBars, MarketRecord, PriceSeriesRecord
 from gql_trader.runtime import Runtime
 from tests.factories.candles import JANUARY_2024, assert_same_bars, random_bars
@@ -304,3 +305,50 @@ async def test_chunks_are_not_compressed_again_by_postgresql(runtime: Runtime, d
     )
     await connection.close()
     assert storage == b"e"
+
+
+async def test_candles_that_are_not_added_behind_the_last_one_are_counted(
+    runtime: Runtime, market: MarketRecord
+) -> None:
+    bars = random_bars(200)
+    changed = replace(bars.slice(150, 151), volume=bars.volume[150:151] + 1.0)
+    found = []
+    for part in (bars.slice(50, 100), bars.slice(90, 120), bars.slice(130, 200), changed, bars.slice(0, 10)):
+        found.append((await save(runtime, market, part)).series.rewrites)
+    # The second overlaps and is the same there.
+    assert found == [0, 0, 0, 1, 2]
+    assert (await save(runtime, market, bars.slice(120, 121))).series.rewrites == 3
+
+
+async def test_the_newest_candles_are_read_alone_as_long_as_the_others_stay(
+    runtime: Runtime, market: MarketRecord, clock: FixedClock
+) -> None:
+    clock.moment = datetime(2024, 2, 10, tzinfo=UTC)
+    bars = random_bars(24 * 40, gaps=0.0)
+    at = 24 * 35
+
+    async def newest(series: PriceSeriesRecord, first: int, stop: int) -> Bars | None:
+        async with runtime.unit_of_work() as uow:
+            return await load_newest(uow, series, first, stop)
+
+    await save(runtime, market, bars.slice(0, 24 * 39))
+    hourly, four = await series_of(runtime, market), await series_of(runtime, market, Interval.H4)
+    since = int(bars.time[at])
+    found = await newest(hourly, since, int(bars.time[at + 7]))
+    assert found is not None
+    assert_same_bars(found, bars.slice(at, at + 7))
+    # The last of the longer bars is not over.
+    found = await newest(four, since, int(bars.time[at + 11]))
+    whole = await load(runtime, market, Interval.H4, since, int(bars.time[at + 8]))
+    assert found is not None
+    assert_same_bars(found, whole.bars)
+    # No such bar; a month that is closed; behind the last.
+    assert await newest(hourly, since + 1, since + 2 * HOUR) is None
+    assert await newest(hourly, int(bars.time[24 * 20]), since) is None
+    assert await newest(hourly, int(bars.time[-1]), int(bars.time[-1]) + HOUR) is None
+    # Those added behind change nothing; a correction does.
+    await save(runtime, market, bars.slice(24 * 39, 24 * 40))
+    assert await newest(hourly, since, since + HOUR) is not None
+    await save(runtime, market, replace(bars.slice(at, at + 1), volume=bars.volume[at : at + 1] + 1.0))
+    assert await newest(hourly, since, since + HOUR) is None
+    assert await newest(await series_of(runtime, market), since, since + HOUR) is not None
