@@ -16,8 +16,8 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import decode_id
 from gql_trader.infra.event_streams import BEGINNING
-from gql_trader.market_data.feeds.jobs import poll_feed
 from gql_trader.market_data.feeds import states as feeds
+from gql_trader.market_data.feeds.jobs import poll_feed
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.models_syncs import CandleSyncRow
 from gql_trader.market_data.service import ensure_market, look_up_market

@@ -20,8 +20,8 @@ from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import repository
 from gql_trader.market_data.catalogue import market_record
-from gql_trader.market_data.feeds.sources import News
 from gql_trader.market_data.feeds import sources, states
+from gql_trader.market_data.feeds.sources import News
 from gql_trader.market_data.syncs import fetching
 from gql_trader.market_data.syncs.fetching import Fetched
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE, DEMO_EXCHANGE, MarketRecord

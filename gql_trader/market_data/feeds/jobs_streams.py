@@ -18,8 +18,8 @@ from gql_trader.infra.exchange.errors import ExchangeFailure, ExchangeUnavailabl
 from gql_trader.infra.leases import DATABASE_LOST, kept_lease, settle
 from gql_trader.market_data import repository
 from gql_trader.market_data.catalogue import market_record
-from gql_trader.market_data.feeds.jobs import candle_event
 from gql_trader.market_data.feeds import states
+from gql_trader.market_data.feeds.jobs import candle_event
 from gql_trader.market_data.syncs import fetching
 from gql_trader.market_data.types_feeds import FeedClaim, stream_of
 from gql_trader.runtime import Runtime

@@ -12,8 +12,8 @@ from gql_trader.alerts.types import AlertSpec
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
-from gql_trader.market_data.feeds.jobs import dispatch_feeds, poll_feed
 from gql_trader.market_data.feeds import states as feeds
+from gql_trader.market_data.feeds.jobs import dispatch_feeds, poll_feed
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE

@@ -11,8 +11,8 @@ from sqlalchemy import func, update
 from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.infra.event_streams import BEGINNING
-from gql_trader.market_data.feeds.jobs_streams import watch_feeds
 from gql_trader.market_data.feeds import jobs_streams
+from gql_trader.market_data.feeds.jobs_streams import watch_feeds
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.types_feeds import HISTORY_BARS, stream_of
 from tests.graphql_client import until
