@@ -334,23 +334,23 @@ def _exit(
     if choice[COOLDOWN_BARS] > 0:
         counts[NO_ENTRY_BEFORE] = index + choice[COOLDOWN_BARS] + 1
 
-    rows[row, 0] = side
-    rows[row, 1] = reason
-    rows[row, 2] = counts[ENTRY_INDEX]
-    rows[row, 3] = index
-    rows[row, 4] = counts[ENTRY_TIME]
-    rows[row, 5] = time
-    rows[row, 6] = counts[HELD_BARS]
-    values[row, 0] = quantity
-    values[row, 1] = entry_price
-    values[row, 2] = price
-    values[row, 3] = profit
-    values[row, 4] = profit / stake
-    values[row, 5] = entry_fee + fee
-    values[row, 6] = (highest - entry_price if side > 0 else entry_price - lowest) / entry_price
-    values[row, 7] = (entry_price - lowest if side > 0 else highest - entry_price) / entry_price
-    values[row, 8] = state[BALANCE]
-    values[row, 9] = funding
+    rows[0, row] = side
+    rows[1, row] = reason
+    rows[2, row] = counts[ENTRY_INDEX]
+    rows[3, row] = index
+    rows[4, row] = counts[ENTRY_TIME]
+    rows[5, row] = time
+    rows[6, row] = counts[HELD_BARS]
+    values[0, row] = quantity
+    values[1, row] = entry_price
+    values[2, row] = price
+    values[3, row] = profit
+    values[4, row] = profit / stake
+    values[5, row] = entry_fee + fee
+    values[6, row] = (highest - entry_price if side > 0 else entry_price - lowest) / entry_price
+    values[7, row] = (entry_price - lowest if side > 0 else highest - entry_price) / entry_price
+    values[8, row] = state[BALANCE]
+    values[9, row] = funding
 
 
 @compiled(allocates=False)
@@ -904,6 +904,7 @@ _VALUES = types.Array(types.float64, 2, "C")
         FLOATS,
         _ROWS,
         _VALUES,
+        types.int64,
     ),
     allocates=False,
 )
@@ -927,6 +928,7 @@ def simulate(
     equity: Floats,
     rows: Integers,
     values: Floats,
+    row: int,
 ) -> int:
     """Simulate bars from the state's next one to `stop`, or until the ledger's rows are full.
 
@@ -946,15 +948,16 @@ def simulate(
     equity
         float64[stop − next bar]; element 0 is the state's next bar; marked at the close.
     rows, values
-        int64[k, 7] and float64[k, 10], columns of the ledger; written from row 0.
+        int64[7, k] and float64[10, k], columns of the ledger, of one element a trade.
+    row
+        The ledger's first free row, from which on it is written.
 
     Returns
     -------
     int
-        Trades closed. The bars are done when the state's next bar is `stop`; otherwise the rows are full.
+        The first row that is free then. The bars are done when the state's next bar is `stop`; otherwise the rows are full.
     """
-    row = int(np.int64(0))
-    room = len(rows) - CLOSINGS_PER_BAR
+    room = rows.shape[1] - CLOSINGS_PER_BAR
     start = counts[NEXT_BAR] - offset
     end = stop - offset
     i = start
@@ -1043,11 +1046,11 @@ def simulate(
     return row
 
 
-@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, INTEGERS_IN, _ROWS, _VALUES), allocates=False)
+@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, INTEGERS_IN, _ROWS, _VALUES, types.int64), allocates=False)
 def close_out(
-    state: Floats, counts: Integers, spec: Floats, choice: Integers, rows: Integers, values: Floats
+    state: Floats, counts: Integers, spec: Floats, choice: Integers, rows: Integers, values: Floats, row: int
 ) -> None:
-    """Close the open position at the last close into row 0 of a ledger, and mark the equity."""
+    """Close the open position at the last close into a row of the ledger, and mark the equity."""
     _exit(
         state,
         counts,
@@ -1059,6 +1062,6 @@ def close_out(
         counts[LAST_TIME],
         rows,
         values,
-        int(np.int64(0)),
+        row,
     )
     state[EQUITY] = state[BALANCE]
