@@ -639,12 +639,13 @@ def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float,
 
 
 @compiled(allocates=False)
-def _fetch(high: Floats, low: Floats, close: Floats, place: int) -> int:
+def _fetch(high: Floats, low: Floats, close: Floats, equity: Floats, place: int) -> int:
     """Fetch a block of bars. Return the bar behind it."""
     for line in range(place, place + WIDTH, CACHE_LINE):
         prefetch(high, line)
         prefetch(low, line)
         prefetch(close, line)
+        prefetch(equity, line)
     return place + WIDTH
 
 
@@ -655,6 +656,7 @@ def _quiet_long(
     high: Floats,
     low: Floats,
     close: Floats,
+    equity: Floats,
     ceiling: float,
     n: int,
     fetched: int,
@@ -675,7 +677,7 @@ def _quiet_long(
         # A block at once, if no bar in it meets even the level that its own highest price would give.
         while k + WIDTH <= n:
             if fetched < wanted:
-                fetched = _fetch(high, low, close, fetched)
+                fetched = _fetch(high, low, close, equity, fetched)
             block_highest = max(highest, highest_of_block(high, k))
             block_lowest = lowest_of_block(low, k)
             level = floor
@@ -713,7 +715,7 @@ def _quiet_long(
         if k < stop or k == n:
             break
     while fetched < wanted:
-        fetched = _fetch(high, low, close, fetched)
+        fetched = _fetch(high, low, close, equity, fetched)
     state[HIGHEST] = highest
     state[LOWEST] = lowest
     if trailing and k > 0 and highest >= activation:
@@ -728,6 +730,7 @@ def _quiet_short(
     high: Floats,
     low: Floats,
     close: Floats,
+    equity: Floats,
     floor: float,
     n: int,
     fetched: int,
@@ -747,7 +750,7 @@ def _quiet_short(
     while True:
         while k + WIDTH <= n:
             if fetched < wanted:
-                fetched = _fetch(high, low, close, fetched)
+                fetched = _fetch(high, low, close, equity, fetched)
             block_highest = highest_of_block(high, k)
             block_lowest = min(lowest, lowest_of_block(low, k))
             level = ceiling
@@ -784,7 +787,7 @@ def _quiet_short(
         if k < stop or k == n:
             break
     while fetched < wanted:
-        fetched = _fetch(high, low, close, fetched)
+        fetched = _fetch(high, low, close, equity, fetched)
     state[HIGHEST] = highest
     state[LOWEST] = lowest
     if trailing and k > 0 and lowest <= activation:
@@ -1015,11 +1018,11 @@ def simulate(
                 ahead = _unguarded(state, counts, spec, choice, time, close, interval, i, i + ahead)
             if long:
                 quiet = _quiet_long(
-                    state, spec, high[i:end], low[i:end], close[i:end], target, ahead, first, last
+                    state, spec, high[i:end], low[i:end], close[i:end], equity[i - start :], target, ahead, first, last
                 )
             else:
                 quiet = _quiet_short(
-                    state, spec, high[i:end], low[i:end], close[i:end], target, ahead, first, last
+                    state, spec, high[i:end], low[i:end], close[i:end], equity[i - start :], target, ahead, first, last
                 )
         if quiet > 0:
             if counts[SIDE] != 0:
