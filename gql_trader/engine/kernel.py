@@ -21,6 +21,7 @@ from numba import types
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
 from gql_trader.engine.vectors import (
+    CACHE_LINE,
     FLAGS,
     LANES,
     WIDTH,
@@ -168,9 +169,6 @@ MOST_WHOLE: Final = 2.0**53
 
 MOST_FETCHED: Final = 1024
 """Bars of one position whose prices are fetched in advance, at most; the processor foresees the others."""
-
-CACHE_LINE: Final = 8
-"""Prices that the processor fetches together."""
 
 CLOSINGS_PER_BAR: Final = 2
 """Most trades one bar can close: one at the open, and its successor inside the bar or at the close."""
@@ -958,7 +956,8 @@ def simulate(
     Returns
     -------
     int
-        The first row that is free then. The bars are done when the state's next bar is `stop`; otherwise the rows are full.
+        The first row that is free then. The bars are done when the state's next bar is `stop`; otherwise
+        the rows are full.
     """
     room = rows.shape[1] - CLOSINGS_PER_BAR
     start = counts[NEXT_BAR] - offset
@@ -1018,11 +1017,29 @@ def simulate(
                 ahead = _unguarded(state, counts, spec, choice, time, close, interval, i, i + ahead)
             if long:
                 quiet = _quiet_long(
-                    state, spec, high[i:end], low[i:end], close[i:end], equity[i - start :], target, ahead, first, last
+                    state,
+                    spec,
+                    high[i:end],
+                    low[i:end],
+                    close[i:end],
+                    equity[i - start :],
+                    target,
+                    ahead,
+                    first,
+                    last,
                 )
             else:
                 quiet = _quiet_short(
-                    state, spec, high[i:end], low[i:end], close[i:end], equity[i - start :], target, ahead, first, last
+                    state,
+                    spec,
+                    high[i:end],
+                    low[i:end],
+                    close[i:end],
+                    equity[i - start :],
+                    target,
+                    ahead,
+                    first,
+                    last,
                 )
         if quiet > 0:
             if counts[SIDE] != 0:

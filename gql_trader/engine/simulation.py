@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from gql_trader.engine import kernel, kernel_arrays
-from gql_trader.engine.bars import Bars, require
+from gql_trader.engine.bars import Bars, Floats, Integers, require
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_of
 from gql_trader.engine.results import GuardFigures, OpenPosition, Result
@@ -60,6 +60,9 @@ class Simulation:
     ValueError
         If the capital is not a positive number or the start is negative.
     """
+
+    _trades: int
+    """Rows of the ledger that are written."""
 
     def __init__(self, spec: ExecutionSpec, initial_capital: float, start: int = 0) -> None:
         if not (isfinite(initial_capital) and initial_capital > 0):
@@ -292,9 +295,9 @@ class Simulation:
 
     def _allocate(self) -> None:
         self._trades = 0
-        self._rows = np.empty((len(LEDGER_INTEGERS), _FEWEST_ROWS), dtype=np.int64)
-        self._values = np.empty((len(LEDGER_FLOATS), _FEWEST_ROWS))
-        self._equity = np.empty(0)
+        self._rows: Integers = np.empty((len(LEDGER_INTEGERS), _FEWEST_ROWS), dtype=np.int64)
+        self._values: Floats = np.empty((len(LEDGER_FLOATS), _FEWEST_ROWS))
+        self._equity: Floats = np.empty(0)
 
     def _make_room(self) -> None:
         rows = self._rows.shape[1]

@@ -20,10 +20,15 @@ import numpy as np
 from numba import types
 
 from gql_trader.engine.bars import Flags, Floats
-from gql_trader.engine.indicators.crossing_vectors import clear_block, largest_of_block, simple_sides, smoothed_sides
+from gql_trader.engine.indicators.crossing_vectors import (
+    clear_block,
+    largest_of_block,
+    simple_sides,
+    smoothed_sides,
+)
 from gql_trader.engine.jit import FLOATS_IN, compiled
 from gql_trader.engine.signals import WORD
-from gql_trader.engine.vectors import lowest_set
+from gql_trader.engine.vectors import AHEAD, CACHE_LINE, lowest_set, prefetch
 
 _INT = types.int64
 _FLOAT = types.float64
@@ -124,6 +129,8 @@ def _simple_at_once(x: Floats, shorter: int, longer: int, over: Flags, under: Fl
         largest = max(largest, largest_of_block(x, begin))
         doubt += WORD * each_bar * largest
         margin = doubt + at_once * largest
+        for line in range(begin + AHEAD, begin + AHEAD + WORD, CACHE_LINE):
+            prefetch(x, line)
         above, below, apart = simple_sides(x, begin, shorter, longer, apart, margin)
         if (above | below) != everywhere or not largest < _HUGE / longer:
             return False
@@ -233,6 +240,8 @@ def _smoothed_at_once(
     while begin + WORD <= n:
         largest = max(largest, largest_of_block(x, begin))
         margin = errors * largest + _TINY
+        for line in range(begin + AHEAD, begin + AHEAD + WORD, CACHE_LINE):
+            prefetch(x, line)
         above, below, a, b = smoothed_sides(x, begin, first_factor, second_factor, a, b, margin)
         if (above | below) != everywhere or not largest < _HUGE:
             return False

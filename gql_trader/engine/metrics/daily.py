@@ -90,7 +90,7 @@ def _bars_until(time: Integers, moment: int, interval: int) -> int:
     """Return how many bars open at a moment or before."""
     n = len(time)
     # Without gaps they can be counted, which asks for two bars instead of searching for it.
-    low = min(max((moment - time[0]) // interval + 1, 0), n)
+    low: int = min(max((moment - time[0]) // interval + 1, 0), n)
     if (low > 0 and time[low - 1] > moment) or (low < n and time[low] <= moment):
         low, high = 0, n
         while low < high:

@@ -9,7 +9,15 @@ from gql_trader.engine.bars import Floats, Integers, require
 from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
 from gql_trader.engine.sums import STACK, sum_of
 from gql_trader.engine.trading_days import DAY
-from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, sum_of_block
+from gql_trader.engine.vectors import (
+    AHEAD,
+    CACHE_LINE,
+    WIDTH,
+    highest_of_block,
+    lowest_of_block,
+    prefetch,
+    sum_of_block,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,7 @@ def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> D
     initial
         Starting capital: the first peak, at the opening of the first bar.
     """
-    deepest, longest, total = _scan(
-        require(time, np.int64), require(equity, np.float64), interval, initial
-    )
+    deepest, longest, total = _scan(require(time, np.int64), require(equity, np.float64), interval, initial)
     return Drawdown(deepest, longest / DAY if longest else None, total / len(equity))
 
 
@@ -94,6 +100,8 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
     i = 0
     while i < n:
         while i + WIDTH <= n:
+            for line in range(i + AHEAD, i + AHEAD + WIDTH, CACHE_LINE):
+                prefetch(equity, line)
             lowest, highest = lowest_of_block(equity, i), highest_of_block(equity, i)
             if highest < peak:
                 trough = min(trough, lowest)
