@@ -1,6 +1,7 @@
 """How long thousands of running bots wait for their bar: from its storing to each bot's commit.
 
 Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--bars 20] [--distinct]
+       python -m benchmarks.bots --signals
 
 Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
 several parameters each. Every round stores one more bar of every market, hands out `bars_closed`, as whoever
@@ -12,13 +13,17 @@ One of the bars that count is the first of a quarter of an hour, in which every 
 At last the workers are started again, as by an upgrade, while a bar is waiting.
 
 --distinct starts every bot of a market at a bar of its own, so that no two share their signals.
+
+--signals measures something else, and nothing of the above: what the signals of the 240 combinations of
+market, strategy and parameters take a bar, without a database, for bots a day, a month and a year old.
 """
 
 import argparse
 import asyncio
 import subprocess
 from datetime import UTC, datetime
-from time import monotonic
+from statistics import median
+from time import monotonic, perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -29,13 +34,16 @@ from sqlalchemy import Text, cast, func, insert, select
 from benchmarks.own_servers import add_users, own_servers, start_worker
 from gql_trader.backtests.execution import execution_to_json
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
+from gql_trader.bots.ticks.hearing import Source, listen
 from gql_trader.bots.types import SHARD_SESSIONS
 from gql_trader.config import Settings
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
-from gql_trader.core.ids import MarketId, uuid7
+from gql_trader.core.ids import MarketId, SeriesId, uuid7
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.rules import ParameterValues, compile_rules, resolve_parameters
+from gql_trader.engine.warmup import warm_up
 from gql_trader.infra.unit_of_work import Job
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE
@@ -50,6 +58,7 @@ _WARM_UP = 3
 _QUARTER_AT = 8
 """Which of the bars is the first of a quarter of an hour."""
 _USERS = 100
+_MARKETS = 10
 
 
 def _walk(bars: int, seed: int, start: int) -> Bars:
@@ -59,6 +68,49 @@ def _walk(bars: int, seed: int, start: int) -> Bars:
     time = start + _MINUTE * np.arange(bars, dtype=np.int64)
     high, low = np.maximum(opened, close) * 1.0005, np.minimum(opened, close) * 0.9995
     return Bars(time, opened, high, low, close, np.ones(bars), _MINUTE)
+
+
+def _variants(parameters: ParameterValues) -> list[dict[str, Any]]:
+    """Return three sets of parameters of a strategy: the first whole number differs."""
+    numbers = [(name, value) for name, value in parameters.items() if type(value) is int][:1]
+    return [dict(parameters) | {name: value + more for name, value in numbers} for more in range(3)]
+
+
+def _signals() -> None:
+    """Print what the signals of a bar take, computed over all bars and gone on with, at three ages."""
+    made = [
+        (code, values)
+        for builtin in BUILTIN_STRATEGIES.values()
+        for code in [compile_rules(builtin.rules, builtin.parameters)]
+        for values in _variants(resolve_parameters(code.parameters, None))
+    ]
+    source = Source(SeriesId(uuid7()), 0)
+    warm_up()
+    more = 20
+    for name, age in (("day", 1_440), ("month", 43_200), ("year", 525_600)):
+        # Of one market, since the ten cost the same.
+        bars = _walk(age + more, 1, 0)
+        begun = perf_counter()
+        hearings = [listen(code, values, source, bars.slice(0, age))[1] for code, values in made]
+        first = perf_counter() - begun
+        whole: list[float] = []
+        new: list[float] = []
+        for at in range(age, age + more):
+            begun = perf_counter()
+            for hearing in hearings:
+                heard = hearing.hear(bars.slice(at - 1, at + 1), int(bars.time[at - 1]))
+                assert heard is not None
+            new.append(perf_counter() - begun)
+            if len(whole) < 3:
+                begun = perf_counter()
+                for code, values in made:
+                    code.signals_and_lines(bars.slice(0, at), values)
+                whole.append(perf_counter() - begun)
+        scale = 1_000 * _MARKETS
+        print(
+            f"240 combinations, a {name} old: a bar {scale * median(new):.1f} ms (over all bars "
+            f"{scale * median(whole):.0f} ms), by a worker that begins {scale * first:.0f} ms"
+        )
 
 
 async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[MarketId, Bars]:
@@ -79,11 +131,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
         for builtin in BUILTIN_STRATEGIES.values():
             definition = await strategies.load_version(uow, builtin.id, 1)
             parameters: dict[str, Any] = strategies.resolve_parameters(definition, {}, runtime.plugins)
-            for variant in range(3):
-                numbers = [name for name, value in parameters.items() if type(value) is int]
-                chosen.append(
-                    (builtin.id, parameters | {name: parameters[name] + variant for name in numbers[:1]})
-                )
+            chosen += [(builtin.id, values) for values in _variants(parameters)]
     execution = execution_to_json(ExecutionSpec(stop_loss=0.02, max_daily_loss=0.1))
     rows: dict[Any, list[dict[str, Any]]] = {BotRow: [], TradingSessionRow: [], SessionStateRow: []}
     counts = dict.fromkeys(markets, 0)
@@ -277,11 +325,15 @@ def main() -> None:
     """Start servers and workers of their own, measure, and remove everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bots", type=int, default=10_000)
-    parser.add_argument("--markets", type=int, default=10)
+    parser.add_argument("--markets", type=int, default=_MARKETS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--bars", type=int, default=20)
     parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--signals", action="store_true")
     options = parser.parse_args()
+    if options.signals:
+        _signals()
+        return
     with own_servers() as settings:
         asyncio.run(_measure(settings, options))
 

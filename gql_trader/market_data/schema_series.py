@@ -19,9 +19,9 @@ from gql_trader.gql.scalars import EpochSeries, FloatSeries
 from gql_trader.infra.keyset import page_request
 from gql_trader.market_data import service
 from gql_trader.market_data.loaders import MarketDataLoaders
-from gql_trader.market_data.paging import CandleRecord
-from gql_trader.market_data.resampling import downsample
 from gql_trader.market_data.schema_exports import candles_link
+from gql_trader.market_data.store.paging import CandleRecord
+from gql_trader.market_data.store.resampling import downsample
 from gql_trader.market_data.types import PriceSeriesRecord, SeriesSummary
 
 CANDLE_COLUMNS = ("time", "open", "high", "low", "close", "volume")

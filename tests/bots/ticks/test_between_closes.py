@@ -16,7 +16,7 @@ from gql_trader.core.money import to_price
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
-from gql_trader.market_data.forming import Told, forming_bar, told_candles
+from gql_trader.market_data.feeds.forming import Told, forming_bar, told_candles
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.service import find_market, save_candles
 from gql_trader.market_data.types_feeds import stream_of

@@ -46,7 +46,7 @@ from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
-from gql_trader.market_data.forming import forming_bar, told_candles
+from gql_trader.market_data.feeds.forming import forming_bar, told_candles
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from gql_trader.infra.exchange.markets import MarketRules
 from gql_trader.infra.exchange.orders import ExchangeOrder, MarginMode, Wallet
 from gql_trader.infra.exchange.pacing import IMPATIENT, Patience
 from gql_trader.infra.exchange.trading import TradingClient
-from gql_trader.market_data.fetching import spot_market
+from gql_trader.market_data.syncs.fetching import spot_market
 from gql_trader.market_data.types import MarketRecord
 
 _NOTHING = Decimal(0)
