@@ -156,6 +156,11 @@ export function replace(container, ...children) {
   if (focused >= 0) (stops()[focused] ?? stops().at(-1) ?? document.querySelector('h1'))?.focus();
 }
 
+/** The same, unless it is there already: what is redrawn in the middle of a click does not hear of it. */
+export function update(container, ...children) {
+  if (!h('div', {}, ...children).isEqualNode(container)) replace(container, ...children);
+}
+
 // ---- forms ----
 
 let fields = 0;
