@@ -1,6 +1,6 @@
 """The queue of what happens by the clock."""
 
-from gql_trader.automations.jobs import forget_runs, run_automation, tick
+from gql_trader.automations.jobs import run_automation, tick
 from gql_trader.automations.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
@@ -15,5 +15,5 @@ def queue(_settings: Settings) -> QueueSpec:
         name=QUEUE,
         functions=[run_automation],
         concurrency=_CONCURRENCY,
-        periodic=[Periodic(tick, _TICK_SECONDS), Periodic(forget_runs, 3600.0)],
+        periodic=[Periodic(tick, _TICK_SECONDS)],
     )

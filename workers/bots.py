@@ -4,11 +4,9 @@ from gql_trader.bots.jobs import (
     bars_closed,
     check,
     close_session,
-    forget_signals,
     match_orders,
     pace,
     run_session,
-    sweep,
     tick,
 )
 from gql_trader.bots.live.jobs_bots import check_live_bot, live_bot
@@ -20,7 +18,7 @@ _PACE_SECONDS = 0.25
 
 
 def queue(settings: Settings) -> QueueSpec:
-    """Return the queue; every worker looks for what is due, and sweeps up what a crash left behind."""
+    """Return the queue; every worker looks for what is due."""
     return QueueSpec(
         name=QUEUE,
         functions=[
@@ -35,9 +33,5 @@ def queue(settings: Settings) -> QueueSpec:
         ],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[
-            Periodic(sweep, settings.sweep_seconds),
-            Periodic(pace, _PACE_SECONDS),
-            Periodic(forget_signals, 3600.0),
-        ],
+        periodic=[Periodic(pace, _PACE_SECONDS)],
     )

@@ -2,18 +2,16 @@
 
 from gql_trader.config import Settings
 from gql_trader.infra.outbox import Lane
-from gql_trader.infra.worker import Periodic, QueueSpec
-from gql_trader.notifications.jobs import deliver_outbox, sweep_mail
+from gql_trader.infra.worker import QueueSpec
+from gql_trader.notifications.jobs import deliver_outbox
 
 _CONCURRENCY = 4
-_SWEEP_SECONDS = 5.0
 
 
 def queue(_settings: Settings) -> QueueSpec:
-    """Return the queue; every worker sweeps up what is to be tried again."""
+    """Return the queue; the scheduler sweeps up what is to be tried again."""
     return QueueSpec(
         name=Lane.MAIL.queue,
         functions=[deliver_outbox],
         concurrency=_CONCURRENCY,
-        periodic=[Periodic(sweep_mail, _SWEEP_SECONDS)],
     )

@@ -5,7 +5,6 @@ from gql_trader.bots.live.jobs_orders import (
     live_account,
     live_order,
     live_session,
-    sweep_sessions,
 )
 from gql_trader.bots.types_live import LEASE, ORDERS_QUEUE
 from gql_trader.config import Settings
@@ -24,5 +23,5 @@ def queue(settings: Settings) -> QueueSpec:
         concurrency=_AT_ONCE,
         timeout_seconds=LEASE.total_seconds(),
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(follow_orders, _FOLLOW_SECONDS), Periodic(sweep_sessions, settings.sweep_seconds)],
+        periodic=[Periodic(follow_orders, _FOLLOW_SECONDS)],
     )

@@ -7,8 +7,6 @@ from uuid import UUID
 
 from gql_trader.reports.types import Balance
 
-QUEUE = "balances"
-
 
 class BalanceEventKind(StrEnum):
     """Why a balance is told."""
