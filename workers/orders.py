@@ -5,9 +5,11 @@ from gql_trader.bots.live.jobs_orders import (
     live_account,
     live_order,
     live_session,
+    sweep_sessions,
 )
 from gql_trader.bots.types_live import LEASE, ORDERS_QUEUE
 from gql_trader.config import Settings
+from gql_trader.infra.schedule import Scheduled
 from gql_trader.infra.worker import Periodic, QueueSpec
 
 _FOLLOW_SECONDS = 0.5
@@ -24,4 +26,5 @@ def queue(settings: Settings) -> QueueSpec:
         timeout_seconds=LEASE.total_seconds(),
         claim_seconds=settings.job_lease_seconds,
         periodic=[Periodic(follow_orders, _FOLLOW_SECONDS)],
+        scheduled=[Scheduled(sweep_sessions, settings.sweep_seconds)],
     )

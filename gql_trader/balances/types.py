@@ -7,6 +7,8 @@ from uuid import UUID
 
 from gql_trader.reports.types import Balance
 
+QUEUE = "balances"
+
 
 class BalanceEventKind(StrEnum):
     """Why a balance is told."""

@@ -137,7 +137,7 @@ async def _clocks(settings: Settings) -> str:
     if since is not None:
         raise _Unhealthy(
             f"the balances of {count} user(s) are overdue, the first since {since:%Y-%m-%d %H:%M} UTC: is a "
-            "worker on the queue scheduler?"
+            "worker on the queue balances?"
         )
     return "balances are noted and told in time"
 

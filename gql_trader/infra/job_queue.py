@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
-from arq.utils import timestamp_ms
 from redis.exceptions import WatchError
 
 from gql_trader.infra import json_codec
@@ -125,8 +124,6 @@ class JobQueue:
     async def depths(self) -> dict[str, int]:
         """Return how many jobs wait in each queue that was ever used, or are being run.
 
-        What is scheduled for the next moments does not wait yet.
-
         Raises
         ------
         JobTransportError
@@ -136,9 +133,9 @@ class JobQueue:
         async def read() -> dict[str, int]:
             # A set that changes while it is read may tell of a member twice.
             names = sorted({name.decode() async for name in self._redis.sscan_iter(QUEUES_KEY)})
-            pipeline, now = self._redis.pipeline(transaction=False), timestamp_ms()
+            pipeline = self._redis.pipeline(transaction=False)
             for name in names:
-                pipeline.zcount(name, "-inf", now)
+                pipeline.zcard(name)
             return dict(zip(names, await pipeline.execute(), strict=True))
 
         return await self._call(read)

@@ -1,6 +1,7 @@
 """A worker process: arq's worker, started within a millisecond or two, that outlives a Redis outage."""
 
 import asyncio
+import hashlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -43,7 +44,7 @@ class Periodic:
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue: its jobs, what is put into it by the clock, and how they are run.
+    """A queue: its jobs and how they are run, and what is done by the clock where it is worked on.
 
     ``timeout_seconds`` bounds one run of a job; ``max_tries`` how often a job is started that its
     worker does not live to finish. ``claim_seconds`` is how long the jobs of a killed worker rest before
@@ -97,6 +98,7 @@ class WakeWorker(Worker):
             log_results=False,
         )
         self.in_progress_timeout_s = spec.claim_seconds
+        self._is_scheduler = not spec.functions
         self._redis_url = redis_url
         self._wake = asyncio.Event()
         self.ready = asyncio.Event()
@@ -209,7 +211,9 @@ class WakeWorker(Worker):
             self._wake.set()
 
     async def record_health(self) -> None:
-        """Write this worker's heartbeat, if it is due."""
+        """Write this worker's heartbeat, if it is due; what is scheduled has none of its own."""
+        if self._is_scheduler:
+            return
         if monotonic() - self._last_health_check < self.health_check_interval and self._last_health_check:
             return
         self._last_health_check = monotonic()
@@ -234,6 +238,24 @@ class WakeWorker(Worker):
         await self.pool.aclose(close_connection_pool=True)
 
 
+def _scheduler(specs: Sequence[QueueSpec]) -> Iterator[QueueSpec]:
+    """Return the queue of what is scheduled: apart from jobs, so that none of it waits for their slots.
+
+    Workers share it that are to do the same; a tick is queued in one of such queues only.
+    """
+    scheduled = [each for spec in specs for each in spec.scheduled]
+    if scheduled:
+        names = "\n".join(sorted(each.name for each in scheduled))
+        yield QueueSpec(
+            name=f"scheduler:{hashlib.blake2b(names.encode(), digest_size=4).hexdigest()}",
+            functions=[],
+            # A run that takes long has a slot of its own, as has one that only sees that it is going on.
+            concurrency=2 * len(scheduled),
+            claim_seconds=min(spec.claim_seconds for spec in specs),
+            scheduled=scheduled,
+        )
+
+
 async def run_queues(
     specs: Sequence[QueueSpec], redis_url: str, runtime: Any, *, on_ready: Callable[[], None] = lambda: None
 ) -> None:
@@ -250,13 +272,14 @@ async def run_queues(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    queued = [spec for spec in specs if spec.functions or spec.scheduled]
+    # Without jobs arq would not begin on a queue.
+    queued = [*(spec for spec in specs if spec.functions), *_scheduler(specs)]
     workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in queued]
     tasks = [asyncio.create_task(worker.main(), name=worker.queue_name) for worker in workers]
     tasks += [
         asyncio.create_task(show_life(spec.name, redis_url), name=spec.name)
         for spec in specs
-        if spec not in queued
+        if not spec.functions
     ]
     tasks += [
         asyncio.create_task(_repeat(periodic, runtime), name=periodic.run.__name__)

@@ -49,11 +49,11 @@ class WorkerHealth:
     process_id: int | None = strawberry.field(
         description="Number of its process there; for administrators alone, else null."
     )
-    queues: list[str] = strawberry.field(description="Queues that it works on, by jobs or by the clock.")
-    running_jobs: int = strawberry.field(description="Jobs that it is at.")
-    completed_jobs: int = strawberry.field(
-        description="Jobs that it has done since it was started, those that the scheduler gave it included."
+    queues: list[str] = strawberry.field(
+        description="Queues that it works on: their jobs, and what is done there by the clock."
     )
+    running_jobs: int = strawberry.field(description="Jobs that it is at.")
+    completed_jobs: int = strawberry.field(description="Jobs that it has done since it was started.")
     failed_jobs: int = strawberry.field(description="Jobs that have failed since it was started.")
     last_seen_at: datetime = strawberry.field(description="When it last gave a sign of life.")
 
@@ -111,9 +111,7 @@ class SystemStatus:
     queues: list[QueueDepth] = strawberry.field(
         description="Queues that were ever used, by name; empty while Redis is away."
     )
-    queued_jobs: int = strawberry.field(
-        description="Jobs in all queues, without those that are not due yet; 0 while Redis is away."
-    )
+    queued_jobs: int = strawberry.field(description="Jobs in all queues; 0 while Redis is away.")
     running_bots: int = strawberry.field(
         description="Bots of all users that are at work; 0 while the database is away."
     )
