@@ -18,7 +18,7 @@ SWEEPERS = (
     "backtests.jobs.sweep",
     "bots.jobs.sweep",
     "bots.live.jobs_orders.sweep_sessions",
-    "market_data.jobs_syncs.sweep_syncs",
+    "market_data.syncs.jobs.sweep_syncs",
     "optimizations.jobs.sweep",
 )
 

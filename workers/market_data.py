@@ -3,7 +3,7 @@
 from gql_trader.config import Settings
 from gql_trader.infra.schedule import Scheduled
 from gql_trader.infra.worker import QueueSpec
-from gql_trader.market_data.jobs_syncs import sweep_syncs, sync_candles
+from gql_trader.market_data.syncs.jobs import sweep_syncs, sync_candles
 from gql_trader.market_data.types_syncs import QUEUE
 
 _SECONDS = 6 * 3600.0
