@@ -190,11 +190,11 @@ async def test_a_queue_without_jobs_has_its_periodic_work_done(
     assert await bench.worker_that_ran("tock") == worker.pid
 
 
-async def test_one_of_two_workers_does_what_is_scheduled_once_a_tick(
+async def test_one_of_two_workers_does_what_is_scheduled_once_a_tick_and_makes_up_for_the_last_missed(
     bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
 ) -> None:
     workers = [start_worker(redis_url) for _ in range(2)]
-    ran = [await bench.worker_that_ran("mark") for _ in range(8)]
+    ran = [await bench.worker_that_ran("mark") for _ in range(6)]
     for worker in workers:
         worker.terminate()
         worker.wait(10)
@@ -205,24 +205,12 @@ async def test_one_of_two_workers_does_what_is_scheduled_once_a_tick(
     ticks = sorted(int(name.rpartition(":")[2]) for name in names)
     assert len(ran) - 1 <= len(ticks) <= len(ran)
     assert {tick % 500 for tick in ticks} == {0}
+    # The last tick of a long period was missed by both, and made up for by one. So it is after one that there
+    # was no worker at, or that Redis has forgotten.
     assert await bench.redis.llen("ran:week") == 1
-
-
-async def test_the_last_tick_that_was_missed_is_made_up_for_once(
-    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
-) -> None:
-    worker = start_worker(redis_url)
-    assert await bench.worker_that_ran("week") == worker.pid
-    # Another one starts in the same week, then one after a week without any, or whose Redis was emptied.
-    other = start_worker(redis_url)
-    await bench.worker_that_ran("mark")
-    for each in (worker, other):
-        each.terminate()
-        each.wait(10)
-    assert await bench.redis.llen("ran:week") == 0
     await bench.redis.flushdb()
-    worker = start_worker(redis_url)
-    assert await bench.worker_that_ran("week") == worker.pid
+    third = start_worker(redis_url)
+    assert await bench.worker_that_ran("week") == third.pid
 
 
 async def test_a_run_that_takes_long_is_not_overtaken_and_missed_ticks_are_left_out(redis_url: str) -> None:
