@@ -197,7 +197,7 @@ step('what cannot be undone is asked for first', async (page) => {
   await page.goto(deleted);
   await page.getByRole('heading', { name: 'There is no such backtest' }).waitFor();
   await page.goto(`${server}/#/bots/nothing`);
-  await page.getByRole('link', { name: 'To all of them: Bots' }).waitFor();
+  await page.getByRole('link', { name: 'All Bots' }).waitFor();
 });
 
 step('the editor shows a mistake at its place', async (page) => {

@@ -6,7 +6,8 @@ import { drawEquity } from './charts.js';
 import * as documents from './documents.js';
 import {
   address, ask, bar, button, card, carefulButton, choice, complain, day, decimal, field, figures, form, h, heading,
-  input, link, listPage, money, noted, number, percent, quiet, replace, row, signed, submitButton, table, time, words,
+  input, link, listPage, money, noted, number, percent, quiet, replace, row, signed, soon, submitButton, table, time,
+  words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
 
@@ -49,8 +50,6 @@ function feedOf({ replay }) {
   return `replay from ${day(replay.start)}${replay.end ? ` to ${day(replay.end)}` : ''}, speed ${replay.speed}`;
 }
 
-// ---- the list, and the form for another one ----
-
 export async function showBots(main, { viewer, signal, go }) {
   const [catalogue, nodes, keys] = await Promise.all([
     fetchCatalogue(signal), queryAll(documents.BOTS, signal), queryOne(documents.KEYS, {}, signal),
@@ -70,8 +69,8 @@ export async function showBots(main, { viewer, signal, go }) {
   const show = () => replace(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one.'));
   show();
 
-  const stopAll = carefulButton('Stop all', 'Stop all bots?', STOPPING, () => mutate(documents.STOP_ALL_BOTS, {}));
-  const making = mayTrade && { title: 'Make a bot', form: botForm(catalogue, keys.exchangeKeys, go) };
+  const stopAll = carefulButton('Stop all', 'Stop all bots?', STOPPING, () => mutate(documents.STOP_ALL, {}));
+  const making = mayTrade && { title: 'Make a bot', form: botForm(catalogue, keys.exchangeKeys, signal, go) };
   main.replaceChildren(listPage('Bots', mayTrade && stopAll, list, making));
   follow(signal, documents.BOT_STATUS, {}, ({ bot }) => {
     bots.set(bot.id, bot);
@@ -79,7 +78,7 @@ export async function showBots(main, { viewer, signal, go }) {
   });
 }
 
-function botForm(catalogue, keys, go) {
+function botForm(catalogue, keys, signal, go) {
   const feed = choice([['live', 'live market'], ['replay', 'replay of history']], 'live', { name: 'feed' });
   const start = input({ type: 'date', name: 'feed.replay.start' });
   const end = input({ type: 'date', name: 'feed.replay.end' });
@@ -93,7 +92,7 @@ function botForm(catalogue, keys, go) {
   const key = choice([['', 'on paper'], ...real], '', { name: 'exchangeKeyId' });
   const noKey = 'A key to an exchange that may trade, and not withdraw, lets bots trade with real money: see GraphiQL.';
   const hint = real.length > 0 ? 'Real money takes a second factor at each start.' : noKey;
-  const spec = specFields(catalogue, {}, { range: false });
+  const spec = specFields(catalogue, signal, {}, { range: false });
 
   async function submit({ name, exchangeKeyId }) {
     const from = moment(start) ?? spec.element.dataset.start;
@@ -117,8 +116,6 @@ async function follow(signal, document, variables, heard) {
     complain(error);
   }
 }
-
-// ---- one ----
 
 export async function showBot(main, { id, viewer, signal, go, reload }) {
   const bot = await queryOne(documents.BOT_DETAIL, { id }, signal);
@@ -154,38 +151,27 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
 
   let latest = session && { equity: Number(session.equity), time: session.lastBarTime };
   const extend = session && drawEquity(frame, session.equityCurve, `Equity and drawdown of ${bot.name}`, signal);
-  // A replay may tell of more bars in a second than anybody can see: draw what is there once a frame.
-  let asked = false;
-  const showNumbers = () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      const newest = [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50);
-      ledger.replaceChildren(tradeTable('Trades', newest));
-      if (!latest) return;
-      const { equity } = latest;
-      const profit = equity - session.capital;
-      numbers.replaceChildren(figures([
-        [`Equity, ${bot.market.quote.symbol}`, money(equity), 'equity'],
-        ['Profit', signed(profit, money(profit))],
-        ['Return', signed(profit, percent(profit / session.capital))],
-        ['Trades', number(trades.size && Math.max(...trades.keys()), 0), 'trades'],
-        ['Last bar', time(latest.time)],
-      ]));
-    });
-  };
+  function showNumbers() {
+    const newest = [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50);
+    ledger.replaceChildren(tradeTable('Trades', newest));
+    if (!latest) return;
+    const { equity } = latest;
+    const profit = equity - session.capital;
+    numbers.replaceChildren(figures([
+      [`Equity, ${bot.market.quote.symbol}`, money(equity), 'equity'],
+      ['Profit', signed(profit, money(profit))],
+      ['Return', signed(profit, percent(profit / session.capital))],
+      ['Trades', number(trades.size && Math.max(...trades.keys()), 0), 'trades'],
+      ['Last bar', time(latest.time)],
+    ]));
+  }
   showNumbers();
-  // Guards count trades; how far they are is asked at most twice a second.
-  let counting = 0;
-  const countAgain = () => {
-    counting ||= setTimeout(async () => {
-      counting = 0;
-      if (signal.aborted) return;
-      const now = await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
-      if (now) guards.replaceChildren(...guardList(now.guards));
-    }, 500);
-  };
+  // A replay may tell of more bars in a second than anybody can see. Guards count trades; the server knows how far.
+  const showSoon = soon(50, showNumbers);
+  const countSoon = soon(500, async () => {
+    const now = signal.aborted ? null : await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
+    if (now) guards.replaceChildren(...guardList(now.guards));
+  });
   follow(signal, documents.BOT_STATUS, { botId: id }, ({ bot: now }) => {
     if (now.session?.id !== session?.id) reload();
     else show(now);
@@ -195,13 +181,13 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     if (event.sessionId !== session.id) return;
     latest = { equity: Number(event.equity), time: event.time };
     extend(Date.parse(event.time), latest.equity);
-    showNumbers();
+    showSoon();
   });
   follow(signal, documents.BOT_TRADES, { botId: id }, ({ trade }) => {
     if (trade.session.id !== session.id) return;
     trades.set(trade.number, { ...trade, live: true });
-    showNumbers();
-    countAgain();
+    showSoon();
+    countSoon();
   });
 }
 
@@ -212,8 +198,8 @@ function guardList(guards) {
     const label = words(kind);
     return h('div', { class: 'guard' },
       h('span', {}, label),
-      h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }),
       h('span', {}, `${write(used)} of ${write(limit)}`),
+      h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }),
       tripped && h('p', { class: 'problem' }, trippedBy ?? 'Tripped', resetsAt && `, until ${time(resetsAt)}`));
   });
 }

@@ -99,7 +99,7 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
       }),
       middle > low / 3 && middle < high * 3 ? 0 : 1);
     series.setData(points(times, values));
-    return { title, series, index };
+    return { title, series };
   });
   chart.panes()[0].setStretchFactor(3);
 
@@ -128,23 +128,14 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
   latest();
 }
 
-// A marker stands at the candle in which the trade filled, which may be several bars.
-function candleOf(times, time) {
-  let from = 0;
-  let to = times.length - 1;
-  while (from < to) {
-    const middle = Math.ceil((from + to) / 2);
-    if (times[middle] <= time) from = middle;
-    else to = middle - 1;
-  }
-  return seconds(times[from]);
-}
-
-// Arrows where positions were opened, dots where they were closed, on the side where the price came from.
+// Arrows where positions were opened, dots where they were closed, on the side where the price came from; at the candle
+// in which the trade filled, which may be several bars. Times rise, of trades and of candles.
 function markersOf({ time, side }, times, isEntry) {
+  let candle = 0;
   return time.map((each, i) => {
+    while (times[candle + 1] <= each) candle += 1;
     const isLong = side[i] === 'LONG';
-    const place = { time: candleOf(times, each), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
+    const place = { time: seconds(times[candle]), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
     if (!isEntry) return { ...place, shape: 'circle', name: 'accent', size: 0.4 };
     return { ...place, shape: isLong ? 'arrowUp' : 'arrowDown', name: isLong ? 'gain' : 'loss', size: 0.8 };
   });
@@ -154,17 +145,15 @@ function markersOf({ time, side }, times, isEntry) {
 function legend(chart, bars, drawn, barsPerCandle, hint) {
   const scale = barsPerCandle > 1 ? `${barsPerCandle} bars a candle` : '';
   const quote = h('span', {}, scale);
-  const values = drawn.map(({ title, index }) => {
-    const value = h('span');
-    return { value, row: h('span', { style: { color: lineColour(index) } }, `${title} `, value) };
-  });
+  const values = drawn.map(() => h('span'));
+  const rows = drawn.map(({ title }, i) => h('span', { style: { color: lineColour(i) } }, `${title} `, values[i]));
   chart.subscribeCrosshairMove(({ seriesData }) => {
     const bar = seriesData.get(bars);
     const prices = bar && [bar.open, bar.high, bar.low, bar.close].map((each, i) => `${'OHLC'[i]} ${price(each)}`);
     quote.textContent = prices?.join(' ') ?? scale;
-    drawn.forEach(({ series }, i) => (values[i].value.textContent = price(seriesData.get(series)?.value ?? null)));
+    drawn.forEach(({ series }, i) => (values[i].textContent = price(seriesData.get(series)?.value ?? null)));
   });
-  return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row), hint);
+  return h('div', { class: 'legend', 'aria-hidden': true }, quote, rows, hint);
 }
 
 /** Equity above drawdown; returns a function that adds a point to both. */

@@ -2,10 +2,10 @@
 
 import { notFound, query, queryAll } from './client.js';
 import { drawEquity } from './charts.js';
-import { BOTS, MONTH, PROFIT } from './documents.js';
+import { BOT_NAMES, MONTH, PROFIT } from './documents.js';
 import {
-  bar, button, choice, complain, day, figures, h, heading, heat, input, money, noted, number, percent, quiet, signed,
-  table,
+  bar, button, choice, complain, day, figures, h, heading, heat, input, latest, money, noted, number, percent, quiet,
+  signed, table,
 } from './dom.js';
 
 const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
@@ -20,13 +20,25 @@ function monthAfter(month, count) {
   return monthOf(first);
 }
 
+/** When a day begins in a time zone, whose offset from UTC is that of this midnight or, if it changes, of the other. */
+function midnight(date, timeZone) {
+  const clock = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'medium' });
+  const offset = (moment) => Date.parse(`${clock.format(moment).replace(' ', 'T')}Z`) - moment;
+  const given = utc(date).getTime();
+  const near = given - offset(given);
+  return new Date(Math.max(near, given - offset(near)));
+}
+
+const dayOf = (found) => (found ? noted(signed(found.profit, money(found.profit)), day(found.date)) : '–');
+
 export async function showProfit(main, { id, viewer, signal, go }) {
-  const [bots, { profit }] = await Promise.all([queryAll(BOTS, signal), query(PROFIT, { botId: id }, signal)]);
+  const [bots, { profit }] = await Promise.all([queryAll(BOT_NAMES, signal), query(PROFIT, { botId: id }, signal)]);
   const of = choice([['', 'all bots'], ...bots.map((bot) => [bot.id, bot.name])], id ?? '', { 'aria-label': 'Bot' });
   of.addEventListener('change', () => go('profit', ...[of.value].filter(Boolean)));
   const top = bar(heading('Profit'), of);
   if (!profit) throw notFound();
-  if (!profit.currency) return main.replaceChildren(top, quiet('No trades but, perhaps, in replays: choose a bot.'));
+  const nothing = quiet('Nothing yet. Replays count only on their own: choose a bot.');
+  if (!profit.currency) return main.replaceChildren(top, nothing);
 
   main.replaceChildren(
     top,
@@ -37,7 +49,8 @@ export async function showProfit(main, { id, viewer, signal, go }) {
       ['Today', signed(profit.today, money(profit.today))],
       ['Trades', number(profit.trades, 0)],
       ['Won', percent(profit.winRate)],
-      ['Best day', profit.bestDay ? noted(money(profit.bestDay.profit), day(profit.bestDay.date)) : '–'],
+      ['Best day', dayOf(profit.bestDay)],
+      ['Worst day', dayOf(profit.worstDay)],
     ]),
     month(id, bots, viewer, signal));
 }
@@ -48,30 +61,34 @@ function month(id, bots, { preferences: { timezone } }, signal) {
   const chosen = input({ type: 'month', 'aria-label': 'Month', value: monthOf(last ? new Date(last) : new Date()) });
   const days = h('div', { id: 'calendar' });
   const curve = h('figure', { class: 'chart' });
-  let shown = new AbortController();
-  const step = (text, label, count) =>
-    button(text, () => {
-      chosen.value = monthAfter(chosen.value, count);
-      return load();
-    }, { 'aria-label': label });
-
-  async function load() {
+  let shown = chosen.value;
+  const step = (text, label, count) => button(text, () => {
+    chosen.value = monthAfter(shown, count);
+    return load();
+  }, { 'aria-label': label });
+  const refuse = (reason) => {
+    chosen.ariaInvalid = 'true';
+    days.replaceChildren(h('p', { class: 'problem', role: 'alert' }, reason));
+    curve.replaceChildren();
+  };
+  const fetchMonth = latest(signal, async (still) => {
     const { value } = chosen;
-    if (!/^\d{4}-\d\d$/.test(value)) return;
-    shown.abort();
-    shown = new AbortController();
-    const still = AbortSignal.any([signal, shown.signal]);
+    if (!/^\d{4}-\d\d$/.test(value)) return refuse('Write a month such as 2026-01.');
     const [first, next] = [`${value}-01`, `${monthAfter(value, 1)}-01`];
-    const range = { first, last: isoDay(new Date(utc(next) - 86_400_000)), start: utc(first), end: utc(next) };
-    const { calendar, equityCurve } = await query(MONTH, { botId: id, ...range }, still);
+    const last = isoDay(new Date(utc(next) - 86_400_000));
+    const [start, end] = [first, next].map((date) => midnight(date, timezone));
+    const { calendar, equityCurve } = await query(MONTH, { botId: id, first, last, start, end }, still);
+    chosen.ariaInvalid = null;
+    shown = value;
     const total = calendar.reduce((sum, each) => sum + Number(each.profit), 0);
     const sum = quiet('The month: ', signed(total, money(total)), ` · in ${timezone}`);
     days.replaceChildren(weeks(value, calendar), sum);
     curve.replaceChildren();
     drawEquity(curve, equityCurve, `Equity and drawdown in ${value}`, still);
-  }
-  chosen.addEventListener('change', () => load().catch(complain));
-  load().catch(complain);
+  });
+  const load = () => fetchMonth().catch((error) => complain(error, refuse));
+  chosen.addEventListener('change', load);
+  load();
   const controls = [step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1)];
   const top = bar(h('h2', {}, 'Days'), controls);
   return h('section', { class: 'card' }, top, days, h('h2', {}, 'Equity and drawdown'), curve);
