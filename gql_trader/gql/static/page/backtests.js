@@ -5,8 +5,8 @@ import { drawComparison, drawEquity, drawPrices, lineColour } from './charts.js'
 import * as documents from './documents.js';
 import {
   address, bar, button, card, carefulButton, choice, complain, day, figures, fillPages, form, h, heading, heat, input,
-  interval, latest, link, listPage, money, noted, number, percent, price, quantity, quiet, signed, submitButton, table,
-  time, words,
+  interval, latest, link, listPage, money, noted, number, percent, price, quantity, quiet, signed, submitButton,
+  table, time, words,
 } from './dom.js';
 import { fetchCatalogue, specFields } from './specform.js';
 
@@ -65,8 +65,8 @@ export async function showBacktests(main, { viewer, signal, go }) {
 
   function tick(run) {
     const label = `Compare ${titleOf(run)} of ${time(run.createdAt)}`;
-    const box = input({ type: 'checkbox', disabled: !run.metrics, 'aria-label': label });
-    box.checked = chosen.has(run.id);
+    const state = { checked: chosen.has(run.id), disabled: !run.metrics };
+    const box = input({ type: 'checkbox', 'aria-label': label, ...state });
     box.addEventListener('change', () => {
       chosen[box.checked ? 'add' : 'delete'](run.id);
       compare.disabled = chosen.size < 2;

@@ -151,9 +151,12 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
 
   let latest = session && { equity: Number(session.equity), time: session.lastBarTime };
   const extend = session && drawEquity(frame, session.equityCurve, `Equity and drawdown of ${bot.name}`, signal);
-  function showNumbers() {
+  function showTrades() {
     const newest = [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50);
     ledger.replaceChildren(tradeTable('Trades', newest));
+    showNumbers();
+  }
+  function showNumbers() {
     if (!latest) return;
     const { equity } = latest;
     const profit = equity - session.capital;
@@ -165,9 +168,9 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
       ['Last bar', time(latest.time)],
     ]));
   }
-  showNumbers();
+  showTrades();
   // A replay may tell of more bars in a second than anybody can see. Guards count trades; the server knows how far.
-  const showSoon = soon(50, showNumbers);
+  const [numbersSoon, tradesSoon] = [showNumbers, showTrades].map((show) => soon(50, show));
   const countSoon = soon(500, async () => {
     const now = signal.aborted ? null : await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
     if (now) guards.replaceChildren(...guardList(now.guards));
@@ -181,12 +184,12 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     if (event.sessionId !== session.id) return;
     latest = { equity: Number(event.equity), time: event.time };
     extend(Date.parse(event.time), latest.equity);
-    showSoon();
+    numbersSoon();
   });
   follow(signal, documents.BOT_TRADES, { botId: id }, ({ trade }) => {
     if (trade.session.id !== session.id) return;
     trades.set(trade.number, { ...trade, live: true });
-    showSoon();
+    tradesSoon();
     countSoon();
   });
 }

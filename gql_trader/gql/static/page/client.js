@@ -7,7 +7,6 @@ import { createClient } from './vendor/graphql-ws/client.js';
 const HTTP_ADDRESS = new URL('graphql', document.baseURI).href;
 const SOCKET_ADDRESS = HTTP_ADDRESS.replace(/^http/, 'ws');
 const SESSION_ADDRESS = new URL('session', document.baseURI).href;
-const HEALTH_ADDRESS = new URL('healthz', document.baseURI).href;
 const PROOF = { 'x-csrf-protection': '1' };
 const JSON_BODY = { ...PROOF, 'content-type': 'application/json' };
 const LOGIN_ENDED = 4403;
@@ -60,7 +59,7 @@ function note(way, isBroken) {
   broken[isBroken ? 'add' : 'delete'](way);
   // While nobody asks for anything, this does.
   clearTimeout(asking);
-  if (isBroken || broken.has(REQUESTS)) asking = setTimeout(() => send(HEALTH_ADDRESS).catch(() => {}), 1000);
+  if (isBroken || broken.has(REQUESTS)) asking = setTimeout(() => send('healthz').catch(() => {}), 1000);
   if (isLost === broken.size > 0) telling = clearTimeout(telling);
   else telling ||= setTimeout(tell, isLost ? 0 : 2000);
 }
@@ -101,7 +100,8 @@ export async function signOut() {
   reconnect();
 }
 
-/** Run a query; return its data. What has an error beside data counts as an error. */
+/** Run a query; return its data. What has an error beside data counts as an error.
+ * @type {(document: string, variables?: object, signal?: AbortSignal) => Promise<object>} */
 export async function query(document, variables = {}, signal = undefined) {
   const { data, errors } = await send(HTTP_ADDRESS, {
     method: 'POST',
@@ -146,7 +146,8 @@ export async function mutate(document, variables) {
 }
 
 /** Follow a subscription of one field: `for await (const event of subscribe(…))`. A broken connection is made again,
- * and nothing is missed: the server goes on behind the last event's cursor. Ends with the server, or by the signal. */
+ * and nothing is missed: the server goes on behind the last event's cursor. Ends with the server, or by the signal.
+ * @type {(document: string, variables: object, signal: AbortSignal) => AsyncGenerator<object>} */
 export async function* subscribe(document, variables, signal) {
   if (signal.aborted) return;
   // A new connection sends it as it is then.
@@ -187,8 +188,7 @@ export async function* subscribe(document, variables, signal) {
 
 const closedBy = ({ code, reason }) => new ApiError(reason || `The connection was closed (${code}).`, 'SOCKET_CLOSED');
 
-let connection = null;
-let watchdog = 0;
+let connection, watchdog;
 let followed = 0;
 
 // The server pings every 20 s. Where nothing has come for a minute, nothing will.

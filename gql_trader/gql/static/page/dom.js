@@ -164,7 +164,8 @@ export function replace(container, ...children) {
   const stops = () => [...container.querySelectorAll('a, button')];
   const focused = stops().indexOf(document.activeElement);
   container.replaceChildren(...children);
-  if (focused >= 0) (stops()[focused] ?? stops().at(-1) ?? document.querySelector('h1'))?.focus();
+  const next = stops()[focused] ?? stops().at(-1) ?? document.querySelector('h1');
+  if (focused >= 0) next?.focus({ preventScroll: true });
 }
 
 // ---- forms ----

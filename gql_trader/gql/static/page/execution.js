@@ -20,7 +20,6 @@ const options = (...given) => ({
 const zone = { attributes: { list: 'zones' }, make: input, show: same, read: (text) => text.trim() };
 const STEP = /^\s*(\d+)\s*:\s*\d+(\.\d+)?\s*$/;
 const EXAMPLE = '0: 4, 30: 2, 60: 0';
-
 const checkTargets = ({ target: { value }, target }) => {
   const ages = value.split(',').map((step) => Number(STEP.exec(step)?.[1]));
   const twice = ages.find((age, index) => ages.indexOf(age) < index);

@@ -8,25 +8,24 @@ import {
   signed, table,
 } from './dom.js';
 
-const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 const utc = (text) => new Date(`${text}T00:00:00Z`);
 const isoDay = (date) => date.toISOString().slice(0, 10);
 const monthOf = (date) => isoDay(date).slice(0, 7);
 
 /** The month that lies some months after another one: ("2026-01", -1) is "2025-12". */
 function monthAfter(month, count) {
-  const first = utc(`${month}-01`);
-  first.setUTCMonth(first.getUTCMonth() + count);
-  return monthOf(first);
+  const [year, ordinal] = month.split('-');
+  return monthOf(new Date(Date.UTC(year, ordinal - 1 + count)));
 }
 
-/** When a day begins in a time zone, whose offset from UTC is that of this midnight or, if it changes, of the other. */
+/** When a day begins in a time zone: at its midnight or, where clocks skip that, with the hour after. */
 function midnight(date, timeZone) {
   const clock = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'medium' });
   const offset = (moment) => Date.parse(`${clock.format(moment).replace(' ', 'T')}Z`) - moment;
   const given = utc(date).getTime();
   const near = given - offset(given);
-  return new Date(Math.max(near, given - offset(near)));
+  const nearer = given - offset(near);
+  return new Date(nearer + offset(nearer) === given ? nearer : Math.max(near, nearer));
 }
 
 const dayOf = (found) => (found ? noted(signed(found.profit, money(found.profit)), day(found.date)) : '–');
@@ -73,7 +72,7 @@ function month(id, bots, { preferences: { timezone } }, signal) {
   };
   const fetchMonth = latest(signal, async (still) => {
     const { value } = chosen;
-    if (!/^\d{4}-\d\d$/.test(value)) return refuse('Write a month such as 2026-01.');
+    if (!/^(19|20)\d\d-\d\d$/.test(value)) return refuse('Choose a month of our time, such as 2026-01.');
     const [first, next] = [`${value}-01`, `${monthAfter(value, 1)}-01`];
     const last = isoDay(new Date(utc(next) - 86_400_000));
     const [start, end] = [first, next].map((date) => midnight(date, timezone));
@@ -100,7 +99,8 @@ function weeks(month, days) {
   const blank = (utc(days[0].date).getUTCDay() + 6) % 7;
   const cells = [...Array(blank).fill(null), ...days];
   const rows = Array.from({ length: Math.ceil(cells.length / 7) }, (_, week) => cells.slice(7 * week, 7 * week + 7));
-  const columns = WEEKDAYS.map((name, index) => [name, (week) => dayCell(week[index], most)]);
+  const names = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
+  const columns = names.map((name, index) => [name, (week) => dayCell(week[index], most)]);
   return table(`Days of ${month}`, columns, rows);
 }
 

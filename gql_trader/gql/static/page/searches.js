@@ -47,8 +47,7 @@ function searchForm({ strategies, markets }, signal, go) {
     ranges = parameters.filter(isNumber).map(({ name, type, min, max, default: usual }, index) => {
       const [low, high] = [Math.max(min ?? -Infinity, usual / 2), Math.min(max ?? Infinity, usual * 2)];
       const round = (value) => (type === 'INT' ? Math.max(1, Math.round(value)) : Number(value.toPrecision(2)));
-      const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}` });
-      wanted.checked = index < 2;
+      const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}`, checked: index < 2 });
       const ends = { min: low, max: high, step: (high - low) / 8 };
       const controls = Object.entries(ends).map(([end, value]) => [end, decimal({ value: round(value) })]);
       return { name, wanted, controls };

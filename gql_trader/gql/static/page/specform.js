@@ -22,8 +22,7 @@ export function moment({ value }, given = undefined) {
 /** A control for a parameter of a strategy, and how to read it. */
 export function parameterControl({ type, min, max, step, choices }, value) {
   if (type === 'BOOL') {
-    const control = input({ type: 'checkbox' });
-    control.checked = value;
+    const control = input({ type: 'checkbox', checked: value });
     return [control, () => control.checked];
   }
   if (type === 'CHOICE' || type === 'SOURCE') {

@@ -4,7 +4,7 @@ import { mutate, notFound, queryAll, queryOne } from './client.js';
 import * as documents from './documents.js';
 import {
   address, bar, button, carefulButton, cell, choice, clearErrors, complain, field, form, h, heading, input, latest,
-  link, more, quiet, replace, say, showErrors, submitButton, table, words,
+  link, more, quiet, replace, row, say, showErrors, submitButton, table, words,
 } from './dom.js';
 import { begin } from './backtests.js';
 
@@ -29,10 +29,10 @@ export async function showStrategies(main, { id, viewer, signal, go, reload }) {
   const group = (title, members) => [
     h('h2', {}, title), members.length > 0 ? h('ul', { class: 'menu' }, members.map(entry)) : quiet('None yet.'),
   ];
-  const menu = [group('Yours', own), group('Built in', builtIn)].flat();
   main.replaceChildren(
     h('div', { class: 'columns' },
-      h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'), menu),
+      h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'),
+        group('Yours', own), group('Built in', builtIn)),
       editor(chosen, viewer, { signal, go, reload })));
 }
 
@@ -88,8 +88,7 @@ function editor(strategy, viewer, { signal, go, reload }) {
     bar(strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
       strategy.id && button('Backtest', backtest),
       isOwn && carefulButton('Delete', `Delete ${strategy.name}?`, 'Its backtests stay.', remove)),
-    h('div', { class: 'fields wide' },
-      field('Name', input({ name: 'name', value: name })),
+    row(field('Name', input({ name: 'name', value: name })),
       field('Description', input({ name: 'description', value: strategy.description }))),
     rules.map(([, label, control]) => control.labelled(label)),
     plots.labelled('Lines to draw, one each line'),
