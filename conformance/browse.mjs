@@ -150,6 +150,8 @@ step('a mistake is told beside its field', async (page) => {
     await page.getByRole('button', { name: 'Run', exact: true }).click();
     await page.getByText(problem).waitFor();
   }
+  await page.getByLabel('Targets by age').fill('');
+  if (!(await page.getByLabel('Targets by age').evaluate((field) => field.checkValidity()))) throw new Error('no targets are refused');
 });
 
 step('a backtest runs', async (page) => {

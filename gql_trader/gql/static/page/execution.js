@@ -21,9 +21,9 @@ const zone = { attributes: { list: 'zones' }, make: input, show: same, read: (te
 const STEP = /^\s*(\d+)\s*:\s*\d+(\.\d+)?\s*$/;
 const EXAMPLE = '0: 4, 30: 2, 60: 0';
 const checkTargets = ({ target: { value }, target }) => {
-  const ages = value.split(',').map((step) => Number(STEP.exec(step)?.[1]));
+  const ages = value === '' ? [] : value.split(',').map((step) => Number(STEP.exec(step)?.[1]));
   const twice = ages.find((age, index) => ages.indexOf(age) < index);
-  const isUnread = value !== '' && ages.some(Number.isNaN);
+  const isUnread = ages.some(Number.isNaN);
   const problem = twice === undefined ? '' : `There is more than one target for ${twice} minutes.`;
   target.setCustomValidity(isUnread ? `Write minutes: %, with commas between, such as ${EXAMPLE}.` : problem);
 };
