@@ -262,7 +262,8 @@ step('a bot starts on a replay, and a trade arrives live', async (page) => {
   await page.getByLabel('Speed').fill('144000');
   await page.getByRole('button', { name: 'Make', exact: true }).click();
   await page.getByText('max daily loss').waitFor();
-  await page.getByRole('button', { name: 'Start' }).click();
+  // So slow a click that what is told meanwhile, first of all how things stand, comes before it is over.
+  await page.getByRole('button', { name: 'Start' }).click({ delay: 500 });
   await page.locator('#trades .fresh').first().waitFor({ timeout: 30_000 });
   await drawn(page, '.chart', ['accent']);
   if (pictures) await page.locator('#trades .fresh').nth(4).waitFor();
@@ -470,6 +471,8 @@ try {
   }
 } catch (error) {
   problems.push(error.stack);
+  problems.push(`the page then said:\n${await page.locator('body').innerText()}`);
+  problems.push(`and its last messages were:\n${messages.slice(-12).map((each) => JSON.stringify(each).slice(0, 300)).join('\n')}`);
   await picture(page, 'failure');
 } finally {
   await browser.close();

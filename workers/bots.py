@@ -11,7 +11,7 @@ from gql_trader.bots.jobs import (
     sweep,
     tick,
 )
-from gql_trader.bots.jobs_live_bots import check_live_bot, live_bot
+from gql_trader.bots.live.jobs_bots import check_live_bot, live_bot
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec

@@ -1,6 +1,12 @@
 """The queue that sends live orders to exchanges and follows them."""
 
-from gql_trader.bots.jobs_orders import follow_orders, live_account, live_order, live_session, sweep_sessions
+from gql_trader.bots.live.jobs_orders import (
+    follow_orders,
+    live_account,
+    live_order,
+    live_session,
+    sweep_sessions,
+)
 from gql_trader.bots.types_live import LEASE, ORDERS_QUEUE
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec

@@ -16,7 +16,7 @@ from gql_trader.bots.models import SignalRow
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.plugins import StrategyCode
-from gql_trader.engine.rules import CompiledRules, PlotLine
+from gql_trader.engine.rules import PlotLine
 from gql_trader.engine.signals import Signals
 from gql_trader.infra import json_codec
 from gql_trader.infra.bulk import insert_rows
@@ -66,15 +66,6 @@ def key_of_signals(
         anchor_time,
     ]
     return uuid5(_NAMESPACE, json_codec.dumps_canonical(content).decode())
-
-
-def observe(
-    code: StrategyCode, bars: Bars, parameters: Mapping[str, Any]
-) -> tuple[Signals, Sequence[PlotLine]]:
-    """Return the signals of a strategy, and the lines that explain them."""
-    if isinstance(code, CompiledRules):
-        return code.signals_and_lines(bars, parameters)
-    return code.signals(bars, parameters), code.lines(bars, parameters)
 
 
 def explain(

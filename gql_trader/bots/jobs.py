@@ -11,21 +11,16 @@ import numpy as np
 import structlog
 from sqlalchemy import Row
 
-from gql_trader.bots import (
-    explaining,
-    hand_sessions,
-    lifecycle,
-    live_watching,
-    marking,
-    matching,
-    shards,
-    ticking,
-)
-from gql_trader.bots.attending import LostError, attend
-from gql_trader.bots.booking import Booking, book
+from gql_trader.bots import explaining, lifecycle
+from gql_trader.bots.by_hand import matching
+from gql_trader.bots.by_hand import sessions as hand_sessions
 from gql_trader.bots.explaining import Said, explain, note, signal_key
-from gql_trader.bots.running import Window, load_window, standing
-from gql_trader.bots.stepping import Standing, Step, take_step
+from gql_trader.bots.live.bots import watching as live_watching
+from gql_trader.bots.ticks import marking, shards, ticking
+from gql_trader.bots.ticks.attending import LostError, attend
+from gql_trader.bots.ticks.booking import Booking, book
+from gql_trader.bots.ticks.running import Window, load_window, standing
+from gql_trader.bots.ticks.stepping import Standing, Step, take_step
 from gql_trader.bots.types import CLOSING, Held, SessionStatus, Shard
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.errors import DomainError, ErrorCode
@@ -35,7 +30,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data import feeds
+from gql_trader.market_data.feeds import states as feeds
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)

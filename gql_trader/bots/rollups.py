@@ -28,7 +28,7 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     # The process that serves the API keeps figures of sessions by hand, and loads no compiled code.
-    from gql_trader.bots.stepping import Step, Trade
+    from gql_trader.bots.ticks.stepping import Step, Trade
 
 _ROLLUPS = ("session_id", "time", "equity", "profit", "fees", "trades", "wins")
 _TOTALS = ("session_id", "profit", "fees", "trades", "wins")

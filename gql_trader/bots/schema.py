@@ -9,7 +9,7 @@ import strawberry
 from gql_trader.accounts import limits
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.bots import service, starting
-from gql_trader.bots.live_sessions import LivePermit
+from gql_trader.bots.live.sessions import LivePermit
 from gql_trader.bots.loaders import BotLoaders
 from gql_trader.bots.schema_bot import Bot, BotConnection
 from gql_trader.bots.schema_enums import BotState, SessionMode, SessionStatus

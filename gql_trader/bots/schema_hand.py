@@ -7,8 +7,11 @@ import strawberry
 
 from gql_trader.accounts import limits
 from gql_trader.accounts.live_trading import LiveTrading
-from gql_trader.bots import by_hand, hand_sessions, live_checks, live_markets
-from gql_trader.bots.live_sessions import LivePermit
+from gql_trader.bots.by_hand import orders as hand_orders
+from gql_trader.bots.by_hand import sessions as hand_sessions
+from gql_trader.bots.live.checks import markets
+from gql_trader.bots.live.checks import orders as order_checks
+from gql_trader.bots.live.sessions import LivePermit
 from gql_trader.bots.schema_enums import MarginMode, OrderSide, OrderType, SessionMode
 from gql_trader.bots.schema_order import Order
 from gql_trader.bots.schema_session import TradingSession
@@ -294,17 +297,17 @@ class HandMutation:
     ) -> PlaceOrderPayload:
         request, services, viewer = input.to_request(), info.context.services, info.context.viewer
         async with info.context.uow() as uow:
-            plan = await live_checks.plan_of_live_order(uow, services.keys, viewer, request)
+            plan = await order_checks.plan_of_live_order(uow, services.keys, viewer, request)
         answers = None
         if plan is not None:
             # No transaction is open while the exchange is asked.
-            answers = await live_checks.ask_exchange(
+            answers = await order_checks.ask_exchange(
                 services.exchanges, plan, acknowledged=bool(input.acknowledge_mismatch)
             )
             async with info.context.uow() as uow:
-                live_markets.record_moved(uow, answers.belief, answers.found)
+                markets.record_moved(uow, answers.belief, answers.found)
         async with info.context.uow() as uow:
-            row = await by_hand.place_order(uow, services.arrays, viewer, request, answers)
+            row = await hand_orders.place_order(uow, services.arrays, viewer, request, answers)
         return PlaceOrderPayload(order=Order.from_row(row))
 
     @mutation(
@@ -319,5 +322,5 @@ class HandMutation:
     ) -> CancelOrderPayload:
         key = decode_id(input.id, "Order")
         async with info.context.uow() as uow:
-            row = await by_hand.cancel_order(uow, info.context.viewer, key)
+            row = await hand_orders.cancel_order(uow, info.context.viewer, key)
         return CancelOrderPayload(order=Order.from_row(row))

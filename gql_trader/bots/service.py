@@ -10,8 +10,9 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.backtests.execution import execution_from_json, execution_to_json
-from gql_trader.bots import live_rules, repository
+from gql_trader.bots import repository
 from gql_trader.bots.checking import check_bot
+from gql_trader.bots.live.bots import rules as position_rules
 from gql_trader.bots.models import BotRow
 from gql_trader.bots.types import BotChange, BotRequest, BotState, Feed, Limits, Replay, SessionStatus
 from gql_trader.core.actor import Actor
@@ -107,7 +108,7 @@ def check_live(feed: Feed, bot: BotRequest | Row[Any]) -> None:
     stored = bot.execution
     spec = stored if isinstance(stored, ExecutionSpec) else execution_from_json(stored)
     contracts = trades_contracts(bot, spec)
-    if (problem := live_rules.problem_of(spec, contracts=contracts)) is not None:
+    if (problem := position_rules.problem_of(spec, contracts=contracts)) is not None:
         raise InvalidInput(problem[1], ("execution", problem[0]))
     if bot.auto_transfer_funds and not contracts:
         raise InvalidInput("Only contracts need funds in a wallet of theirs.", ("autoTransferFunds",))

@@ -11,8 +11,9 @@ from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.quotas import count_request
 from gql_trader.accounts.types_credentials import AuditAction
 from gql_trader.backtests.execution import execution_from_json, execution_to_json, on_market
-from gql_trader.bots import lifecycle, live_sessions, repository, service
-from gql_trader.bots.live_sessions import LivePermit
+from gql_trader.bots import lifecycle, repository, service
+from gql_trader.bots.live import sessions as live_sessions
+from gql_trader.bots.live.sessions import LivePermit
 from gql_trader.bots.models import BotRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import STARTED, BotState, Feed, Limits, Replay, SessionRequest
@@ -31,8 +32,8 @@ from gql_trader.core.intervals import MINUTE, Interval
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data import feeds
 from gql_trader.market_data import service as market_data
+from gql_trader.market_data.feeds import states as feeds
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.settings.service import preferences_of
 from gql_trader.settings.types import MarginMode, SessionMode

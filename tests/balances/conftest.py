@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.balances import jobs
 from gql_trader.balances.models import BalanceClockRow, BalanceSnapshotRow, DailyProfitRow
-from gql_trader.bots import hand_sessions
+from gql_trader.bots.by_hand import sessions as hand_sessions
 from gql_trader.bots.models import SessionStateRow
 from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.bots.types import SessionRequest

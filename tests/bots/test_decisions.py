@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy import update
 
 from gql_trader.accounts.models import UserRow
-from gql_trader.bots import jobs, repository, shards, ticking
+from gql_trader.bots import jobs, repository
 from gql_trader.bots.guarding import GuardKind, guards_then
 from gql_trader.bots.models import SignalRow
+from gql_trader.bots.ticks import shards, ticking
 from gql_trader.bots.types import Feed
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.engine.execution import ExecutionSpec

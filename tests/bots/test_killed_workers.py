@@ -14,8 +14,8 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy import select, text, update
 
-from gql_trader.bots import shards
 from gql_trader.bots.models import OrderRow, SessionStateRow, TickLeaseRow, TradingSessionRow
+from gql_trader.bots.ticks import shards
 from gql_trader.bots.types import Feed, Replay
 from gql_trader.config import Settings
 from gql_trader.core.clock import to_milliseconds
@@ -24,9 +24,8 @@ from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import find_market, save_candles
-from tests.bots.live_desk import MARKET, ORDER, LiveDesk
-from tests.bots.test_live_bots import Bench, make_bench
-from tests.bots.test_live_by_hand import LEASE_SECONDS
+from tests.bots.live.bench import Bench, make_bench
+from tests.bots.live.desk import LEASE_SECONDS, MARKET, ORDER, LiveDesk
 from tests.factories.backtests import BARS
 from tests.factories.bots import BotDesk, LiveMarket, as_booked, bar_time, booked
 from tests.factories.exchange_simulator import Hang

@@ -10,9 +10,10 @@ from sqlalchemy import Row, select
 from gql_trader.backtests.jobs import run_backtest
 from gql_trader.backtests.ledger import LedgerRows, decode_segments
 from gql_trader.backtests.models import LedgerSegmentRow
-from gql_trader.bots import repository, service, shards, starting, ticking
+from gql_trader.bots import repository, service, starting
 from gql_trader.bots.jobs import close_session, run_session
 from gql_trader.bots.models import EquityPointRow, OrderRow, SessionStateRow, TradeRow
+from gql_trader.bots.ticks import shards, ticking
 from gql_trader.bots.types import BotRequest, Feed, Limits, Replay
 from gql_trader.core.actor import Actor
 from gql_trader.core.clock import from_milliseconds, to_milliseconds

@@ -14,9 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gql_trader.bots import booking, by_hand, hand_sessions, jobs, ticking
+from gql_trader.bots import jobs
+from gql_trader.bots.by_hand import orders as hand_orders
+from gql_trader.bots.by_hand import sessions as hand_sessions
 from gql_trader.bots.models import SessionMarkRow, TradeRow
 from gql_trader.bots.models_rollups import SessionRollupRow
+from gql_trader.bots.ticks import booking, ticking
 from gql_trader.bots.types import Feed, OrderRequest, OrderSide, OrderType, Replay, SessionRequest
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.errors import InvalidInput
@@ -26,6 +29,7 @@ from gql_trader.core.zones import time_zones
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import daily, periods, service
+from gql_trader.reports.daily import Selection
 from gql_trader.reports.jobs import keep_days
 from gql_trader.reports.levels import level_of
 from gql_trader.reports.types import Day, Level, Scope
@@ -59,11 +63,11 @@ async def _all_the_same(
     """Check that days are the same from figures at midnights and from what is kept, now and before."""
     for _ in range(2):
         async with bots.runtime.unit_of_work() as uow:
-            accounts = await service.accounts_of(
-                uow, bots.trader.user_id, Scope(**{"replays": True, **scope})
-            )
+            wanted = Scope(**{"replays": True, **scope})
+            accounts = await service.accounts_of(uow, bots.trader.user_id, wanted)
+            selection = Selection(bots.trader.user_id, wanted, accounts, zone)
             assert await periods.days(uow, accounts, first, last, zone) == expected
-            assert await daily.days_between(uow, accounts, first, last, zone) == expected
+            assert await daily.days_between(uow, selection, first, last) == expected
         await keep_days(bots.runtime)
 
 
@@ -291,7 +295,7 @@ async def _trade_by_hand(bots: BotDesk) -> UUID:
         [("BUY", "2"), ("SELL", "0.7"), ("BUY", "0.1"), ("SELL", "1.4")]
     ):
         async with runtime.unit_of_work() as uow:
-            await by_hand.place_order(
+            await hand_orders.place_order(
                 uow,
                 runtime.arrays,
                 bots.trader,

@@ -16,10 +16,12 @@ from structlog.testing import capture_logs
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.reports import daily, jobs, periods, service
+from gql_trader.reports.daily import Selection
 from gql_trader.reports.levels import level_of
 from gql_trader.reports.models import KeptDaysRow, SessionDayRow
 from gql_trader.reports.types import Day, DayColor, Level, Scope
 from gql_trader.runtime import open_runtime
+from gql_trader.settings.types import SessionMode
 from tests.balances.conftest import Office
 from tests.factories.clock import SetClock
 
@@ -67,14 +69,15 @@ async def office(settings: Settings) -> AsyncIterator[Office]:
         yield Office(runtime, clock)
 
 
-async def _both(office: Office, actor: Actor, zone: str) -> tuple[list[Day], Level]:
+async def _both(office: Office, actor: Actor, zone: str, scope: Scope) -> tuple[list[Day], Level]:
     """Return all days of somebody, having looked at all of them in each way that there is."""
     first, last = date(2026, 2, 1), office.clock.moment.date() + timedelta(days=1)
     async with office.runtime.unit_of_work() as uow:
-        accounts = await service.accounts_of(uow, actor.user_id, Scope())
+        accounts = await service.accounts_of(uow, actor.user_id, scope)
+        selection = Selection(actor.user_id, scope, accounts, zone)
         expected = await periods.days(uow, accounts, first, last, zone)
-        extremes = await periods.best_and_worst(uow, accounts, zone)
-        assert await daily.days_between(uow, accounts, first, last, zone) == expected
+        extremes = await periods.best_and_worst(uow, selection)
+        assert await daily.days_between(uow, selection, first, last) == expected
         # The first of equal ones, and none on which nothing changed.
         eventful = [day for day in expected if day.color is not DayColor.NEUTRAL]
         changes = [day.level.change for day in eventful]
@@ -85,7 +88,7 @@ async def _both(office: Office, actor: Actor, zone: str) -> tuple[list[Day], Lev
         )
         part = expected[20:-2]
         if part:
-            assert await daily.days_between(uow, accounts, part[0].date, part[-1].date, zone) == part
+            assert await daily.days_between(uow, selection, part[0].date, part[-1].date) == part
         return expected, level_of(accounts)
 
 
@@ -123,8 +126,14 @@ async def test_what_is_kept_is_what_figures_at_midnights_make_whatever_happens_i
                 await jobs.keep_days(office.runtime)
             async with office.runtime.unit_of_work() as uow:
                 zone = await periods.zone_of(uow, trader.user_id, None)
-            for each in {zone, "Europe/Berlin"}:
-                days, whole = await _both(office, trader, each)
+            everything = Scope()
+            for each, scope in (
+                (zone, everything),
+                ("Europe/Berlin", everything),
+                (zone, Scope(session_id=sessions[0])),
+                (zone, Scope(mode=SessionMode.PAPER, replays=True)),
+            ):
+                days, whole = await _both(office, trader, each, scope)
                 assert sum((day.level for day in days), Level()) == whole
         async with office.runtime.unit_of_work() as uow:
             kept += await uow.session.scalar(select(func.count()).select_from(SessionDayRow)) or 0

@@ -12,7 +12,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from gql_trader.app import create_app
-from gql_trader.bots import by_hand, hand_sessions
+from gql_trader.bots.by_hand import orders as hand_orders
+from gql_trader.bots.by_hand import sessions as hand_sessions
 from gql_trader.bots.types import Feed, OrderRequest, OrderSide, OrderType, Replay, SessionRequest
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
@@ -312,7 +313,7 @@ async def test_a_position_that_is_held_counts_at_its_value_and_is_no_closed_trad
             idempotency_key=str(number),
         )
         async with runtime.unit_of_work() as uow:
-            await by_hand.place_order(uow, runtime.arrays, trader, order)
+            await hand_orders.place_order(uow, runtime.arrays, trader, order)
     found = await reports.ask(PROFIT, sessionId=key)
     query = "query($id: ID!) { tradingSession(id: $id) { equity profit positions { unrealizedProfit } } }"
     shown = await reports.ask(query, id=key)

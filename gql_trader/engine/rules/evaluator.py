@@ -63,7 +63,7 @@ class Program:
         """Return the program of a plan, which may grow afterwards without changing it."""
         wanted = [root.number for root in roots if isinstance(root, Slot)]
         steps = fuse(plan.steps, wanted)
-        return cls(tuple(steps), tuple(plan.intervals), tuple(_count_readers(steps, wanted)), tuple(roots))
+        return cls(tuple(steps), tuple(plan.intervals), tuple(count_readers(steps, wanted)), tuple(roots))
 
     def run(self, bars: Bars, on_progress: Progress | None = None) -> list[Column | Constant]:
         """Return the value of each root as `evaluate` does."""
@@ -81,7 +81,7 @@ class Program:
                         del results[read]
                 if on_progress is not None:
                     on_progress(done / len(todo))
-        return [_single(results[root.number]) if isinstance(root, Slot) else root for root in self.roots]
+        return [single(results[root.number]) if isinstance(root, Slot) else root for root in self.roots]
 
 
 def evaluate(
@@ -133,7 +133,7 @@ class SharedRun:
     def columns(self, roots: Sequence[Operand]) -> list[Column | Constant]:
         """Return the value of each root as `evaluate` does; nobody may change it."""
         self._begin()
-        return [_single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
+        return [single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
 
     def packed(self, roots: Sequence[Operand]) -> list[Words]:
         """Return the value of each root, all of them conditions, a bit a bar; nobody may change it."""
@@ -190,7 +190,7 @@ class SharedRun:
                 if twin is not None:
                     self._shared.put_packed(self._numbers[twin], other)
             else:
-                known = packed(_single(self._result(place)).astype(np.bool_, copy=False))
+                known = packed(single(self._result(place)).astype(np.bool_, copy=False))
             self._shared.put_packed(self._numbers[place], known)
         return known
 
@@ -204,7 +204,7 @@ class SharedRun:
 
     def _crossing(self, place: int) -> tuple[Floats, Floats]:
         first, second, _ = self._pairs[place]
-        return series(_single(self._result(first))), series(_single(self._result(second)))
+        return series(single(self._result(first))), series(single(self._result(second)))
 
     def _as_asked(self, place: int, above: C, below: C) -> tuple[C, C]:
         return (above, below) if self._pairs[place][2] else (below, above)
@@ -223,8 +223,8 @@ class _Runner:
     def run(self, step: Step, interval: Interval | None, results: Mapping[int, Result]) -> Result:
         if isinstance(step, Spread):
             known = self._higher(step.interval).known
-            return _spread(_single(results[step.operand.number]), known, len(self.bars))
-        return _run(step, results, self.bars if interval is None else self._higher(interval).bars)
+            return _spread(single(results[step.operand.number]), known, len(self.bars))
+        return run_step(step, results, self.bars if interval is None else self._higher(interval).bars)
 
     def _higher(self, interval: Interval) -> HigherBars:
         if interval not in self.higher:
@@ -232,7 +232,8 @@ class _Runner:
         return self.higher[interval]
 
 
-def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
+def count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
+    """Return how often each step's result is read, where the steps with some numbers are wanted."""
     counts = [0] * len(steps)
     for number in wanted:
         counts[number] += 1
@@ -244,7 +245,8 @@ def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
     return counts
 
 
-def _single(result: Result) -> Column:
+def single(result: Result) -> Column:
+    """Return a result that is one column."""
     assert not isinstance(result, tuple)
     return result
 
@@ -257,9 +259,11 @@ def _spread(x: Column, known: Integers, n: int) -> Column:
     return out
 
 
-def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
+def run_step(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
+    """Return the result of a step over bars, from the results of earlier ones over the same bars."""
+
     def value(operand: Operand) -> Column | Constant:
-        return _single(results[operand.number]) if isinstance(operand, Slot) else operand
+        return single(results[operand.number]) if isinstance(operand, Slot) else operand
 
     match step:
         case ReadColumn(name=name):
@@ -274,7 +278,7 @@ def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
             assert isinstance(found, tuple)
             return found[output]
         case AverageCrosses(source=source):
-            averaged = _single(results[source.number]).astype(np.float64, copy=False)
+            averaged = single(results[source.number]).astype(np.float64, copy=False)
             return average_crosses(averaged, step.first, step.first_period, step.second, step.second_period)
         case Delay(operand=operand, bars=n):
             found = results[operand.number]

@@ -6,8 +6,8 @@ import { drawEquity } from './charts.js';
 import * as documents from './documents.js';
 import {
   address, ask, bar, button, card, carefulButton, choice, complain, day, decimal, field, figures, form, h, heading,
-  input, link, listPage, money, noted, number, percent, quiet, replace, row, signed, soon, submitButton, table, time,
-  words,
+  input, link, listPage, money, noted, number, percent, quiet, row, signed, soon, submitButton, table, time,
+  update, words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
 
@@ -66,7 +66,7 @@ export async function showBots(main, { viewer, signal, go }) {
     ['Profit', ({ session }) => (session ? gainOf(session) : '–'), { number: true }],
     ['', (bot) => (mayTrade ? startOrStop(bot) : '')],
   ];
-  const show = () => replace(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one.'));
+  const show = () => update(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one.'));
   show();
 
   const stopAll = carefulButton('Stop all', 'Stop all bots?', STOPPING, () => mutate(documents.STOP_ALL, {}));
@@ -127,7 +127,7 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   function show(now) {
     const about = [now.strategy.name, marketOf(now), modeOf(now), feedOf(now)].join(' · ');
     const erase = carefulButton('Delete', `Delete ${now.name}?`, 'It cannot be brought back.', remove);
-    replace(
+    update(
       top,
       bar(
         heading(now.name, about),
@@ -145,8 +145,7 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   const trades = new Map(session?.trades.nodes.map((trade) => [trade.number, trade]));
   const ledger = h('div', { id: 'trades' });
   main.replaceChildren(
-    top, numbers,
-    session ? card('Equity and drawdown', frame) : quiet('It has not been started yet.'),
+    top, numbers, session ? card('Equity and drawdown', frame) : quiet('It has not been started yet.'),
     h('div', { class: 'halves' }, card('Guards', guards), card('Trades, newest first', ledger)));
 
   let latest = session && { equity: Number(session.equity), time: session.lastBarTime };
@@ -172,13 +171,11 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
   // A replay may tell of more bars in a second than anybody can see. Guards count trades; the server knows how far.
   const [numbersSoon, tradesSoon] = [showNumbers, showTrades].map((show) => soon(50, show));
   const countSoon = soon(500, async () => {
-    const now = signal.aborted ? null : await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
+    const now = await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
     if (now) guards.replaceChildren(...guardList(now.guards));
   });
-  follow(signal, documents.BOT_STATUS, { botId: id }, ({ bot: now }) => {
-    if (now.session?.id !== session?.id) reload();
-    else show(now);
-  });
+  const heard = ({ bot: now }) => (now.session?.id === session?.id ? show(now) : reload());
+  follow(signal, documents.BOT_STATUS, { botId: id }, heard);
   if (!session) return;
   follow(signal, documents.BOT_EQUITY, { botId: id }, (event) => {
     if (event.sessionId !== session.id) return;

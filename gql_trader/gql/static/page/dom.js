@@ -168,6 +168,11 @@ export function replace(container, ...children) {
   if (focused >= 0) next?.focus({ preventScroll: true });
 }
 
+/** The same, unless it is there already: what is redrawn in the middle of a click does not hear of it. */
+export function update(container, ...children) {
+  if (!h('div', {}, ...children).isEqualNode(container)) replace(container, ...children);
+}
+
 // ---- forms ----
 let fields = 0;
 /** A labelled control; `path` is what the server's errors call it, if not its name; several with spaces. */

@@ -1,0 +1,1 @@
+"""Trading by hand: sessions, their orders, and what fills those on paper."""

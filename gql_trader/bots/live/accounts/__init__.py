@@ -1,0 +1,1 @@
+"""Regular looks at the contracts of live accounts, and what is concluded from them."""

@@ -1,0 +1,183 @@
+"""What strategies go on saying: kept in the process, so that a new bar costs a bot of a year no more than one
+of a day.
+
+Nothing of it is stored. A worker that has not heard a strategy yet, or not lately, computes what it says over
+all its bars once; from then on only over what is new. The digits are the same.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+
+from gql_trader.core.ids import SeriesId
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers
+from gql_trader.engine.rules import CompiledRules, PlotLine
+from gql_trader.engine.signals import Signals
+from gql_trader.market_data.types import StoredSeries
+
+if TYPE_CHECKING:
+    from gql_trader.engine.rules.continuing import ContinuedSignals
+
+KEPT_BARS = 16
+"""So many bars are remembered with what was said there, for others that want the same, or want it again."""
+
+_COLUMNS = ("entry_long", "exit_long", "entry_short", "exit_short")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The candles that something was computed from: as long as this stays, they have only become more."""
+
+    series_id: SeriesId
+    rewrites: int
+
+    @classmethod
+    def of(cls, series: StoredSeries) -> "Source":
+        """Return what stands for the candles of a series so far."""
+        return cls(series.id, series.rewrites)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a strategy says at some bars: signals, and the lines that explain them."""
+
+    bars: Bars
+    signals: Signals
+    lines: tuple[PlotLine, ...]
+
+
+class Hearing:
+    """A strategy that is listened to, from the first of its bars on. For threads.
+
+    Attributes
+    ----------
+    until
+        Opening time of the last bar that was heard, Unix milliseconds.
+    size
+        Bytes that it takes at most, roughly.
+    """
+
+    def __init__(self, signals: "ContinuedSignals", source: Source, heard: Heard) -> None:
+        """Be ready for the bars that follow those that were heard; see `listen`."""
+        self._signals = signals
+        self._lock = Lock()
+        self._texts = [(each.text, each.plot) for each in heard.lines]
+        # In a few small arrays: there are thousands of these.
+        self._time, self._flags, self._values = _columns(heard, KEPT_BARS)
+        self.source = source
+        self.until = int(heard.bars.time[-1])
+        self.size = signals.size + 2_000 + 200 * len(heard.lines)
+
+    def hear(self, bars: Bars, after: int) -> Heard | None:
+        """Return what is said at the bars after a moment; None if it is too long ago to be remembered.
+
+        Parameters
+        ----------
+        bars
+            Consecutive ones of the series; they begin with the last bar that was heard, or before it.
+        """
+        wanted = len(bars) - int(np.searchsorted(bars.time, after, side="right"))
+        with self._lock:
+            new = bars.slice(int(np.searchsorted(bars.time, self.until, side="right")), len(bars))
+            if len(new):
+                self._extend(new)
+            end = int(np.searchsorted(self._time, bars.time[-1], side="right"))
+            begin = end - wanted
+            if begin < 0 or not np.array_equal(self._time[begin:end], bars.time[len(bars) - wanted :]):
+                return None
+            values = self._values[:, begin:end].copy()
+            return Heard(
+                bars.slice(len(bars) - wanted, len(bars)),
+                Signals(*self._flags[:, begin:end].copy()),
+                tuple(PlotLine(text, values[at], plot) for at, (text, plot) in enumerate(self._texts)),
+            )
+
+    def _extend(self, new: Bars) -> None:
+        heard = Heard(new, *self._signals.extend(new))
+        # However many came at once, all of them are there to be asked for, until the next come.
+        kept = max(KEPT_BARS, len(new))
+        time, flags, values = _columns(heard, kept)
+        self._time = np.concatenate((self._time, time))[-kept:].copy()
+        self._flags = np.concatenate((self._flags, flags), axis=1)[:, -kept:].copy()
+        self._values = np.concatenate((self._values, values), axis=1)[:, -kept:].copy()
+        self.until = int(new.time[-1])
+
+
+def listen(
+    code: CompiledRules, parameters: Mapping[str, Any], source: Source, bars: Bars
+) -> tuple[Heard, Hearing]:
+    """Return what a strategy says at all its bars so far, at least one, and what listens to it from there."""
+    signals = code.continued(parameters, bars.interval)
+    heard = Heard(bars, *signals.extend(bars))
+    return heard, Hearing(signals, source, heard)
+
+
+def _columns(heard: Heard, most: int) -> tuple[Integers, Flags, Floats]:
+    """Return times, signals and the lines' values of the last bars, copied: a view would hold all bars."""
+    begin = max(0, len(heard.bars) - most)
+    flags = [getattr(heard.signals, name)[begin:] for name in _COLUMNS]
+    values = [each.values[begin:] for each in heard.lines]
+    count = len(heard.bars) - begin
+    return (
+        heard.bars.time[begin:].copy(),
+        np.array(flags, dtype=np.bool_),
+        np.array(values, dtype=np.float64).reshape(len(values), count),
+    )
+
+
+class Hearings:
+    """Strategies that are listened to, by what stands for their signals. For threads.
+
+    Parameters
+    ----------
+    capacity
+        Bytes that they may take together, roughly; those that were asked for longest ago go first.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[UUID, Hearing] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def get(self, key: UUID | None, source: Source) -> Hearing | None:
+        """Return a strategy that has been listened to on these candles; one on others is forgotten."""
+        if key is None:
+            return None
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            if found.source == source:
+                self._kept.move_to_end(key)
+                return found
+        self.forget(key)
+        return None
+
+    def put(self, key: UUID, hearing: Hearing) -> None:
+        """Keep a strategy that is listened to."""
+        self.forget(key)
+        with self._lock:
+            self._kept[key] = hearing
+            self._bytes += hearing.size
+            while self._bytes > self._capacity:
+                _, dropped = self._kept.popitem(last=False)
+                self._bytes -= dropped.size
+
+    def forget(self, key: UUID) -> None:
+        """Let go of a strategy."""
+        with self._lock:
+            dropped = self._kept.pop(key, None)
+            if dropped is not None:
+                self._bytes -= dropped.size
+
+
+_MOST_BYTES = 256 * 2**20
+
+hearings = Hearings(_MOST_BYTES)
+"""Those of this process."""
