@@ -387,6 +387,15 @@ step('days and curve begin at midnight where the user is', async (page) => {
   await page.getByText('in UTC').waitFor();
 });
 
+step('the content can be skipped to, and nothing moves', async (page) => {
+  const skip = page.getByRole('button', { name: 'Skip to the content' });
+  await skip.focus();
+  if ((await page.locator('header').boundingBox()).y !== 0) throw new Error('the header has moved');
+  await skip.press('Enter');
+  await page.locator('main:focus').waitFor();
+  await page.getByRole('heading', { name: 'Profit' }).waitFor();
+});
+
 /** Of these elements, the texts of those that are not wholly inside the viewport's width. */
 const outside = (page, selector) =>
   page.locator(selector).evaluateAll((found) =>

@@ -321,6 +321,7 @@ def test_the_page_and_graphiql_in_a_browser_that_reaches_no_other_host(server: L
         "ok: a server that cannot be reached is told, and when it is back",
         "ok: its days are a calendar of colours",
         "ok: days and curve begin at midnight where the user is",
+        "ok: the content can be skipped to, and nothing moves",
         "ok: every view fits a phone",
         "ok: an administrator signs in with a second factor and lets somebody in",
         "ok: GraphiQL runs a query, a mutation and a subscription",

@@ -14,7 +14,6 @@ const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6'];
 export const lineColour = (index) => `var(--${LINES[index % LINES.length]})`;
 
 const PERCENT = { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` };
-
 const seconds = (milliseconds) => milliseconds / 1000;
 
 /** Points for a line; where there is no value, there is a gap. */

@@ -83,7 +83,7 @@ export const quantity = (value) => (value === null ? NONE : format(value, 0, 8))
 export const time = (value) => (value === null ? NONE : value.slice(0, 16).replace('T', ' '));
 export const day = (value) => (value === null ? NONE : value.slice(0, 10));
 export const words = (constant) => constant.toLowerCase().replaceAll('_', ' ');
-export const interval = (name) => `${name.slice(1)} ${{ M: 'min', H: 'h', D: 'd', W: 'w' }[name[0]]}`;
+export const interval = (name) => `${name.slice(1)}\u00a0${{ M: 'min', H: 'h', D: 'd', W: 'w' }[name[0]]}`;
 
 /** A number that is green above zero and red below. */
 export const signed = (value, text) =>
@@ -162,10 +162,9 @@ async function busily(element, action) {
 /** Put other content in place; the focus stays with what is at the same place. */
 export function replace(container, ...children) {
   const stops = () => [...container.querySelectorAll('a, button')];
-  const focused = stops().indexOf(document.activeElement);
+  const place = stops().indexOf(document.activeElement);
   container.replaceChildren(...children);
-  const next = stops()[focused] ?? stops().at(-1) ?? document.querySelector('h1');
-  if (focused >= 0) next?.focus({ preventScroll: true });
+  if (place >= 0) (stops()[place] ?? stops().at(-1) ?? document.querySelector('h1'))?.focus({ preventScroll: true });
 }
 
 /** The same, unless it is there already: what is redrawn in the middle of a click does not hear of it. */

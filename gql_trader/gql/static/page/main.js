@@ -82,9 +82,9 @@ function showHeader(current) {
     h('a', { href: `#/${name}`, 'aria-current': name === (VIEWS[current].under ?? current) ? 'page' : null }, title));
   const nav = h('nav', { 'aria-label': 'Main' }, links);
   const out = button('Sign out', () => signOut().then(ended), { class: 'plain' });
-  document.getElementById('header').replaceChildren(
-    h('a', { class: 'brand', href: '#/' }, h('img', { src: 'static/page/icon.svg', alt: '', width: 22 }), 'gql_trader'),
-    ...(viewer ? [nav, h('span', { class: 'account' }, viewer.username, out)] : []));
+  const header = document.querySelector('header');
+  const account = viewer ? [nav, h('span', { class: 'account' }, viewer.username, out)] : [];
+  header.replaceChildren(header.firstElementChild, ...account);
 }
 
 function showSignIn() {
@@ -147,4 +147,5 @@ onConnection((isLost) => {
 });
 onSessionEnd(ended);
 addEventListener('hashchange', () => show());
+document.body.prepend(button('Skip to the content', () => main.focus(), { class: 'skip' }));
 start();

@@ -36,8 +36,7 @@ export async function showProfit(main, { id, viewer, signal, go }) {
   of.addEventListener('change', () => go('profit', ...[of.value].filter(Boolean)));
   const top = bar(heading('Profit'), of);
   if (!profit) throw notFound();
-  const nothing = quiet('Nothing yet. Replays count only on their own: choose a bot.');
-  if (!profit.currency) return main.replaceChildren(top, nothing);
+  if (!profit.currency) return main.replaceChildren(top, quiet('Nothing yet. Choose a bot to see its replays.'));
 
   main.replaceChildren(
     top,

@@ -28,7 +28,7 @@ export async function showSearches(main, { viewer, signal, go }) {
     ['Market', marketOf],
     ['Trials', trialsOf, { number: true, minor: true }],
     ['State', (search) => words(search.status)],
-    ['Made', (search) => day(search.createdAt)],
+    ['Made', (search) => day(search.createdAt), { minor: true }],
   ];
   const fetchPage = (after) => queryOne(documents.SEARCHES, { after }, signal);
   await fillPages(list, fetchPage, (rows) => table('Searches', columns, rows, 'No search yet: start one.'));
