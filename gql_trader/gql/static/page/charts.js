@@ -1,8 +1,6 @@
 // Charts on TradingView's Lightweight Charts. Colours come from the stylesheet, so that light and dark are one matter.
 
-import {
-  AreaSeries, BaselineSeries, CandlestickSeries, createChart, createSeriesMarkers, LineSeries,
-} from './vendor/lightweight-charts.js';
+import * as lightweight from './vendor/lightweight-charts.js';
 import { button, h, price } from './dom.js';
 
 const still = matchMedia('(prefers-reduced-motion: reduce)');
@@ -28,7 +26,7 @@ function makeChart(frame, label, signal) {
   });
   frame.append(canvas);
   const options = { autoSize: true, kineticScroll: { touch: !still.matches }, layout: { attributionLogo: false } };
-  const chart = createChart(canvas, options);
+  const chart = lightweight.createChart(canvas, options);
   const painters = [
     () => chart.applyOptions({
       layout: {
@@ -77,7 +75,7 @@ function moveByKey(chart, event) {
 export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exits }, label, signal) {
   const times = candles.time;
   const { chart, add, onPaint } = makeChart(frame, label, signal);
-  const bars = add(CandlestickSeries, () => ({
+  const bars = add(lightweight.CandlestickSeries, () => ({
     upColor: colour('gain'), downColor: colour('loss'), wickUpColor: colour('gain'), wickDownColor: colour('loss'),
     borderVisible: false, priceLineVisible: false,
   }));
@@ -91,7 +89,7 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
     const known = values.filter((value) => value !== null).sort((a, b) => a - b);
     const middle = known[Math.floor(known.length / 2)];
     const series = add(
-      LineSeries,
+      lightweight.LineSeries,
       () => ({
         color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2,
         priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
@@ -103,7 +101,7 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
   chart.panes()[0].setStretchFactor(3);
 
   const scale = chart.timeScale();
-  const markers = createSeriesMarkers(bars, []);
+  const markers = lightweight.createSeriesMarkers(bars, []);
   const all = [...markersOf(entries, times, true), ...markersOf(exits, times, false)].sort((a, b) => a.time - b.time);
   const hint = h('span', { class: 'quiet', hidden: true }, 'Zoom in to see the trades.');
   const mark = () => {
@@ -158,12 +156,12 @@ function legend(chart, bars, drawn, barsPerCandle, hint) {
 /** Equity above drawdown; returns a function that adds a point to both. */
 export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
   const { chart, add } = makeChart(frame, label, signal);
-  const above = add(AreaSeries, () => ({
+  const above = add(lightweight.AreaSeries, () => ({
     lineColor: colour('accent'), topColor: colour('accent-soft'), bottomColor: 'transparent', lineWidth: 2,
     priceLineVisible: false,
   }));
   const below = add(
-    BaselineSeries,
+    lightweight.BaselineSeries,
     () => ({
       baseValue: { type: 'price', price: 0 }, bottomLineColor: colour('loss'), bottomFillColor1: colour('loss-soft'),
       bottomFillColor2: colour('loss-soft'), topLineColor: colour('loss'), lineWidth: 1, priceLineVisible: false,
@@ -197,7 +195,7 @@ export function drawComparison(frame, curves, label, signal) {
   const { chart, add } = makeChart(frame, label, signal);
   curves.forEach(({ time, equity }, index) => {
     const style = { lineWidth: 2, priceLineVisible: false, priceFormat: PERCENT };
-    const series = add(LineSeries, () => ({ color: colour(LINES[index % LINES.length]), ...style }));
+    const series = add(lightweight.LineSeries, () => ({ color: colour(LINES[index % LINES.length]), ...style }));
     series.setData(points(time, equity.map((value) => value / equity[0] - 1)));
   });
   chart.timeScale().fitContent();

@@ -46,28 +46,32 @@ const notices = new EventTarget();
 /** Call `listener` whenever the login has ended, whoever has ended it. */
 export const onSessionEnd = (listener) => notices.addEventListener('end', listener);
 
-/** Call `listener(isLost)` when the server has been out of reach for two seconds, and when it is back. */
+/** Call `listener(isLost)` when a request has not reached the server, or the socket for two seconds; and after it. */
 export const onConnection = (listener) => notices.addEventListener('connection', ({ detail }) => listener(detail));
 
-// Of the two ways to the server, REQUESTS and EVENTS, those on which it does not answer.
+// Of the two ways to the server, 'requests' and 'events', those on which it does not answer.
 const broken = new Set();
-const [REQUESTS, EVENTS] = ['requests', 'events'];
 let isLost = false;
 let telling, asking;
 
 function note(way, isBroken) {
   broken[isBroken ? 'add' : 'delete'](way);
   // While nobody asks for anything, this does.
-  clearTimeout(asking);
-  if (isBroken || broken.has(REQUESTS)) asking = setTimeout(() => send('healthz').catch(() => {}), 1000);
+  if (isBroken || broken.has('requests')) asking ??= setTimeout(ask, 1000);
   if (isLost === broken.size > 0) telling = clearTimeout(telling);
-  else telling ||= setTimeout(tell, isLost ? 0 : 2000);
+  else if (isLost || broken.has('requests')) tell();
+  else telling ??= setTimeout(tell, 2000);
 }
 
 function tell() {
-  telling = undefined;
+  telling = clearTimeout(telling);
   isLost = broken.size > 0;
   notices.dispatchEvent(new CustomEvent('connection', { detail: isLost }));
+}
+
+function ask() {
+  asking = undefined;
+  send('healthz').catch(() => {});
 }
 
 async function send(address, options) {
@@ -75,13 +79,13 @@ async function send(address, options) {
   try {
     response = await fetch(address, { credentials: 'same-origin', ...options });
     const answer = response.status === 204 ? {} : await response.json();
-    note(REQUESTS, false);
+    note('requests', false);
     return answer;
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     // Without an answer, or with that of a gateway which has found nobody behind it.
     const isUnreached = !response || [502, 503, 504].includes(response.status);
-    note(REQUESTS, isUnreached);
+    note('requests', isUnreached);
     if (isUnreached) throw new ApiError('The server cannot be reached.', 'NETWORK');
     throw new ApiError(`The server answered with status ${response.status}.`, 'BAD_RESPONSE');
   }
@@ -170,7 +174,10 @@ export async function* subscribe(document, variables, signal) {
   const leave = () => {
     stop();
     followed -= 1;
-    if (followed === 0) note(EVENTS, false);
+    if (followed > 0) return;
+    // Whether it is there is for requests to find out now.
+    if (isLost) note('requests', true);
+    note('events', false);
   };
   followed += 1;
   signal.addEventListener('abort', leave);
@@ -188,8 +195,7 @@ export async function* subscribe(document, variables, signal) {
 
 const closedBy = ({ code, reason }) => new ApiError(reason || `The connection was closed (${code}).`, 'SOCKET_CLOSED');
 
-let connection, watchdog;
-let followed = 0;
+let connection, watchdog, followed = 0;
 
 // The server pings every 20 s. Where nothing has come for a minute, nothing will.
 function watch() {
@@ -210,11 +216,11 @@ const socket = createClient({
   on: {
     connecting: watch,
     opened: (opened) => (connection = opened),
-    connected: () => note(EVENTS, false),
+    connected: () => note('events', false),
     message: watch,
     closed({ code }) {
       clearTimeout(watchdog);
-      note(EVENTS, followed > 0);
+      note('events', followed > 0);
       if (code === LOGIN_ENDED) notices.dispatchEvent(new Event('end'));
     },
   },

@@ -73,8 +73,7 @@ export const BACKTEST_RESULT = /* GraphQL */ `${BACKTEST} ${EXECUTION} ${METRICS
   query BacktestResult($id: ID!) {
     backtest(id: $id) {
       ...BacktestHead
-      execution { ...ExecutionParts }
-      metrics { ...MetricsParts }
+      execution { ...ExecutionParts } metrics { ...MetricsParts }
       equity(maxPoints: 3000) { time equity drawdown }
       monthlyReturns { year month return }
       ledger(first: 25) { ...LedgerPage }
@@ -142,8 +141,7 @@ export const SEARCH_RESULT = /* GraphQL */ `
   query SearchResult($id: ID!) {
     optimization(id: $id) {
       id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
-      ranges { name }
-      strategy { name } market { symbol }
+      ranges { name } strategy { name } market { symbol }
       trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) {
         nodes { number parameters objective metrics { totalReturn maxDrawdown trades } }
       }

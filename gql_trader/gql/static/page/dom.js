@@ -245,8 +245,8 @@ function showProblem(control, message) {
  * its numbers. Return the messages of those that have none. */
 export function showErrors(element, errors, focus = true) {
   const find = (selector) => element.querySelector(selector);
-  const labelOf = (name) =>
-    (find(`[data-path$="${name}"]`)?.labels[0] ?? find(`option[value="${name}"]`))?.textContent ?? name;
+  const fieldOf = (name) => find(`[data-path~="${name}"], [data-path$=".${name}"]`);
+  const labelOf = (name) => (fieldOf(name)?.labels[0] ?? find(`option[value="${name}"]`))?.textContent ?? name;
   const homeless = [];
   for (const { path, message } of errors) {
     const places = path.map((_, dropped) => CSS.escape(path.slice(0, path.length - dropped).join('.')));

@@ -3,7 +3,7 @@
 
 import { mutate, onConnection, onSessionEnd, query, signIn, signOut } from './client.js';
 import { SIGN_UP, VIEWER } from './documents.js';
-import { button, complain, field, form, h, heading, input, link, quiet, say, submitButton } from './dom.js';
+import { bar, button, complain, field, form, h, heading, input, link, quiet, say, submitButton } from './dom.js';
 import { showAdministration } from './admin.js';
 import { showBacktest, showBacktests, showComparison } from './backtests.js';
 import { showBot, showBots } from './bots.js';
@@ -111,7 +111,7 @@ function showSignIn() {
   }
 
   main.replaceChildren(
-    form({ class: 'card sign-in' }, submit, heading('Sign in'), field('Username or e-mail', login),
+    form({ class: 'card sign-in' }, submit, bar(heading('Sign in')), field('Username or e-mail', login),
       field('Password', password), second, field('Stay signed in', remember), submitButton('Sign in')),
     h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()));
   login.focus();

@@ -87,8 +87,7 @@ function month(id, bots, { preferences: { timezone } }, signal) {
   const load = () => fetchMonth().catch((error) => complain(error, refuse));
   chosen.addEventListener('change', load);
   load();
-  const controls = [step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1)];
-  const top = bar(h('h2', {}, 'Days'), controls);
+  const top = bar(h('h2', {}, 'Days'), step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1));
   return h('section', { class: 'card' }, top, days, h('h2', {}, 'Equity and drawdown'), curve);
 }
 

@@ -82,9 +82,8 @@ export function specFields({ strategies, markets }, signal, given = {}, { range 
     const { symbol, exchange } = market();
     const found = await query(SERIES, { symbol, exchange, interval: intervalChoice.value }, still);
     const { count, start, end } = found.market?.priceSeries ?? {};
-    if (!count) return;
-    available.textContent = `${count.toLocaleString('en')} bars, ${day(start)} to ${day(end)}`;
-    element.dataset.start = start;
+    element.dataset.start = start ?? '';
+    if (count) available.textContent = `${count.toLocaleString('en')} bars, ${day(start)} to ${day(end)}`;
   });
 
   const execution = executionFields(given.execution);

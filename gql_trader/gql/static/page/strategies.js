@@ -41,7 +41,7 @@ function editor(strategy, viewer, { signal, go, reload }) {
   const name = strategy.builtin ? `${strategy.name}, my way` : strategy.name;
   const rules = RULES.map(([key, label]) => [key, label, codeField(strategy.rules?.[key] ?? '', key, 1)]);
   const plots = codeField((strategy.rules?.plots ?? []).join('\n'), 'plots', 2);
-  const parameters = parameterRows(strategy.parameters, check);
+  const parameters = parameterRows(strategy.parameters ?? [], check);
   const verdict = h('p', { class: 'quiet', role: 'status' });
 
   const read = () => ({
