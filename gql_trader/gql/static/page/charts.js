@@ -35,7 +35,7 @@ function makeChart(frame, label, signal) {
       },
       grid: { vertLines: { color: colour('grid') }, horzLines: { color: colour('grid') } },
       rightPriceScale: { borderColor: colour('border') },
-      timeScale: { borderColor: colour('border'), timeVisible: true, minBarSpacing: 0.05 },
+      timeScale: { borderColor: colour('border'), timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
     }),
   ];
   const paint = () => painters.forEach((painter) => painter());
