@@ -6,17 +6,17 @@ all its bars once; from then on only over what is new. The digits are the same.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
 
 from gql_trader.core.ids import SeriesId
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers
-from gql_trader.engine.rules import CompiledRules, PlotLine
+from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import CompiledRules, ParameterValues, PlotLine
 from gql_trader.engine.signals import Signals
 from gql_trader.market_data.types import StoredSeries
 
@@ -49,6 +49,15 @@ class Heard:
     bars: Bars
     signals: Signals
     lines: tuple[PlotLine, ...]
+
+    def signals_over(self, n: int) -> Signals:
+        """Return the signals of n bars that end with these; none at those before."""
+        if n == len(self.bars):
+            return self.signals
+        found = Signals.none(n)
+        for name in _COLUMNS:
+            getattr(found, name)[n - len(self.bars) :] = getattr(self.signals, name)
+        return found
 
 
 class Hearing:
@@ -109,7 +118,7 @@ class Hearing:
 
 
 def listen(
-    code: CompiledRules, parameters: Mapping[str, Any], source: Source, bars: Bars
+    code: CompiledRules, parameters: ParameterValues, source: Source, bars: Bars
 ) -> tuple[Heard, Hearing]:
     """Return what a strategy says at all its bars so far, at least one, and what listens to it from there."""
     signals = code.continued(parameters, bars.interval)
@@ -175,6 +184,45 @@ class Hearings:
             dropped = self._kept.pop(key, None)
             if dropped is not None:
                 self._bytes -= dropped.size
+
+
+def hear(
+    code: StrategyCode,
+    parameters: ParameterValues,
+    source: Source,
+    key: UUID,
+    bars: Bars,
+    after: int | None,
+) -> Heard:
+    """Return what a strategy says at the bars after a moment, and maybe at some before, given all its bars.
+
+    Parameters
+    ----------
+    key
+        What stands for its signals.
+    after
+        Opening time of a bar, Unix milliseconds; None: at all bars.
+    """
+    if not isinstance(code, CompiledRules):
+        return Heard(bars, code.signals(bars, parameters), code.lines(bars, parameters))
+    hearing = None if after is None else hearings.get(key, source)
+    if hearing is not None and after is not None and (heard := go_on(key, hearing, bars, after)) is not None:
+        return heard
+    heard, hearing = listen(code, parameters, source, bars)
+    hearings.put(key, hearing)
+    return heard
+
+
+def go_on(key: UUID, hearing: Hearing, bars: Bars, after: int) -> Heard | None:
+    """Return what `Hearing.hear` returns; one that has nothing to say any more is forgotten."""
+    try:
+        heard = hearing.hear(bars, after)
+    except Exception:
+        hearings.forget(key)
+        raise
+    if heard is None:
+        hearings.forget(key)
+    return heard
 
 
 _MOST_BYTES = 256 * 2**20
