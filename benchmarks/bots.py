@@ -1,6 +1,7 @@
 """How long thousands of running bots wait for their bar: from its storing to each bot's commit.
 
 Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--bars 20] [--distinct]
+                                 [--age DAYS]
        python -m benchmarks.bots --signals
 
 Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
@@ -13,6 +14,9 @@ One of the bars that count is the first of a quarter of an hour, in which every 
 At last the workers are started again, as by an upgrade, while a bar is waiting.
 
 --distinct starts every bot of a market at a bar of its own, so that no two share their signals.
+
+--age has all bots look so many days old: after the first bar it is noted that their signals begin so long
+ago. The workers compute them over all those bars once, in rounds that do not count.
 
 --signals measures something else, and nothing of the above: what the signals of the 240 combinations of
 market, strategy and parameters take a bar, without a database, for bots a day, a month and a year old.
@@ -34,7 +38,7 @@ from uuid import UUID
 
 import numpy as np
 import psutil
-from sqlalchemy import Text, cast, func, insert, select
+from sqlalchemy import Text, cast, func, insert, select, update
 
 import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
 from gql_trader import migrate
@@ -63,9 +67,11 @@ from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HISTORY = 1_000
+_DAY_BARS = 1_440
 _MINUTE = Interval.M1.milliseconds
 _LOOK_SECONDS = 0.02
 _WARM_UP = 3
+_WARM_UP_OLD = 8
 _QUARTER_AT = 8
 """Which of the bars is the first of a quarter of an hour."""
 _USERS = 100
@@ -124,18 +130,31 @@ def _signals() -> None:
         )
 
 
+def _history(options: argparse.Namespace) -> int:
+    return _HISTORY + int(options.age) * _DAY_BARS
+
+
+async def _grow_old(runtime: Runtime, days: int) -> None:
+    """Let the signals of all sessions begin some days earlier."""
+    states = SessionStateRow.__table__.c
+    earlier = {"anchor_time": states.anchor_time - days * _DAY_BARS * _MINUTE, "signal_key": None}
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(update(SessionStateRow).values(earlier))
+
+
 async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[MarketId, Bars]:
     now = to_milliseconds(datetime.now(UTC))
     # One bar more, for the restart.
     quarter = Interval.M15.floor(now - (options.bars + 2 - _QUARTER_AT) * _MINUTE)
-    start = quarter - (_HISTORY + _QUARTER_AT - 1) * _MINUTE
+    history = _history(options)
+    start = quarter - (history + _QUARTER_AT - 1) * _MINUTE
     markets: dict[MarketId, Bars] = {}
     async with runtime.unit_of_work() as uow:
         await strategies.sync_builtin_strategies(uow)
         for number in range(options.markets):
             market = await ensure_market(uow, "demo", f"BENCH{number}/USD")
-            markets[market.id] = _walk(_HISTORY + options.bars + 1, number, start)
-            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, _HISTORY))
+            markets[market.id] = _walk(history + options.bars + 1, number, start)
+            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, history))
     users = [uuid7() for _ in range(_USERS)]
     moment = datetime.now(UTC)
     async with runtime.unit_of_work() as uow:
@@ -171,7 +190,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
         market_id = list(markets)[at % len(markets)]
         strategy_id, parameters = chosen[at // len(markets) % len(chosen)]
         back = counts[market_id] % 400 if options.distinct else 0
-        trade_from = from_milliseconds(int(markets[market_id].time[_HISTORY - 1 - back]) + _MINUTE)
+        trade_from = from_milliseconds(int(markets[market_id].time[history - 1 - back]) + _MINUTE)
         shared = {
             "user_id": users[at % _USERS],
             "market_id": market_id,
@@ -324,20 +343,23 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
         try:
             every: list[float] = []
             spent: dict[str, float] = {}
+            warm_up_bars = _WARM_UP_OLD if options.age else _WARM_UP
             for number in range(1, options.bars + 1):
-                at = _HISTORY + number - 1
-                if number == _WARM_UP + 1:
+                at = _history(options) + number - 1
+                if number == 2 and options.age:
+                    await _grow_old(runtime, options.age)
+                if number == warm_up_bars + 1:
                     spent = _processor_seconds()
                 lags = await _round(runtime, markets, shards, at, await _store(runtime, markets, at))
                 shown = " ".join(f"p{each} {np.percentile(lags, each):6.3f}" for each in (50, 99, 100))
                 # The first rounds also start the workers and trade what came before.
-                kept = number > _WARM_UP
+                kept = number > warm_up_bars
                 note = "" if kept else "   (not counted)"
                 if number % 15 == _QUARTER_AT:
                     note += "   (the first of a quarter of an hour)"
                 print(f"bar {number:3}: {shown} s{note}", flush=True)
                 every += lags if kept else []
-            rounds = options.bars - _WARM_UP
+            rounds = options.bars - warm_up_bars
             for name, seconds in _processor_seconds().items():
                 print(f"processor time of {name}: {(seconds - spent.get(name, 0.0)) / rounds:.3f} s a bar")
             print(
@@ -345,7 +367,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
                 f"p99 {np.percentile(every, 99):.3f} s, largest {max(every):.3f} s"
             )
             _stop(workers)
-            at = _HISTORY + options.bars
+            at = _history(options) + options.bars
             stored, begun = await _store(runtime, markets, at), monotonic()
             workers = start_workers()
             await _round(runtime, markets, shards, at, stored)
@@ -369,6 +391,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--bars", type=int, default=20)
     parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--age", type=int, default=0)
     parser.add_argument("--signals", action="store_true")
     options = parser.parse_args()
     if options.signals:
