@@ -24,13 +24,8 @@ market, strategy and parameters take a bar, without a database, for bots a day, 
 
 import argparse
 import asyncio
-import os
-import shutil
 import subprocess
-import sys
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from time import monotonic, perf_counter
 from typing import Any
@@ -40,9 +35,7 @@ import numpy as np
 import psutil
 from sqlalchemy import Text, cast, func, insert, select, update
 
-import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
-from gql_trader import migrate
-from gql_trader.accounts.models import UserRow
+from benchmarks.own_servers import add_users, own_servers, start_worker
 from gql_trader.backtests.execution import execution_to_json
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.ticks.hearing import Source, listen
@@ -55,9 +48,6 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import ParameterValues, compile_rules, resolve_parameters
 from gql_trader.engine.warmup import warm_up
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.infra.unit_of_work import Job
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE
@@ -65,7 +55,6 @@ from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 
-_ROOT = Path(__file__).resolve().parents[1]
 _HISTORY = 1_000
 _DAY_BARS = 1_440
 _MINUTE = Interval.M1.milliseconds
@@ -155,28 +144,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
             market = await ensure_market(uow, "demo", f"BENCH{number}/USD")
             markets[market.id] = _walk(history + options.bars + 1, number, start)
             await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, history))
-    users = [uuid7() for _ in range(_USERS)]
-    moment = datetime.now(UTC)
-    async with runtime.unit_of_work() as uow:
-        await uow.session.execute(
-            insert(UserRow),
-            [
-                {
-                    "id": key,
-                    "username": f"bench{at}",
-                    "username_key": f"bench{at}",
-                    "email": f"bench{at}@example.com",
-                    "email_key": f"bench{at}@example.com",
-                    "password_hash": "!",
-                    "role": "TRADER",
-                    "status": "ACTIVE",
-                    "token_version": 1,
-                    "created_at": moment,
-                    "updated_at": moment,
-                }
-                for at, key in enumerate(users)
-            ],
-        )
+    users, moment = await add_users(runtime, [f"bench{at}" for at in range(_USERS)]), datetime.now(UTC)
     chosen = []
     async with runtime.unit_of_work() as uow:
         for builtin in BUILTIN_STRATEGIES.values():
@@ -322,22 +290,14 @@ def _processor_seconds() -> dict[str, float]:
 
 
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
-    environment = {
-        **os.environ,
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-        "GQL_TRADER_DATA_DIR": str(settings.data_dir),
-        "LOG_LEVEL": "WARNING",
-    }
     async with open_runtime(settings) as runtime:
         begun = monotonic()
         markets = await _prepare(runtime, options)
         print(f"{options.bots} bots on {options.markets} markets stored in {monotonic() - begun:.1f} s")
         shards = await _shards(runtime)
-        command = [sys.executable, "-m", "gql_trader", "worker", "--queue", "bots"]
 
         def start_workers() -> list[subprocess.Popen[bytes]]:
-            return [subprocess.Popen(command, env=environment, cwd=_ROOT) for _ in range(options.workers)]
+            return [start_worker(settings, "bots") for _ in range(options.workers)]
 
         workers = start_workers()
         try:
@@ -397,21 +357,8 @@ def main() -> None:
     if options.signals:
         _signals()
         return
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-bots-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register))
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
-        migrate.upgrade(servers.database_url)
+    with own_servers() as settings:
         asyncio.run(_measure(settings, options))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,10 @@ import argparse
 import asyncio
 import gc
 import logging
-import shutil
 import statistics
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -30,20 +27,12 @@ import httpx
 import structlog
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import event, insert, text
+from sqlalchemy import event, text
 
-import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
-from gql_trader import migrate
-from gql_trader.accounts import repository, sessions
-from gql_trader.accounts.models import UserRow
-from gql_trader.accounts.types import UNKNOWN_DEVICE
+from benchmarks.own_servers import access_token, add_users, own_servers
 from gql_trader.app import create_app
 from gql_trader.balances import jobs
 from gql_trader.config import Settings
-from gql_trader.core.ids import uuid7
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import ensure_market
 from gql_trader.reports.jobs import keep_days
 from gql_trader.runtime import Runtime, open_runtime
@@ -116,30 +105,6 @@ class _Clock:
         return self.moment
 
 
-async def _users(runtime: Runtime, names: list[str]) -> list[UUID]:
-    keys, now = [uuid7() for _ in names], runtime.clock.now()
-    rows = [
-        {
-            "id": key,
-            "username": name,
-            "username_key": name,
-            "email": f"{name}@example.com",
-            "email_key": f"{name}@example.com",
-            "password_hash": "!",
-            "role": "TRADER",
-            "status": "ACTIVE",
-            "token_version": 1,
-            "created_at": now,
-            "updated_at": now,
-        }
-        for key, name in zip(keys, names, strict=True)
-    ]
-    async with runtime.unit_of_work() as uow:
-        for begin in range(0, len(rows), 1000):
-            await uow.session.execute(insert(UserRow), rows[begin : begin + 1000])
-    return keys
-
-
 async def _sessions(runtime: Runtime, users: list[UUID], start: datetime, count: int) -> None:
     async with runtime.unit_of_work() as uow:
         # Sessions are in dollars.
@@ -150,7 +115,7 @@ async def _sessions(runtime: Runtime, users: list[UUID], start: datetime, count:
 
 async def _history(runtime: Runtime, options: argparse.Namespace, years: int) -> UUID:
     """Make a user whose sessions have changed so often for so long, up to now."""
-    [user] = await _users(runtime, [f"years{years}"])
+    [user] = await add_users(runtime, [f"years{years}"])
     start = runtime.clock.now() - timedelta(days=365 * years)
     await _sessions(runtime, [user], start, 365 * years if options.restarts else options.sessions)
     values = {"user": user, "now": runtime.clock.now(), "step": 86_400_000 // options.rows_a_day}
@@ -167,14 +132,6 @@ async def _vacuum(runtime: Runtime) -> None:
     async with runtime.database.engine.connect() as connection:
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.exec_driver_sql("VACUUM ANALYZE")
-
-
-async def _token(runtime: Runtime, user: UUID) -> str:
-    async with runtime.unit_of_work() as uow:
-        row = await repository.user_by_id(uow.session, user)
-        assert row is not None
-        started = await sessions.start(uow, runtime.tokens, row, UNKNOWN_DEVICE, timedelta(days=1))
-        return started.access_token
 
 
 @contextmanager
@@ -200,7 +157,7 @@ async def _reports(settings: Settings, options: argparse.Namespace, console: Con
         await keep_days(runtime)
         console.print(f"keeping all days for the first time: {perf_counter() - begun:.1f} s")
         await _vacuum(runtime)
-        tokens = {years: await _token(runtime, user) for years, user in users.items()}
+        tokens = {years: await access_token(runtime, user) for years, user in users.items()}
         columns = "ratio", "of the fastest", "statements"
         table = Table("request", *(f"{years} a, ms" for years in YEARS), *columns)
         transport = httpx.ASGITransport(app=create_app(settings, runtime))
@@ -233,7 +190,7 @@ async def _settling(settings: Settings, options: argparse.Namespace, console: Co
     clock = _Clock()
     clock.moment = datetime(2026, 3, 3, 12, 1, tzinfo=UTC)
     async with open_runtime(settings, clock) as runtime:
-        users = await _users(runtime, [f"trader{at}" for at in range(options.users)])
+        users = await add_users(runtime, [f"trader{at}" for at in range(options.users)])
         await _sessions(runtime, users, clock.moment, 2)
         await _vacuum(runtime)
         table = Table("what is due for everybody", "s", title=f"{options.users} users with two sessions each")
@@ -260,24 +217,11 @@ def main() -> None:
     parser.add_argument("--restarts", action="store_true")
     options, console = parser.parse_args(), Console()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-reports-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register))
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        migrate.upgrade(servers.database_url)
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
+    with own_servers() as settings:
         if options.sessions:
             asyncio.run(_reports(settings, options, console))
         if options.users:
             asyncio.run(_settling(settings, options, console))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
-from gql_trader.market_data.jobs_syncs import sweep_syncs, sync_candles
+from gql_trader.market_data.syncs.jobs import sweep_syncs, sync_candles
 from gql_trader.market_data.types_syncs import QUEUE
 
 _SECONDS = 6 * 3600.0

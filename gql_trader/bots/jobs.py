@@ -30,7 +30,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data import feeds
+from gql_trader.market_data.feeds import states as feeds
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)

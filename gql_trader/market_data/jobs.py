@@ -4,8 +4,9 @@ from typing import Any
 
 import structlog
 
-from gql_trader.market_data import repository, repository_candles
-from gql_trader.market_data.saving import seal_series
+from gql_trader.market_data import repository
+from gql_trader.market_data.store import repository as candle_repository
+from gql_trader.market_data.store.saving import seal_series
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +29,7 @@ async def seal_open_months(context: dict[str, Any]) -> int:
     """
     runtime: Runtime = context["runtime"]
     async with runtime.unit_of_work() as uow:
-        with_rows = await repository_candles.series_with_open_months(uow.session)
+        with_rows = await candle_repository.series_with_open_months(uow.session)
         series = [(row.id, row.market_id) for row in with_rows]
     sealed = 0
     for series_id, market_id in series:

@@ -11,8 +11,8 @@ from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Info
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.market_data import service
-from gql_trader.market_data.following import follow_candles
-from gql_trader.market_data.schema import Candle
+from gql_trader.market_data.feeds.following import follow_candles
+from gql_trader.market_data.schema_series import Candle
 
 
 @visible("everybody signed in")

@@ -10,9 +10,9 @@ from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
-from gql_trader.market_data import following
-from gql_trader.market_data.resampling import resample
+from gql_trader.market_data.feeds import following
 from gql_trader.market_data.service import save_candles
+from gql_trader.market_data.store.resampling import resample
 from tests.graphql_client import GraphQLSocket
 from tests.market_data.feed_desk import FeedDesk
 

@@ -15,7 +15,7 @@ from gql_trader.bots.ledger.storing import add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live.checks import doubts, markets, rights
 from gql_trader.bots.live.checks.orders import key_to_trade_with
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import following, placing, states
 from gql_trader.bots.models import BotRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -111,7 +111,7 @@ async def detach(uow: UnitOfWork, session_id: UUID) -> None:
 
     As long as the exchange is to be asked once more for an order, whoever asks needs it, and lets go after.
     """
-    await states.let_go(uow, session_id)
+    await following.let_go(uow, session_id)
 
 
 async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close_positions: bool) -> None:
@@ -127,7 +127,7 @@ async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close
     held.close_positions = close_positions
     ledger.session.status = CLOSING
     for order in list(ledger.waiting):
-        await states.request_cancel(uow, ledger, order, reason)
+        await placing.request_cancel(uow, ledger, order, reason)
     await uow.session.flush()
     uow.enqueue(states.session_job(ledger.session.id))
 
@@ -157,7 +157,7 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
     if any([await doubts.awaits_looks(uow, session.id, key) for key in ledger.held]):
         # Once it has ended, nobody would book what has become of it.
         return
-    if await states.are_looked_for(uow, session_id):
+    if await following.are_looked_for(uow, session_id):
         # One that was given up may have filled after all: then there is more to close.
         return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
@@ -179,7 +179,7 @@ async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
     reason = "It was given up; your account at the exchange tells what became of it."
     for order in ledger.waiting:
         order.reason = reason
-    await states.give_up(uow, session.id)
+    await following.give_up(uow, session.id)
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     if session.market_id is not None:
@@ -198,7 +198,7 @@ async def _close(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
         return False
     side = closing_order(Side(trade.side))
     request = OrderRequest(ledger.session.id, "", side, OrderType.MARKET, quantity, "", reduce_only=True)
-    states.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
+    placing.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
     return True
 
 

@@ -23,7 +23,7 @@ from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.rules import compile_rules
 from gql_trader.infra import json_codec
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.store.loading import find_series, load_bars
 from gql_trader.runtime import Runtime
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import StrategyDefinition

@@ -34,7 +34,7 @@ from gql_trader.engine.plugins import PluginError, PluginRegistry, StrategyCode
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import find_series, load_bars, load_newest
+from gql_trader.market_data.store.loading import find_series, load_bars, load_newest
 from gql_trader.runtime import Runtime
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import StrategyDefinition

@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from gql_trader.bots.live.bots.protection import Protection, protect
-from gql_trader.bots.live.orders.states import submit
+from gql_trader.bots.live.orders.placing import submit
 from gql_trader.bots.types import OrderSide, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.gql.relay import parse_id
 from tests.accounts.accounts_api import refusals
-from tests.bots.live.desk import KEY, ORDER, STOP, LiveDesk
+from tests.bots.live.desk import CONTRACT, KEY, ORDER, STOP, LiveDesk, contracts_sent
 from tests.factories.exchange_simulator import Hang, Refusal
 
 FOREIGN = {
@@ -23,15 +23,6 @@ FOREIGN = {
     "quantity": "0.01",
     "price": "40000",
 }
-CONTRACT = "/fapi/v1/order"
-
-
-def contracts_sent(desk: LiveDesk) -> list[dict[str, str]]:
-    return [
-        dict(each.params)
-        for each in desk.simulator.received
-        if each.path == CONTRACT and each.method == "POST"
-    ]
 
 
 async def test_a_foreign_order_keeps_a_session_from_trading_until_it_is_acknowledged(desk: LiveDesk) -> None:

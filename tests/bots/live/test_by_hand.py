@@ -12,18 +12,25 @@ from sqlalchemy import text
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.bots.live import jobs_orders
-from gql_trader.bots.live.orders import sending, states
-from gql_trader.bots.types_live import LEASE
+from gql_trader.bots.live.orders import answers, sending
 from gql_trader.core.actor import TokenScope
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.infra.worker import run_queues
 from tests.accounts.accounts_api import refusals
-from tests.bots.live.desk import CANCEL, KEY, ORDER, STOP, KilledError, LiveDesk, killing, quote
+from tests.bots.live.desk import (
+    CANCEL,
+    KEY,
+    LEASE_SECONDS,
+    ORDER,
+    STOP,
+    KilledError,
+    LiveDesk,
+    killing,
+    quote,
+)
 from tests.factories.exchange_simulator import CutOff, Hang, Pause, Refusal, SimulatedMarket
 from workers import orders as orders_queue
-
-LEASE_SECONDS = LEASE.total_seconds() + 1
 
 
 async def test_a_market_order_is_stored_then_sent_then_booked_with_the_exchange_s_fee(desk: LiveDesk) -> None:
@@ -247,9 +254,9 @@ async def test_workers_killed_before_after_and_as_they_commit_place_nothing_twic
     unsent, found, rolled_back = [await desk.placed(session, "BUY", "MARKET", "0.05") for _ in range(3)]
     for order, module, name, after in (
         (unsent, sending, "_ask", None),
-        (found, states, "write", None),
+        (found, answers, "write", None),
         # What it has written is rolled back.
-        (rolled_back, states, "write", states.write),
+        (rolled_back, answers, "write", answers.write),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(module, name, killing(after))

@@ -13,8 +13,8 @@ from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import FundingRow, LiveAccountRow, LiveSessionRow
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.gql.relay import parse_id
+from tests.bots.live.bench import BOUGHT, Bench, make_bench
 from tests.bots.live.desk import KEY, STOP, LiveDesk
-from tests.bots.live.test_bots import BOUGHT, Bench, make_bench
 from tests.factories.exchange_simulator import Refusal
 
 INCOME, POSITIONS = "/fapi/v1/income", "/fapi/v3/positionRisk"

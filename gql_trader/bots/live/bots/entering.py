@@ -10,7 +10,7 @@ from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import opening_order
 from gql_trader.bots.ledger.storing import add_order
 from gql_trader.bots.live.bots import rules
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import placing
 from gql_trader.bots.models import GuardRow, OrderRow, SessionStateRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType
@@ -56,7 +56,7 @@ async def place(
     # The database refuses a second one, whatever happens.
     order.idempotency_key = key
     order.exit_reason = None if reason is None else reason.value
-    states.stage(uow, ledger, order, price)
+    placing.stage(uow, ledger, order, price)
     await uow.session.flush()
     return order
 

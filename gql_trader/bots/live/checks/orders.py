@@ -7,8 +7,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy import select
 
-from gql_trader.bots.live.checks import markets
-from gql_trader.bots.live.checks.markets import Believed, Comparison
+from gql_trader.bots.live.checks import comparison, markets
+from gql_trader.bots.live.checks.comparison import Believed, Comparison
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import OrderRequest, SessionStatus
@@ -145,10 +145,10 @@ async def ask_exchange(exchanges: Exchanges, plan: LivePlan, *, acknowledged: bo
     """
     found = Comparison()
     if plan.belief is not None:
-        found = await markets.compare(exchanges, plan.belief, acknowledged=acknowledged)
+        found = await comparison.compare(exchanges, plan.belief, acknowledged=acknowledged)
     try:
         client = await exchanges.public(plan.market.exchange, IMPATIENT)
-        rules = await markets.rules_of(client, plan.market.symbol, contracts=plan.contracts)
+        rules = await comparison.rules_of(client, plan.market.symbol, contracts=plan.contracts)
     except ExchangeFailure as failure:
         # Whoever sends it asks again.
         _log.info("market_rules_unknown", exchange=plan.market.exchange, failure=type(failure).__name__)
