@@ -16,6 +16,7 @@ from gql_trader.bots import lifecycle
 from gql_trader.bots.ledger.storing import lock_ledger
 from gql_trader.bots.live import sessions
 from gql_trader.bots.live.bots import ending
+from gql_trader.bots.live.bots.stops import is_untouched
 from gql_trader.bots.live.checks import comparison, markets, rights
 from gql_trader.bots.live.checks.comparison import Believed, Comparison
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
@@ -61,7 +62,12 @@ async def _uncompared(uow: UnitOfWork, session_id: UUID) -> list[UUID]:
     """Return the markets on which a session that is being ended is to sell, and may not yet."""
     waits = (
         select(OrderRow.id)
-        .where(OrderRow.session_id == session_id, OrderRow.status.in_([each.value for each in WAITING]))
+        .where(
+            OrderRow.session_id == session_id,
+            OrderRow.status.in_([each.value for each in WAITING]),
+            # It is taken back once what is to be sold may be.
+            ~is_untouched(),
+        )
         .exists()
     )
     statement = (

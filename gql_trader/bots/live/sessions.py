@@ -193,8 +193,9 @@ async def _close(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
     assert trade.market_id is not None
     market, _ = await market_data.market_with_base(uow, trade.market_id)
     step = await markets.step_of(uow, trade.session_id, trade.market_id)
-    quantity, price = sellable(market, trade.quantity, step), trade.mark_price or trade.entry_price
-    if not quantity or quantity * price < (market.min_notional or 0):
+    quantity = sellable(market, trade.quantity, step, contracts=ledger.contracts)
+    price = trade.mark_price or trade.entry_price
+    if not is_worth_closing(market, quantity, price, contracts=ledger.contracts):
         return False
     side = closing_order(Side(trade.side))
     request = OrderRequest(ledger.session.id, "", side, OrderType.MARKET, quantity, "", reduce_only=True)
@@ -216,17 +217,26 @@ async def leave_unsold(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow, rea
     await uow.session.flush()
 
 
-def sellable(market: MarketRecord, quantity: Decimal, step: Decimal | None) -> Decimal:
+def sellable(
+    market: MarketRecord, quantity: Decimal, step: Decimal | None, *, contracts: bool = False
+) -> Decimal:
     """Return how much of a quantity a market takes: whole steps, and nothing below its minimum.
 
     Parameters
     ----------
     step
         As the exchange states it; None: one of the last decimal that quantities have.
+    contracts
+        Whether contracts on the pair are traded: the minimum is that of the pair itself.
     """
     step = step or Decimal(1).scaleb(-market.amount_precision)
     whole = quantity // step * step
-    return whole if whole >= (market.min_amount or 0) else Decimal(0)
+    return whole if contracts or whole >= (market.min_amount or 0) else Decimal(0)
+
+
+def is_worth_closing(market: MarketRecord, quantity: Decimal, price: Decimal, *, contracts: bool) -> bool:
+    """Whether a market takes an order that closes so much; of contracts any, however little it is worth."""
+    return quantity > 0 and (contracts or quantity * price >= (market.min_notional or 0))
 
 
 async def to_advance(uow: UnitOfWork) -> list[UUID]:

@@ -108,6 +108,12 @@ class Bench:
                 await jobs_orders.live_order({"runtime": self.runtime}, str(order_id))
             await jobs_orders.live_session({"runtime": self.runtime}, str(self.session_id))
 
+    async def insist(self) -> None:
+        """Let workers ask an exchange that refuses an order to close again, as often as they do."""
+        for _ in range(2):
+            self.desk.trader.accounts.clock.move(seconds=31)
+            await self.settle()
+
     async def rows(self, model: Any) -> list[Any]:
         key = model.id if model is TradingSessionRow else model.session_id
         async with self.runtime.unit_of_work() as uow:

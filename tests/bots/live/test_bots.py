@@ -280,6 +280,10 @@ async def test_a_position_that_cannot_be_sold_lets_the_bot_fail_and_say_so(bench
     # Somebody has taken it out of the account.
     bench.desk.account.free["BTC"] = Decimal(0)
     await bench.bar(50_000.0)
+    # It is asked again after a while: what is refused may be taken then.
+    assert [status for _, status, _ in await bench.orders()] == ["FILLED", "REJECTED"]
+    assert (await bench.bot()).state == "RUNNING"
+    await bench.insist()
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None

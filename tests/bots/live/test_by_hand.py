@@ -164,12 +164,30 @@ async def test_an_order_that_never_arrived_is_rejected_and_not_sent_again(desk: 
     session = await desk.start()
     desk.simulator.faults.add(ORDER, Hang())
     order = await desk.done(session, "BUY", "MARKET", "0.1")
-    assert order["status"] == "REJECTED"
-    assert order["reason"] == "Binance did not answer, and has not got the order."
+    # That it is not told of is no proof: what is asked may not know of it yet.
+    assert order["status"] == "UNKNOWN"
     for _ in range(3):
         await desk.follow(1000)
+    found = await desk.order(session, order)
+    assert (found["status"], found["reason"]) == (
+        "REJECTED",
+        "No answer came when it was sent, and the exchange has not got it: it was not placed.",
+    )
     assert (desk.sent(), desk.simulator.orders.orders) == (1, [])
     assert (await desk.session(session))["cash"] == "10000"
+
+
+async def test_an_order_that_the_exchange_tells_of_late_is_not_sent_again(desk: LiveDesk) -> None:
+    session = await desk.start()
+    desk.simulator.faults.add(ORDER, Hang(done=True))
+    desk.simulator.orders.hidden = True
+    order = await desk.done(session, "BUY", "MARKET", "0.1")
+    await desk.follow(60)
+    assert (await desk.order(session, order))["status"] == "UNKNOWN"
+    desk.simulator.orders.hidden = False
+    await desk.follow(60)
+    assert (await desk.order(session, order))["status"] == "FILLED"
+    assert (desk.sent(), await desk.due()) == (1, [])
 
 
 async def test_what_was_refused_for_being_too_many_is_sent_when_it_may_be(desk: LiveDesk) -> None:

@@ -266,6 +266,7 @@ async def test_what_is_gone_is_booked_although_closing_it_was_refused_before(ben
         await bench.settle()
         await desk.advance(by_hand)
         await desk.follow()
+        wait(desk, 31)
     refused = ("SELL", "REJECTED", "END_OF_DATA")
     assert await bench.orders() == [BOUGHT, *[refused] * 3]
     bot, held = await bench.bot(), "0.299 of BTC/USDT"

@@ -177,9 +177,8 @@ async def test_an_exit_that_no_worker_came_to_in_time_counts_as_unsent(desk: Liv
     desk.trader.accounts.clock.move(seconds=61)
     await desk.follow()
     async with desk.runtime.unit_of_work() as uow:
-        unsent = await following.kept_from(uow, key)
-        assert unsent is not None
-        assert (unsent.id, unsent.reason) == (order.id, "It could not be sent in time. Nothing was sent.")
+        rejected = await following.rejected_closing(uow, key)
+        assert rejected == following.Rejected(order.created_at, unsent=True)
     assert desk.sent() == 1
 
 
@@ -354,7 +353,7 @@ async def test_a_bot_whose_exits_are_refused_puts_its_stop_back(bench: Bench) ->
     await bench.bar(50_100.0)
     bench.desk.simulator.orders.refused_sales = frozenset({"MARKET"})
     await bench.bar(50_000.0)
-    await bench.settle()
+    await bench.insist()
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None

@@ -504,6 +504,7 @@ async def test_what_is_owed_is_told_when_a_short_cannot_be_bought_back(bench: Be
     # Somebody has closed it in the account.
     bench.desk.simulator.futures.positions[KEY] = Decimal(0)
     await bench.bar(50_000.0)
+    await bench.insist()
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None

@@ -12,13 +12,12 @@ from uuid import UUID
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import closing_order
 from gql_trader.bots.ledger.storing import lock_ledger
-from gql_trader.bots.live.bots.ending import end, fail, is_too_soon, why_not_closed
+from gql_trader.bots.live.bots.ending import end, fail, is_spent, is_too_soon, why_not_closed
 from gql_trader.bots.live.bots.entering import enter, place
 from gql_trader.bots.live.bots.positions import tradable
 from gql_trader.bots.live.bots.stops import keep_stop
-from gql_trader.bots.live.checks import markets
+from gql_trader.bots.live.checks import markets, rights
 from gql_trader.bots.live.orders import following, placing
-from gql_trader.bots.live.sessions import MOST_CLOSINGS
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.ticks.marking import looks_between
 from gql_trader.bots.types import CLOSING, OrderType, SessionStatus
@@ -56,21 +55,24 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     elif live.exiting is None:
         plan_check(uow, ledger, live, quantity)
         await keep_stop(uow, ledger, live, quantity)
+    elif quantity and not await markets.is_compared(uow, session.id, session.market_id):
+        # Nothing is taken back or sent until it has been, with the key as it is now; then it is asked again.
+        return
+    elif quantity and (problem := await rights.problem_of_session(uow, session)) is not None:
+        # What holds the position's stop is not taken back for an order that would not be sent.
+        await fail(uow, ledger, live, f"The position could not be closed. {problem}")
     elif await _awaits(uow, ledger):
         return
     elif not quantity:
         live.exiting = live.exit_at = live.best = live.check_at = None
         live.exit_orders = 0
         await _enter_next(uow, ledger, live, market)
-    elif not await markets.is_compared(uow, session.id, session.market_id):
-        # Nothing is sent until it has been, with the key as it is now; then this is asked again.
-        return
-    elif is_too_soon(uow, unsent := await following.kept_from(uow, session.id)):
-        return
-    elif unsent is None and live.exit_orders >= MOST_CLOSINGS:
+    elif is_spent(rejected := await following.rejected_closing(uow, session.id), live.exit_orders):
         await fail(uow, ledger, live, await why_not_closed(uow, session.id))
+    elif is_too_soon(uow, rejected):
+        return
     else:
-        live.exit_orders += unsent is None
+        live.exit_orders += rejected is None or not rejected.unsent
         key = f"bot:{session.id}:{live.exit_at}:exit:{ledger.orders + 1}"
         assert trade is not None
         price = trade.mark_price or trade.entry_price

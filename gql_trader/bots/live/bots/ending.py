@@ -15,8 +15,9 @@ from gql_trader.bots.ledger.storing import lock_ledger, write_ledger
 from gql_trader.bots.live.bots.entering import place
 from gql_trader.bots.live.bots.positions import tradable
 from gql_trader.bots.live.bots.stops import keep_stop
-from gql_trader.bots.live.checks import doubts, markets
+from gql_trader.bots.live.checks import doubts, markets, rights
 from gql_trader.bots.live.orders import following, placing
+from gql_trader.bots.live.orders.following import Rejected
 from gql_trader.bots.live.sessions import MOST_CLOSINGS, detach
 from gql_trader.bots.models import BotRow, OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveSessionRow
@@ -36,12 +37,18 @@ _NONE = -1
 """In place of a stop's number: the exchange has not taken one."""
 
 _ASK_AGAIN = timedelta(seconds=30)
-"""An exchange that could not be reached for a sale is asked again this long after."""
+"""An exchange that has not taken an order to close is asked again this long after: it may be out of order,
+have halted the market, or not have unlocked yet what a stop had locked."""
 
 
-def is_too_soon(uow: UnitOfWork, unsent: OrderRow | None) -> bool:
-    """Whether an exchange that could not be reached for a sale was asked just now."""
-    return unsent is not None and uow.clock.now() - unsent.created_at < _ASK_AGAIN
+def is_spent(rejected: Rejected | None, orders: int) -> bool:
+    """Whether so many orders to close are as many as an exchange is asked to take, if it was reached."""
+    return orders >= MOST_CLOSINGS and (rejected is None or not rejected.unsent)
+
+
+def is_too_soon(uow: UnitOfWork, rejected: Rejected | None) -> bool:
+    """Whether an exchange that has not taken an order to close was asked just now."""
+    return rejected is not None and uow.clock.now() - rejected.placed_at < _ASK_AGAIN
 
 
 async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
@@ -168,15 +175,22 @@ async def end(
     """Go on with ending a session: cancel what waits, sell what is held if that was asked for, end it."""
     session = ledger.session
     held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
-    kept = _left(ledger) if quantity and live.left_stop is not None else None
+    wanted = bool(held.close_positions) and quantity > 0
+    compared = not wanted or await markets.is_compared(uow, session.id, market.id)
+    if wanted and compared and (problem := await rights.problem_of_session(uow, session)) is not None:
+        await fail(uow, ledger, live, f"The position could not be closed. {problem}")
+        return
+    # Nor is the stop taken back before what follows may be sent.
+    kept = _left(ledger) if quantity and (live.left_stop is not None or not compared) else None
     for order in list(ledger.waiting):
         if order is not kept and order.cancel_requested_at is None:
             await placing.request_cancel(uow, ledger, order, "The bot was stopped.")
-    if kept is not None:
+    if kept is not None and live.left_stop is not None:
         live.left_stop = kept.number
         if kept.status in _AT_EXCHANGE:
             await tell_more(uow, session.id, _kept(kept))
-    if ledger.waiting:
+    if ledger.waiting or not compared:
+        # If its key was rotated a worker compares the account again, and then this is asked again.
         return
     if live.left_stop == 0 and quantity:
         # None was there when it failed; this is tried once.
@@ -185,23 +199,19 @@ async def end(
         await uow.session.flush()
         if live.left_stop > 0:
             return
-    wanted = bool(held.close_positions) and quantity > 0
-    if wanted and not await markets.is_compared(uow, session.id, market.id):
-        # Its key was rotated: a worker compares the account again, and then this is asked again.
+    rejected = await following.rejected_closing(uow, session.id) if wanted else None
+    if wanted and is_spent(rejected, held.closings):
+        await fail(uow, ledger, live, await why_not_closed(uow, session.id))
         return
-    unsent = await following.kept_from(uow, session.id) if wanted else None
-    if is_too_soon(uow, unsent):
+    if wanted and is_too_soon(uow, rejected):
         return
-    if wanted and (unsent is not None or held.closings < MOST_CLOSINGS):
+    if wanted:
         assert trade is not None
-        held.closings += unsent is None
+        held.closings += rejected is None or not rejected.unsent
         price = trade.mark_price or trade.entry_price
         key = f"bot:{session.id}:close:{ledger.orders + 1}"
         side = closing_order(Side(trade.side))
         await place(uow, ledger, market, side, quantity, price, key, ExitReason.END_OF_DATA)
-        return
-    if wanted:
-        await fail(uow, ledger, live, await why_not_closed(uow, session.id))
         return
     if quantity and await doubts.awaits_looks(uow, session.id, market.id):
         # Once it has ended, nobody would book what has become of it.

@@ -79,7 +79,8 @@ async def protect(
     quantity = Decimal(0)
     if trade is not None:
         step = await markets.step_of(uow, session_id, market_id)
-        quantity = sellable(market, max(trade.quantity - promised, Decimal(0)), step)
+        free = max(trade.quantity - promised, Decimal(0))
+        quantity = sellable(market, free, step, contracts=ledger.contracts)
     wanted = None
     if stop_price is not None and quantity:
         rounding = ROUND_CEILING if is_long else ROUND_FLOOR

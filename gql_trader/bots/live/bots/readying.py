@@ -49,15 +49,19 @@ async def make_ready(runtime: Runtime, row: Row[Any]) -> bool:
         claimed = await lifecycle.claim(uow, row.id, SessionStatus.ACTIVE.value, _READY_SECONDS)
     if claimed is None:
         return False
+    held, is_interrupted = claimed[0], True
     try:
         async with asyncio.timeout(_READY_SECONDS / 2):
-            return await _compare(runtime, row)
-    except TimeoutError:
-        _log.info("account_unknown", session_id=str(row.id), failure="TimeoutError")
+            is_ready = await _compare(runtime, row)
+        is_interrupted = False
+        return is_ready
+    except (TimeoutError, comparison.TransferUnknown) as failure:
+        _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
         return False
     finally:
-        held = claimed[0]
-        await asyncio.shield(settle(runtime.unit_of_work, lambda uow: lifecycle.release(uow, held)))
+        # Funds that may be on their way are not looked for again before the lease has ended.
+        if not (is_interrupted and row.leverage is not None and row.ready_at is None):
+            await asyncio.shield(settle(runtime.unit_of_work, lambda uow: lifecycle.release(uow, held)))
 
 
 async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
@@ -89,15 +93,17 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
             found = await comparison.compare(
                 runtime.exchanges, belief, acknowledged=row.acknowledged, patience=_PATIENCE
             )
+            async with runtime.unit_of_work() as uow:
+                markets.record_moved(uow, belief, found)
         wallet = Wallet.SPOT if row.leverage is None else Wallet.FUTURES
         rules, free = await _ask(runtime, key, market.symbol, wallet)
     except (DomainError, ExchangeFailure) as failure:
         _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
         if runtime.clock.now() - asked_since > _PATIENT:
             await fail_session(runtime, row.id, failure.message)
+        if isinstance(failure, comparison.TransferUnknown):
+            raise
         return False
-    async with runtime.unit_of_work() as uow:
-        markets.record_moved(uow, belief, found)
     if ready_at is None and free < row.capital and (found.mismatch is None or row.acknowledged):
         quote = market.symbol.partition("/")[2]
         needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"

@@ -84,6 +84,12 @@ class Comparison:
     amount_step: Decimal | None = None
 
 
+class TransferUnknown(DomainError):
+    """It is not known whether funds were moved: nobody may move any before they must have arrived."""
+
+    default_code = ErrorCode.EXCHANGE_ERROR
+
+
 async def compare(
     exchanges: Exchanges, belief: Believed, *, acknowledged: bool, patience: Patience = IMPATIENT
 ) -> Comparison:
@@ -91,13 +97,14 @@ async def compare(
 
     For a contract, leverage and margin mode are set besides, and funds moved that are missing there, unless
     something differs and that was not acknowledged. No transaction may be open. Doing it again after it was
-    interrupted moves nothing twice: what has arrived is not missing any more.
+    interrupted moves nothing twice: what has arrived is not missing any more. Only one may do it at a time,
+    and nobody right after one of whom it is not known what became of it.
 
     Raises
     ------
     DomainError
         EXCHANGE_ERROR, if the exchange does not answer, or will not set or move them, or if what differs may
-        be what an order has filled meanwhile.
+        be what an order has filled meanwhile; `TransferUnknown` is one of these.
     """
     record, moved = belief.key.record, _NOTHING
     try:
@@ -159,10 +166,10 @@ async def _fund(client: TradingClient, currency: str, wanted: Decimal | None) ->
     try:
         await client.transfer(currency, missing, Wallet.SPOT, Wallet.FUTURES)
     except OutcomeUnknown as failure:
-        raise ExchangeFailure(
-            client.exchange,
+        raise TransferUnknown(
             f"It is not known whether {missing:f} {currency} was moved to the wallet of contracts. "
-            "Look at your account at the exchange, and try again.",
+            "Look at your account at the exchange, and try again in some minutes.",
+            ("market",),
         ) from failure
     return missing
 

@@ -81,8 +81,14 @@ async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: Mar
         read_at=uow.clock.now(),
         leverage=own.leverage,
         margin_mode=own.margin_mode,
-        funds=own.funds,
+        # They are moved before the first order of all: what is in positions by now is not missing.
+        funds=None if await _has_compared(uow, session_id) else own.funds,
     )
+
+
+async def _has_compared(uow: UnitOfWork, session_id: UUID) -> bool:
+    compared = select(LiveMarketRow.market_id).where(LiveMarketRow.session_id == session_id).limit(1)
+    return await uow.session.scalar(compared) is not None
 
 
 async def _settings_of_others(uow: UnitOfWork, own: LiveSessionRow, market: MarketRecord) -> str | None:

@@ -1,6 +1,8 @@
 """Which live orders are still looked for, and what is known of those that are not."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -42,15 +44,28 @@ def _followed(session_id: UUID) -> Select[UUID]:
     )
 
 
-async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
-    """Return the last order of a session to close a position at the market if the exchange was not reached.
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An order to close a position at the market that was rejected.
 
-    Such an order was rejected here, for no worker came to it in time, or for the exchange did not answer; it
-    has certainly not taken it, and has not refused it either.
+    Attributes
+    ----------
+    placed_at
+        When it was stored here.
+    unsent
+        Whether the exchange was not reached: no worker came to the order in time, or the exchange did not
+        answer. It has certainly not taken it then, and has not refused it either.
     """
+
+    placed_at: datetime
+    unsent: bool
+
+
+async def rejected_closing(uow: UnitOfWork, session_id: UUID) -> Rejected | None:
+    """Return the last order of a session to close a position at the market, if it was rejected."""
     found = (
         await uow.session.execute(
-            select(OrderRow, LiveOrderRow.sent_at, LiveOrderRow.failures)
+            select(OrderRow.status, OrderRow.created_at, LiveOrderRow.sent_at, LiveOrderRow.failures)
             .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
             .where(
                 OrderRow.session_id == session_id,
@@ -61,10 +76,9 @@ async def kept_from(uow: UnitOfWork, session_id: UUID) -> OrderRow | None:
             .limit(1)
         )
     ).one_or_none()
-    if found is None or found.sent_at is not None or not found.failures:
+    if found is None or found.status != OrderStatus.REJECTED.value:
         return None
-    order: OrderRow = found.OrderRow
-    return order if order.status == OrderStatus.REJECTED.value else None
+    return Rejected(found.created_at, found.sent_at is None and bool(found.failures))
 
 
 async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:

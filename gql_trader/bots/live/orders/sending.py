@@ -91,8 +91,8 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
     except (OutcomeUnknown, DuplicateOrder) as failure:
         return Outcome(Answer.UNTOLD, message=failure.message)
     except ExchangeUnavailable as failure:
-        # It was sent, and not found for as long as it could still arrive: that is no leave to send it again.
-        return Outcome(Answer.REFUSED, message=failure.message) if failure.sent else _not_taken(failure)
+        # It was sent, and is not found: it may not be told yet. That is asked again, and nothing is sent.
+        return Outcome(Answer.UNTOLD, message=failure.message) if failure.sent else _not_taken(failure)
     except ExchangeFailure as failure:
         return Outcome(Answer.REFUSED, message=failure.message)
     return await _found(client, task, found)
