@@ -160,30 +160,30 @@ class Hearings:
             return None
         with self._lock:
             found = self._kept.get(key)
-            if found is None:
+            if found is None or found.source != source:
+                self._drop(key)
                 return None
-            if found.source == source:
-                self._kept.move_to_end(key)
-                return found
-        self.forget(key)
-        return None
+            self._kept.move_to_end(key)
+            return found
 
     def put(self, key: UUID, hearing: Hearing) -> None:
         """Keep a strategy that is listened to."""
-        self.forget(key)
         with self._lock:
+            self._drop(key)
             self._kept[key] = hearing
             self._bytes += hearing.size
             while self._bytes > self._capacity:
-                _, dropped = self._kept.popitem(last=False)
-                self._bytes -= dropped.size
+                self._drop(next(iter(self._kept)))
 
     def forget(self, key: UUID) -> None:
         """Let go of a strategy."""
         with self._lock:
-            dropped = self._kept.pop(key, None)
-            if dropped is not None:
-                self._bytes -= dropped.size
+            self._drop(key)
+
+    def _drop(self, key: UUID) -> None:
+        dropped = self._kept.pop(key, None)
+        if dropped is not None:
+            self._bytes -= dropped.size
 
 
 def hear(

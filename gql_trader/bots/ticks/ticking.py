@@ -336,6 +336,9 @@ def _step(sessions: Sequence[_Session], last_bar_time: int | None, bars: Bars, o
     single = [each.standing for each in sessions]
     if last_bar_time is not None:
         fresh = bars.slice(int(np.searchsorted(bars.time, last_bar_time, side="right")), len(bars))
+        if not len(fresh):
+            # The bars that have ended are not there: their interval had no candles.
+            return
         windows = {id(each.window): each.window.signals for each in sessions}
         newest = {key: signals_from(said, len(said.entry_long) - len(fresh)) for key, said in windows.items()}
         heard = [newest[id(each.window)] for each in sessions]

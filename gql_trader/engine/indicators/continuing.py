@@ -80,6 +80,7 @@ WINDOWED = frozenset(
 """Functions whose value at a bar is made of those that they look back at, and has no rounding to hand on."""
 
 _EMPTY = np.empty(0)
+_NO_COLUMNS = dict.fromkeys(("open", "high", "low", "close", "volume"), _EMPTY)
 
 
 class _Windowed:
@@ -93,29 +94,20 @@ class _Windowed:
         self._columns: dict[str, NDArray[Any]] = {}
 
     def __call__(self, operands: Sequence[Operand], bars: Bars) -> Result:
-        n = len(bars)
         arrays = [each for each in operands if isinstance(each, np.ndarray)]
-        self._inputs = [
-            cast("Column", np.concatenate((old, new)))
-            for old, new in zip(self._inputs or [each[:0] for each in arrays], arrays, strict=True)
-        ]
-        names = ("time", *self._function.columns)
-        self._columns = {
-            name: np.concatenate((self._columns[name], getattr(bars, name)))
-            if self._columns
-            else getattr(bars, name)
-            for name in names
-        }
-        waiting = iter(self._inputs)
+        columns = {name: getattr(bars, name) for name in ("time", *self._function.columns)}
+        old = len(self._columns["time"]) if self._columns else 0
+        if old:
+            arrays = [cast("Column", np.concatenate(pair)) for pair in zip(self._inputs, arrays, strict=True)]
+            columns = {name: np.concatenate((self._columns[name], new)) for name, new in columns.items()}
+        waiting = iter(arrays)
         given = [next(waiting) if isinstance(each, np.ndarray) else each for each in operands]
-        missing = dict.fromkeys(("open", "high", "low", "close", "volume"), _EMPTY)
-        joined = Bars(**(missing | self._columns), interval=bars.interval)
+        joined = Bars(**(_NO_COLUMNS | columns), interval=bars.interval)
         found = compute(self._function, given, joined, self._values)
         begin = max(0, len(joined) - self._lookback)
         # Copies: a view would hold the whole array for one that is as long as the look-back.
-        self._inputs = [each[begin:].copy() for each in self._inputs]
-        self._columns = {name: each[begin:].copy() for name, each in self._columns.items()}
-        old = len(joined) - n
+        self._inputs = [each[begin:].copy() for each in arrays]
+        self._columns = {name: each[begin:].copy() for name, each in columns.items()}
         return tuple(each[old:] for each in found) if isinstance(found, tuple) else found[old:]
 
 
@@ -196,7 +188,8 @@ def _remembering(
 
     def extend(x: Floats) -> Floats:
         nonlocal kept
-        joined, start = np.concatenate((kept, x)), len(kept)
+        start = len(kept)
+        joined = np.concatenate((kept, x)) if start else x
         kept = joined[max(0, len(joined) - tail) :].copy()
         return kernel(joined, start, *constants, state)
 
