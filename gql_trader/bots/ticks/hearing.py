@@ -90,31 +90,36 @@ class Hearing:
         bars
             Consecutive ones of the series; they begin with the last bar that was heard, or before it.
         """
-        wanted = len(bars) - int(np.searchsorted(bars.time, after, side="right"))
+        n = len(bars)
         with self._lock:
-            new = bars.slice(int(np.searchsorted(bars.time, self.until, side="right")), len(bars))
-            if len(new):
-                self._extend(new)
-            end = int(np.searchsorted(self._time, bars.time[-1], side="right"))
-            begin = end - wanted
-            if begin < 0 or not np.array_equal(self._time[begin:end], bars.time[len(bars) - wanted :]):
+            known = int(bars.time.searchsorted(self.until, "right"))
+            if known < n:
+                goes_on = after == self.until
+                heard = self._extend(bars.slice(known, n))
+                if goes_on:
+                    return heard
+            begin = int(bars.time.searchsorted(after, "right"))
+            to = int(self._time.searchsorted(bars.time[-1], "right"))
+            at = to - (n - begin)
+            if at < 0 or not np.array_equal(self._time[at:to], bars.time[begin:]):
                 return None
-            values = self._values[:, begin:end].copy()
+            values = self._values[:, at:to].copy()
             return Heard(
-                bars.slice(len(bars) - wanted, len(bars)),
-                Signals(*self._flags[:, begin:end].copy()),
-                tuple(PlotLine(text, values[at], plot) for at, (text, plot) in enumerate(self._texts)),
+                bars.slice(begin, n),
+                Signals(*self._flags[:, at:to].copy()),
+                tuple(PlotLine(text, values[line], plot) for line, (text, plot) in enumerate(self._texts)),
             )
 
-    def _extend(self, new: Bars) -> None:
+    def _extend(self, new: Bars) -> Heard:
         heard = Heard(new, *self._signals.extend(new))
         # However many came at once, all of them are there to be asked for, until the next come.
+        time, flags, values = _columns(heard, len(new))
         kept = max(KEPT_BARS, len(new))
-        time, flags, values = _columns(heard, kept)
-        self._time = np.concatenate((self._time, time))[-kept:].copy()
-        self._flags = np.concatenate((self._flags, flags), axis=1)[:, -kept:].copy()
-        self._values = np.concatenate((self._values, values), axis=1)[:, -kept:].copy()
+        self._time = np.concatenate((self._time, time))[-kept:]
+        self._flags = np.concatenate((self._flags, flags), axis=1)[:, -kept:]
+        self._values = np.concatenate((self._values, values), axis=1)[:, -kept:]
         self.until = int(new.time[-1])
+        return heard
 
 
 def listen(

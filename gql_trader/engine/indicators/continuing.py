@@ -80,7 +80,7 @@ WINDOWED = frozenset(
 """Functions whose value at a bar is made of those that they look back at, and has no rounding to hand on."""
 
 _EMPTY = np.empty(0)
-_NO_COLUMNS = dict.fromkeys(("open", "high", "low", "close", "volume"), _EMPTY)
+_NO_COLUMNS: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close", "volume"), _EMPTY)
 
 
 class _Windowed:
@@ -90,24 +90,29 @@ class _Windowed:
         self._function = function
         self._values = values
         self._lookback = function.lookback(values)
-        self._inputs: list[Column] = []
-        self._columns: dict[str, NDArray[Any]] = {}
+        self._kept: list[Column] = []
 
     def __call__(self, operands: Sequence[Operand], bars: Bars) -> Result:
-        arrays = [each for each in operands if isinstance(each, np.ndarray)]
-        columns = {name: getattr(bars, name) for name in ("time", *self._function.columns)}
-        old = len(self._columns["time"]) if self._columns else 0
+        names = self._function.columns
+        inputs = [each for each in operands if isinstance(each, np.ndarray)]
+        inputs += [getattr(bars, name) for name in names]
+        old = len(self._kept[0]) if self._kept else 0
         if old:
-            arrays = [cast("Column", np.concatenate(pair)) for pair in zip(self._inputs, arrays, strict=True)]
-            columns = {name: np.concatenate((self._columns[name], new)) for name, new in columns.items()}
-        waiting = iter(arrays)
-        given = [next(waiting) if isinstance(each, np.ndarray) else each for each in operands]
-        joined = Bars(**(_NO_COLUMNS | columns), interval=bars.interval)
-        found = compute(self._function, given, joined, self._values)
-        begin = max(0, len(joined) - self._lookback)
+            joined = zip(self._kept, inputs, strict=True)
+            inputs = [cast("Column", np.concatenate(pair)) for pair in joined]
+        n = old + len(bars)
         # Copies: a view would hold the whole array for one that is as long as the look-back.
-        self._inputs = [each[begin:].copy() for each in arrays]
-        self._columns = {name: each[begin:].copy() for name, each in columns.items()}
+        self._kept = [each[max(0, n - self._lookback) :].copy() for each in inputs]
+        waiting = iter(inputs)
+        given = [next(waiting) if isinstance(each, np.ndarray) else each for each in operands]
+        # None of them asks for the time of a bar.
+        columns = _NO_COLUMNS | dict(zip(names, waiting, strict=True))
+        found = compute(
+            self._function,
+            given,
+            Bars(np.empty(n, np.int64), **columns, interval=bars.interval),
+            self._values,
+        )
         return tuple(each[old:] for each in found) if isinstance(found, tuple) else found[old:]
 
 
