@@ -1,6 +1,8 @@
 """How long thousands of running bots wait for their bar: from its storing to each bot's commit.
 
 Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--bars 20] [--distinct]
+                                 [--age DAYS]
+       python -m benchmarks.bots --signals
 
 Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
 several parameters each. Every round stores one more bar of every market, hands out `bars_closed`, as whoever
@@ -12,40 +14,40 @@ One of the bars that count is the first of a quarter of an hour, in which every 
 At last the workers are started again, as by an upgrade, while a bar is waiting.
 
 --distinct starts every bot of a market at a bar of its own, so that no two share their signals.
+
+--age has all bots look so many days old: after the first bar it is noted that their signals begin so long
+ago. The workers compute them over all those bars once, in rounds that do not count.
+
+--signals measures something else, and nothing of the above: what the signals of the 240 combinations of
+market, strategy and parameters take a bar, without a database, for bots a day, a month and a year old.
 """
 
 import argparse
 import asyncio
-import os
-import shutil
 import subprocess
-import sys
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
-from time import monotonic
+from statistics import median
+from time import monotonic, process_time
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import psutil
-from sqlalchemy import Text, cast, func, insert, select
+from sqlalchemy import Text, cast, func, insert, select, update
 
-import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
-from gql_trader import migrate
-from gql_trader.accounts.models import UserRow
+from benchmarks.own_servers import add_users, own_servers, start_worker
 from gql_trader.backtests.execution import execution_to_json
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
+from gql_trader.bots.ticks.hearing import Source, listen
 from gql_trader.bots.types import SHARD_SESSIONS
 from gql_trader.config import Settings
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
-from gql_trader.core.ids import MarketId, uuid7
+from gql_trader.core.ids import MarketId, SeriesId, uuid7
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
+from gql_trader.engine.rules import ParameterValues, compile_rules, resolve_parameters
+from gql_trader.engine.warmup import warm_up
 from gql_trader.infra.unit_of_work import Job
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE
@@ -53,14 +55,16 @@ from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 
-_ROOT = Path(__file__).resolve().parents[1]
 _HISTORY = 1_000
+_DAY_BARS = 1_440
 _MINUTE = Interval.M1.milliseconds
 _LOOK_SECONDS = 0.02
 _WARM_UP = 3
+_WARM_UP_OLD = 8
 _QUARTER_AT = 8
 """Which of the bars is the first of a quarter of an hour."""
 _USERS = 100
+_MARKETS = 10
 
 
 def _walk(bars: int, seed: int, start: int) -> Bars:
@@ -72,50 +76,81 @@ def _walk(bars: int, seed: int, start: int) -> Bars:
     return Bars(time, opened, high, low, close, np.ones(bars), _MINUTE)
 
 
+def _variants(parameters: ParameterValues) -> list[dict[str, Any]]:
+    """Return three sets of parameters of a strategy: the first whole number differs."""
+    numbers = [(name, value) for name, value in parameters.items() if type(value) is int][:1]
+    return [dict(parameters) | {name: value + more for name, value in numbers} for more in range(3)]
+
+
+def _signals() -> None:
+    """Print what processor time a bar's signals take, over all bars and gone on with, at three ages."""
+    made = [
+        (code, values)
+        for builtin in BUILTIN_STRATEGIES.values()
+        for code in [compile_rules(builtin.rules, builtin.parameters)]
+        for values in _variants(resolve_parameters(code.parameters, None))
+    ]
+    source = Source(SeriesId(uuid7()), 0)
+    warm_up()
+    more = 20
+    for name, age in (("day", 1_440), ("month", 43_200), ("year", 525_600)):
+        # Of one market, since the ten cost the same.
+        bars = _walk(age + more, 1, 0)
+        begun = process_time()
+        hearings = [listen(code, values, source, bars.slice(0, age))[1] for code, values in made]
+        first = process_time() - begun
+        whole: list[float] = []
+        new: list[float] = []
+        for at in range(age, age + more):
+            begun = process_time()
+            for hearing in hearings:
+                heard = hearing.hear(bars.slice(at - 1, at + 1), int(bars.time[at - 1]))
+                assert heard is not None
+            new.append(process_time() - begun)
+            if len(whole) < 3:
+                begun = process_time()
+                for code, values in made:
+                    code.signals_and_lines(bars.slice(0, at), values)
+                whole.append(process_time() - begun)
+        scale = 1_000 * _MARKETS
+        print(
+            f"240 combinations, a {name} old: a bar {scale * median(new):.1f} ms (over all bars "
+            f"{scale * median(whole):.0f} ms), by a worker that begins {scale * first:.0f} ms"
+        )
+
+
+def _history(options: argparse.Namespace) -> int:
+    return _HISTORY + int(options.age) * _DAY_BARS
+
+
+async def _grow_old(runtime: Runtime, days: int) -> None:
+    """Let the signals of all sessions begin some days earlier."""
+    states = SessionStateRow.__table__.c
+    earlier = {"anchor_time": states.anchor_time - days * _DAY_BARS * _MINUTE, "signal_key": None}
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(update(SessionStateRow).values(earlier))
+
+
 async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[MarketId, Bars]:
     now = to_milliseconds(datetime.now(UTC))
     # One bar more, for the restart.
     quarter = Interval.M15.floor(now - (options.bars + 2 - _QUARTER_AT) * _MINUTE)
-    start = quarter - (_HISTORY + _QUARTER_AT - 1) * _MINUTE
+    history = _history(options)
+    start = quarter - (history + _QUARTER_AT - 1) * _MINUTE
     markets: dict[MarketId, Bars] = {}
     async with runtime.unit_of_work() as uow:
         await strategies.sync_builtin_strategies(uow)
         for number in range(options.markets):
             market = await ensure_market(uow, "demo", f"BENCH{number}/USD")
-            markets[market.id] = _walk(_HISTORY + options.bars + 1, number, start)
-            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, _HISTORY))
-    users = [uuid7() for _ in range(_USERS)]
-    moment = datetime.now(UTC)
-    async with runtime.unit_of_work() as uow:
-        await uow.session.execute(
-            insert(UserRow),
-            [
-                {
-                    "id": key,
-                    "username": f"bench{at}",
-                    "username_key": f"bench{at}",
-                    "email": f"bench{at}@example.com",
-                    "email_key": f"bench{at}@example.com",
-                    "password_hash": "!",
-                    "role": "TRADER",
-                    "status": "ACTIVE",
-                    "token_version": 1,
-                    "created_at": moment,
-                    "updated_at": moment,
-                }
-                for at, key in enumerate(users)
-            ],
-        )
+            markets[market.id] = _walk(history + options.bars + 1, number, start)
+            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, history))
+    users, moment = await add_users(runtime, [f"bench{at}" for at in range(_USERS)]), datetime.now(UTC)
     chosen = []
     async with runtime.unit_of_work() as uow:
         for builtin in BUILTIN_STRATEGIES.values():
             definition = await strategies.load_version(uow, builtin.id, 1)
             parameters: dict[str, Any] = strategies.resolve_parameters(definition, {}, runtime.plugins)
-            for variant in range(3):
-                numbers = [name for name, value in parameters.items() if type(value) is int]
-                chosen.append(
-                    (builtin.id, parameters | {name: parameters[name] + variant for name in numbers[:1]})
-                )
+            chosen += [(builtin.id, values) for values in _variants(parameters)]
     execution = execution_to_json(ExecutionSpec(stop_loss=0.02, max_daily_loss=0.1))
     rows: dict[Any, list[dict[str, Any]]] = {BotRow: [], TradingSessionRow: [], SessionStateRow: []}
     counts = dict.fromkeys(markets, 0)
@@ -123,7 +158,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
         market_id = list(markets)[at % len(markets)]
         strategy_id, parameters = chosen[at // len(markets) % len(chosen)]
         back = counts[market_id] % 400 if options.distinct else 0
-        trade_from = from_milliseconds(int(markets[market_id].time[_HISTORY - 1 - back]) + _MINUTE)
+        trade_from = from_milliseconds(int(markets[market_id].time[history - 1 - back]) + _MINUTE)
         shared = {
             "user_id": users[at % _USERS],
             "market_id": market_id,
@@ -255,41 +290,36 @@ def _processor_seconds() -> dict[str, float]:
 
 
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
-    environment = {
-        **os.environ,
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-        "GQL_TRADER_DATA_DIR": str(settings.data_dir),
-        "LOG_LEVEL": "WARNING",
-    }
     async with open_runtime(settings) as runtime:
         begun = monotonic()
         markets = await _prepare(runtime, options)
         print(f"{options.bots} bots on {options.markets} markets stored in {monotonic() - begun:.1f} s")
         shards = await _shards(runtime)
-        command = [sys.executable, "-m", "gql_trader", "worker", "--queue", "bots"]
 
         def start_workers() -> list[subprocess.Popen[bytes]]:
-            return [subprocess.Popen(command, env=environment, cwd=_ROOT) for _ in range(options.workers)]
+            return [start_worker(settings, "bots") for _ in range(options.workers)]
 
         workers = start_workers()
         try:
             every: list[float] = []
             spent: dict[str, float] = {}
+            warm_up_bars = _WARM_UP_OLD if options.age else _WARM_UP
             for number in range(1, options.bars + 1):
-                at = _HISTORY + number - 1
-                if number == _WARM_UP + 1:
+                at = _history(options) + number - 1
+                if number == 2 and options.age:
+                    await _grow_old(runtime, options.age)
+                if number == warm_up_bars + 1:
                     spent = _processor_seconds()
                 lags = await _round(runtime, markets, shards, at, await _store(runtime, markets, at))
                 shown = " ".join(f"p{each} {np.percentile(lags, each):6.3f}" for each in (50, 99, 100))
                 # The first rounds also start the workers and trade what came before.
-                kept = number > _WARM_UP
+                kept = number > warm_up_bars
                 note = "" if kept else "   (not counted)"
                 if number % 15 == _QUARTER_AT:
                     note += "   (the first of a quarter of an hour)"
                 print(f"bar {number:3}: {shown} s{note}", flush=True)
                 every += lags if kept else []
-            rounds = options.bars - _WARM_UP
+            rounds = options.bars - warm_up_bars
             for name, seconds in _processor_seconds().items():
                 print(f"processor time of {name}: {(seconds - spent.get(name, 0.0)) / rounds:.3f} s a bar")
             print(
@@ -297,7 +327,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
                 f"p99 {np.percentile(every, 99):.3f} s, largest {max(every):.3f} s"
             )
             _stop(workers)
-            at = _HISTORY + options.bars
+            at = _history(options) + options.bars
             stored, begun = await _store(runtime, markets, at), monotonic()
             workers = start_workers()
             await _round(runtime, markets, shards, at, stored)
@@ -317,26 +347,18 @@ def main() -> None:
     """Start servers and workers of their own, measure, and remove everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bots", type=int, default=10_000)
-    parser.add_argument("--markets", type=int, default=10)
+    parser.add_argument("--markets", type=int, default=_MARKETS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--bars", type=int, default=20)
     parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--age", type=int, default=0)
+    parser.add_argument("--signals", action="store_true")
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-bots-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register))
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
-        migrate.upgrade(servers.database_url)
+    if options.signals:
+        _signals()
+        return
+    with own_servers() as settings:
         asyncio.run(_measure(settings, options))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

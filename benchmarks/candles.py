@@ -5,9 +5,7 @@ directory. Timings of a busy machine vary: compare the ratios.
 """
 
 import asyncio
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,8 +17,8 @@ from rich.table import Table
 from sqlalchemy import text
 
 from benchmarks.engine import PROTECTED, rules_of
+from benchmarks.own_servers import own_servers
 from benchmarks.stored_runs import answer_at_once
-from gql_trader import migrate
 from gql_trader.config import Settings
 from gql_trader.core.intervals import MINUTE, Interval
 from gql_trader.engine.bars import Bars
@@ -28,9 +26,6 @@ from gql_trader.engine.rules import compile_rules
 from gql_trader.engine.warmup import warm_up
 from gql_trader.infra.allocator import keep_freed_memory
 from gql_trader.infra.array_cache import ArrayCache
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data import service
 from gql_trader.runtime import Runtime, open_runtime
 
@@ -134,30 +129,17 @@ async def _measure(runtime: Runtime, directory: Path) -> list[tuple[str, float]]
     return results
 
 
-async def _run(settings: Settings, directory: Path) -> list[tuple[str, float]]:
+async def _run(settings: Settings) -> list[tuple[str, float]]:
     async with open_runtime(settings) as runtime:
-        return await _measure(runtime, directory)
+        return await _measure(runtime, settings.data_dir)
 
 
 def main() -> None:
     """Run and print a table."""
     keep_freed_memory()  # as a worker does
     warm_up()
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-benchmark-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register), durable=False)
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        migrate.upgrade(servers.database_url)
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
-        results = asyncio.run(_run(settings, directory))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
+    with own_servers(durable=False) as settings:
+        results = asyncio.run(_run(settings))
     slowest = results[-1][1]
     table = Table("what", "ms (median)", "times faster than rows", title=f"{CANDLES:,} candles × 6 columns")
     for name, milliseconds in results:

@@ -1,6 +1,6 @@
 """What the GraphQL layer costs, against plain Strawberry on the same schema and data.
 
-Usage: python benchmarks/graphql_api.py [--repeats 7]
+Usage: python -m benchmarks.graphql_api [--repeats 7]
 
 Each line is one operation executed in-process, without a network or a database: the median of interleaved
 repeats, plain Strawberry's time, ours, and the ratio. "plain" is `strawberry.asgi.GraphQL` over a schema
@@ -13,9 +13,7 @@ import asyncio
 import gc
 import json
 import statistics
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import strawberry
@@ -23,8 +21,6 @@ from starlette.types import ASGIApp, Message
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.context import Context

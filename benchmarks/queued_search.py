@@ -8,33 +8,23 @@ what counts is the ratio of medians, on a machine that does nothing else.
 
 import argparse
 import asyncio
-import os
-import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
 import psutil
-from sqlalchemy import insert
 
 from benchmarks.engine import synthetic_bars
-from gql_trader import migrate
-from gql_trader.accounts.models import UserRow
+from benchmarks.own_servers import add_users, own_servers, start_worker
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor, Role
-from gql_trader.core.ids import UserId, uuid7
+from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import Interval
 from gql_trader.core.runs import RunStatus
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.optimizations import following, service
 from gql_trader.optimizations.checking import Limits
@@ -43,7 +33,6 @@ from gql_trader.runtime import Runtime, open_runtime
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 
-_ROOT = Path(__file__).resolve().parents[1]
 _LOOK_SECONDS = 0.01
 _READY_SECONDS = 120.0
 _STOPS = ExecutionSpec(stop_loss=0.02, take_profit=0.04, trailing_stop=0.015)
@@ -51,26 +40,12 @@ _LIMITS = Limits(active=100, hourly=10_000, bars=10**7, trials=10**7, work=10**1
 
 
 async def _prepare(runtime: Runtime, options: argparse.Namespace) -> tuple[Actor, OptimizationRequest]:
-    actor, moment = Actor(UserId(uuid7()), Role.TRADER), datetime.now(UTC)
+    [user_id] = await add_users(runtime, ["bench"])
+    actor = Actor(UserId(user_id), Role.TRADER)
     async with runtime.unit_of_work() as uow:
         await strategies.sync_builtin_strategies(uow)
         market = await ensure_market(uow, "demo", "BENCH/USD")
         await save_candles(uow, market.id, Interval.M1, synthetic_bars(options.bars))
-        await uow.session.execute(
-            insert(UserRow).values(
-                id=actor.user_id,
-                username="bench",
-                username_key="bench",
-                email="bench@example.com",
-                email_key="bench@example.com",
-                password_hash="!",
-                role=actor.role.value,
-                status="ACTIVE",
-                token_version=1,
-                created_at=moment,
-                updated_at=moment,
-            )
-        )
     golden_cross = next(each for each in BUILTIN_STRATEGIES.values() if each.slug == "golden-cross")
     side = round(options.combinations**0.5)
     return actor, OptimizationRequest(
@@ -108,18 +83,11 @@ class _Workers:
         self._logs = settings.data_dir / "logs"
         self._logs.mkdir(exist_ok=True)
         self._started = 0
-        self._environment = {
-            **os.environ,
-            "DATABASE_URL": settings.database_url.get_secret_value(),
-            "REDIS_URL": settings.redis_url.get_secret_value(),
-            "GQL_TRADER_DATA_DIR": str(settings.data_dir),
-            "LOG_LEVEL": "INFO",
-        }
+        self._settings = settings
         self._running: list[subprocess.Popen[bytes]] = []
 
     def make(self, count: int) -> None:
         """Start or stop workers; return when that many are ready."""
-        command = [sys.executable, "-m", "gql_trader", "worker", "--queue", QUEUE]
         while len(self._running) > count:
             worker = self._running.pop()
             worker.terminate()
@@ -128,9 +96,7 @@ class _Workers:
             log = self._logs / f"worker-{self._started}.log"
             self._started += 1
             with log.open("wb") as output:
-                worker = subprocess.Popen(
-                    command, env=self._environment, cwd=_ROOT, stderr=subprocess.STDOUT, stdout=output
-                )
+                worker = start_worker(self._settings, QUEUE, "INFO", output)
             self._running.append(worker)
             _wait_until_ready(worker, log)
 
@@ -181,21 +147,8 @@ def main() -> None:
     parser.add_argument("--combinations", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-search-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register))
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
-        migrate.upgrade(servers.database_url)
+    with own_servers() as settings:
         asyncio.run(_measure(settings, options))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

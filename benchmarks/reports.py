@@ -15,13 +15,10 @@ import argparse
 import asyncio
 import gc
 import logging
-import shutil
 import statistics
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -30,20 +27,12 @@ import httpx
 import structlog
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import event, insert, text
+from sqlalchemy import event, text
 
-import gql_trader.metadata  # noqa: F401 -- every table, since some refer to those of other domains
-from gql_trader import migrate
-from gql_trader.accounts import repository, sessions
-from gql_trader.accounts.models import UserRow
-from gql_trader.accounts.types import UNKNOWN_DEVICE
+from benchmarks.own_servers import access_token, add_users, own_servers
 from gql_trader.app import create_app
 from gql_trader.balances import jobs
 from gql_trader.config import Settings
-from gql_trader.core.ids import uuid7
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.market_data.service import ensure_market
 from gql_trader.reports.jobs import keep_days
 from gql_trader.runtime import Runtime, open_runtime
@@ -79,6 +68,20 @@ FROM (SELECT id, row_number() OVER () AS place, trade_from,
      generate_series(floor(extract(epoch FROM trade_from) / 900)::bigint * 900000,
                      floor(extract(epoch FROM until) * 1000)::bigint - 1, CAST(:step AS bigint)) time
 """
+_TRADES = """
+INSERT INTO trades (id, session_id, user_id, number, side, quantity, entry_time, entry_price, exit_time,
+                    exit_price, exit_reason, profit, profit_fraction, fees, changed_at)
+SELECT gen_random_uuid(), s.id, s.user_id, row_number() OVER (PARTITION BY s.id ORDER BY moment), 'LONG', 1,
+       moment, 100, moment + interval '1 hour', 101, 'SIGNAL', 1, 0.01, 0, moment
+FROM trading_sessions s,
+     generate_series(s.trade_from, coalesce(s.ended_at, CAST(:now AS timestamptz)),
+                     interval '12 hours') moment
+WHERE s.user_id = :user
+"""
+_TOTALS = """
+INSERT INTO session_totals (session_id, profit, fees, trades, wins)
+SELECT session_id, sum(profit), 0, count(*), count(*) FROM trades WHERE user_id = :user GROUP BY session_id
+"""
 
 QUERIES = {
     "profit": "{ profit { profit today trades } }",
@@ -87,6 +90,9 @@ QUERIES = {
     "calendar of all days": '{ calendar(start: "$start") { date profit trades } }',
     "equityCurve of 30 days": "{ equityCurve { time equity } }",
     "equityCurve of all time": '{ equityCurve(start: "$startT00:00:00Z") { time equity } }',
+    "trades, with their count": "{ trades(first: 50) { totalCount nodes { profit } } }",
+    "trades a month ago": '{ trades(first: 50, end: "$agoT00:00:00Z") { nodes { profit } } }',
+    "systemStatus": "{ systemStatus { running runningBots queuedJobs } }",
 }
 
 
@@ -99,30 +105,6 @@ class _Clock:
         return self.moment
 
 
-async def _users(runtime: Runtime, names: list[str]) -> list[UUID]:
-    keys, now = [uuid7() for _ in names], runtime.clock.now()
-    rows = [
-        {
-            "id": key,
-            "username": name,
-            "username_key": name,
-            "email": f"{name}@example.com",
-            "email_key": f"{name}@example.com",
-            "password_hash": "!",
-            "role": "TRADER",
-            "status": "ACTIVE",
-            "token_version": 1,
-            "created_at": now,
-            "updated_at": now,
-        }
-        for key, name in zip(keys, names, strict=True)
-    ]
-    async with runtime.unit_of_work() as uow:
-        for begin in range(0, len(rows), 1000):
-            await uow.session.execute(insert(UserRow), rows[begin : begin + 1000])
-    return keys
-
-
 async def _sessions(runtime: Runtime, users: list[UUID], start: datetime, count: int) -> None:
     async with runtime.unit_of_work() as uow:
         # Sessions are in dollars.
@@ -133,7 +115,7 @@ async def _sessions(runtime: Runtime, users: list[UUID], start: datetime, count:
 
 async def _history(runtime: Runtime, options: argparse.Namespace, years: int) -> UUID:
     """Make a user whose sessions have changed so often for so long, up to now."""
-    [user] = await _users(runtime, [f"years{years}"])
+    [user] = await add_users(runtime, [f"years{years}"])
     start = runtime.clock.now() - timedelta(days=365 * years)
     await _sessions(runtime, [user], start, 365 * years if options.restarts else options.sessions)
     values = {"user": user, "now": runtime.clock.now(), "step": 86_400_000 // options.rows_a_day}
@@ -141,6 +123,8 @@ async def _history(runtime: Runtime, options: argparse.Namespace, years: int) ->
         if options.restarts:
             await uow.session.execute(text(_RESTARTED), {"user": user, "start": start})
         await uow.session.execute(text(_ROLLUPS), values)
+        await uow.session.execute(text(_TRADES), {"user": user, "now": runtime.clock.now()})
+        await uow.session.execute(text(_TOTALS), {"user": user})
     return user
 
 
@@ -148,14 +132,6 @@ async def _vacuum(runtime: Runtime) -> None:
     async with runtime.database.engine.connect() as connection:
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.exec_driver_sql("VACUUM ANALYZE")
-
-
-async def _token(runtime: Runtime, user: UUID) -> str:
-    async with runtime.unit_of_work() as uow:
-        row = await repository.user_by_id(uow.session, user)
-        assert row is not None
-        started = await sessions.start(uow, runtime.tokens, row, UNKNOWN_DEVICE, timedelta(days=1))
-        return started.access_token
 
 
 @contextmanager
@@ -181,8 +157,9 @@ async def _reports(settings: Settings, options: argparse.Namespace, console: Con
         await keep_days(runtime)
         console.print(f"keeping all days for the first time: {perf_counter() - begun:.1f} s")
         await _vacuum(runtime)
-        tokens = {years: await _token(runtime, user) for years, user in users.items()}
-        table = Table("request", *(f"{years} a, ms" for years in YEARS), "ratio", "statements")
+        tokens = {years: await access_token(runtime, user) for years, user in users.items()}
+        columns = "ratio", "of the fastest", "statements"
+        table = Table("request", *(f"{years} a, ms" for years in YEARS), *columns)
         transport = httpx.ASGITransport(app=create_app(settings, runtime))
         # As the server does once it has started.
         gc.freeze()
@@ -193,7 +170,9 @@ async def _reports(settings: Settings, options: argparse.Namespace, console: Con
                 for _ in range(options.repeats + 1):
                     for years in YEARS:
                         first = runtime.clock.now().date() - timedelta(days=365 * years)
-                        body = {"query": query.replace("$start", first.isoformat())}
+                        ago = runtime.clock.now().date() - timedelta(days=30)
+                        filled = query.replace("$start", first.isoformat()).replace("$ago", ago.isoformat())
+                        body = {"query": filled}
                         headers = {"authorization": f"Bearer {tokens[years]}"}
                         with _counted(runtime) as statements:
                             begun = perf_counter()
@@ -201,7 +180,9 @@ async def _reports(settings: Settings, options: argparse.Namespace, console: Con
                             taken[years].append(1000 * (perf_counter() - begun))
                         assert "errors" not in response.json(), response.text
                 low, high = (statistics.median(taken[years][1:]) for years in YEARS)
-                table.add_row(name, f"{low:.1f}", f"{high:.1f}", f"{high / low:.2f}", str(len(statements)))
+                fastest = min(taken[YEARS[1]][1:]) / min(taken[YEARS[0]][1:])
+                ratios = f"{high / low:.2f}", f"{fastest:.2f}"
+                table.add_row(name, f"{low:.1f}", f"{high:.1f}", *ratios, str(len(statements)))
         console.print(table)
 
 
@@ -209,7 +190,7 @@ async def _settling(settings: Settings, options: argparse.Namespace, console: Co
     clock = _Clock()
     clock.moment = datetime(2026, 3, 3, 12, 1, tzinfo=UTC)
     async with open_runtime(settings, clock) as runtime:
-        users = await _users(runtime, [f"trader{at}" for at in range(options.users)])
+        users = await add_users(runtime, [f"trader{at}" for at in range(options.users)])
         await _sessions(runtime, users, clock.moment, 2)
         await _vacuum(runtime)
         table = Table("what is due for everybody", "s", title=f"{options.users} users with two sessions each")
@@ -236,24 +217,11 @@ def main() -> None:
     parser.add_argument("--restarts", action="store_true")
     options, console = parser.parse_args(), Console()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-reports-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register))
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        migrate.upgrade(servers.database_url)
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
+    with own_servers() as settings:
         if options.sessions:
             asyncio.run(_reports(settings, options, console))
         if options.users:
             asyncio.run(_settling(settings, options, console))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,8 @@ below 50 ms.
 
 import asyncio
 import logging
-import shutil
 import statistics
-import tempfile
 import time
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,15 +16,12 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from gql_trader import migrate
-from gql_trader.accounts import repository, service, sessions
-from gql_trader.accounts.types import UNKNOWN_DEVICE, SignupSpec
+from benchmarks.own_servers import access_token, own_servers
+from gql_trader.accounts import service
+from gql_trader.accounts.types import SignupSpec
 from gql_trader.app import create_app
 from gql_trader.config import Settings
 from gql_trader.core.actor import Role
-from gql_trader.infra.embedded.data_directory import DataDirectory
-from gql_trader.infra.embedded.processes import ChildRegister
-from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.runtime import Runtime, open_runtime
 
 REPEATS = 200
@@ -52,10 +45,7 @@ async def _token(runtime: Runtime) -> str:
     async with runtime.unit_of_work() as uow:
         spec = SignupSpec("ada", "ada@example.com", "Correct-horse-9-battery")
         user = await service.create_user(uow, runtime.passwords, spec, Role.TRADER)
-        row = await repository.user_by_id(uow.session, user.id)
-        assert row is not None
-        signed_in = await sessions.start(uow, runtime.tokens, row, UNKNOWN_DEVICE, timedelta(days=1))
-    return signed_in.access_token
+    return await access_token(runtime, user.id)
 
 
 def _inputs(name: str, number: int) -> dict[str, Any] | None:
@@ -105,21 +95,8 @@ async def _run(settings: Settings) -> list[tuple[str, float, float]]:
 def main() -> None:
     """Print a table of medians."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    directory = Path(tempfile.mkdtemp(prefix="gql-trader-settings-"))
-    data = DataDirectory(directory).lock()
-    servers = EmbeddedServers(data, ChildRegister(data.register))
-    servers.start()
-    try:
-        assert servers.database_url is not None
-        migrate.upgrade(servers.database_url)
-        settings = Settings.model_validate(
-            {"database_url": servers.database_url, "redis_url": servers.redis_url, "data_dir": directory}
-        )
+    with own_servers() as settings:
         results = asyncio.run(_run(settings))
-    finally:
-        servers.stop()
-        data.unlock()
-        shutil.rmtree(directory)
     table = Table("request", "ms (median)", "ms (95 %)", title=f"settings, {REPEATS} requests each")
     for name, median, slow in results:
         table.add_row(name, f"{median:.1f}", f"{slow:.1f}")

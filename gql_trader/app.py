@@ -40,7 +40,8 @@ from gql_trader.gql.page import PAGE_FILES, live_page, page_files
 from gql_trader.gql.reset_password import reset_password_page
 from gql_trader.gql.revocation import RevocationWatch
 from gql_trader.gql.webhook import webhook_endpoint
-from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
+from gql_trader.gql.websocket import WebSocketEndpoint
+from gql_trader.gql.websocket_connection import SocketOptions
 from gql_trader.infra.collector import tune_collector
 from gql_trader.infra.webhook_signatures import WebhookSignatures
 from gql_trader.market_data.schema_exports import CANDLES_ROUTE, find_candles

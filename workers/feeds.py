@@ -2,8 +2,8 @@
 
 from gql_trader.config import Settings
 from gql_trader.infra.worker import Periodic, QueueSpec
-from gql_trader.market_data.jobs_feeds import dispatch_feeds, poll_feed
-from gql_trader.market_data.jobs_streams import watch_feeds
+from gql_trader.market_data.feeds.jobs import dispatch_feeds, poll_feed
+from gql_trader.market_data.feeds.jobs_streams import watch_feeds
 from gql_trader.market_data.types_feeds import QUEUE
 
 _LOOK_SECONDS = 0.2

@@ -15,10 +15,10 @@ from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.rules import RuleIssues
-from gql_trader.market_data import feeds
 from gql_trader.market_data.closed_bars import last_closed_bar, without_open_bar
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.feeds import states as feeds
 from gql_trader.market_data.service import market_with_base
+from gql_trader.market_data.store.loading import find_series, load_bars
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)

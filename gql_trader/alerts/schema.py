@@ -21,7 +21,7 @@ from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import Node, decode_id, encode_id
 from gql_trader.infra.keyset import page_request
 from gql_trader.market_data.loaders import MarketDataLoaders
-from gql_trader.market_data.schema import Market
+from gql_trader.market_data.schema_types import Market
 
 OWNER = "whoever made the alert"
 

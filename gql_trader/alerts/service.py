@@ -19,8 +19,8 @@ from gql_trader.engine.rules import is_plain_text
 from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.closed_bars import last_closed_bar
-from gql_trader.market_data.loading import find_series
 from gql_trader.market_data.service import find_market
+from gql_trader.market_data.store.loading import find_series
 from gql_trader.notifications.service import notify
 from gql_trader.notifications.types import NotificationKind
 

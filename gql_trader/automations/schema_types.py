@@ -26,7 +26,7 @@ from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON
 from gql_trader.infra.keyset import page_request
 from gql_trader.market_data.loaders import MarketDataLoaders
-from gql_trader.market_data.schema import Market
+from gql_trader.market_data.schema_types import Market
 from gql_trader.strategies.loaders import StrategyLoaders
 from gql_trader.strategies.schema import Strategy
 

@@ -11,8 +11,8 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.rules import is_plain_text
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
+from gql_trader.market_data.store.loading import find_series, load_bars
 from gql_trader.market_data.types import LoadedBars, MarketRecord
 
 MAXIMUM_TEXT = 200

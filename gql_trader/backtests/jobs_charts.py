@@ -28,7 +28,7 @@ from gql_trader.engine.plugins import PluginError
 from gql_trader.engine.signals import Signals
 from gql_trader.infra import json_codec
 from gql_trader.infra.column_codec import encode_columns
-from gql_trader.market_data.resampling import downsample
+from gql_trader.market_data.store.resampling import downsample
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from gql_trader.engine.plugins import PluginRegistry
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.store.loading import find_series, load_bars
 from gql_trader.strategies import service as strategies
 
 _CONTENT = ("start_time", "end_time", "parameters", "execution", "initial_capital", "interval")

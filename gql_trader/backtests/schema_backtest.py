@@ -8,11 +8,7 @@ import strawberry
 from sqlalchemy import Row
 
 from gql_trader.backtests.ledger import SEGMENT_ROWS, LedgerFilter, cut_page, window
-from gql_trader.backtests.loaders import (
-    BacktestLoaders,
-    EquityKey,
-    LedgerKey,
-)
+from gql_trader.backtests.loaders import BacktestLoaders, EquityKey, LedgerKey
 from gql_trader.backtests.schema_charts import (
     CHART_COST,
     BacktestPlot,
@@ -53,7 +49,7 @@ from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON
 from gql_trader.infra.keyset import page_request
 from gql_trader.market_data.loaders import MarketDataLoaders
-from gql_trader.market_data.schema import Asset, Market
+from gql_trader.market_data.schema_types import Asset, Market
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.strategies.loaders import StrategyLoaders
 from gql_trader.strategies.schema import Strategy

@@ -35,8 +35,8 @@ from gql_trader.infra.job_queue import JobTransportError
 from gql_trader.infra.keyset import page_request
 from gql_trader.infra.rate_limits import Policy, Subject
 from gql_trader.infra.unit_of_work import Job
-from gql_trader.market_data.loading import range_bounds
-from gql_trader.market_data.schema import CANDLE_COLUMNS, CandleColumns
+from gql_trader.market_data.schema_series import CANDLE_COLUMNS, CandleColumns
+from gql_trader.market_data.store.loading import range_bounds
 
 CHART_COST = 500
 """A worker computes all indicators of the run for it."""

@@ -12,8 +12,8 @@ from gql_trader.engine.bars import Bars
 from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import repository as market_data
-from gql_trader.market_data.loading import load_bars
-from gql_trader.market_data.reading import stored_series
+from gql_trader.market_data.store.loading import load_bars
+from gql_trader.market_data.store.reading import stored_series
 from gql_trader.market_data.types import PriceSeriesRecord, StoredSeries
 
 

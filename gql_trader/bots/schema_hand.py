@@ -9,7 +9,6 @@ from gql_trader.accounts import limits
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.bots.by_hand import orders as hand_orders
 from gql_trader.bots.by_hand import sessions as hand_sessions
-from gql_trader.bots.live.checks import markets
 from gql_trader.bots.live.checks import orders as order_checks
 from gql_trader.bots.live.sessions import LivePermit
 from gql_trader.bots.schema_enums import MarginMode, OrderSide, OrderType, SessionMode
@@ -301,11 +300,9 @@ class HandMutation:
         answers = None
         if plan is not None:
             # No transaction is open while the exchange is asked.
-            answers = await order_checks.ask_exchange(
-                services.exchanges, plan, acknowledged=bool(input.acknowledge_mismatch)
+            answers = await order_checks.answers_for(
+                services.exchanges, info.context.uow, plan, acknowledged=bool(input.acknowledge_mismatch)
             )
-            async with info.context.uow() as uow:
-                markets.record_moved(uow, answers.belief, answers.found)
         async with info.context.uow() as uow:
             row = await hand_orders.place_order(uow, services.arrays, viewer, request, answers)
         return PlaceOrderPayload(order=Order.from_row(row))

@@ -15,7 +15,7 @@ from gql_trader.gql.context import Info
 from gql_trader.gql.pagination import Connection
 from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
-from gql_trader.market_data.schema import Market
+from gql_trader.market_data.schema_types import Market
 
 if TYPE_CHECKING:
     from gql_trader.bots.schema_session import TradingSession

@@ -21,7 +21,7 @@ from gql_trader.gql.permissions import visible
 from gql_trader.gql.relay import Node, encode_id
 from gql_trader.gql.scalars import JSON
 from gql_trader.market_data.loaders import MarketDataLoaders
-from gql_trader.market_data.schema import Market
+from gql_trader.market_data.schema_types import Market
 
 if TYPE_CHECKING:
     from gql_trader.bots.schema_bot import Bot

@@ -32,8 +32,8 @@ from gql_trader.core.intervals import MINUTE, Interval
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.rate_limits import RateLimits
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data import feeds
 from gql_trader.market_data import service as market_data
+from gql_trader.market_data.feeds import states as feeds
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.settings.service import preferences_of
 from gql_trader.settings.types import MarginMode, SessionMode

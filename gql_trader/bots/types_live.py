@@ -105,7 +105,7 @@ class Task:
 
     def name(self, symbol: str) -> OrderName:
         """Return what the exchange finds the order by, under ccxt's symbol."""
-        return OrderName(symbol, self.client_order_id, self.type.has_stop)
+        return OrderName(symbol, self.client_order_id, self.type.has_stop, self.exchange_order_id)
 
 
 class Answer(Enum):

@@ -62,8 +62,8 @@ def import_(
 ) -> None:
     """Add a file's candles to a market: all of them or none; a second time changes nothing."""
     from gql_trader.cli.session import connected, load_settings
+    from gql_trader.market_data.incoming.validation import RefusedRows
     from gql_trader.market_data.types import AssetType
-    from gql_trader.market_data.validation import RefusedRows
 
     length = _member(Interval, interval, "--interval")
     kind = _member(AssetType, asset_type, "--asset-type") if asset_type else None
@@ -119,7 +119,7 @@ async def _import(
     repair: bool,
     asset_type: "AssetType | None",
 ) -> "ImportReport":
-    from gql_trader.market_data.importing import import_candles
+    from gql_trader.market_data.incoming.importing import import_candles
     from gql_trader.runtime import open_runtime
 
     async with open_runtime(settings) as runtime, runtime.unit_of_work() as uow:
@@ -145,7 +145,7 @@ async def _export(
     start: datetime | None,
     end: datetime | None,
 ) -> int:
-    from gql_trader.market_data.importing import export_candles
+    from gql_trader.market_data.incoming.importing import export_candles
     from gql_trader.runtime import open_runtime
 
     async with open_runtime(settings) as runtime, runtime.unit_of_work() as uow:

@@ -86,5 +86,10 @@ def higher_bars(bars: Bars, interval: Interval) -> HigherBars:
     if len(higher) and bars.time[0] != higher.time[0]:
         # What came before the first bar is not here: its open and extremes are not those of the interval.
         higher = higher.slice(1, len(higher))
+    return HigherBars(higher, known_at(bars, higher))
+
+
+def known_at(bars: Bars, higher: Bars) -> Integers:
+    """Return at the close of which bar each of some complete bars of a higher interval is known, int64[k]."""
     known = np.searchsorted(bars.time + bars.interval, higher.time + higher.interval)
-    return HigherBars(higher, known.astype(np.int64))
+    return known.astype(np.int64)

@@ -9,7 +9,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import repository
 from gql_trader.market_data.catalogue import ensure_market
-from gql_trader.market_data.saving import save_candles
+from gql_trader.market_data.store.saving import save_candles
 from gql_trader.market_data.types import DEMO_EXCHANGE
 
 _JULY_2023 = 1_688_169_600_000

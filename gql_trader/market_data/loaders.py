@@ -9,10 +9,12 @@ from strawberry.dataloader import DataLoader
 
 from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Context
-from gql_trader.market_data import feeds, repository, repository_syncs
+from gql_trader.market_data import repository
 from gql_trader.market_data.catalogue import asset_record, market_record
-from gql_trader.market_data.loading import choose_source, load_whole, reads_whole, summarize
-from gql_trader.market_data.reading import LoadedSeries, stored_series
+from gql_trader.market_data.feeds import states as feeds
+from gql_trader.market_data.store.loading import choose_source, load_whole, reads_whole, summarize
+from gql_trader.market_data.store.reading import LoadedSeries, stored_series
+from gql_trader.market_data.syncs import repository as sync_repository
 from gql_trader.market_data.types import (
     AssetRecord,
     MarketRecord,
@@ -63,7 +65,7 @@ class MarketDataLoaders:
     async def _syncs(self, ids: Sequence[UUID]) -> list[Row[Any] | None]:
         viewer = self._context.viewer
         async with self._context.uow() as uow:
-            rows = await repository_syncs.syncs_by_ids(uow.session, viewer.user_id, ids)
+            rows = await sync_repository.syncs_by_ids(uow.session, viewer.user_id, ids)
         return [rows.get(key) for key in ids]
 
     async def _feeds(self, ids: Sequence[UUID]) -> list[list[Row[Any]]]:

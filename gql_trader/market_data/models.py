@@ -60,7 +60,8 @@ class PriceSeriesRow(Base):
     """Candles of a market at an interval. Times are opening times in Unix milliseconds.
 
     ``open_months`` describes the months kept in ``open_candles``, as ``candle_chunks`` does its own:
-    ``[{start, n, first, last, digest}]``.
+    ``[{start, n, first, last, digest}]``. ``rewrites`` counts changes of any other kind than candles added
+    behind the last one: as long as it stays, what was computed from the candles so far still holds.
     """
 
     __tablename__ = "price_series"
@@ -75,6 +76,7 @@ class PriceSeriesRow(Base):
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id", ondelete="CASCADE"))
     interval: Mapped[str]
     version: Mapped[int]
+    rewrites: Mapped[int] = mapped_column(default=0, server_default="0")
     candles: Mapped[int]
     first_time: Mapped[int] = mapped_column(BigInteger)
     last_time: Mapped[int] = mapped_column(BigInteger)

@@ -11,8 +11,8 @@ from gql_trader.core.intervals import Interval
 from gql_trader.gql.context import Info
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.market_data import service
-from gql_trader.market_data.following import follow_candles
-from gql_trader.market_data.schema import Candle
+from gql_trader.market_data.feeds.following import follow_candles
+from gql_trader.market_data.schema_series import Candle
 
 
 @visible("everybody signed in")
@@ -48,7 +48,7 @@ class CandleSubscription:
             str | None,
             strawberry.argument(
                 description="Cursor of the last event seen: every candle that closed since comes first, "
-                "however many there are; it does not expire."
+                "however many there are; it does not expire. One of a candle to come is an error."
             ),
         ] = None,
     ) -> AsyncGenerator[CandleEvent, None]:

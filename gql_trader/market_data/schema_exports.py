@@ -14,9 +14,9 @@ from gql_trader.gql.downloads import PARQUET, Download
 from gql_trader.infra.parquet import ROW_GROUP, Columns, parquet_pieces
 from gql_trader.market_data import repository
 from gql_trader.market_data.catalogue import market_record
-from gql_trader.market_data.loading import find_series, load_window, range_bounds, window_indices
-from gql_trader.market_data.months import COLUMNS
-from gql_trader.market_data.reading import Window
+from gql_trader.market_data.store.loading import find_series, load_window, range_bounds, window_indices
+from gql_trader.market_data.store.months import COLUMNS
+from gql_trader.market_data.store.reading import Window
 from gql_trader.market_data.types import PriceSeriesRecord
 
 CANDLES_ROUTE = "/exports/candles/{market_id}/{interval}/{low}/{high}.parquet"

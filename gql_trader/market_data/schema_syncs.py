@@ -20,9 +20,9 @@ from gql_trader.gql.pagination import After, Before, Connection, First, Last, co
 from gql_trader.gql.permissions import requires, visible
 from gql_trader.gql.relay import Node, decode_id, encode_id
 from gql_trader.infra.keyset import page_request
-from gql_trader.market_data import syncing
 from gql_trader.market_data.loaders import MarketDataLoaders
-from gql_trader.market_data.schema import Market
+from gql_trader.market_data.schema_types import Market
+from gql_trader.market_data.syncs import service as syncs
 from gql_trader.market_data.types_syncs import SyncLimits, SyncRequest
 
 ASKED = "who has asked for it"
@@ -148,11 +148,11 @@ class CandleSyncQuery:
     ) -> Connection[CandleSync] | None:
         viewer = info.context.viewer
         async with info.context.uow() as uow:
-            page = await syncing.list_syncs(uow, viewer, page_request(first, after, last, before))
+            page = await syncs.list_syncs(uow, viewer, page_request(first, after, last, before))
 
         async def count() -> int:
             async with info.context.uow() as uow:
-                return await syncing.count_syncs(uow, viewer)
+                return await syncs.count_syncs(uow, viewer)
 
         return connection(Connection[CandleSync], page, CandleSync.from_row, count)
 
@@ -194,7 +194,7 @@ class CandleSyncMutation:
         known = await services.exchanges.known()
         request = SyncRequest(input.market, input.exchange, input.interval, input.start, input.end)
         async with info.context.uow() as uow:
-            row = await syncing.request_sync(
+            row = await syncs.request_sync(
                 uow, services.rate_limits, known, info.context.viewer, request, _limits(info.context)
             )
         return SyncCandlesPayload(sync=CandleSync.from_row(row))
@@ -220,7 +220,7 @@ class CandleSyncSubscription:
     ) -> AsyncGenerator[CandleSyncEvent, None]:
         context = info.context
         key = decode_id(id, "CandleSync")
-        feed = syncing.follow_sync(context.uow, context.services.events, context.viewer, key, after)
+        feed = syncs.follow_sync(context.uow, context.services.events, context.viewer, key, after)
         async with aclosing(feed):
             async for news in feed:
                 yield CandleSyncEvent(

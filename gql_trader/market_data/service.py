@@ -1,6 +1,6 @@
 """The market data domain as other packages use it; each subject is in a module of its own.
 
-Files are read and written by `gql_trader.market_data.importing`, which the server never needs and which takes
+Files are read and written by `gql_trader.market_data.incoming`, which the server never needs and which takes
 a tenth of a second to import.
 """
 
@@ -16,9 +16,9 @@ from gql_trader.market_data.catalogue import (
     market_with_base,
 )
 from gql_trader.market_data.demo import seed_demo
-from gql_trader.market_data.loading import find_series, load_bars, load_whole, summarize
-from gql_trader.market_data.paging import count_candles, list_candles
-from gql_trader.market_data.saving import SavedCandles, save_candles
+from gql_trader.market_data.store.loading import find_series, load_bars, load_whole, summarize
+from gql_trader.market_data.store.paging import count_candles, list_candles
+from gql_trader.market_data.store.saving import SavedCandles, save_candles
 from gql_trader.market_data.trading_days import trading_days
 
 __all__ = [

@@ -120,6 +120,8 @@ class StoredSeries:
         SHA-256 of all candles, in hexadecimal; does not depend on how they were imported.
     open_months
         The months that are still kept a row per candle: usually the present one, or none.
+    rewrites
+        Rises when candles change or are added anywhere but behind the last one.
     """
 
     id: SeriesId
@@ -132,6 +134,7 @@ class StoredSeries:
     gaps: int
     content_hash: str
     open_months: tuple[Month, ...]
+    rewrites: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What users are told: by mail at present."""
+"""What users are told, and where: in the API, by mail, push, Telegram and webhooks; through an outbox."""

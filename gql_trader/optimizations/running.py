@@ -18,7 +18,7 @@ from gql_trader.infra.array_cache import ArrayCache
 from gql_trader.infra.column_codec import decode_columns, encode_columns
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.store.loading import find_series, load_bars
 from gql_trader.optimizations import repository, sampling
 from gql_trader.optimizations.lifecycle import Report, Trials
 from gql_trader.optimizations.ranges import trial

@@ -1,26 +1,31 @@
-"""The days of sessions: kept once they are over, so that a look at all of them reads a row for each.
+"""The days of sessions: kept once they are over, so that a look at all of them is soon done.
 
 What is kept are days of the user's time zone: a worker keeps them soon after they are over, and all of them
-anew where the user has moved to another zone. Days that are not kept yet, and those of other zones, are made
-of where the sessions stood at midnights, as everywhere else: that is the same, but takes longer.
+anew where the user has moved to another zone. With those of each session it keeps their sums, for all that a
+report may be about: so the best of a user's or a bot's days is found by an index, whatever the number of
+days and sessions. Days that are not kept yet, and those of other zones, are made of where the sessions stood
+at midnights, as everywhere else: that is the same, but takes longer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from gql_trader.core.clock import to_milliseconds
+from gql_trader.core.ids import UserId
 from gql_trader.core.intervals import HOUR
 from gql_trader.core.zones import day_begins, day_of, known_zone
 from gql_trader.infra.advisory_locks import try_lock_name
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository, repository_days
+from gql_trader.reports import repository, repository_days, repository_series
 from gql_trader.reports.levels import levels_at
 from gql_trader.reports.repository_days import Candidate, KeptDays, Span
+from gql_trader.reports.repository_series import FOREVER, Days, SeriesKey
 from gql_trader.reports.service import balance_of
-from gql_trader.reports.types import Account, Day, Level
+from gql_trader.reports.types import Account, Day, Level, Scope
 
 LOOK_AGAIN = timedelta(hours=6)
 """After this long it is seen whether more days of a session are over."""
@@ -51,30 +56,54 @@ class KeepingFailed(Exception):
         self.session_ids = session_ids
 
 
-async def best_and_worst(uow: UnitOfWork, accounts: Sequence[Account], zone: str) -> tuple[date, date] | None:
-    """Return the days of a zone on which sessions of one currency gained most and least.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A user's sessions of one currency, all that a scope has, and the time zone of the days."""
 
-    The first of several; None if nothing was gained or lost on any.
+    user_id: UserId
+    scope: Scope
+    accounts: Sequence[Account]
+    zone: str
+
+    def stored(self, kept: Mapping[UUID, KeptDays]) -> UUID | SeriesKey | None:
+        """Return what has the sum of the days that are kept of the sessions; None: nothing is kept."""
+        if not kept:
+            return None
+        scope = self.scope
+        if scope.session_id is not None:
+            return scope.session_id
+        return SeriesKey(
+            self.user_id,
+            scope.bot_id,
+            self.accounts[0].currency,
+            None if scope.mode is None else scope.mode.value,
+            not scope.leaves_replays_out,
+            self.zone,
+        )
+
+
+async def best_and_worst(uow: UnitOfWork, of: Selection) -> tuple[date, date] | None:
+    """Return the days on which sessions gained most and least, together.
+
+    The first of several; None if nothing was gained or lost on any. It reads as much for ten years as for
+    one.
     """
-    kept = await repository_days.kept(uow.session, [each.id for each in accounts], zone)
-    spans = spans_left(accounts, kept, zone, to_milliseconds(uow.clock.now()))
-    until = {key: mark.until for key, mark in kept.items()}
-    forming = list(_forming(accounts, zone))
-    found = await repository_days.best_and_worst(uow.session, until, spans, forming)
+    kept = await repository_days.kept(uow.session, [each.id for each in of.accounts], of.zone)
+    spans = spans_left(of.accounts, kept, of.zone, to_milliseconds(uow.clock.now()))
+    forming = list(_forming(of.accounts, of.zone))
+    found = await repository_days.best_and_worst(uow.session, of.stored(kept), spans, forming)
     if found is None:
         return None
     best, worst = (_EPOCH + timedelta(days=number) for number in found)
     return best, worst
 
 
-async def days_between(
-    uow: UnitOfWork, accounts: Sequence[Account], first: date, last: date, zone: str
-) -> list[Day]:
+async def days_between(uow: UnitOfWork, of: Selection, first: date, last: date) -> list[Day]:
     """Return the same as `gql_trader.reports.periods.days`, with fewer reads where they are many."""
     numbers = range(_number(first), _number(last) + 1)
-    changes = await _changes(uow, accounts, zone, numbers[0], numbers[-1])
-    [reached] = await levels_at(uow, accounts, [day_begins(zone, numbers[0])])
-    return _days(changes, numbers, Level(balance_of(accounts).baseline) + reached)
+    changes = await _changes(uow, of, numbers[0], numbers[-1])
+    [reached] = await levels_at(uow, of.accounts, [day_begins(of.zone, numbers[0])])
+    return _days(changes, numbers, Level(balance_of(of.accounts).baseline) + reached)
 
 
 def _number(day: date) -> int:
@@ -90,15 +119,12 @@ def _days(changes: Mapping[int, Level], numbers: Sequence[int], before: Level) -
     return found
 
 
-async def _changes(
-    uow: UnitOfWork, accounts: Sequence[Account], zone: str, low: int, high: int
-) -> dict[int, Level]:
+async def _changes(uow: UnitOfWork, of: Selection, low: int, high: int) -> dict[int, Level]:
     """Return what sessions gained and closed, by day from ``low`` to ``high``, where it is anything."""
-    kept = await repository_days.kept(uow.session, [each.id for each in accounts], zone)
-    spans = spans_left(accounts, kept, zone, to_milliseconds(uow.clock.now()), low, high)
-    until = {key: mark.until for key, mark in kept.items()}
-    found = await repository_days.changes(uow.session, until, spans, low, high)
-    for day, amount in _forming(accounts, zone):
+    kept = await repository_days.kept(uow.session, [each.id for each in of.accounts], of.zone)
+    spans = spans_left(of.accounts, kept, of.zone, to_milliseconds(uow.clock.now()), low, high)
+    found = await repository_days.changes(uow.session, of.stored(kept), spans, low, high)
+    for day, amount in _forming(of.accounts, of.zone):
         if low <= day <= high:
             found[day] = found.get(day, Level()) + Level(amount)
     return found
@@ -180,15 +206,18 @@ async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate]) -> UUID:
     accounts = await repository.accounts_by_ids(uow.session, [each.session_id for each in candidates])
     spans: list[Span] = []
     marks: list[tuple[Any, ...]] = []
-    anew: list[UUID] = []
+    anew: list[Days] = []
+    added: list[Days] = []
     for each in candidates:
         account, zone = accounts[each.session_id], known_zone(each.timezone)
+        member = each.member(account.currency)
         until, days = account.until, sum(span.days for span in spans)
         is_final = (
             until is not None and account.ended_at is not None and account.ended_at < now - _FINAL_AFTER
         )
         if each.until is None or each.kept_timezone != each.timezone:
-            anew.append(account.id)
+            if each.kept_timezone is not None:
+                anew.append(Days(member, each.kept_timezone, *FOREVER))
             begin = _day_with(zone, account.since)
         else:
             begin = each.until
@@ -200,7 +229,10 @@ async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate]) -> UUID:
         if spans and days + span.days > _MOST_DAYS:
             break
         spans.append(span)
+        added.append(Days(member, each.timezone, begin, end - 1))
         marks.append((account.id, each.timezone, max(begin, end), is_final, now))
-    await repository_days.forget(uow.session, anew)
+    await repository_series.subtract(uow.session, anew)
+    await repository_days.forget(uow.session, [each.member.session_id for each in anew])
     await repository_days.keep(uow.session, spans, marks)
+    await repository_series.add(uow.session, added)
     return spans[-1].account.id

@@ -4,6 +4,7 @@ from strawberry.dataloader import DataLoader
 
 from gql_trader.gql.context import Context
 from gql_trader.reports import periods, service
+from gql_trader.reports.daily import Selection
 from gql_trader.reports.types import Day, Scope
 
 
@@ -28,5 +29,5 @@ class ReportLoaders:
             zone = await periods.zone_of(uow, user_id, None)
             for scope in scopes:
                 accounts = await service.accounts_of(uow, user_id, scope)
-                found.append(await periods.best_and_worst(uow, accounts, zone))
+                found.append(await periods.best_and_worst(uow, Selection(user_id, scope, accounts, zone)))
         return found

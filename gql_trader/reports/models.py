@@ -1,10 +1,10 @@
-"""Tables of the reports domain: days of sessions, kept so that a look at all of them is soon done."""
+"""Tables of the reports domain: days of each session and of many together, so that all are soon seen."""
 
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.infra.database import Base
@@ -17,6 +17,9 @@ class SessionDayRow(Base):
     """
 
     __tablename__ = "session_days"
+    __table_args__ = (
+        Index("ix_session_days_change", "session_id", "change", "day", postgresql_where="change <> 0"),
+    )
 
     session_id: Mapped[UUID] = mapped_column(
         ForeignKey("trading_sessions.id", ondelete="CASCADE"), primary_key=True
@@ -44,3 +47,48 @@ class KeptDaysRow(Base):
     until: Mapped[int]
     is_final: Mapped[bool]
     looked_at: Mapped[datetime]
+
+
+class DaySeriesRow(Base):
+    """Sessions whose kept days are summed, day by day, in `SeriesDayRow`.
+
+    They are a user's, or a bot's, in one currency; ``mode`` None: on paper and live; ``replays``: also those
+    over history. Of these, the sessions whose days are kept in ``timezone``. A bot that is deleted takes its
+    series along, and leaves its sessions to the user's.
+    """
+
+    __tablename__ = "day_series"
+    __table_args__ = (
+        UniqueConstraint(
+            *("user_id", "bot_id", "currency", "mode", "replays", "timezone"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    bot_id: Mapped[UUID | None] = mapped_column(ForeignKey("bots.id", ondelete="CASCADE"), index=True)
+    currency: Mapped[str | None]
+    mode: Mapped[str | None]
+    replays: Mapped[bool]
+    timezone: Mapped[str]
+
+
+class SeriesDayRow(Base):
+    """The sum of the sessions of a series on a day, as in `SessionDayRow`.
+
+    Written in the transaction that keeps the sessions' days, or forgets them, and never otherwise.
+    """
+
+    __tablename__ = "series_days"
+    __table_args__ = (
+        Index("ix_series_days_change", "series_id", "change", "day", postgresql_where="change <> 0"),
+    )
+
+    series_id: Mapped[UUID] = mapped_column(ForeignKey("day_series.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[int] = mapped_column(primary_key=True)
+    change: Mapped[Decimal]
+    realized: Mapped[Decimal]
+    fees: Mapped[Decimal]
+    trades: Mapped[int]
+    wins: Mapped[int]

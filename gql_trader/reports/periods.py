@@ -14,6 +14,7 @@ from gql_trader.core.intervals import DAY, HOUR, MINUTE, WEEK, Interval
 from gql_trader.core.zones import day_begins, known_zone, time_zones
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import daily, repository
+from gql_trader.reports.daily import Selection
 from gql_trader.reports.levels import level_of, levels_at, levels_of_groups
 from gql_trader.reports.service import balance_of, reported
 from gql_trader.reports.types import Account, Curve, Day, Level, Scope, Summary
@@ -131,15 +132,18 @@ async def calendar(
         raise InvalidInput("end is before start.", ("end",))
     if (count := (last - first).days + 1) > MOST_DAYS:
         raise InvalidInput(f"At most {MOST_DAYS} days at a time; this would be {count}.", ("start",))
-    return await (daily.days_between if count > _MANY_DAYS else days)(uow, accounts, first, last, name)
+    if count > _MANY_DAYS:
+        return await daily.days_between(uow, Selection(user_id, scope, accounts, name), first, last)
+    return await days(uow, accounts, first, last, name)
 
 
-async def best_and_worst(uow: UnitOfWork, accounts: Sequence[Account], zone: str) -> tuple[Day, Day] | None:
-    """Return the days on which sessions of one currency gained most and least; see `daily.best_and_worst`."""
-    found = await daily.best_and_worst(uow, accounts, zone)
+async def best_and_worst(uow: UnitOfWork, of: Selection) -> tuple[Day, Day] | None:
+    """Return the days on which sessions gained most and least; see `daily.best_and_worst`."""
+    found = await daily.best_and_worst(uow, of)
     if found is None:
         return None
-    [best], [worst] = await days_of_groups(uow, [DaysWanted(accounts, each, each, zone) for each in found])
+    wanted = [DaysWanted(of.accounts, each, each, of.zone) for each in found]
+    [best], [worst] = await days_of_groups(uow, wanted)
     return best, worst
 
 

@@ -260,8 +260,22 @@ async def page_of_trades(
 
 
 async def count_trades(session: AsyncSession, user_id: UserId, wanted: TradeFilter) -> int:
-    """Return how many trades a user has."""
-    return await session.scalar(_trades(user_id, wanted, func.count())) or 0
+    """Return how many trades a user has.
+
+    Of whole sessions it is known how many are closed; trades on one market, in one direction or of some
+    time are counted one by one.
+    """
+    if not wanted.has_whole_sessions:
+        return await session.scalar(_trades(user_id, wanted, func.count())) or 0
+    scoped = _scoped(select(_SESSIONS.id), [user_id], wanted.scope).cte("scoped")
+    held = select(func.count()).select_from(scoped).join(TradeRow, _TRADES.session_id == scoped.c.id)
+    closed = select(func.sum(_TOTALS.trades)).join(scoped, _TOTALS.session_id == scoped.c.id)
+    counts = {
+        TradeStatus.OPEN: held.where(_TRADES.exit_time.is_(None)),
+        TradeStatus.CLOSED: closed,
+    }
+    chosen = counts.values() if wanted.status is None else [counts[wanted.status]]
+    return sum([await session.scalar(each) or 0 for each in chosen])
 
 
 async def system_counts(session: AsyncSession) -> SystemCounts:

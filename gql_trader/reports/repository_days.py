@@ -1,6 +1,6 @@
 """Reads and writes of the days of sessions that are kept. Whoever calls has checked the access."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from sqlalchemy import (
     column,
     delete,
     func,
+    literal_column,
     not_,
     or_,
     select,
@@ -34,6 +35,7 @@ from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.core.zones import UTC_ZONE
 from gql_trader.infra.bulk import array_of, insert_rows, rows_of
 from gql_trader.reports.models import KeptDaysRow, SessionDayRow
+from gql_trader.reports.repository_series import FIGURES, Member, SeriesKey, stored
 from gql_trader.reports.types import Account, Level
 from gql_trader.settings.models import PreferencesRow
 
@@ -42,7 +44,6 @@ _ROLLUPS = SessionRollupRow.__table__.c
 _DAYS = SessionDayRow.__table__.c
 _KEPT = KeptDaysRow.__table__.c
 
-_FIGURES = ("change", "realized", "fees", "trades", "wins")
 _MARK = ("session_id", "timezone", "until", "is_final", "looked_at")
 
 
@@ -77,9 +78,17 @@ class Candidate(NamedTuple):
     """A session of which days may be over that are not kept; ``until`` is as in `KeptDays`, if any are."""
 
     session_id: UUID
+    user_id: UUID
+    bot_id: UUID | None
+    mode: str
+    is_replay: bool
     timezone: str
     kept_timezone: str | None
     until: int | None
+
+    def member(self, currency: str | None) -> Member:
+        """Return what decides in which series its days count."""
+        return Member(self.session_id, self.user_id, self.bot_id, currency, self.mode, self.is_replay)
 
 
 async def kept(session: AsyncSession, session_ids: Sequence[UUID], zone: str) -> dict[UUID, KeptDays]:
@@ -96,7 +105,10 @@ async def candidates(
     """Return sessions whose days are not kept, in another zone than their user's, or as of some time ago."""
     zone = func.coalesce(PreferencesRow.timezone, UTC_ZONE)
     statement = (
-        select(_SESSIONS.id, zone, _KEPT.timezone, _KEPT.until)
+        select(
+            *(_SESSIONS.id, _SESSIONS.user_id, _SESSIONS.bot_id, _SESSIONS.mode),
+            *(_SESSIONS.replay_start.is_not(None), zone, _KEPT.timezone, _KEPT.until),
+        )
         .select_from(TradingSessionRow)
         .outerjoin(PreferencesRow, PreferencesRow.user_id == _SESSIONS.user_id)
         .outerjoin(KeptDaysRow, _KEPT.session_id == _SESSIONS.id)
@@ -158,7 +170,7 @@ def _made(spans: Sequence[Span]) -> Select[Any]:
             asked.c.day,
             *(
                 case((is_over, given.c[name]), else_=func.coalesce(each, 0)).label(name)
-                for name, each in zip(_FIGURES, sums, strict=True)
+                for name, each in zip(FIGURES, sums, strict=True)
             ),
         )
         .select_from(asked)
@@ -169,9 +181,9 @@ def _made(spans: Sequence[Span]) -> Select[Any]:
     changes = select(
         reached.c.session_id,
         reached.c.day,
-        *((_after(reached, name) - reached.c[name]).label(name) for name in _FIGURES),
+        *((_after(reached, name) - reached.c[name]).label(name) for name in FIGURES),
     ).subquery("changes")
-    return select(*changes.c).where(or_(*(changes.c[name] != 0 for name in _FIGURES)))
+    return select(*changes.c).where(or_(*(changes.c[name] != 0 for name in FIGURES)))
 
 
 def _after(reached: FromClause, name: str) -> ColumnElement[Any]:
@@ -180,45 +192,35 @@ def _after(reached: FromClause, name: str) -> ColumnElement[Any]:
 
 
 async def changes(
-    session: AsyncSession,
-    until: Mapping[UUID, int],
-    spans: Sequence[Span],
-    low: int,
-    high: int,
+    session: AsyncSession, of: UUID | SeriesKey | None, spans: Sequence[Span], low: int, high: int
 ) -> dict[int, Level]:
     """Return what sessions gained and closed together, by day.
 
     Parameters
     ----------
-    until
-        Of which sessions days are kept, and before which.
+    of
+        The session or the series whose days are kept.
     spans
         Days of sessions that are not.
     low, high
         Only kept days from ``low`` to ``high``, both included.
     """
-    statement = changes_statement(until, spans, low, high)
+    statement = changes_statement(of, spans, low, high)
     return {row[0]: Level(*row[1:]) for row in await session.execute(statement)}
 
 
-def changes_statement(until: Mapping[UUID, int], spans: Sequence[Span], low: int, high: int) -> Select[Any]:
+def changes_statement(of: UUID | SeriesKey | None, spans: Sequence[Span], low: int, high: int) -> Select[Any]:
     """Return the statement that `changes` runs."""
-    stored = _stored(until, _FIGURES).where(_DAYS.day.between(low, high))
+    days, named = stored(of)
+    kept_days = select(days.day, *(days[name] for name in FIGURES)).where(named, days.day.between(low, high))
     made = _made(spans).subquery("made")
-    both = union_all(stored, select(made.c.day, *(made.c[name] for name in _FIGURES))).subquery("both")
-    return select(both.c.day, *(func.sum(both.c[name]) for name in _FIGURES)).group_by(both.c.day)
-
-
-def _stored(until: Mapping[UUID, int], figures: Sequence[str]) -> Select[Any]:
-    given = rows_of((_KEPT.session_id, _KEPT.until), list(until.items()))
-    return select(_DAYS.day, *(_DAYS[name] for name in figures)).join(
-        given, and_(_DAYS.session_id == given.c.session_id, _DAYS.day < given.c.until)
-    )
+    both = union_all(kept_days, select(made.c.day, *(made.c[name] for name in FIGURES))).subquery("both")
+    return select(both.c.day, *(func.sum(both.c[name]) for name in FIGURES)).group_by(both.c.day)
 
 
 async def best_and_worst(
     session: AsyncSession,
-    until: Mapping[UUID, int],
+    of: UUID | SeriesKey | None,
     spans: Sequence[Span],
     forming: Sequence[tuple[int, Decimal]],
 ) -> tuple[int, int] | None:
@@ -228,34 +230,52 @@ async def best_and_worst(
 
     Parameters
     ----------
-    until, spans
+    of, spans
         As in `changes`.
     forming
         What was gained besides, with its day.
     """
-    rows = await session.execute(best_and_worst_statement(until, spans, forming))
+    rows = await session.execute(best_and_worst_statement(of, spans, forming))
     return next(((best, worst) for best, worst in rows if best is not None), None)
 
 
 def best_and_worst_statement(
-    until: Mapping[UUID, int], spans: Sequence[Span], forming: Sequence[tuple[int, Decimal]]
+    of: UUID | SeriesKey | None, spans: Sequence[Span], forming: Sequence[tuple[int, Decimal]]
 ) -> Select[Any]:
-    """Return the statement that `best_and_worst` runs."""
+    """Return the statement that `best_and_worst` runs.
+
+    Of the days that are kept it reads those on which something else was gained, too, and by an index the
+    best and the worst of the others.
+    """
     made = _made(spans).subquery("made")
-    more = rows_of((_DAYS.day, _DAYS.change), forming, "more")
-    parts = (
-        _stored(until, ("change",)),
-        select(made.c.day, made.c.change),
-        select(more.c.day, more.c.change),
-    )
+    besides = rows_of((_DAYS.day, _DAYS.change), forming, "besides")
+    parts = (select(made.c.day, made.c.change), select(besides.c.day, besides.c.change))
     both = union_all(*parts).subquery("both")
-    change = func.sum(both.c.change)
-    days = select(both.c.day, change.label("change")).group_by(both.c.day).having(change != 0).cte("eventful")
-    best, worst = (
-        select(days.c.day).order_by(order, days.c.day).limit(1).scalar_subquery()
-        for order in (days.c.change.desc(), days.c.change)
+    more = select(both.c.day, func.sum(both.c.change).label("change")).group_by(both.c.day).cte("more")
+    days, named = stored(of)
+    touched = (
+        select(more.c.day, (more.c.change + func.coalesce(days.change, 0)).label("change"))
+        .select_from(more)
+        .outerjoin(days.day.table, and_(named, days.day == more.c.day))
     )
-    return select(best, worst)
+    # As a literal: the index has no other days.
+    others = and_(named, days.change != literal_column("0"), days.day.not_in(select(more.c.day)))
+    found = []
+    for order in (days.change.desc(), days.change):
+        extreme = select(days.change).where(others).order_by(order).limit(1).scalar_subquery()
+        first = (
+            select(days.day, days.change).where(others, days.change == extreme).order_by(days.day).limit(1)
+        )
+        all_ = union_all(touched, first).subquery()
+        ranked = all_.c.change.desc() if order is not days.change else all_.c.change
+        found.append(
+            select(all_.c.day)
+            .where(all_.c.change != 0)
+            .order_by(ranked, all_.c.day)
+            .limit(1)
+            .scalar_subquery()
+        )
+    return select(*found)
 
 
 async def forget(session: AsyncSession, session_ids: Sequence[UUID]) -> None:
@@ -275,7 +295,7 @@ async def keep(session: AsyncSession, spans: Sequence[Span], marks: Sequence[tup
         Columns of `KeptDaysRow`, in their order.
     """
     if any(each.days for each in spans):
-        names = ["session_id", "day", *_FIGURES]
+        names = ["session_id", "day", *FIGURES]
         await session.execute(insert(SessionDayRow).from_select(names, _made(spans)))
     statement = insert_rows(KeptDaysRow, _MARK, marks)
     changed = {name: statement.excluded[name] for name in _MARK[1:]}

@@ -35,7 +35,7 @@ from gql_trader.gql.permissions import PUBLIC, SESSION_ONLY
 from gql_trader.gql.relay import encode_id
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.infra.exchange.records import KnownExchange
-from gql_trader.market_data import syncing
+from gql_trader.market_data.syncs import service as syncs
 from gql_trader.market_data.types_syncs import SyncLimits, SyncRequest
 from gql_trader.metadata import metadata
 from gql_trader.notifications import devices, webhooks
@@ -181,7 +181,7 @@ async def scene(settings: Settings, runtime: Runtime, exchange_list: Path) -> As
             Limits(10, 60),
             runtime.plugins,
         )
-        sync = await syncing.request_sync(
+        sync = await syncs.request_sync(
             uow,
             runtime.rate_limits,
             {"binance": KnownExchange("binance", "Binance", frozenset({"apiKey", "secret"}))},

@@ -21,8 +21,8 @@ from gql_trader.engine.trading_days import TradingDays
 from gql_trader.infra.column_codec import decode_columns
 from gql_trader.infra.runs import MAXIMUM_CRASHES
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import find_series, load_bars
 from gql_trader.market_data.service import find_market
+from gql_trader.market_data.store.loading import find_series, load_bars
 from gql_trader.notifications import long_runs
 from gql_trader.notifications.models import NotificationRow
 from gql_trader.strategies import service as strategies

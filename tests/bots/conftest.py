@@ -12,7 +12,9 @@ from gql_trader.config import Settings
 from gql_trader.infra.exchange.exchanges import Exchanges
 from gql_trader.runtime import Runtime, open_runtime
 from tests.accounts.accounts_api import Accounts
+from tests.bots.bots_api import Api
 from tests.bots.live.desk import KEY, SECRET, LiveDesk, make_key, make_trader, quote
+from tests.factories.actors import make_access_token
 from tests.factories.backtests import make_desk
 from tests.factories.bots import BotDesk, LiveMarket, make_live_market
 from tests.factories.clock import MovableClock
@@ -67,3 +69,12 @@ async def desk(settings: Settings, exchange_list: Path) -> AsyncIterator[LiveDes
             signed_in = client.signed_in(trader.member.token)
             yield LiveDesk(trader, runtime, signed_in, simulator, account, key_id)
         await exchanges.close()
+
+
+@pytest.fixture
+async def api(bots: BotDesk, settings: Settings) -> AsyncIterator[Api]:
+    """The application over the desk's runtime."""
+    app = create_app(settings, bots.runtime)
+    token = await make_access_token(bots.runtime, bots.trader)
+    async with graphql_client(app) as client:
+        yield Api(bots, app, client.signed_in(token), token)

@@ -1,137 +1,25 @@
 """Bots through GraphQL over HTTP and WebSocket, in-process, on real servers."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
-from starlette.applications import Starlette
 
 from gql_trader.accounts.models_credentials import AuditEventRow
-from gql_trader.app import create_app
 from gql_trader.bots import following, jobs
 from gql_trader.bots.models import BotRow
 from gql_trader.config import Settings
-from gql_trader.core.actor import Actor, Role
+from gql_trader.core.actor import Role
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.infra.stream_reader import stream_key
-from tests.factories.actors import make_access_token, make_actor
+from tests.bots.bots_api import CREATE, DELETE, LIST, START, STOP, STOP_ALL, UPDATE, Api, iso
+from tests.factories.actors import make_access_token
 from tests.factories.backtests import BARS
-from tests.factories.bots import BotDesk, bar_time
+from tests.factories.bots import bar_time
 from tests.factories.clock import MovableClock
 from tests.factories.statements import counted_statements
-from tests.graphql_client import GraphQLClient, GraphQLSocket, InProcessTransport, graphql_client
-
-_STATE = "{ bot { id state error session { id status } } errors { code message path } }"
-CREATE = """
-mutation($input: CreateBotInput!) {
-  createBot(input: $input) {
-    bot {
-      id name state error mode interval parameters initialCapital strategyVersion checkIntervalSeconds
-      market { symbol } strategy { slug } execution { stopLoss } replay { start end speed }
-      session { id } guards { kind limit used tripped trippedBy resetsAt } waitingFor
-    }
-    errors { __typename code message path }
-  }
-}
-"""
-UPDATE = """
-mutation($input: UpdateBotInput!) {
-  updateBot(input: $input) {
-    bot { name initialCapital execution { stopLoss } replay { speed } parameters } errors { code path }
-  }
-}
-"""
-DELETE = "mutation($id: ID!) { deleteBot(input: {id: $id}) { deletedId errors { code } } }"
-START = f"mutation($id: ID!) {{ startBot(input: {{id: $id}}) {_STATE} }}"
-STOP = f"mutation($id: ID!) {{ stopBot(input: {{id: $id}}) {_STATE} }}"
-STOP_ALL = """
-mutation($everyone: Boolean) { stopAllBots(input: {everyone: $everyone}) { count errors { code path } } }
-"""
-LIST = """
-query($first: Int, $state: [BotState!]) {
-  bots(first: $first, state: $state) {
-    totalCount
-    nodes {
-      id name waitingFor guards { kind used } market { symbol } strategy { slug }
-      session {
-        id equity profit positions { quantity market { symbol } }
-        trades(first: 3) { totalCount nodes { number market { symbol } bot { name } session { id } } }
-        orders(last: 2) { totalCount nodes { clientOrderId side type } }
-        decisions(first: 2) { totalCount nodes { time entryLong values guards { kind } } }
-        equityCurve(maxPoints: 10) { time equity drawdown }
-      }
-      sessions(first: 2) { totalCount nodes { id } }
-    }
-  }
-}
-"""
-
-
-@dataclass
-class Api:
-    """The application with a signed-in trader."""
-
-    bots: BotDesk
-    app: Starlette
-    client: GraphQLClient
-    token: str
-
-    def input(self, **changes: Any) -> dict[str, Any]:
-        """Return an input of createBot: a replay of the EMA cross, as fast as possible."""
-        return {
-            "name": "Cross",
-            "market": "BTC/USD",
-            "interval": "H1",
-            "strategyId": encode_id("Strategy", self.bots.desk.strategy_id),
-            "feed": {"replay": {"start": _iso(500), "end": _iso(BARS)}},
-        } | changes
-
-    async def do(self, document: str, client: GraphQLClient | None = None, **variables: Any) -> Any:
-        """Send a mutation; return its payload."""
-        data = (await (client or self.client).execute(document, variables)).data
-        return next(iter(data.values()))
-
-    async def create(self, **changes: Any) -> str:
-        """Make a bot; return its id."""
-        payload = await self.do(CREATE, input=self.input(**changes))
-        assert payload["errors"] == [], payload
-        return str(payload["bot"]["id"])
-
-    async def start(self, bot_id: str) -> UUID:
-        """Start a bot; return its session's key."""
-        payload = await self.do(START, id=bot_id)
-        assert payload["errors"] == [], payload
-        return parse_id(payload["bot"]["session"]["id"])[1]
-
-    @asynccontextmanager
-    async def as_user(
-        self, name: str, role: Role = Role.TRADER
-    ) -> AsyncIterator[tuple[GraphQLClient, Actor]]:
-        """Yield the client of another user."""
-        actor = await make_actor(self.bots.runtime, name, role)
-        yield self.client.signed_in(await make_access_token(self.bots.runtime, actor)), actor
-
-    def socket(self) -> GraphQLSocket:
-        """Return the trader's socket."""
-        return GraphQLSocket(InProcessTransport(self.app), {"authorization": f"Bearer {self.token}"})
-
-
-def _iso(index: int) -> str:
-    return bar_time(index).isoformat().replace("+00:00", "Z")
-
-
-@pytest.fixture
-async def api(bots: BotDesk, settings: Settings) -> AsyncIterator[Api]:
-    """The application over the desk's runtime."""
-    app = create_app(settings, bots.runtime)
-    token = await make_access_token(bots.runtime, bots.trader)
-    async with graphql_client(app) as client:
-        yield Api(bots, app, client.signed_in(token), token)
+from tests.graphql_client import GraphQLSocket, InProcessTransport
 
 
 async def test_a_bot_is_made_stopped_with_what_the_preferences_say(api: Api) -> None:
@@ -167,7 +55,7 @@ async def test_everything_wrong_with_a_bot_is_told_at_once(api: Api) -> None:
             checkIntervalSeconds=0,
             parameters={"fast": -1},
             execution={"stopLoss": 2},
-            feed={"replay": {"start": _iso(10), "end": _iso(5), "speed": -1}},
+            feed={"replay": {"start": iso(10), "end": iso(5), "speed": -1}},
         ),
     )
     assert payload["bot"] is None
@@ -183,7 +71,7 @@ async def test_everything_wrong_with_a_bot_is_told_at_once(api: Api) -> None:
 
 
 async def test_a_bot_goes_from_stopped_through_running_to_stopped(api: Api, clock: MovableClock) -> None:
-    bot_id = await api.create(feed={"replay": {"start": _iso(500), "end": _iso(BARS), "speed": 3600}})
+    bot_id = await api.create(feed={"replay": {"start": iso(500), "end": iso(BARS), "speed": 3600}})
     started = await api.do(START, id=bot_id)
     assert (started["bot"]["state"], started["bot"]["session"]["status"]) == ("PENDING", "ACTIVE")
     session = parse_id(started["bot"]["session"]["id"])[1]
@@ -215,7 +103,7 @@ async def test_a_stopped_bot_is_changed_and_deleted_and_its_sessions_stay(api: A
     assert changed["execution"] == {"stopLoss": 0.1}
     assert changed["replay"] == {"speed": 0.0}
     assert (await api.do(UPDATE, input={"id": bot_id, "feed": {"live": True}}))["bot"]["replay"] is None
-    replay = {"replay": {"start": _iso(500), "end": _iso(900)}}
+    replay = {"replay": {"start": iso(500), "end": iso(900)}}
     await api.do(UPDATE, input={"id": bot_id, "feed": replay})
     session = await api.start(bot_id)
     await api.bots.run(session)
@@ -229,14 +117,14 @@ async def test_a_stopped_bot_is_changed_and_deleted_and_its_sessions_stay(api: A
 
 
 async def test_a_replay_goes_to_the_last_candle_unless_it_is_told_otherwise(api: Api) -> None:
-    bot_id = await api.create(feed={"replay": {"start": _iso(500)}})
+    bot_id = await api.create(feed={"replay": {"start": iso(500)}})
     query = "query($id: ID!) { bot(id: $id) { replay { start end } } }"
     bot = (await api.client.execute(query, {"id": bot_id})).data["bot"]
     assert [datetime.fromisoformat(bot["replay"][name]) for name in ("start", "end")] == [
         bar_time(500),
         bar_time(BARS),
     ]
-    payload = await api.do(CREATE, input=api.input(feed={"replay": {"start": _iso(BARS)}}))
+    payload = await api.do(CREATE, input=api.input(feed={"replay": {"start": iso(BARS)}}))
     assert [(error["code"], error["path"]) for error in payload["errors"]] == [
         ("NO_DATA", ["feed", "replay", "start"])
     ]
@@ -259,7 +147,7 @@ async def test_a_replay_without_candles_in_its_range_is_not_started(api: Api) ->
 
 
 async def test_stopping_all_bots_stops_ones_own_and_for_an_administrator_everybodys(api: Api) -> None:
-    paced = {"replay": {"start": _iso(500), "end": _iso(BARS), "speed": 1}}
+    paced = {"replay": {"start": iso(500), "end": iso(BARS), "speed": 1}}
     mine = [await api.create(feed=paced) for _ in range(2)]
     sessions = [await api.start(each) for each in mine]
     async with api.as_user("other") as (other, _), api.as_user("boss", Role.ADMIN) as (boss, admin):
@@ -302,7 +190,7 @@ async def test_a_list_of_bots_costs_the_same_statements_however_long(api: Api) -
 
 
 async def test_a_held_position_has_its_unrealised_profit(api: Api, clock: MovableClock) -> None:
-    bot_id = await api.create(feed={"replay": {"start": _iso(500), "end": _iso(BARS), "speed": 3600}})
+    bot_id = await api.create(feed={"replay": {"start": iso(500), "end": iso(BARS), "speed": 3600}})
     session = await api.start(bot_id)
     query = """query($id: ID!) { tradingSession(id: $id) {
         equity cash profit profitFraction capital lastBarTime

@@ -28,8 +28,8 @@ from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.execution import Direction, ExecutionSpec, Sizing, SizingKind
 from gql_trader.engine.rules import Rules, compile_rules
 from gql_trader.engine.signals import Signals
-from gql_trader.market_data.candle_files import read_candles
-from gql_trader.market_data.validation import check
+from gql_trader.market_data.incoming.files import read_candles
+from gql_trader.market_data.incoming.validation import check
 from tests.factories.candles import random_bars
 
 _REASON = "{} is not installed; it is in the dependency group 'peers'"

@@ -63,3 +63,12 @@ def assert_same_bars(found: Bars, expected: Bars) -> None:
     assert found.interval == expected.interval
     for name in ("time", "open", "high", "low", "close", "volume"):
         assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
+
+
+def without(bars: Bars, *holes: slice) -> Bars:
+    """Return bars without some of them."""
+    kept = np.ones(len(bars), np.bool_)
+    for hole in holes:
+        kept[hole] = False
+    columns = {name: getattr(bars, name)[kept] for name in ("time", "open", "high", "low", "close", "volume")}
+    return Bars(**columns, interval=bars.interval)

@@ -12,7 +12,8 @@ from gql_trader.core.actor import Role
 from gql_trader.gql.api import GraphQLApi
 from gql_trader.gql.client import ClientMiddleware
 from gql_trader.gql.revocation import RevocationWatch
-from gql_trader.gql.websocket import ABORT_EXTENSION, SocketOptions, WebSocketEndpoint
+from gql_trader.gql.websocket import ABORT_EXTENSION, WebSocketEndpoint
+from gql_trader.gql.websocket_connection import SocketOptions
 from tests.factories.revocable_keys import Keys
 from tests.factories.toy_schema import USER, ToyServices, authenticate, make_row, toy_schema
 from tests.graphql_client import GraphQLSocket, InProcessTransport, SocketClosedError, until

@@ -9,7 +9,8 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from gql_trader.gql.api import GraphQLApi
-from gql_trader.gql.websocket import SocketOptions, WebSocketEndpoint
+from gql_trader.gql.websocket import WebSocketEndpoint
+from gql_trader.gql.websocket_connection import SocketOptions
 from tests.factories.toy_schema import ToyServices, authenticate, make_row, toy_schema
 from tests.graphql_client import GraphQLSocket, NetworkTransport, SocketClosedError, serve, until
 

@@ -16,13 +16,13 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import decode_id
 from gql_trader.infra.event_streams import BEGINNING
-from gql_trader.market_data import feeds
-from gql_trader.market_data.jobs_feeds import poll_feed
-from gql_trader.market_data.jobs_syncs import sync_candles
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.feeds import states as feeds
+from gql_trader.market_data.feeds.jobs import poll_feed
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.models_syncs import CandleSyncRow
 from gql_trader.market_data.service import ensure_market, look_up_market
+from gql_trader.market_data.store.loading import find_series, load_bars
+from gql_trader.market_data.syncs.jobs import sync_candles
 from gql_trader.market_data.types_feeds import stream_of
 from gql_trader.runtime import Runtime
 from tests.factories.actors import make_access_token, make_actor

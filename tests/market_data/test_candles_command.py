@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from gql_trader.cli.candles import app
 from gql_trader.config import Settings
 from gql_trader.core.errors import DomainError
-from gql_trader.market_data.candle_files import write_candles
+from gql_trader.market_data.incoming.files import write_candles
 from tests.factories.candles import random_bars
 
 Run = Callable[..., Result]

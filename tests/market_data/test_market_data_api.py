@@ -17,7 +17,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.gql.relay import encode_id
 from gql_trader.gql.scalars import format_datetime
 from gql_trader.market_data import service
-from gql_trader.market_data.resampling import downsample, resample
+from gql_trader.market_data.store.resampling import downsample, resample
 from gql_trader.market_data.types import MarketRecord
 from gql_trader.runtime import Runtime
 from tests.factories.candles import JANUARY_2024, random_bars

@@ -10,6 +10,7 @@ from gql_trader.notifications import service
 from gql_trader.notifications.jobs import deliver_outbox
 from gql_trader.notifications.types import NotificationKind
 from gql_trader.runtime import Runtime
+from tests.factories.people import PASSWORD
 from tests.graphql_client import GraphQLClient, GraphQLSocket
 
 LIST = """query($unread: Boolean, $kind: [NotificationKind!], $first: Int, $after: String) {
@@ -63,3 +64,10 @@ async def make_due(runtime: Runtime) -> None:
     """Let all pauses and leases be over."""
     async with runtime.unit_of_work() as uow:
         await uow.session.execute(text("UPDATE outbox_messages SET next_attempt_at = now()"))
+
+
+async def sign_up(scene: Scene, username: str, email: str) -> None:
+    document = "mutation($input: SignupInput!) { signup(input: $input) { status errors { code } } }"
+    given = {"username": username, "email": email, "password": PASSWORD}
+    payload = (await scene.anonymous.execute(document, {"input": given})).data["signup"]
+    assert payload == {"status": "PENDING", "errors": []}

@@ -20,8 +20,7 @@ from gql_trader.notifications.kinds import KINDS
 from gql_trader.notifications.types import Channel, NotificationKind
 from tests.factories.http_receiver import Reply, http_receiver
 from tests.factories.mail_server import MailServer, text_of
-from tests.notifications.notices import Person, Scene, approve, make_due, work
-from tests.notifications.test_notifications_api import sign_up
+from tests.notifications.notices import Person, Scene, approve, make_due, sign_up, work
 
 EVERYWHERE = ["EMAIL", "PUSH", "TELEGRAM", "WEBHOOK"]
 CHOICES = "notificationChannels { kind channels available isDefault }"

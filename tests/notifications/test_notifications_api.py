@@ -16,14 +16,7 @@ from gql_trader.notifications.types import MAXIMUM_DEVICES, DevicePlatform
 from tests.factories.actors import make_actor
 from tests.factories.people import PASSWORD, make_person
 from tests.factories.statements import counted_statements
-from tests.notifications.notices import EVENTS, LIST, Person, Scene, approve, work
-
-
-async def sign_up(scene: Scene, username: str, email: str) -> None:
-    document = "mutation($input: SignupInput!) { signup(input: $input) { status errors { code } } }"
-    given = {"username": username, "email": email, "password": PASSWORD}
-    payload = (await scene.anonymous.execute(document, {"input": given})).data["signup"]
-    assert payload == {"status": "PENDING", "errors": []}
+from tests.notifications.notices import EVENTS, LIST, Person, Scene, approve, sign_up, work
 
 
 async def test_a_sign_up_is_told_to_every_active_administrator_and_its_approval_to_the_user(

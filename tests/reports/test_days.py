@@ -29,6 +29,7 @@ from gql_trader.core.zones import time_zones
 from gql_trader.engine.execution import ExecutionSpec, ExitReason
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import daily, periods, service
+from gql_trader.reports.daily import Selection
 from gql_trader.reports.jobs import keep_days
 from gql_trader.reports.levels import level_of
 from gql_trader.reports.types import Day, Level, Scope
@@ -62,11 +63,11 @@ async def _all_the_same(
     """Check that days are the same from figures at midnights and from what is kept, now and before."""
     for _ in range(2):
         async with bots.runtime.unit_of_work() as uow:
-            accounts = await service.accounts_of(
-                uow, bots.trader.user_id, Scope(**{"replays": True, **scope})
-            )
+            wanted = Scope(**{"replays": True, **scope})
+            accounts = await service.accounts_of(uow, bots.trader.user_id, wanted)
+            selection = Selection(bots.trader.user_id, wanted, accounts, zone)
             assert await periods.days(uow, accounts, first, last, zone) == expected
-            assert await daily.days_between(uow, accounts, first, last, zone) == expected
+            assert await daily.days_between(uow, selection, first, last) == expected
         await keep_days(bots.runtime)
 
 

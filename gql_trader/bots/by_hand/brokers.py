@@ -4,7 +4,7 @@ from typing import Protocol
 
 from gql_trader.bots.by_hand.resting import Resting, at_once
 from gql_trader.bots.ledger.account import HandLedger
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import placing
 from gql_trader.bots.models import OrderRow, TradingSessionRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.types import OrderSide, OrderStatus, OrderType
@@ -56,11 +56,11 @@ class LiveBroker:
         self, uow: UnitOfWork, ledger: HandLedger, order: OrderRow, quote: Quote, costs: ExecutionSpec
     ) -> None:
         """Have an order sent once this transaction has committed."""
-        states.stage(uow, ledger, order, to_exact(quote.close))
+        placing.stage(uow, ledger, order, to_exact(quote.close))
 
     async def cancel(self, uow: UnitOfWork, ledger: HandLedger, order: OrderRow, reason: str) -> None:
         """Cancel an order that was not sent; have the exchange asked to cancel one that was."""
-        await states.request_cancel(uow, ledger, order, reason)
+        await placing.request_cancel(uow, ledger, order, reason)
 
 
 _PAPER: Broker = PaperBroker()

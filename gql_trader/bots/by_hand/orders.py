@@ -16,7 +16,7 @@ from gql_trader.bots.by_hand.checks import check_key, check_means, check_on_mark
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.storing import add_order, lock_ledger, write_ledger
 from gql_trader.bots.live.checks.orders import LiveAnswers, check_live
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import following
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.quotes import quotes
 from gql_trader.bots.service import lock_user
@@ -107,7 +107,7 @@ async def place_order(
     references = None
     if ledger.session.mode == SessionMode.LIVE.value:
         await check_live(uow, request, market, close, answers or LiveAnswers())
-        references = await states.reference_prices(uow, ledger.waiting)
+        references = await following.reference_prices(uow, ledger.waiting)
     if ledger.session.quote_id not in (None, market.quote_id):
         raise InvalidInput(
             "All orders of a session are in the currency of its first; start another session for this one.",

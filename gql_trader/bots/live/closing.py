@@ -15,9 +15,10 @@ from sqlalchemy import select
 from gql_trader.bots import lifecycle
 from gql_trader.bots.ledger.storing import lock_ledger
 from gql_trader.bots.live import sessions
-from gql_trader.bots.live.bots import acting
-from gql_trader.bots.live.checks import markets, rights
-from gql_trader.bots.live.checks.markets import Believed, Comparison
+from gql_trader.bots.live.bots import ending
+from gql_trader.bots.live.bots.stops import is_untouched
+from gql_trader.bots.live.checks import comparison, markets, rights
+from gql_trader.bots.live.checks.comparison import Believed, Comparison
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -61,7 +62,12 @@ async def _uncompared(uow: UnitOfWork, session_id: UUID) -> list[UUID]:
     """Return the markets on which a session that is being ended is to sell, and may not yet."""
     waits = (
         select(OrderRow.id)
-        .where(OrderRow.session_id == session_id, OrderRow.status.in_([each.value for each in WAITING]))
+        .where(
+            OrderRow.session_id == session_id,
+            OrderRow.status.in_([each.value for each in WAITING]),
+            # It is taken back once what is to be sold may be.
+            ~is_untouched(),
+        )
         .exists()
     )
     statement = (
@@ -97,7 +103,7 @@ async def _compare(runtime: Runtime, session_id: UUID) -> None:
             _log.info("account_not_compared", session_id=str(session_id), problem=problem)
             return
         try:
-            found = await markets.compare(
+            found = await comparison.compare(
                 runtime.exchanges, belief, acknowledged=acknowledged, patience=_PATIENCE
             )
         except DomainError as failure:
@@ -117,6 +123,6 @@ async def _note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowl
     reason = f"After the key was rotated: {found.mismatch}"
     live = await uow.session.get(LiveBotRow, belief.session_id, populate_existing=True)
     if live is not None:
-        await acting.fail(uow, ledger, live, reason)
+        await ending.fail(uow, ledger, live, reason)
     elif (trade := ledger.held.get(belief.market.id)) is not None:
         await sessions.leave_unsold(uow, ledger, trade, f"{reason} Nothing was sent.")

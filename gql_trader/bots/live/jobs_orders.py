@@ -9,7 +9,7 @@ import structlog
 from gql_trader.bots.live import closing, sessions
 from gql_trader.bots.live.accounts import looks
 from gql_trader.bots.live.bots import acting
-from gql_trader.bots.live.orders import sending, states
+from gql_trader.bots.live.orders import claiming, sending, states
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ async def live_account(ctx: dict[str, Any], key_id: str, market_id: str) -> None
 async def follow_orders(runtime: Runtime) -> None:
     """Hand out the orders and the accounts that are due. Any worker may, at any time."""
     async with runtime.unit_of_work() as uow:
-        for order_id in await states.due(uow):
+        for order_id in await claiming.due(uow):
             uow.enqueue(states.order_job(order_id))
         for job in await looks.due_jobs(uow):
             uow.enqueue(job)

@@ -15,7 +15,7 @@ from gql_trader.bots.ledger.storing import add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import change_state, idle_users
 from gql_trader.bots.live.checks import doubts, markets, rights
 from gql_trader.bots.live.checks.orders import key_to_trade_with
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import following, placing, states
 from gql_trader.bots.models import BotRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -111,7 +111,7 @@ async def detach(uow: UnitOfWork, session_id: UUID) -> None:
 
     As long as the exchange is to be asked once more for an order, whoever asks needs it, and lets go after.
     """
-    await states.let_go(uow, session_id)
+    await following.let_go(uow, session_id)
 
 
 async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close_positions: bool) -> None:
@@ -127,7 +127,7 @@ async def begin_stopping(uow: UnitOfWork, ledger: HandLedger, reason: str, close
     held.close_positions = close_positions
     ledger.session.status = CLOSING
     for order in list(ledger.waiting):
-        await states.request_cancel(uow, ledger, order, reason)
+        await placing.request_cancel(uow, ledger, order, reason)
     await uow.session.flush()
     uow.enqueue(states.session_job(ledger.session.id))
 
@@ -157,7 +157,7 @@ async def advance(uow: UnitOfWork, session_id: UUID) -> None:
     if any([await doubts.awaits_looks(uow, session.id, key) for key in ledger.held]):
         # Once it has ended, nobody would book what has become of it.
         return
-    if await states.are_looked_for(uow, session_id):
+    if await following.are_looked_for(uow, session_id):
         # One that was given up may have filled after all: then there is more to close.
         return
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
@@ -179,7 +179,7 @@ async def abandon(uow: UnitOfWork, ledger: HandLedger) -> None:
     reason = "It was given up; your account at the exchange tells what became of it."
     for order in ledger.waiting:
         order.reason = reason
-    await states.give_up(uow, session.id)
+    await following.give_up(uow, session.id)
     session.status, session.ended_at = SessionStatus.STOPPED.value, uow.clock.now()
     await write_ledger(uow, ledger)
     if session.market_id is not None:
@@ -193,12 +193,13 @@ async def _close(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow) -> bool:
     assert trade.market_id is not None
     market, _ = await market_data.market_with_base(uow, trade.market_id)
     step = await markets.step_of(uow, trade.session_id, trade.market_id)
-    quantity, price = sellable(market, trade.quantity, step), trade.mark_price or trade.entry_price
-    if not quantity or quantity * price < (market.min_notional or 0):
+    quantity = sellable(market, trade.quantity, step, contracts=ledger.contracts)
+    price = trade.mark_price or trade.entry_price
+    if not is_worth_closing(market, quantity, price, contracts=ledger.contracts):
         return False
     side = closing_order(Side(trade.side))
     request = OrderRequest(ledger.session.id, "", side, OrderType.MARKET, quantity, "", reduce_only=True)
-    states.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
+    placing.stage(uow, ledger, add_order(uow, ledger, request, market.id), price)
     return True
 
 
@@ -216,17 +217,26 @@ async def leave_unsold(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow, rea
     await uow.session.flush()
 
 
-def sellable(market: MarketRecord, quantity: Decimal, step: Decimal | None) -> Decimal:
+def sellable(
+    market: MarketRecord, quantity: Decimal, step: Decimal | None, *, contracts: bool = False
+) -> Decimal:
     """Return how much of a quantity a market takes: whole steps, and nothing below its minimum.
 
     Parameters
     ----------
     step
         As the exchange states it; None: one of the last decimal that quantities have.
+    contracts
+        Whether contracts on the pair are traded: the minimum is that of the pair itself.
     """
     step = step or Decimal(1).scaleb(-market.amount_precision)
     whole = quantity // step * step
-    return whole if whole >= (market.min_amount or 0) else Decimal(0)
+    return whole if contracts or whole >= (market.min_amount or 0) else Decimal(0)
+
+
+def is_worth_closing(market: MarketRecord, quantity: Decimal, price: Decimal, *, contracts: bool) -> bool:
+    """Whether a market takes an order that closes so much; of contracts any, however little it is worth."""
+    return quantity > 0 and (contracts or quantity * price >= (market.min_notional or 0))
 
 
 async def to_advance(uow: UnitOfWork) -> list[UUID]:

@@ -25,7 +25,7 @@ from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
 from gql_trader.infra.bulk import rows_of
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
-from gql_trader.market_data.forming import forming_bar, told_candles
+from gql_trader.market_data.feeds.forming import forming_bar, told_candles
 from gql_trader.runtime import Runtime
 
 _SESSIONS = TradingSessionRow.__table__.c

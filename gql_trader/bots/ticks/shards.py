@@ -16,8 +16,8 @@ from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
 from gql_trader.infra.unit_of_work import Job, UnitOfWork
 from gql_trader.market_data import repository as market_data
-from gql_trader.market_data.loading import choose_source
-from gql_trader.market_data.reading import stored_series
+from gql_trader.market_data.store.loading import choose_source
+from gql_trader.market_data.store.reading import stored_series
 from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c

@@ -1,7 +1,8 @@
 """A tick: the sessions of a shard trade the bars that have closed since the last one.
 
 The candles are loaded once for all of them, and signals are computed once for all that run the same
-strategy with the same parameters since the same bar.
+strategy with the same parameters since the same bar: at the new bars only, by a process that has computed
+them before.
 """
 
 import asyncio
@@ -16,9 +17,10 @@ from sqlalchemy import Row
 
 from gql_trader.backtests.history import SIGNAL_BARS
 from gql_trader.bots import lifecycle
-from gql_trader.bots.explaining import Said, explained, key_of_signals, note, observe
+from gql_trader.bots.explaining import Said, explained, key_of_signals, note
 from gql_trader.bots.ticks import shards
 from gql_trader.bots.ticks.booking import Booking, book
+from gql_trader.bots.ticks.hearing import Heard, Hearing, Source, go_on, hear, hearings
 from gql_trader.bots.ticks.known import KnownSession, Program, Version, known_sessions
 from gql_trader.bots.ticks.marking import look_after
 from gql_trader.bots.ticks.running import code_of, guards_of
@@ -32,7 +34,7 @@ from gql_trader.engine.plugins import PluginError, PluginRegistry, StrategyCode
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.loading import find_series, load_bars
+from gql_trader.market_data.store.loading import find_series, load_bars, load_newest
 from gql_trader.runtime import Runtime
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import StrategyDefinition
@@ -46,17 +48,23 @@ class _Ready:
 
     Attributes
     ----------
+    source
+        The candles that they trade.
     rows
         Where each stands.
     lookbacks
         Bars wanted before a session's first one, by session; of those that have not traded yet.
+    hearings
+        Strategies that this process has listened to so far, by what stands for their signals.
     """
 
     shard: Shard
+    source: Source
     known: Mapping[UUID, KnownSession]
     rows: list[Row[Any]] = field(default_factory=list)
     codes: dict[Program, StrategyCode] = field(default_factory=dict)
     lookbacks: dict[UUID, int] = field(default_factory=dict)
+    hearings: dict[UUID, Hearing] = field(default_factory=dict)
     failures: list[tuple[Held, str]] = field(default_factory=list)
 
 
@@ -148,9 +156,18 @@ async def _read(uow: UnitOfWork, runtime: Runtime, shard: Shard) -> _Work | None
     known = await known_sessions(uow, [row.session_id for row in rows])
     versions = {each.program.version for each in known.values()}
     definitions = await strategies.load_versions(uow, list(versions))
-    ready = await asyncio.to_thread(_prepare, rows, known, definitions, runtime.plugins, shard)
-    begins = {row.anchor_time for row in ready.rows if row.anchor_time is not None}
-    end = from_milliseconds(newest + shard.interval.milliseconds)
+    source = Source.of(series.source)
+    ready = await asyncio.to_thread(_prepare, rows, known, definitions, runtime.plugins, shard, source)
+    begins = {row.anchor_time for row in ready.rows if row.signal_key not in ready.hearings} - {None}
+    # With the last bar that was heard, or traded if that is earlier.
+    begins.update(each.until for each in ready.hearings.values())
+    begins.update(row.last_bar_time for row in ready.rows if row.signal_key in ready.hearings)
+    until = newest + shard.interval.milliseconds
+    if begins and not ready.lookbacks:
+        bars = await load_newest(uow, series, min(begins), until)
+        if bars is not None:
+            return _Work(bars, ready)
+    end = from_milliseconds(until)
     if ready.lookbacks:
         first = min(known[key].trade_from for key in ready.lookbacks)
         most = max(ready.lookbacks.values())
@@ -167,8 +184,9 @@ def _prepare(
     definitions: Mapping[Version, StrategyDefinition],
     plugins: PluginRegistry,
     shard: Shard,
+    source: Source,
 ) -> _Ready:
-    ready, broken = _Ready(shard, known), dict[Program, Exception]()
+    ready, broken = _Ready(shard, source, known), dict[Program, Exception]()
     for program in {known[row.session_id].program: None for row in rows}:
         try:
             ready.codes[program] = code_of(definitions[program.version], plugins)
@@ -186,6 +204,11 @@ def _prepare(
             ready.failures.append(_failure(row, error))
         else:
             ready.rows.append(row)
+            key = row.signal_key
+            if row.last_bar_time is not None and key not in ready.hearings:
+                hearing = hearings.get(key, source)
+                if hearing is not None:
+                    ready.hearings[key] = hearing
     return ready
 
 
@@ -199,7 +222,10 @@ def _failure(row: Row[Any], error: Exception) -> tuple[Held, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The bars that some sessions' signals are computed on, up to the newest, and those signals."""
+    """The bars up to the newest at which some sessions' signals are known, and those signals.
+
+    All bars that the signals are computed on if any of the sessions has not traded yet.
+    """
 
     bars: Bars
     signals: Signals
@@ -221,21 +247,27 @@ def _compute(work: _Work) -> _Outcome:
     time = work.bars.time
     # Nearly all of them have begun at a few bars, and are looked up once.
     places = {None: 0} | {anchor: int(np.searchsorted(time, anchor)) for anchor in _distinct(ready.rows)}
-    groups: dict[tuple[Program, int], list[tuple[Row[Any], int]]] = {}
+    groups: dict[tuple[Program, int | UUID], list[tuple[Row[Any], int]]] = {}
     for row in ready.rows:
         session = ready.known[row.session_id]
-        at, start = places[row.anchor_time], 0
-        if row.anchor_time is None:
+        at: int | UUID = places[row.anchor_time]
+        start = 0
+        if row.signal_key in ready.hearings:
+            at = row.signal_key
+        elif row.anchor_time is None:
             first = int(np.searchsorted(time, shards.trades_from(session.trade_from)))
             if first == len(work.bars):
                 continue
-            at = max(0, first - ready.lookbacks[row.session_id])
-            start = first - at
+            begin = max(0, first - ready.lookbacks[row.session_id])
+            at, start = begin, first - begin
         groups.setdefault((session.program, at), []).append((row, start))
     alike: dict[int | None, list[_Session]] = {}
     for (program, at), members in groups.items():
         try:
             window = _observe(work, program, at, members, outcome)
+        except _ForgottenError:
+            # They stay behind, and the next tick computes everything.
+            continue
         except Exception as error:
             outcome.failures += [_failure(row, error) for row, _ in members]
         else:
@@ -251,17 +283,42 @@ def _distinct(rows: Iterable[Row[Any]]) -> set[int]:
     return {row.anchor_time for row in rows if row.anchor_time is not None}
 
 
+class _ForgottenError(Exception):
+    """What was said at some bars is not remembered any more."""
+
+
 def _observe(
-    work: _Work, program: Program, at: int, members: Sequence[tuple[Row[Any], int]], outcome: _Outcome
+    work: _Work, program: Program, at: int | UUID, members: Sequence[tuple[Row[Any], int]], outcome: _Outcome
 ) -> _Window:
-    """Compute the signals of sessions that run the same program from the same bar on, and explain them."""
-    bars, shard = work.bars.slice(at, len(work.bars)), work.ready.shard
-    signals, lines = observe(work.ready.codes[program], bars, program.parameters)
-    key = members[0][0].signal_key or key_of_signals(
-        *program.version, program.parameters, shard.market_id, shard.interval, int(bars.time[0])
-    )
-    outcome.said += explained(key, lines, bars, signals, _first_new(bars, members))
+    """Return the signals of sessions that run the same program from the same bar on, and explain them.
+
+    Parameters
+    ----------
+    at
+        Index of that bar, or what stands for the signals if they have been listened to before.
+    """
+    if isinstance(at, UUID):
+        key, heard = at, _go_on(work, at, members)
+    else:
+        key, heard = _begin(work, program, work.bars.slice(at, len(work.bars)), members[0][0].signal_key)
+    bars, signals = heard.bars, heard.signals
+    outcome.said += explained(key, heard.lines, bars, signals, _first_new(bars, members))
     return _Window(bars, signals, key)
+
+
+def _go_on(work: _Work, key: UUID, members: Sequence[tuple[Row[Any], int]]) -> Heard:
+    heard = go_on(key, work.ready.hearings[key], work.bars, min(row.last_bar_time for row, _ in members))
+    if heard is None:
+        raise _ForgottenError
+    return heard
+
+
+def _begin(work: _Work, program: Program, bars: Bars, key: UUID | None) -> tuple[UUID, Heard]:
+    shard, code, parameters = work.ready.shard, work.ready.codes[program], program.parameters
+    key = key or key_of_signals(
+        *program.version, parameters, shard.market_id, shard.interval, int(bars.time[0])
+    )
+    return key, hear(code, parameters, work.ready.source, key, bars, None)
 
 
 def _first_new(bars: Bars, members: Sequence[tuple[Row[Any], int]]) -> int:
@@ -279,6 +336,9 @@ def _step(sessions: Sequence[_Session], last_bar_time: int | None, bars: Bars, o
     single = [each.standing for each in sessions]
     if last_bar_time is not None:
         fresh = bars.slice(int(np.searchsorted(bars.time, last_bar_time, side="right")), len(bars))
+        if not len(fresh):
+            # The bars that have ended are not there: their interval had no candles.
+            return
         windows = {id(each.window): each.window.signals for each in sessions}
         newest = {key: signals_from(said, len(said.entry_long) - len(fresh)) for key, said in windows.items()}
         heard = [newest[id(each.window)] for each in sessions]

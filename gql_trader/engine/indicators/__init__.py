@@ -27,9 +27,10 @@ CATALOGUE: Mapping[str, Function] = MappingProxyType(
 
 def warm_up() -> None:
     """Compile every kernel, or load it from numba's cache, so that the first run does not wait."""
-    from gql_trader.engine.indicators import implementations
+    from gql_trader.engine.indicators import continuing, implementations
 
     implementations.load()
+    continuing.load()
 
 
 __all__ = [

@@ -48,18 +48,24 @@ def compute(function: Function, operands: Sequence[Operand], bars: Bars, values:
     return call_talib(function, operands, bars, values)
 
 
+def is_own(name: str) -> bool:
+    """Whether this engine computes a function itself; TA-Lib does otherwise."""
+    return name in _OWN
+
+
 def _average(kernel: Callable[[Floats, int], Floats]) -> Implementation:
     return lambda operands, _, values: kernel(series(operands[0]), integer(values, "period"))
 
 
-_FACTORS: Mapping[str, Callable[[int], float]] = {
+FACTORS: Mapping[str, Callable[[int], float]] = {
     "ema": lambda period: 2.0 / (period + 1),
     "rma": lambda period: 1.0 / period,
 }
+"""Of exponential averages by name: from the period to the weight of the newest value."""
 
 
 def _smoothed(name: str) -> Implementation:
-    return _average(lambda x, period: kernels.smoothed(x, period, _FACTORS[name](period)))
+    return _average(lambda x, period: kernels.smoothed(x, period, FACTORS[name](period)))
 
 
 def average_crosses(
@@ -81,7 +87,7 @@ def average_crosses(
     x = np.ascontiguousarray(x)
     if first == "sma":
         return crossings.sma_crosses(x, first_period, second_period)
-    factors = _FACTORS[first](first_period), _FACTORS[second](second_period)
+    factors = FACTORS[first](first_period), FACTORS[second](second_period)
     return crossings.smoothed_crosses(x, first_period, second_period, *factors)
 
 
@@ -106,7 +112,11 @@ def _bbands(operands: Sequence[Operand], bars: Bars, values: Values) -> Result:
         found = call_talib(CATALOGUE["ma"], operands, bars, {"period": period, "matype": values["matype"]})
         assert isinstance(found, np.ndarray)
         middle = found.astype(np.float64, copy=False)
-    spread = kernels.stdev(x, period)
+    return bands(middle, kernels.stdev(x, period), values)
+
+
+def bands(middle: Floats, spread: Floats, values: Values) -> tuple[Floats, Floats, Floats]:
+    """Return Bollinger bands, the upper one first, from their middle and the standard deviation."""
     return (
         middle + spread * number(values, "nbdevup"),
         middle,

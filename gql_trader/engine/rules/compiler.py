@@ -20,6 +20,7 @@ from gql_trader.engine.signals import Signals
 
 if TYPE_CHECKING:
     from gql_trader.engine.indicators.columns import Column
+    from gql_trader.engine.rules.continuing import ContinuedSignals
     from gql_trader.engine.rules.evaluator import Program
     from gql_trader.engine.rules.repeated import RepeatedSignals
     from gql_trader.engine.rules.sharing import SharedColumns
@@ -105,6 +106,7 @@ class CompiledRules:
         self.parameters = tuple(parameters)
         self._signals = dict(signals)
         self._plots = tuple(plots)
+        self._defaults = resolve_parameters(self.parameters, None)
         self._programs: dict[tuple[object, ...], tuple[Program, int]] = {}
         self._drawings: dict[tuple[object, ...], tuple[Program, list[tuple[str, bool]]]] = {}
         self._wholes: dict[tuple[object, ...], tuple[Program, int, list[tuple[str, bool]]]] = {}
@@ -178,9 +180,38 @@ class CompiledRules:
     ) -> tuple[Signals, tuple[PlotLine, ...]]:
         """Return what `signals` and `lines` return; what both need is computed once."""
         program, warmup, drawn = self._all(values, bars.interval)
-        found = program.run(bars)
-        signals = self._masked(found[: len(self._signals)], len(bars), warmup, kept=True)
-        return signals, _lines(found[len(self._signals) :], drawn, len(bars))
+        return self.said(program.run(bars), len(bars), warmup, drawn)
+
+    def continued(self, values: ParameterValues | None, interval: int) -> "ContinuedSignals":
+        """Return what says at new bars what `signals_and_lines` says there, without the bars before them.
+
+        It has to be given all bars, in order, from the first one on.
+
+        Parameters
+        ----------
+        interval
+            Length of a bar, milliseconds.
+
+        Raises
+        ------
+        RuleIssues
+            If a rule is not valid with these values.
+        """
+        from gql_trader.engine.rules.continuing import ContinuedProgram, ContinuedSignals
+
+        plan, roots, warmup, drawn = self._whole_plan(values, interval)
+        return ContinuedSignals(self, ContinuedProgram(plan, roots), warmup, drawn)
+
+    def said(
+        self,
+        found: "Sequence[Column | float | bool | str]",
+        n: int,
+        warmup: int,
+        drawn: Sequence[tuple[str, bool]],
+    ) -> tuple[Signals, tuple[PlotLine, ...]]:
+        """Return signals, the first ``warmup`` of them false, and lines, from the values of their roots."""
+        signals = self._masked(found[: len(self._signals)], n, warmup, kept=True)
+        return signals, _lines(found[len(self._signals) :], drawn, n)
 
     def _masked(
         self, found: "Sequence[Column | float | bool | str]", n: int, warmup: int, kept: bool
@@ -277,14 +308,21 @@ class CompiledRules:
         key = self._key(values, interval)
         kept = self._wholes.get(key)
         if kept is None:
-            drawn, ruled = self._drawn(), list(self._signals.values())
-            plan, roots = self._plan(values, [*ruled, *drawn], interval)
-            signals = roots[: len(ruled)]
-            chosen = self._chosen(drawn, roots[len(ruled) :])
-            warmup = max(map(plan.lookback, signals), default=0)
-            kept = Program.of(plan, [*signals, *chosen]), warmup, list(chosen.values())
+            plan, roots, warmup, chosen = self._whole_plan(values, interval)
+            kept = Program.of(plan, roots), warmup, chosen
             _keep(self._wholes, key, kept)
         return kept
+
+    def _whole_plan(
+        self, values: ParameterValues | None, interval: int
+    ) -> tuple[Plan, list[Operand], int, list[tuple[str, bool]]]:
+        """Return a plan of the signals and then the lines, with their roots, and what `_all` returns."""
+        drawn, ruled = self._drawn(), list(self._signals.values())
+        plan, roots = self._plan(values, [*ruled, *drawn], interval)
+        signals = roots[: len(ruled)]
+        chosen = self._chosen(drawn, roots[len(ruled) :])
+        warmup = max(map(plan.lookback, signals), default=0)
+        return plan, [*signals, *chosen], warmup, list(chosen.values())
 
     def _drawn(self) -> list[_Rule]:
         used = (
@@ -304,7 +342,7 @@ class CompiledRules:
 
     def _key(self, values: ParameterValues | None, interval: int) -> tuple[object, ...]:
         if values is None:
-            values = resolve_parameters(self.parameters, None)
+            values = self._defaults
         # True, 1 and 1.0 are equal in Python but not here.
         return interval, *((name, type(value), value) for name, value in values.items())
 
@@ -312,7 +350,7 @@ class CompiledRules:
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
     ) -> tuple[Plan, list[Operand]]:
         if values is None:
-            values = resolve_parameters(self.parameters, None)
+            values = self._defaults
         plan = Plan({parameter.name: parameter for parameter in self.parameters}, values, interval)
         issues: list[RuleIssue] = []
         roots: list[Operand] = []

@@ -1,6 +1,7 @@
 """Runs the steps of a plan over whole columns. Importing this loads numba and TA-Lib."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -49,13 +50,16 @@ class Program:
         Steps by number, those that are computed together put together.
     intervals
         As in the plan.
-    readers
-        How often each step's result is read, as an operand or as a root.
+    todo
+        Numbers of the steps whose results anybody reads, each with those that it is the last to read.
+    warns
+        Whether a step may do arithmetic of numpy's, which warns where a result is no number.
     """
 
     steps: tuple[Step, ...]
     intervals: tuple[Interval | None, ...]
-    readers: tuple[int, ...]
+    todo: tuple[tuple[int, tuple[int, ...]], ...]
+    warns: bool
     roots: tuple[Operand, ...]
 
     @classmethod
@@ -63,25 +67,30 @@ class Program:
         """Return the program of a plan, which may grow afterwards without changing it."""
         wanted = [root.number for root in roots if isinstance(root, Slot)]
         steps = fuse(plan.steps, wanted)
-        return cls(tuple(steps), tuple(plan.intervals), tuple(_count_readers(steps, wanted)), tuple(roots))
+        readers = count_readers(steps, wanted)
+        todo = []
+        for number in [number for number, count in enumerate(readers) if count]:
+            done = []
+            for read in slots_of(steps[number]):
+                readers[read] -= 1
+                if readers[read] == 0:
+                    done.append(read)
+            todo.append((number, tuple(done)))
+        warns = any(_may_warn(steps[number]) for number, _ in todo)
+        return cls(tuple(steps), tuple(plan.intervals), tuple(todo), warns, tuple(roots))
 
     def run(self, bars: Bars, on_progress: Progress | None = None) -> list[Column | Constant]:
         """Return the value of each root as `evaluate` does."""
-        readers = list(self.readers)
         results: dict[int, Result] = {}
         runner = _Runner(bars, {})
-        todo = [number for number, count in enumerate(readers) if count]
-        with np.errstate(all="ignore"):
-            for done, number in enumerate(todo, start=1):
-                step = self.steps[number]
-                results[number] = runner.run(step, self.intervals[number], results)
-                for read in slots_of(step):
-                    readers[read] -= 1
-                    if readers[read] == 0:
-                        del results[read]
+        with np.errstate(all="ignore") if self.warns else nullcontext():
+            for done, (number, over) in enumerate(self.todo, start=1):
+                results[number] = runner.run(self.steps[number], self.intervals[number], results)
+                for read in over:
+                    del results[read]
                 if on_progress is not None:
-                    on_progress(done / len(todo))
-        return [_single(results[root.number]) if isinstance(root, Slot) else root for root in self.roots]
+                    on_progress(done / len(self.todo))
+        return [single(results[root.number]) if isinstance(root, Slot) else root for root in self.roots]
 
 
 def evaluate(
@@ -133,7 +142,7 @@ class SharedRun:
     def columns(self, roots: Sequence[Operand]) -> list[Column | Constant]:
         """Return the value of each root as `evaluate` does; nobody may change it."""
         self._begin()
-        return [_single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
+        return [single(self._result(root.number)) if isinstance(root, Slot) else root for root in roots]
 
     def packed(self, roots: Sequence[Operand]) -> list[Words]:
         """Return the value of each root, all of them conditions, a bit a bar; nobody may change it."""
@@ -190,7 +199,7 @@ class SharedRun:
                 if twin is not None:
                     self._shared.put_packed(self._numbers[twin], other)
             else:
-                known = packed(_single(self._result(place)).astype(np.bool_, copy=False))
+                known = packed(single(self._result(place)).astype(np.bool_, copy=False))
             self._shared.put_packed(self._numbers[place], known)
         return known
 
@@ -204,7 +213,7 @@ class SharedRun:
 
     def _crossing(self, place: int) -> tuple[Floats, Floats]:
         first, second, _ = self._pairs[place]
-        return series(_single(self._result(first))), series(_single(self._result(second)))
+        return series(single(self._result(first))), series(single(self._result(second)))
 
     def _as_asked(self, place: int, above: C, below: C) -> tuple[C, C]:
         return (above, below) if self._pairs[place][2] else (below, above)
@@ -223,8 +232,8 @@ class _Runner:
     def run(self, step: Step, interval: Interval | None, results: Mapping[int, Result]) -> Result:
         if isinstance(step, Spread):
             known = self._higher(step.interval).known
-            return _spread(_single(results[step.operand.number]), known, len(self.bars))
-        return _run(step, results, self.bars if interval is None else self._higher(interval).bars)
+            return _spread(single(results[step.operand.number]), known, len(self.bars))
+        return run_step(step, results, self.bars if interval is None else self._higher(interval).bars)
 
     def _higher(self, interval: Interval) -> HigherBars:
         if interval not in self.higher:
@@ -232,7 +241,15 @@ class _Runner:
         return self.higher[interval]
 
 
-def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
+def _may_warn(step: Step) -> bool:
+    """Return whether a step may do arithmetic of numpy's."""
+    if isinstance(step, ReadColumn):
+        return step.name not in ("open", "high", "low", "close", "volume")
+    return not isinstance(step, AverageCrosses | Pick)
+
+
+def count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
+    """Return how often each step's result is read, where the steps with some numbers are wanted."""
     counts = [0] * len(steps)
     for number in wanted:
         counts[number] += 1
@@ -244,7 +261,8 @@ def _count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
     return counts
 
 
-def _single(result: Result) -> Column:
+def single(result: Result) -> Column:
+    """Return a result that is one column."""
     assert not isinstance(result, tuple)
     return result
 
@@ -257,9 +275,11 @@ def _spread(x: Column, known: Integers, n: int) -> Column:
     return out
 
 
-def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
+def run_step(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
+    """Return the result of a step over bars, from the results of earlier ones over the same bars."""
+
     def value(operand: Operand) -> Column | Constant:
-        return _single(results[operand.number]) if isinstance(operand, Slot) else operand
+        return single(results[operand.number]) if isinstance(operand, Slot) else operand
 
     match step:
         case ReadColumn(name=name):
@@ -274,7 +294,7 @@ def _run(step: OwnStep, results: Mapping[int, Result], bars: Bars) -> Result:
             assert isinstance(found, tuple)
             return found[output]
         case AverageCrosses(source=source):
-            averaged = _single(results[source.number]).astype(np.float64, copy=False)
+            averaged = single(results[source.number]).astype(np.float64, copy=False)
             return average_crosses(averaged, step.first, step.first_period, step.second, step.second_period)
         case Delay(operand=operand, bars=n):
             found = results[operand.number]

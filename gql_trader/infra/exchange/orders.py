@@ -76,11 +76,14 @@ class OrderName:
     ----------
     waits_for_stop
         Whether it has a stop price: for contracts some exchanges keep such orders apart.
+    exchange_id
+        The exchange's own id of it; None: not known.
     """
 
     symbol: str
     client_order_id: str
     waits_for_stop: bool = False
+    exchange_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,10 @@ _SETTLED = 60.0
 _BINANCE = frozenset({"binance", "binanceusdm", "binanceus"})
 _LOOK_AGAIN = 1.0
 
+# ccxt asks these for an order by our id, and has them cancel it, also while it waits for a stop. It drops our
+# id at others, or sends it as another one: "not found" says nothing there.
+_ASKED_BY_OUR_ID = _BINANCE | {"okx", "myokx", "okxus"}
+
 
 class TradingClient(AccountClient):
     """Acts for the owner of a key. Every method raises `ExchangeFailure`."""
@@ -85,8 +89,17 @@ class TradingClient(AccountClient):
             return await self._reconcile(order, failure, give_up_at)
 
     async def find(self, name: OrderName) -> ExchangeOrder | None:
-        """Return an order by its client order id; None if the exchange has none."""
+        """Return an order by its client order id; None if the exchange has none.
+
+        Raises
+        ------
+        ExchangeFailure
+            Also if that cannot be told: most exchanges are asked by their own ids only, and may have an order
+            whose own id is not known although they do not list it.
+        """
         rules = await self.market(name.symbol)
+        if self.exchange not in _ASKED_BY_OUR_ID:
+            return await self._find_by_its_id(name, rules.contract_size)
         try:
             found = await self._asker.ask(lambda: self._fetch(name, rules.contract_size))
         except OrderMissing:
@@ -109,11 +122,18 @@ class TradingClient(AccountClient):
             it: Binance forgets orders without a fill that were placed some days before they ended.
         """
         size = (await self.market(name.symbol)).contract_size
-        cancelled = await self._called_off(
-            lambda: self._ccxt.cancel_order_with_client_order_id(
-                name.client_order_id, name.symbol, self._where(name)
+        if self.exchange in _ASKED_BY_OUR_ID:
+            cancelled = await self._called_off(
+                lambda: self._ccxt.cancel_order_with_client_order_id(
+                    name.client_order_id, name.symbol, self._where(name)
+                )
             )
-        )
+        else:
+            if name.exchange_id is None and (listed := await self.find(name)) is not None:
+                name = replace(name, exchange_id=listed.id)
+            cancelled = await self._called_off(
+                lambda: self._ccxt.cancel_order(name.exchange_id, name.symbol, self._where(name))
+            )
         found = await self.find(name)
         if found is not None and found.state in {OrderState.OPEN, OrderState.PARTIALLY_FILLED}:
             # Its stop was reached: it goes by another name now.
@@ -136,7 +156,7 @@ class TradingClient(AccountClient):
         """Return how an exchange confirms a cancellation; None if there was nothing to cancel."""
         try:
             answer = await self._asker.ask(request)
-        except OrderMissing:
+        except RequestRefused:
             # Filled, cancelled before, or never there: the order itself tells.
             return None
         return answer if isinstance(answer, Mapping) and answer.get("status") != "rejected" else None
@@ -212,6 +232,24 @@ class TradingClient(AccountClient):
                 raise OutcomeUnknown(self.exchange, failure.message) from failure
             await waits.sleep(_LOOK_AGAIN)
 
+    async def _find_by_its_id(self, name: OrderName, contract_size: Decimal) -> ExchangeOrder | None:
+        if name.exchange_id is None:
+            if (listed := await self._search(name, contract_size)) is not None:
+                return listed
+            raise ExchangeFailure(
+                self.exchange, f"{self.name} does not list the order, and cannot be asked for it by our id."
+            )
+
+        async def fetch() -> ExchangeOrder:
+            found = await self._ccxt.fetch_order(name.exchange_id, name.symbol, self._where(name))
+            return read_order(found, contract_size)
+
+        try:
+            return await self._asker.ask(fetch)
+        except RequestRefused:
+            # Some are not asked for one order at all, or not for one that waits for a stop.
+            return await self._search(name, contract_size)
+
     async def _fetch(self, name: OrderName, contract_size: Decimal) -> ExchangeOrder:
         fetched = await self._ccxt.fetch_order_with_client_order_id(
             name.client_order_id, name.symbol, self._where(name)
@@ -247,7 +285,7 @@ class TradingClient(AccountClient):
                 return list(await getattr(self._ccxt, method)(name.symbol, None, None, where))
 
             for each in await self._asker.ask(fetch):
-                if each.get("clientOrderId") == name.client_order_id:
+                if each.get("clientOrderId") == name.client_order_id or each["id"] == name.exchange_id:
                     return read_order(each, contract_size)
         return None
 

@@ -12,7 +12,8 @@ from sqlalchemy import select, text
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.models_credentials import TOTP_SECRET, TotpSecretRow
 from gql_trader.bots.live import jobs_orders
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import claiming
+from gql_trader.bots.types_live import LEASE
 from gql_trader.core.actor import Actor, Role
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
@@ -33,6 +34,12 @@ from tests.settings.live_trader import Trader
 from tests.settings.settings_api import Member
 
 KEY, SECRET = "k" * 64, "s" * 64
+CONTRACT = "/fapi/v1/order"
+"""Where orders of contracts go."""
+
+LEASE_SECONDS = LEASE.total_seconds() + 1
+"""As long as this the orders of a dead worker stay its own."""
+
 ORDER = "/api/v3/order"
 MARKET = "binance:BTC/USDT"
 
@@ -162,7 +169,7 @@ class LiveDesk:
     async def due(self) -> list[UUID]:
         """Return the orders that wait for a worker."""
         async with self.runtime.unit_of_work() as uow:
-            return await states.due(uow)
+            return await claiming.due(uow)
 
     async def follow(self, seconds: float = 10.0) -> None:
         """Let time pass, and workers do what is due by then."""
@@ -252,3 +259,12 @@ def killing(after: Callable[..., Awaitable[Any]] | None = None) -> Callable[...,
         raise KilledError
 
     return killed
+
+
+def contracts_sent(desk: LiveDesk) -> list[dict[str, str]]:
+    """Return the orders of contracts that have arrived at the exchange."""
+    return [
+        dict(each.params)
+        for each in desk.simulator.received
+        if each.path == CONTRACT and each.method == "POST"
+    ]

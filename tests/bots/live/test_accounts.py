@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import text
 
 from gql_trader.bots.live.bots.protection import Protection, protect
-from gql_trader.bots.live.orders.states import submit
+from gql_trader.bots.live.orders.placing import submit
 from gql_trader.bots.types import OrderSide, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.gql.relay import parse_id
 from tests.accounts.accounts_api import refusals
-from tests.bots.live.desk import KEY, ORDER, STOP, LiveDesk
-from tests.factories.exchange_simulator import Hang, Refusal
+from tests.bots.live.desk import CONTRACT, KEY, ORDER, STOP, LiveDesk, contracts_sent
+from tests.factories.exchange_simulator import Hang, Pause, Refusal
 
 FOREIGN = {
     "newClientOrderId": "by another program",
@@ -23,15 +23,6 @@ FOREIGN = {
     "quantity": "0.01",
     "price": "40000",
 }
-CONTRACT = "/fapi/v1/order"
-
-
-def contracts_sent(desk: LiveDesk) -> list[dict[str, str]]:
-    return [
-        dict(each.params)
-        for each in desk.simulator.received
-        if each.path == CONTRACT and each.method == "POST"
-    ]
 
 
 async def test_a_foreign_order_keeps_a_session_from_trading_until_it_is_acknowledged(desk: LiveDesk) -> None:
@@ -159,9 +150,20 @@ async def test_funds_that_contracts_lack_are_moved_once_whatever_happens(desk: L
     payload = await desk.place(session, "BUY", "MARKET", "0.1")
     assert (payload["order"], refusals(payload)) == (None, [("EXCHANGE_ERROR", ["market"])])
     assert "It is not known whether 4000 USDT was moved" in payload["errors"][0]["message"]
+    # Until they must have arrived, nobody looks whether some are missing.
+    payload = await desk.place(session, "BUY", "MARKET", "0.1")
+    assert payload["errors"][0]["message"].startswith("Funds are on their way")
+    async with desk.runtime.unit_of_work() as uow:
+        late = "UPDATE session_states SET lease_expires_at = lease_expires_at - interval '61 seconds'"
+        await uow.session.execute(text(late))
     for _ in range(2):
         assert (await desk.done(session, "BUY", "MARKET", "0.1"))["status"] == "FILLED"
+    # Nor is missing what positions bind, when the account is compared once more.
+    futures.wallets[KEY] = Decimal(100)
+    await desk.set_key(version=2)
+    assert (await desk.done(session, "BUY", "MARKET", "0.1"))["status"] == "FILLED"
     assert futures.transfers == [("MAIN_UMFUTURE", Decimal(4000))]
+    futures.wallets[KEY] = Decimal(5000)
     desk.trader.accounts.clock.move(seconds=30)
     await desk.do(STOP, input={"id": session, "closePositions": False})
     await desk.advance(session)
@@ -173,6 +175,20 @@ async def test_funds_that_contracts_lack_are_moved_once_whatever_happens(desk: L
     async with desk.runtime.unit_of_work() as uow:
         noted = "SELECT metadata->>'amount' FROM audit_events WHERE action = 'FUNDS_MOVED'"
         assert list(await uow.session.scalars(text(noted))) == ["1000"]
+
+
+async def test_orders_at_the_same_moment_move_missing_funds_once(desk: LiveDesk) -> None:
+    session = await desk.start(leverage=2, autoTransferFunds=True, transferAmount="5000")
+    pause = Pause()
+    desk.simulator.faults.add("/sapi/v1/asset/transfer", pause)
+    first = asyncio.create_task(desk.place(session, "BUY", "MARKET", "0.1"))
+    await pause.arrived.wait()
+    refused = await desk.place(session, "BUY", "MARKET", "0.1")
+    assert (refused["order"], refusals(refused)) == (None, [("EXCHANGE_ERROR", ["market"])])
+    pause.released.set()
+    assert (await first)["errors"] == []
+    await desk.placed(session, "BUY", "MARKET", "0.1")
+    assert desk.simulator.futures.transfers == [("MAIN_UMFUTURE", Decimal(5000))]
 
 
 async def test_a_stop_is_held_at_the_exchange_moved_and_taken_back_with_the_position(desk: LiveDesk) -> None:

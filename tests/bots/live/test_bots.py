@@ -1,10 +1,7 @@
 """Live bots at a simulated exchange over HTTP: real fills, each order placed once, whatever happens."""
 
 import asyncio
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
@@ -13,158 +10,15 @@ from gql_trader.bots import jobs
 from gql_trader.bots.ledger.storing import write_ledger
 from gql_trader.bots.live import jobs_orders
 from gql_trader.bots.live.bots import closes as live_bots
-from gql_trader.bots.live.bots import watching
+from gql_trader.bots.live.bots import ending, watching
 from gql_trader.bots.models import BotRow, OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
-from gql_trader.core.clock import to_milliseconds
-from gql_trader.core.intervals import Interval
-from gql_trader.engine.rules import Rules
 from gql_trader.gql.relay import encode_id, parse_id
-from gql_trader.market_data.service import find_market, save_candles
-from gql_trader.market_data.types_feeds import stream_of
-from gql_trader.strategies import service as strategies
-from gql_trader.strategies.types import NewStrategy
-from tests.bots.live.desk import KEY, MARKET, ORDER, KilledError, LiveDesk, killing
+from tests.bots.live.bench import BOUGHT, DELETE_KEY, STOP, Bench, tell
+from tests.bots.live.desk import KEY, LEASE_SECONDS, ORDER, KilledError, killing
 from tests.bots.live.desk import STOP as STOP_SESSION
-from tests.bots.live.test_by_hand import LEASE_SECONDS
-from tests.factories.actors import make_access_token
 from tests.factories.exchange_simulator import Hang, Refusal
-from tests.factories.markets import bars_of
-
-HOUR = Interval.H1.milliseconds
-CREATE = """mutation($input: CreateBotInput!) {
-  createBot(input: $input) { bot { id mode exchangeKey { id } } errors { code path message } } }"""
-START = """mutation($input: StartBotInput!) {
-  startBot(input: $input) { bot { id state session { id mode } } errors { code path message } } }"""
-STOP = "mutation($id: ID!) { stopBot(input: {id: $id}) { bot { state } errors { code path } } }"
-DELETE_KEY = """mutation($input: DeleteExchangeKeyInput!) {
-  deleteExchangeKey(input: $input) { deletedId errors { code path message } } }"""
-RULES = Rules(entry_long="close > open", exit_long="close < open")
-
-
-@dataclass
-class Bench:
-    """A live bot on hours that the test writes, with workers that the test runs."""
-
-    desk: LiveDesk
-    strategy_id: UUID
-    bot_id: str = ""
-    session_id: UUID = field(default_factory=lambda: UUID(int=0))
-
-    @property
-    def runtime(self) -> Any:
-        return self.desk.runtime
-
-    async def create(self, **changes: Any) -> Any:
-        given = {
-            "name": "Live",
-            "market": MARKET,
-            "interval": "H1",
-            "strategyId": encode_id("Strategy", self.strategy_id),
-            "mode": "LIVE",
-            "initialCapital": "10000",
-            "exchangeKeyId": self.desk.key_id,
-            "checkIntervalSeconds": 60,
-        }
-        return await self.desk.do(CREATE, input=given | changes)
-
-    async def start(self, **changes: Any) -> Any:
-        return await self.desk.do(
-            START, input={"id": self.bot_id, "totpCode": self.desk.trader.code()} | changes
-        )
-
-    async def begin(self, **changes: Any) -> None:
-        """Make and start a bot, and let the bar pass that is under way."""
-        made = await self.create(**changes)
-        assert made["errors"] == [], made
-        self.bot_id = made["bot"]["id"]
-        begun = await self.start()
-        assert begun["errors"] == [], begun
-        self.session_id = parse_id(begun["bot"]["session"]["id"])[1]
-        await self.work()
-
-    async def bar(self, close: float, low: float | None = None, *, worked: bool = True) -> None:
-        """Let an hour pass that opened at the last price; store its candle, and let workers do their work."""
-        market = self.desk.simulator.markets["BTCUSDT"]
-        opened = float(market.price)
-        now = to_milliseconds(self.runtime.clock.now())
-        opening = Interval.H1.floor(now)
-        self.desk.trader.accounts.clock.move(seconds=(opening + HOUR - now) / 1000 + 1)
-        await self.store(opening, opened, close, low)
-        simulator = self.desk.simulator
-        simulator.futures.ahead = to_milliseconds(self.runtime.clock.now()) - simulator.now()
-        market.price = self.desk.simulator.futures.price = Decimal(str(close))
-        if worked:
-            await self.work()
-
-    async def store(self, opening: int, opened: float, close: float, low: float | None = None) -> None:
-        """Store the candle of an hour."""
-        lowest = min(opened, close) if low is None else low
-        bars = bars_of([(opened, max(opened, close), lowest, close)], HOUR, opening)
-        async with self.runtime.unit_of_work() as uow:
-            found = await find_market(uow, MARKET)
-            await save_candles(uow, found.id, Interval.H1, bars)
-
-    async def work(self) -> None:
-        """Let workers do all that there is to do: bars, orders, what follows from their fills."""
-        await live_bots.step(self.runtime, self.session_id)
-        await self.settle()
-
-    async def settle(self) -> None:
-        """Let workers send and follow orders until there is nothing to be done at once."""
-        for _ in range(4):
-            for order_id in await self.desk.due():
-                await jobs_orders.live_order({"runtime": self.runtime}, str(order_id))
-            await jobs_orders.live_session({"runtime": self.runtime}, str(self.session_id))
-
-    async def rows(self, model: Any) -> list[Any]:
-        key = model.id if model is TradingSessionRow else model.session_id
-        async with self.runtime.unit_of_work() as uow:
-            order = getattr(model, "number", key)
-            return list(
-                await uow.session.scalars(select(model).where(key == self.session_id).order_by(order))
-            )
-
-    async def fresh(self) -> dict[str, str]:
-        """Return headers with an access token of now: they do not last as long as bars."""
-        token = await make_access_token(self.runtime, self.desk.trader.member.actor)
-        return {"authorization": f"Bearer {token}"}
-
-    async def orders(self) -> list[tuple[str, str, str | None]]:
-        return [(row.side, row.status, row.exit_reason) for row in await self.rows(OrderRow)]
-
-    async def stop(self) -> None:
-        """Tell the bot to stop, with a token of now."""
-        self.desk.headers = await self.fresh()
-        assert (await self.desk.do(STOP, id=self.bot_id))["bot"]["state"] == "STOPPING"
-
-    async def bot(self) -> BotRow:
-        async with self.runtime.unit_of_work() as uow:
-            bot: BotRow = await uow.session.get_one(BotRow, parse_id(self.bot_id)[1])
-            return bot
-
-
-async def make_bench(desk: LiveDesk) -> Bench:
-    """Return a desk with a strategy that buys after a rising hour and sells after a falling one."""
-    async with desk.runtime.unit_of_work() as uow:
-        made = await strategies.create_strategy(
-            uow, desk.trader.member.actor, NewStrategy("Rises", "", RULES)
-        )
-    bench = Bench(desk, made.id)
-    opening = Interval.H1.floor(to_milliseconds(desk.runtime.clock.now()))
-    for back in range(5, 0, -1):
-        await bench.store(opening - back * HOUR, 50_000.0, 50_000.0)
-    return bench
-
-
-@pytest.fixture
-async def bench(desk: LiveDesk) -> Bench:
-    """What `make_bench` makes."""
-    return await make_bench(desk)
-
-
-BOUGHT = ("BUY", "FILLED", None)
 
 
 async def test_a_bot_buys_and_sells_at_the_exchange_what_its_strategy_says(bench: Bench) -> None:
@@ -252,7 +106,7 @@ async def test_the_exchange_holds_the_stop_of_a_position(bench: Bench) -> None:
     assert stop.stop_price == Decimal(50_235)
     # Between closes it is left to the exchange.
     bench.desk.trader.accounts.clock.move(seconds=61)
-    await _tell(bench, 50_200.0)
+    await tell(bench, 50_200.0)
     assert await live_bots.check(bench.runtime, bench.session_id)
     assert len(await bench.orders()) == 3
     market = bench.desk.simulator.markets["BTCUSDT"]
@@ -277,14 +131,14 @@ async def test_a_stop_that_the_exchange_does_not_take_is_acted_on_between_closes
     assert await bench.orders() == [BOUGHT, ("SELL", "REJECTED", "STOP_LOSS")]
     assert not await live_bots.check(bench.runtime, bench.session_id)
     bench.desk.trader.accounts.clock.move(seconds=61)
-    await _tell(bench, 49_900.0)
+    await tell(bench, 49_900.0)
     async with bench.runtime.unit_of_work() as uow:
         assert len(await watching.due_jobs(uow)) == 1
     assert await live_bots.check(bench.runtime, bench.session_id)
     assert len(await bench.orders()) == 2
     bench.desk.trader.accounts.clock.move(seconds=61)
     bench.desk.simulator.markets["BTCUSDT"].price = Decimal(49_500)
-    await _tell(bench, 49_500.0)
+    await tell(bench, 49_500.0)
     looked = await asyncio.gather(*(live_bots.check(bench.runtime, bench.session_id) for _ in range(3)))
     assert sorted(looked) == [False, False, True]
     await bench.settle()
@@ -325,23 +179,6 @@ async def test_foreign_orders_keep_a_bot_from_trading_until_they_are_acknowledge
     bench.desk.account.free["USDT"] = Decimal(10_000)
     assert (await acknowledge()).state == "RUNNING"
     assert bench.desk.sent() == 1
-
-
-async def _tell(bench: Bench, price: float) -> None:
-    """Have the feed tell of the hour that is under way."""
-    async with bench.runtime.unit_of_work() as uow:
-        market = await find_market(uow, MARKET)
-    opened = 50_100.0
-    event = {
-        "time": Interval.H1.floor(to_milliseconds(bench.runtime.clock.now())),
-        "open": opened,
-        "high": opened,
-        "low": min(opened, price),
-        "close": price,
-        "volume": 1.0,
-        "closed": False,
-    }
-    await bench.runtime.events.publish(stream_of(market.id, Interval.H1), event)
 
 
 async def test_a_daily_guard_looks_at_what_the_account_is_really_worth(bench: Bench) -> None:
@@ -443,6 +280,10 @@ async def test_a_position_that_cannot_be_sold_lets_the_bot_fail_and_say_so(bench
     # Somebody has taken it out of the account.
     bench.desk.account.free["BTC"] = Decimal(0)
     await bench.bar(50_000.0)
+    # It is asked again after a while: what is refused may be taken then.
+    assert [status for _, status, _ in await bench.orders()] == ["FILLED", "REJECTED"]
+    assert (await bench.bot()).state == "RUNNING"
+    await bench.insist()
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None
@@ -620,7 +461,7 @@ async def test_what_was_bought_when_a_bot_had_failed_is_told(bench: Bench) -> No
     await bench.begin()
     bench.desk.simulator.faults.add(ORDER, Hang(done=True), times=50)
     await bench.bar(50_100.0)
-    await live_bots._fail(bench.runtime, bench.session_id, "Its strategy is gone.")
+    await ending.fail_session(bench.runtime, bench.session_id, "Its strategy is gone.")
     assert (await bench.bot()).error == "Its strategy is gone."
     bench.desk.simulator.faults.waiting.clear()
     await bench.desk.pass_time(LEASE_SECONDS)

@@ -12,18 +12,25 @@ from sqlalchemy import text
 from gql_trader.accounts import api_tokens
 from gql_trader.accounts.types_credentials import ApiTokenSpec
 from gql_trader.bots.live import jobs_orders
-from gql_trader.bots.live.orders import sending, states
-from gql_trader.bots.types_live import LEASE
+from gql_trader.bots.live.orders import answers, sending
 from gql_trader.core.actor import TokenScope
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.infra.worker import run_queues
 from tests.accounts.accounts_api import refusals
-from tests.bots.live.desk import CANCEL, KEY, ORDER, STOP, KilledError, LiveDesk, killing, quote
+from tests.bots.live.desk import (
+    CANCEL,
+    KEY,
+    LEASE_SECONDS,
+    ORDER,
+    STOP,
+    KilledError,
+    LiveDesk,
+    killing,
+    quote,
+)
 from tests.factories.exchange_simulator import CutOff, Hang, Pause, Refusal, SimulatedMarket
 from workers import orders as orders_queue
-
-LEASE_SECONDS = LEASE.total_seconds() + 1
 
 
 async def test_a_market_order_is_stored_then_sent_then_booked_with_the_exchange_s_fee(desk: LiveDesk) -> None:
@@ -157,12 +164,30 @@ async def test_an_order_that_never_arrived_is_rejected_and_not_sent_again(desk: 
     session = await desk.start()
     desk.simulator.faults.add(ORDER, Hang())
     order = await desk.done(session, "BUY", "MARKET", "0.1")
-    assert order["status"] == "REJECTED"
-    assert order["reason"] == "Binance did not answer, and has not got the order."
+    # That it is not told of is no proof: what is asked may not know of it yet.
+    assert order["status"] == "UNKNOWN"
     for _ in range(3):
         await desk.follow(1000)
+    found = await desk.order(session, order)
+    assert (found["status"], found["reason"]) == (
+        "REJECTED",
+        "No answer came when it was sent, and the exchange has not got it: it was not placed.",
+    )
     assert (desk.sent(), desk.simulator.orders.orders) == (1, [])
     assert (await desk.session(session))["cash"] == "10000"
+
+
+async def test_an_order_that_the_exchange_tells_of_late_is_not_sent_again(desk: LiveDesk) -> None:
+    session = await desk.start()
+    desk.simulator.faults.add(ORDER, Hang(done=True))
+    desk.simulator.orders.hidden = True
+    order = await desk.done(session, "BUY", "MARKET", "0.1")
+    await desk.follow(60)
+    assert (await desk.order(session, order))["status"] == "UNKNOWN"
+    desk.simulator.orders.hidden = False
+    await desk.follow(60)
+    assert (await desk.order(session, order))["status"] == "FILLED"
+    assert (desk.sent(), await desk.due()) == (1, [])
 
 
 async def test_what_was_refused_for_being_too_many_is_sent_when_it_may_be(desk: LiveDesk) -> None:
@@ -247,9 +272,9 @@ async def test_workers_killed_before_after_and_as_they_commit_place_nothing_twic
     unsent, found, rolled_back = [await desk.placed(session, "BUY", "MARKET", "0.05") for _ in range(3)]
     for order, module, name, after in (
         (unsent, sending, "_ask", None),
-        (found, states, "write", None),
+        (found, answers, "write", None),
         # What it has written is rolled back.
-        (rolled_back, states, "write", states.write),
+        (rolled_back, answers, "write", answers.write),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(module, name, killing(after))

@@ -13,8 +13,8 @@ from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import FundingRow, LiveAccountRow, LiveSessionRow
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.gql.relay import parse_id
+from tests.bots.live.bench import BOUGHT, Bench, make_bench
 from tests.bots.live.desk import KEY, STOP, LiveDesk
-from tests.bots.live.test_bots import BOUGHT, Bench, make_bench
 from tests.factories.exchange_simulator import Refusal
 
 INCOME, POSITIONS = "/fapi/v1/income", "/fapi/v3/positionRisk"
@@ -266,6 +266,7 @@ async def test_what_is_gone_is_booked_although_closing_it_was_refused_before(ben
         await bench.settle()
         await desk.advance(by_hand)
         await desk.follow()
+        wait(desk, 31)
     refused = ("SELL", "REJECTED", "END_OF_DATA")
     assert await bench.orders() == [BOUGHT, *[refused] * 3]
     bot, held = await bench.bot(), "0.299 of BTC/USDT"

@@ -11,15 +11,15 @@ from sqlalchemy import select, text
 from gql_trader.bots import jobs
 from gql_trader.bots.live import jobs_orders, sessions
 from gql_trader.bots.live.accounts import looks as account_looks
-from gql_trader.bots.live.bots import closes as live_bots
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.bots import ending
+from gql_trader.bots.live.orders import following, placing
 from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import OrderSide, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.gql.relay import encode_id, parse_id
+from tests.bots.live.bench import BOUGHT, DELETE_KEY, Bench, make_bench
 from tests.bots.live.desk import CANCEL, ORDER, STOP, LiveDesk
-from tests.bots.live.test_bots import BOUGHT, DELETE_KEY, Bench, make_bench
 from tests.factories.exchange_simulator import Hang, Refusal
 
 STOPPED = ("SELL", "OPEN", "STOP_LOSS")
@@ -173,13 +173,12 @@ async def test_an_exit_that_no_worker_came_to_in_time_counts_as_unsent(desk: Liv
         market.id, OrderSide.SELL, OrderType.MARKET, Decimal("0.05"), Decimal(50_000), exit_reason="SIGNAL"
     )
     async with desk.runtime.unit_of_work() as uow:
-        order, _ = await states.submit(uow, key, spec, "exit")
+        order, _ = await placing.submit(uow, key, spec, "exit")
     desk.trader.accounts.clock.move(seconds=61)
     await desk.follow()
     async with desk.runtime.unit_of_work() as uow:
-        unsent = await states.kept_from(uow, key)
-        assert unsent is not None
-        assert (unsent.id, unsent.reason) == (order.id, "It could not be sent in time. Nothing was sent.")
+        rejected = await following.rejected_closing(uow, key)
+        assert rejected == following.Rejected(order.created_at, unsent=True)
     assert desk.sent() == 1
 
 
@@ -325,7 +324,7 @@ async def test_a_bot_that_fails_leaves_its_stop_at_the_exchange_and_books_what_i
     bench.desk.headers = await bench.fresh()
     payload = await bench.desk.do(CANCEL, id=encode_id("Order", stop.id))
     assert [error["code"] for error in payload["errors"]] == ["INVALID_STATE"]
-    await live_bots._fail(bench.runtime, bench.session_id, "Its strategy is gone.")
+    await ending.fail_session(bench.runtime, bench.session_id, "Its strategy is gone.")
     await jobs.sweep(bench.runtime)
     await bench.settle()
     bot, told = (
@@ -354,7 +353,7 @@ async def test_a_bot_whose_exits_are_refused_puts_its_stop_back(bench: Bench) ->
     await bench.bar(50_100.0)
     bench.desk.simulator.orders.refused_sales = frozenset({"MARKET"})
     await bench.bar(50_000.0)
-    await bench.settle()
+    await bench.insist()
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None

@@ -14,7 +14,7 @@ from gql_trader.bots.live import jobs_orders
 from gql_trader.bots.live.bots import closes as live_bots
 from gql_trader.bots.live.bots import entering
 from gql_trader.bots.live.bots.protection import Protection, protect
-from gql_trader.bots.live.orders.states import submit
+from gql_trader.bots.live.orders.placing import submit
 from gql_trader.bots.models import SessionStateRow, TradeRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import OrderSide, OrderType
@@ -28,9 +28,8 @@ from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
 from tests.accounts.accounts_api import refusals
-from tests.bots.live.desk import KEY, STOP, KilledError, LiveDesk, killing, quote
-from tests.bots.live.test_accounts import CONTRACT, contracts_sent
-from tests.bots.live.test_bots import HOUR, Bench, _tell
+from tests.bots.live.bench import HOUR, Bench, tell
+from tests.bots.live.desk import CONTRACT, KEY, STOP, KilledError, LiveDesk, contracts_sent, killing, quote
 from tests.engine.reference_simulator import ReferenceSimulator
 from tests.factories.exchange_simulator import Hang, Refusal
 
@@ -457,12 +456,12 @@ async def test_a_stop_of_a_short_that_the_exchange_does_not_take_and_its_target_
         await bench.settle()
         assert (await bench.orders())[-2:] == [SOLD, ("BUY", "REJECTED", "STOP_LOSS")]
         bench.desk.trader.accounts.clock.move(seconds=61)
-        await _tell(bench, 49_950.0)
+        await tell(bench, 49_950.0)
         assert await live_bots.check(bench.runtime, bench.session_id)
         assert (await bench.orders())[-1] == ("BUY", "REJECTED", "STOP_LOSS")
         bench.desk.trader.accounts.clock.move(seconds=61)
         bench.desk.simulator.futures.price = Decimal(str(price))
-        await _tell(bench, price)
+        await tell(bench, price)
         assert await live_bots.check(bench.runtime, bench.session_id)
         await bench.settle()
         assert (await bench.orders())[-1] == ("BUY", "FILLED", reason)
@@ -505,6 +504,7 @@ async def test_what_is_owed_is_told_when_a_short_cannot_be_bought_back(bench: Be
     # Somebody has closed it in the account.
     bench.desk.simulator.futures.positions[KEY] = Decimal(0)
     await bench.bar(50_000.0)
+    await bench.insist()
     bot = await bench.bot()
     assert bot.state == "FAILED"
     assert bot.error is not None

@@ -16,18 +16,16 @@ from gql_trader.core.money import to_price
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import Rules
-from gql_trader.market_data.forming import Told, forming_bar, told_candles
+from gql_trader.market_data.feeds.forming import Told, forming_bar, told_candles
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.service import find_market, save_candles
 from gql_trader.market_data.types_feeds import stream_of
 from gql_trader.strategies import service as strategies
 from gql_trader.strategies.types import NewStrategy
-from tests.bots.test_bots_api import Api, api
+from tests.bots.bots_api import Api
 from tests.factories.actors import make_access_token
 from tests.factories.bots import LiveMarket, as_booked, booked
 from tests.factories.statements import counted_statements
-
-__all__ = ["api"]
 
 _SPEC = ExecutionSpec(stop_loss=0.006, take_profit=0.004, slippage=0.001)
 

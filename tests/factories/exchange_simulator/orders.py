@@ -142,6 +142,10 @@ class Orders:
         """Return the account's open orders."""
         return [each.told() for each in self._of(account) if each.is_open and _on(each, params)]
 
+    def all_orders(self, account: Account, params: Params) -> list[dict[str, Any]]:
+        """Return the account's orders, also those that have ended."""
+        return [each.told() for each in self._of(account) if _on(each, params)]
+
     def own_trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
         """Return the account's trades."""
         return [

@@ -192,6 +192,7 @@ class ExchangeSimulator:
             ("GET", "/api/v3/order"): lambda account, params: self.orders.find(account, params).told(),
             ("DELETE", "/api/v3/order"): self.orders.cancel,
             ("GET", "/api/v3/openOrders"): self.orders.open_orders,
+            ("GET", "/api/v3/allOrders"): self.orders.all_orders,
             ("GET", "/api/v3/myTrades"): self.orders.own_trades,
             ("POST", "/sapi/v1/asset/transfer"): self.futures.transfer,
             ("POST", "/fapi/v1/order"): self.futures.place,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gql_trader.infra.exchange import trading
 from gql_trader.infra.exchange.errors import (
     CredentialsRefused,
     DuplicateOrder,
@@ -150,6 +151,29 @@ async def test_an_order_taken_without_an_answer_is_found_and_not_sent_again(
     assert (order.client_order_id, order.state) == ("ours", OrderState.FILLED)
     assert (sent(simulator), sent(simulator, "GET")) == (1, 1)
     assert len(simulator.orders.orders) == 1
+
+
+async def test_the_silence_of_an_exchange_that_is_asked_by_its_own_ids_only_proves_nothing(
+    client: TradingClient, simulator: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trading, "_ASKED_BY_OUR_ID", frozenset())
+    simulator.faults.add(ORDER, Hang(done=True))
+    order = await client.place(an_order(OrderKind.LIMIT, price=Decimal(49_000)))
+    assert (order.id, order.state) == ("1", OrderState.OPEN)
+    # It may have this one, although no list does.
+    simulator.faults.add(ORDER, Hang())
+    with pytest.raises(OutcomeUnknown):
+        await client.place(an_order(client_order_id="lost"))
+    for ask in (client.find, client.cancel):
+        with pytest.raises(ExchangeFailure, match="cannot be asked for it by our id"):
+            await ask(OrderName(BTC, "lost"))
+    # What it has told the id of is followed and cancelled by that.
+    name = OrderName(BTC, "dropped on the way", exchange_id="1")
+    assert await client.find(name) == order
+    assert (await client.cancel(name)).state is OrderState.CANCELLED
+    assert await client.find(replace(name, exchange_id="7")) is None
+    assert sent(simulator) == 2
+    assert not any("origClientOrderId" in each.params for each in simulator.received)
 
 
 @pytest.mark.parametrize("code", [-1006, -1007])

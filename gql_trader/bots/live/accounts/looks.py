@@ -20,7 +20,7 @@ from gql_trader.bots.ledger.fills import sign_of
 from gql_trader.bots.ledger.storing import lock_ledger
 from gql_trader.bots.live.accounts import funding, vanished
 from gql_trader.bots.live.checks import rights
-from gql_trader.bots.live.checks.markets import rules_of
+from gql_trader.bots.live.checks.comparison import rules_of
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveOrderRow
 from gql_trader.bots.types import WAITING, OrderStatus

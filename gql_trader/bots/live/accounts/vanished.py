@@ -18,9 +18,9 @@ from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import Filled, closing_order
 from gql_trader.bots.ledger.storing import add_order, write_ledger
 from gql_trader.bots.live.accounts.sharing import split
-from gql_trader.bots.live.bots import acting
+from gql_trader.bots.live.bots import ending
 from gql_trader.bots.live.checks.doubts import UNEXPLAINED
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import filling, states
 from gql_trader.bots.live.orders.fees import fee_prices
 from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveAccountRow, OrderFillRow
@@ -174,7 +174,7 @@ async def conclude(
     )
     exit_reason = ExitReason.LIQUIDATION if by_force else None
     quote = market.symbol.partition("/")[2]
-    worth_of = {each.id: states.worth_of(each.fee, quote, told.prices) for each in fills}
+    worth_of = {each.id: filling.worth_of(each.fee, quote, told.prices) for each in fills}
     parts = _parts(fills, [trade.quantity for _, trade in holders], worth_of)
     for (ledger, trade), booked in zip(holders, parts, strict=True):
         if booked:
@@ -311,6 +311,6 @@ async def _tell(uow: UnitOfWork, ledger: HandLedger, market: MarketRecord, reaso
         await tell_closed(uow, ledger.session.user_id, ledger.session.id, market.name, reason)
     elif live.left_stop is not None:
         # It has failed before.
-        await acting.tell_more(uow, ledger.session.id, reason)
+        await ending.tell_more(uow, ledger.session.id, reason)
     else:
-        await acting.fail(uow, ledger, live, reason)
+        await ending.fail(uow, ledger, live, reason)

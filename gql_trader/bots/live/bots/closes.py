@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -19,23 +18,25 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots import lifecycle
-from gql_trader.bots.explaining import Said, explain, note, signal_key
+from gql_trader.bots.explaining import Said, explained, note, signal_key
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import opening_order, sign_of
 from gql_trader.bots.ledger.storing import lock_ledger, write_ledger
-from gql_trader.bots.live.bots import acting, deciding, entering
+from gql_trader.bots.live.bots import acting, deciding, entering, positions
 from gql_trader.bots.live.bots import rules as position_rules
+from gql_trader.bots.live.bots.ending import fail_session
+from gql_trader.bots.live.bots.readying import make_ready
 from gql_trader.bots.live.bots.rules import Wishes
-from gql_trader.bots.live.checks import markets, rights
+from gql_trader.bots.live.bots.stops import is_held_there
+from gql_trader.bots.live.checks import markets
 from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
+from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.quotes import Quote
 from gql_trader.bots.ticks.running import Window, load_window
 from gql_trader.bots.types import ENGINE_FAILED, SessionStatus
 from gql_trader.core.clock import to_milliseconds
-from gql_trader.core.errors import DomainError, InvalidState
+from gql_trader.core.errors import DomainError
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_float
 from gql_trader.engine.bars import Bars
@@ -43,27 +44,12 @@ from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.plugins import PluginError
 from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
-from gql_trader.exchange_keys import service as exchange_keys
-from gql_trader.exchange_keys.types import OpenedKey
-from gql_trader.infra.exchange.errors import ExchangeFailure
-from gql_trader.infra.exchange.markets import MarketRules
-from gql_trader.infra.exchange.orders import Wallet
-from gql_trader.infra.exchange.pacing import Patience
-from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data import service as market_data
-from gql_trader.market_data.forming import forming_bar, told_candles
+from gql_trader.market_data.feeds.forming import forming_bar, told_candles
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
-
-_PATIENCE = Patience(seconds=30.0, attempts=4)
-
-_PATIENT = timedelta(minutes=10)
-"""An exchange that does not say what is in the account is asked for so long."""
-
-_READY_SECONDS = 240.0
-"""How long a worker may be at comparing an account; it gives up after half of it."""
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
@@ -100,7 +86,7 @@ async def step(runtime: Runtime, session_id: UUID) -> bool:
     if row is None:
         return False
     # Its key may have been rotated since: the new one may be another account's.
-    if (row.ready_at is None or not row.compared) and not await _make_ready(runtime, row):
+    if (row.ready_at is None or not row.compared) and not await make_ready(runtime, row):
         return False
     try:
         async with runtime.unit_of_work() as uow:
@@ -119,13 +105,13 @@ async def step(runtime: Runtime, session_id: UUID) -> bool:
             return False
         bars = window.bars.slice(0, stop)
         key = signal_key(row, int(bars.time[0]))
-        signals, said = await asyncio.to_thread(_think, key, window, bars, done)
+        signals, said = await asyncio.to_thread(_think, key, window, bars, done, row.last_bar_time)
     except (DomainError, PluginError) as error:
-        await _fail(runtime, session_id, str(error))
+        await fail_session(runtime, session_id, str(error))
         return False
     except _BrokenError:
         _log.exception("live_bot_broken", session_id=str(session_id))
-        await _fail(runtime, session_id, ENGINE_FAILED)
+        await fail_session(runtime, session_id, ENGINE_FAILED)
         return False
     async with runtime.unit_of_work() as uow:
         return await _trade(uow, row, bars, signals, done, key, said)
@@ -135,117 +121,16 @@ class _BrokenError(Exception):
     """A strategy cannot be computed."""
 
 
-def _think(key: UUID, window: Window, bars: Bars, done: int) -> tuple[Signals, list[Said]]:
+def _think(key: UUID, window: Window, bars: Bars, done: int, after: int | None) -> tuple[Signals, list[Said]]:
+    """Return the signals of bars, which count from ``done`` on, and what explains those."""
     try:
-        signals = window.rules.signals(bars, window.parameters)
-        return signals, explain(key, window.rules, window.parameters, bars, signals, done)
+        heard = window.hear(key, bars, after)
+        new = done - (len(bars) - len(heard.bars))
+        return heard.signals_over(len(bars)), explained(key, heard.lines, heard.bars, heard.signals, new)
     except (DomainError, PluginError):
         raise
     except Exception as error:
         raise _BrokenError from error
-
-
-async def _fail(runtime: Runtime, session_id: UUID, reason: str) -> None:
-    async with runtime.unit_of_work() as uow:
-        locked = await lock_ledger(uow, session_id)
-        live = await uow.session.get(LiveBotRow, session_id)
-        if locked is None or locked[1] is None or live is None:
-            return
-        # One that was told to stop meanwhile goes on selling what it holds.
-        if locked[0].status == SessionStatus.ACTIVE.value:
-            await acting.fail(uow, locked[1], live, reason)
-
-
-async def _make_ready(runtime: Runtime, row: Row[Any]) -> bool:
-    """Compare the account with what the bot needs, before it trades; return whether it may.
-
-    Without an answer it is asked again later, for a while; what does not fit lets the bot fail, and says how.
-    """
-    # One worker at a time: two of them might both move the funds that they find missing.
-    async with runtime.unit_of_work() as uow:
-        claimed = await lifecycle.claim(uow, row.id, SessionStatus.ACTIVE.value, _READY_SECONDS)
-    if claimed is None:
-        return False
-    try:
-        async with asyncio.timeout(_READY_SECONDS / 2):
-            return await _compare(runtime, row)
-    except TimeoutError:
-        _log.info("account_unknown", session_id=str(row.id), failure="TimeoutError")
-        return False
-    finally:
-        held = claimed[0]
-        await asyncio.shield(settle(runtime.unit_of_work, lambda uow: lifecycle.release(uow, held)))
-
-
-async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
-    async with runtime.unit_of_work() as uow:
-        ready_at = await uow.session.scalar(select(_LIVE.ready_at).where(_LIVE.session_id == row.id))
-        uncompared_since = await uow.session.scalar(
-            select(LiveMarketRow.compared_at).where(
-                LiveMarketRow.session_id == row.id,
-                LiveMarketRow.market_id == row.market_id,
-                LiveMarketRow.key_version.is_(None),
-            )
-        )
-        market, _ = await market_data.market_with_base(uow, row.market_id)
-        belief = await markets.believed(uow, runtime.keys, row.id, market)
-        if ready_at is not None:
-            if belief is None:
-                return True
-            # What is in a position by now is not missing.
-            belief = replace(belief, funds=None)
-        key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
-    found = markets.Comparison()
-    began = (row.started_at, key.record.rotated_at, uncompared_since)
-    asked_since = max(each for each in began if each is not None)
-    try:
-        if ready_at is not None and (problem := rights.problem_of_key(key.record)):
-            # Rotated, and not verified yet: nothing would be sent with it.
-            raise InvalidState(problem)
-        if belief is not None:
-            found = await markets.compare(
-                runtime.exchanges, belief, acknowledged=row.acknowledged, patience=_PATIENCE
-            )
-        wallet = Wallet.SPOT if row.leverage is None else Wallet.FUTURES
-        rules, free = await _ask(runtime, key, market.symbol, wallet)
-    except (DomainError, ExchangeFailure) as failure:
-        _log.info("account_unknown", session_id=str(row.id), failure=type(failure).__name__)
-        if runtime.clock.now() - asked_since > _PATIENT:
-            await _fail(runtime, row.id, failure.message)
-        return False
-    async with runtime.unit_of_work() as uow:
-        markets.record_moved(uow, belief, found)
-    if ready_at is None and free < row.capital and (found.mismatch is None or row.acknowledged):
-        quote = market.symbol.partition("/")[2]
-        needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"
-        await _fail(runtime, row.id, f"The bot was given {needed}, the account has {there} free.")
-        return False
-    try:
-        async with runtime.unit_of_work() as uow:
-            await lock_ledger(uow, row.id)
-            live = await uow.session.get(LiveBotRow, row.id, populate_existing=True)
-            if live is None:
-                return False
-            if belief is not None:
-                await markets.note(uow, belief, found, acknowledged=row.acknowledged)
-            live.ready_at = uow.clock.now()
-            live.amount_step, live.price_tick = rules.amount_step, rules.price_tick
-            live.least_amount, live.least_cost = rules.minimum_amount, rules.minimum_cost
-            await uow.session.flush()
-            await lifecycle.mark_running(uow, [row.id])
-    except InvalidState as mismatch:
-        await _fail(runtime, row.id, str(mismatch))
-        return False
-    return True
-
-
-async def _ask(runtime: Runtime, key: OpenedKey, symbol: str, wallet: Wallet) -> tuple[MarketRules, Decimal]:
-    """Return what an exchange takes on a market, and how much there is to pay with."""
-    exchange = key.record.exchange
-    async with runtime.exchanges.client(exchange, key.credentials, _PATIENCE) as client:
-        rules = await markets.rules_of(client, symbol, contracts=wallet is Wallet.FUTURES)
-        balances = await client.balances(wallet)
-    return rules, balances[rules.quote].free if rules.quote in balances else Decimal(0)
 
 
 async def _trade(
@@ -270,9 +155,9 @@ async def _trade(
     state.last_bar_time, state.last_close = opening, close
     state.bars += len(bars) - done
     market, _ = await market_data.market_with_base(uow, row.market_id)
-    quantity = await acting.tradable(uow, market, ledger.held.get(row.market_id))
+    quantity = await positions.tradable(uow, market, ledger.held.get(row.market_id))
     wishes = Wishes.of(signals, spec.direction)
-    held = await acting.holding(uow, row.id) if quantity else None
+    held = await positions.holding(uow, row.id) if quantity else None
     if held is not None:
         live.best = deciding.after(held, bars, last + 1).best
     decision = deciding.decide(
@@ -283,7 +168,7 @@ async def _trade(
         held,
         # What is being opened is closed once it is known what became of it.
         opening=_being_opened(ledger),
-        stops=not acting.is_held_there(ledger),
+        stops=not is_held_there(ledger),
         guards=leaves,
     )
     entering.note_figures(state, position_rules.begin_day(spec, figures, to_float(ledger.equity), closing))
@@ -349,7 +234,7 @@ async def _resting(uow: UnitOfWork, ledger: HandLedger, spec: ExecutionSpec, ope
     """Return on how many bars from one on the cooldown lets nothing be opened."""
     if not spec.cooldown_bars:
         return 0
-    order = await acting.last_order(uow, ledger.session.id, closing=True)
+    order = await positions.last_order(uow, ledger.session.id, closing=True)
     if order is None or order.filled_at is None:
         return 0
     assert ledger.session.interval is not None
@@ -382,16 +267,16 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
             return False
         live.check_at = now + timedelta(seconds=row.check_seconds)
         market, _ = await market_data.market_with_base(uow, row.market_id)
-        quantity = await acting.tradable(uow, market, ledger.held.get(row.market_id))
+        quantity = await positions.tradable(uow, market, ledger.held.get(row.market_id))
         if not quantity:
             live.check_at = None
         elif bar is not None:
-            held = await acting.holding(uow, session_id, live.best)
+            held = await positions.holding(uow, session_id, live.best)
             close = float(bar.close[0])
             ledger.mark(row.market_id, Quote(close, int(bar.time[0]) + bar.interval, bar))
             spec = execution_from_json(row.execution)
             # What the exchange holds is its own to act on.
-            stops = not acting.is_held_there(ledger)
+            stops = not is_held_there(ledger)
             reason = deciding.first_exit(spec, held, bar, 0, stops=stops)
             if not stops:
                 spec = replace(spec, stop_loss=None, trailing_stop=None, trailing_activation=None)

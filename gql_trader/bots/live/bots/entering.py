@@ -10,14 +10,15 @@ from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import opening_order
 from gql_trader.bots.ledger.storing import add_order
 from gql_trader.bots.live.bots import rules
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import placing
+from gql_trader.bots.live.sessions import sellable
 from gql_trader.bots.models import GuardRow, OrderRow, SessionStateRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType
 from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.core.money import to_exact
-from gql_trader.engine.execution import ExitReason, Side
+from gql_trader.engine.execution import ExecutionSpec, ExitReason, Side
 from gql_trader.engine.results import GuardFigures
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.types import MarketRecord
@@ -56,7 +57,7 @@ async def place(
     # The database refuses a second one, whatever happens.
     order.idempotency_key = key
     order.exit_reason = None if reason is None else reason.value
-    states.stage(uow, ledger, order, price)
+    placing.stage(uow, ledger, order, price)
     await uow.session.flush()
     return order
 
@@ -99,7 +100,12 @@ async def enter(
         wanted = wanted // live.amount_step * live.amount_step
     price = to_exact(state.last_close)
     least = max(market.min_amount or Decimal(0), live.least_amount or Decimal(0))
-    if not wanted or wanted < least or wanted * price < max(market.min_notional or 0, live.least_cost or 0):
+    cost = max(market.min_notional or Decimal(0), live.least_cost or Decimal(0))
+    if not wanted or wanted < least or wanted * price < cost:
+        return
+    if not ledger.contracts and not _can_be_closed(
+        spec, market, wanted, price, live.amount_step, least, cost
+    ):
         return
     order_key = f"bot:{session.id}:{opening}:enter"
     if await place(uow, ledger, market, opening_order(side), wanted, price, order_key):
@@ -111,6 +117,23 @@ async def enter(
             .values(day_entries=state.day_entries)
             .execution_options(synchronize_session=False)
         )
+
+
+def _can_be_closed(
+    spec: ExecutionSpec,
+    market: MarketRecord,
+    quantity: Decimal,
+    price: Decimal,
+    step: Decimal | None,
+    least: Decimal,
+    cost: Decimal,
+) -> bool:
+    """Whether what is bought of a currency can be sold again, at its stop too.
+
+    Exchanges take their fee of what is bought, and no order that is worth too little, whatever it is for.
+    """
+    left = sellable(market, quantity * (1 - to_exact(spec.taker_fee)), step)
+    return left > 0 and left >= least and left * price * (1 - to_exact(spec.stop_loss or 0.0)) >= cost
 
 
 def figures_of(state: SessionStateRow) -> GuardFigures:

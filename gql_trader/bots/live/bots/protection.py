@@ -14,7 +14,7 @@ from sqlalchemy import select
 from gql_trader.bots.ledger.fills import closing_order
 from gql_trader.bots.ledger.storing import lock_ledger
 from gql_trader.bots.live.checks import markets
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.orders import placing
 from gql_trader.bots.live.sessions import sellable
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.types import OrderStatus, OrderType
@@ -79,7 +79,8 @@ async def protect(
     quantity = Decimal(0)
     if trade is not None:
         step = await markets.step_of(uow, session_id, market_id)
-        quantity = sellable(market, max(trade.quantity - promised, Decimal(0)), step)
+        free = max(trade.quantity - promised, Decimal(0))
+        quantity = sellable(market, free, step, contracts=ledger.contracts)
     wanted = None
     if stop_price is not None and quantity:
         rounding = ROUND_CEILING if is_long else ROUND_FLOOR
@@ -94,7 +95,7 @@ async def protect(
     for each in stops:
         fits = each.stop_price == wanted and each.quantity - each.filled_quantity == quantity
         if not fits and each.cancel_requested_at is None:
-            await states.request_cancel(uow, ledger, each, "Its position or its stop has changed.")
+            await placing.request_cancel(uow, ledger, each, "Its position or its stop has changed.")
     left = [each for each in stops if each in ledger.waiting]
     if left:
         fits = len(left) == 1 and left[0].cancel_requested_at is None and left[0].status in _AT_EXCHANGE
@@ -130,5 +131,5 @@ async def protect(
         stop_price=wanted,
         exit_reason=reason.value,
     )
-    await states.submit(uow, session_id, spec, f"stop:{trade.id}:{ledger.orders + 1}")
+    await placing.submit(uow, session_id, spec, f"stop:{trade.id}:{ledger.orders + 1}")
     return Protection.PENDING

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots.live.bots.acting import tradable
+from gql_trader.bots.live.bots.positions import tradable
+from gql_trader.bots.live.bots.stops import is_untouched
 from gql_trader.bots.live.checks.markets import comparison_of
 from gql_trader.bots.models import OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -65,7 +66,13 @@ async def neglected(uow: UnitOfWork) -> list[UUID]:
     """
     waits = (
         select(OrderRow.id)
-        .where(OrderRow.session_id == _SESSIONS.id, OrderRow.status.in_([each.value for each in WAITING]))
+        .where(
+            OrderRow.session_id == _SESSIONS.id,
+            OrderRow.status.in_([each.value for each in WAITING]),
+            # A stop that was not taken back yet does not keep a position from being closed.
+            ~(_LIVE.exiting.is_not(None) & is_untouched()),
+        )
+        .correlate(_SESSIONS.id.table, _LIVE.session_id.table)
         .exists()
     )
     statement = (

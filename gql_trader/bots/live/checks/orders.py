@@ -1,5 +1,6 @@
 """Checks of live orders and sessions before anything is stored."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
@@ -7,13 +8,14 @@ from uuid import UUID
 import structlog
 from sqlalchemy import select
 
-from gql_trader.bots.live.checks import markets
-from gql_trader.bots.live.checks.markets import Believed, Comparison
+from gql_trader.bots import lifecycle
+from gql_trader.bots.live.checks import comparison, markets
+from gql_trader.bots.live.checks.comparison import Believed, Comparison
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
-from gql_trader.bots.types import OrderRequest, SessionStatus
+from gql_trader.bots.types import Held, OrderRequest, SessionStatus
 from gql_trader.core.actor import Actor
-from gql_trader.core.errors import DomainError, InvalidInput, InvalidState, NotFound
+from gql_trader.core.errors import DomainError, ErrorCode, InvalidInput, InvalidState, NotFound
 from gql_trader.exchange_keys import repository as exchange_keys
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.exchange import orders
@@ -28,6 +30,9 @@ from gql_trader.market_data.types import MarketRecord
 
 _log = structlog.get_logger(__name__)
 
+_ON_THEIR_WAY_SECONDS = 60.0
+"""How long somebody has for moving funds; those of whom nothing is known have arrived by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class LivePlan:
@@ -37,11 +42,14 @@ class LivePlan:
     ----------
     belief
         What the account has to be compared with; None: it was compared already.
+    held
+        The right to move funds, nobody else's until it is given back; None: none are to be moved.
     """
 
     market: MarketRecord
     contracts: bool
     belief: Believed | None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,13 @@ async def check_live(
 async def plan_of_live_order(
     uow: UnitOfWork, keys: KeyRing, actor: Actor, request: OrderRequest
 ) -> LivePlan | None:
-    """Return what to ask before an order is placed; None if it is not for an exchange, or wrong anyway."""
+    """Return what to ask before an order is placed; None if it is not for an exchange, or wrong anyway.
+
+    Raises
+    ------
+    DomainError
+        EXCHANGE_ERROR, if funds are to be moved, and are being moved for another order.
+    """
     held = await uow.session.scalar(
         select(LiveSessionRow)
         .join(TradingSessionRow, TradingSessionRow.id == LiveSessionRow.session_id)
@@ -132,7 +146,52 @@ async def plan_of_live_order(
     if market.exchange != held.exchange:
         return None
     belief = await markets.believed(uow, keys, request.session_id, market)
-    return LivePlan(market, held.leverage is not None, belief)
+    right = None
+    if belief is not None and belief.funds is not None:
+        # Two requests at a time would both move what they find missing.
+        claimed = await lifecycle.claim(
+            uow, request.session_id, SessionStatus.ACTIVE.value, _ON_THEIR_WAY_SECONDS
+        )
+        if claimed is None:
+            raise DomainError(
+                "Funds are on their way to the wallet of contracts, or may be; try again in a minute.",
+                ("market",),
+                ErrorCode.EXCHANGE_ERROR,
+            )
+        right = claimed[0]
+    return LivePlan(market, held.leverage is not None, belief, right)
+
+
+async def answers_for(
+    exchanges: Exchanges, unit_of_work: Callable[[], UnitOfWork], plan: LivePlan, *, acknowledged: bool
+) -> LiveAnswers:
+    """Return what an exchange says before an order is placed, and write down what was moved for that.
+
+    No transaction may be open. The right to move funds is given back, unless it is not known if some were
+    moved: then it ends by itself, when they must have arrived.
+
+    Raises
+    ------
+    DomainError
+        As `ask_exchange` does.
+    """
+    try:
+        answers = await ask_exchange(exchanges, plan, acknowledged=acknowledged)
+    except comparison.TransferUnknown:
+        raise
+    except DomainError:
+        async with unit_of_work() as uow:
+            await _give_back(uow, plan)
+        raise
+    async with unit_of_work() as uow:
+        markets.record_moved(uow, answers.belief, answers.found)
+        await _give_back(uow, plan)
+    return answers
+
+
+async def _give_back(uow: UnitOfWork, plan: LivePlan) -> None:
+    if plan.held is not None:
+        await lifecycle.release(uow, plan.held)
 
 
 async def ask_exchange(exchanges: Exchanges, plan: LivePlan, *, acknowledged: bool) -> LiveAnswers:
@@ -145,10 +204,10 @@ async def ask_exchange(exchanges: Exchanges, plan: LivePlan, *, acknowledged: bo
     """
     found = Comparison()
     if plan.belief is not None:
-        found = await markets.compare(exchanges, plan.belief, acknowledged=acknowledged)
+        found = await comparison.compare(exchanges, plan.belief, acknowledged=acknowledged)
     try:
         client = await exchanges.public(plan.market.exchange, IMPATIENT)
-        rules = await markets.rules_of(client, plan.market.symbol, contracts=plan.contracts)
+        rules = await comparison.rules_of(client, plan.market.symbol, contracts=plan.contracts)
     except ExchangeFailure as failure:
         # Whoever sends it asks again.
         _log.info("market_rules_unknown", exchange=plan.market.exchange, failure=type(failure).__name__)

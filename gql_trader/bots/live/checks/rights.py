@@ -2,9 +2,13 @@
 
 from gql_trader.accounts.models import UserRow
 from gql_trader.accounts.types import UserStatus
+from gql_trader.bots.models import TradingSessionRow
+from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.core.actor import Role
+from gql_trader.exchange_keys import repository as exchange_keys
 from gql_trader.exchange_keys.types import ExchangeKeyRecord, ExchangeKeyStatus
 from gql_trader.infra.exchange.records import ExchangePermission
+from gql_trader.infra.unit_of_work import UnitOfWork
 
 
 def problem_of_user(user: UserRow | None, *, enabled: bool) -> str | None:
@@ -35,3 +39,16 @@ def problem_of_key(key: ExchangeKeyRecord) -> str | None:
     if ExchangePermission.WITHDRAW in key.permissions:
         return "This exchange key can withdraw funds; take that permission away, and verify it again."
     return None
+
+
+async def problem_of_session(uow: UnitOfWork, session: TradingSessionRow) -> str | None:
+    """Return why nothing would be sent for a live session now, a sentence; None if nothing speaks against it.
+
+    Whoever takes an order back to send another one in its place asks first. Whether the server trades live is
+    left out: where it does not, all sessions are ended.
+    """
+    held = await uow.session.get_one(LiveSessionRow, session.id)
+    key = await exchange_keys.key_of(uow.session, session.user_id, held.exchange_key_id)
+    assert key is not None, "the session keeps it"
+    user = await uow.session.get(UserRow, session.user_id)
+    return problem_of_user(user, enabled=True) or problem_of_key(exchange_keys.record(key))

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from gql_trader.bots.live.checks.markets import rules_of
-from gql_trader.bots.live.orders import states
+from gql_trader.bots.live.checks.comparison import rules_of
+from gql_trader.bots.live.orders import answers, claiming
 from gql_trader.bots.live.orders.fees import fee_prices
 from gql_trader.bots.types_live import LEASE, LONGEST_CALL, Answer, Outcome, Task
 from gql_trader.infra.exchange.errors import (
@@ -39,12 +39,12 @@ async def attend(runtime: Runtime, order_id: UUID) -> None:
     """
     enabled = runtime.settings.live_trading_enabled
     async with runtime.unit_of_work() as uow:
-        task = await states.claim(uow, runtime.keys, order_id, enabled=enabled)
+        task = await claiming.claim(uow, runtime.keys, order_id, enabled=enabled)
     if task is None:
         return
     outcome = await _ask(runtime, task)
     seconds = runtime.settings.live_order_poll_seconds
-    if not await settle(runtime.unit_of_work, lambda uow: states.write(uow, task, outcome, seconds)):
+    if not await settle(runtime.unit_of_work, lambda uow: answers.write(uow, task, outcome, seconds)):
         _log.warning("live_order_taken_over", order_id=str(order_id), fence=task.fence)
 
 
@@ -91,8 +91,8 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
     except (OutcomeUnknown, DuplicateOrder) as failure:
         return Outcome(Answer.UNTOLD, message=failure.message)
     except ExchangeUnavailable as failure:
-        # It was sent, and not found for as long as it could still arrive: that is no leave to send it again.
-        return Outcome(Answer.REFUSED, message=failure.message) if failure.sent else _not_taken(failure)
+        # It was sent, and is not found: it may not be told yet. That is asked again, and nothing is sent.
+        return Outcome(Answer.UNTOLD, message=failure.message) if failure.sent else _not_taken(failure)
     except ExchangeFailure as failure:
         return Outcome(Answer.REFUSED, message=failure.message)
     return await _found(client, task, found)

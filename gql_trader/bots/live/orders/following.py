@@ -1,0 +1,92 @@
+"""Which live orders are still looked for, and what is known of those that are not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Select, delete, select, update
+
+from gql_trader.bots.models import OrderRow
+from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow
+from gql_trader.bots.types import OrderStatus, OrderType
+from gql_trader.infra.unit_of_work import UnitOfWork
+
+
+async def give_up(uow: UnitOfWork, session_id: UUID) -> None:
+    """Let nobody ask for a session's orders any more; a worker that is at one writes nothing."""
+    await uow.session.execute(
+        update(LiveOrderRow)
+        .where(LiveOrderRow.order_id.in_(_followed(session_id)))
+        .values(due_at=None, lease_expires_at=None, fence=LiveOrderRow.fence + 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def are_looked_for(uow: UnitOfWork, session_id: UUID) -> bool:
+    """Return whether the exchange is still to be asked for orders of a session, if only once more, late."""
+    await uow.session.flush()
+    return await uow.session.scalar(_followed(session_id).limit(1)) is not None
+
+
+async def let_go(uow: UnitOfWork, session_id: UUID) -> None:
+    """Let go of the key of a session that has ended, once none of its orders is looked for any more."""
+    if not await are_looked_for(uow, session_id):
+        await uow.session.execute(delete(LiveSessionRow).where(LiveSessionRow.session_id == session_id))
+
+
+def _followed(session_id: UUID) -> Select[UUID]:
+    return (
+        select(LiveOrderRow.order_id)
+        .join(OrderRow, OrderRow.id == LiveOrderRow.order_id)
+        .where(OrderRow.session_id == session_id, LiveOrderRow.due_at.is_not(None))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An order to close a position at the market that was rejected.
+
+    Attributes
+    ----------
+    placed_at
+        When it was stored here.
+    unsent
+        Whether the exchange was not reached: no worker came to the order in time, or the exchange did not
+        answer. It has certainly not taken it then, and has not refused it either.
+    """
+
+    placed_at: datetime
+    unsent: bool
+
+
+async def rejected_closing(uow: UnitOfWork, session_id: UUID) -> Rejected | None:
+    """Return the last order of a session to close a position at the market, if it was rejected."""
+    found = (
+        await uow.session.execute(
+            select(OrderRow.status, OrderRow.created_at, LiveOrderRow.sent_at, LiveOrderRow.failures)
+            .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+            .where(
+                OrderRow.session_id == session_id,
+                OrderRow.reduce_only,
+                OrderRow.type == OrderType.MARKET.value,
+            )
+            .order_by(OrderRow.number.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if found is None or found.status != OrderStatus.REJECTED.value:
+        return None
+    return Rejected(found.created_at, found.sent_at is None and bool(found.failures))
+
+
+async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:
+    """Return about what the markets of some orders traded at when they were placed, by order."""
+    rows = await uow.session.execute(
+        select(LiveOrderRow.order_id, LiveOrderRow.reference_price).where(
+            LiveOrderRow.order_id.in_([each.id for each in orders]),
+            LiveOrderRow.reference_price.is_not(None),
+        )
+    )
+    return {row.order_id: row.reference_price for row in rows}
