@@ -66,7 +66,7 @@ async def test_behind_a_cursor_that_was_never_told_the_present_state_comes_first
     row, _ = await desk.submit()
     runtime = desk.runtime
     feed = follow(runtime.unit_of_work, runtime.events, desk.trader, row.id, "4900000000000-0")
-    async with asyncio.timeout(20), aclosing(feed):
+    async with asyncio.timeout(60), aclosing(feed):
         first = await anext(feed)
         assert (first.status, first.progress) == (RunStatus.QUEUED, 0.0)
         await run_backtest({"runtime": runtime}, str(row.id))
