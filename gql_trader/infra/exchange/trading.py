@@ -188,13 +188,15 @@ class TradingClient(AccountClient):
             Some exchanges tell the trades since then only; None: as many as they like.
         """
         rules = await self.market(symbol)
+        # Binance tells half as many unless it is asked for more.
+        limit = 1000 if self.exchange in _BINANCE else None
 
         async def fetch() -> list[Fill]:
             if rules.is_contract and self.exchange in _BINANCE:
                 # ccxt asks for the trades of one order on spot markets only.
-                trades = await self._ccxt.fetch_my_trades(symbol, None, None, {"orderId": order_id})
+                trades = await self._ccxt.fetch_my_trades(symbol, None, limit, {"orderId": order_id})
             elif self._ccxt.has.get("fetchOrderTrades"):
-                trades = await self._ccxt.fetch_order_trades(order_id, symbol)
+                trades = await self._ccxt.fetch_order_trades(order_id, symbol, None, limit)
             else:
                 since = int(created_at.timestamp() * 1000) if created_at else None
                 trades = await self._ccxt.fetch_my_trades(symbol, since)

@@ -178,7 +178,7 @@ async def test_an_exit_that_no_worker_came_to_in_time_counts_as_unsent(desk: Liv
     await desk.follow()
     async with desk.runtime.unit_of_work() as uow:
         rejected = await following.rejected_closing(uow, key)
-        assert rejected == following.Rejected(order.created_at, unsent=True)
+        assert rejected == following.Rejected(order.created_at, unsent=True, refused=False)
     assert desk.sent() == 1
 
 
