@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gql_trader.engine import kernel, kernel_arrays
-from gql_trader.engine.bars import Bars, Flags, Floats, Integers
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers, require
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS
 from gql_trader.engine.results import GuardFigures
@@ -97,9 +97,9 @@ def advance(
     counts = np.ascontiguousarray(integers[:, :-1])
     held = counts[:, [kernel.SIDE, kernel.ENTRY_INDEX, kernel.TRADES]].copy()
     marks = np.empty((k, n))
-    rows = np.empty((_ROWS, len(LEDGER_INTEGERS)), dtype=np.int64)
-    values = np.empty((_ROWS, len(LEDGER_FLOATS)))
-    time, prices = kernel_arrays.require(bars.time, np.int64), kernel_arrays.prices(bars)
+    rows = np.empty((len(LEDGER_INTEGERS), _ROWS), dtype=np.int64)
+    values = np.empty((len(LEDGER_FLOATS), _ROWS))
+    time, prices = require(bars.time, np.int64), kernel_arrays.prices(bars)
     flags = {id(each): kernel_arrays.flags(each) for each in {id(each): each for each in signals}.values()}
     offsets = counts[:, kernel.NEXT_BAR].tolist()
     # Most share their spec; looking it up by its content takes longer than advancing a simulation.
@@ -121,6 +121,7 @@ def advance(
             marks[at],
             rows,
             values,
+            0,
         )
     after = counts[:, [kernel.SIDE, kernel.ENTRY_INDEX, kernel.TRADES]]
     quiet: Flags = (held == after).all(axis=1)

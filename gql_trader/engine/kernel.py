@@ -21,6 +21,7 @@ from numba import types
 from gql_trader.engine.bars import Flags, Floats, Integers
 from gql_trader.engine.jit import FLAGS_IN, FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
 from gql_trader.engine.vectors import (
+    CACHE_LINE,
     FLAGS,
     LANES,
     WIDTH,
@@ -168,9 +169,6 @@ MOST_WHOLE: Final = 2.0**53
 
 MOST_FETCHED: Final = 1024
 """Bars of one position whose prices are fetched in advance, at most; the processor foresees the others."""
-
-CACHE_LINE: Final = 8
-"""Prices that the processor fetches together."""
 
 CLOSINGS_PER_BAR: Final = 2
 """Most trades one bar can close: one at the open, and its successor inside the bar or at the close."""
@@ -334,23 +332,23 @@ def _exit(
     if choice[COOLDOWN_BARS] > 0:
         counts[NO_ENTRY_BEFORE] = index + choice[COOLDOWN_BARS] + 1
 
-    rows[row, 0] = side
-    rows[row, 1] = reason
-    rows[row, 2] = counts[ENTRY_INDEX]
-    rows[row, 3] = index
-    rows[row, 4] = counts[ENTRY_TIME]
-    rows[row, 5] = time
-    rows[row, 6] = counts[HELD_BARS]
-    values[row, 0] = quantity
-    values[row, 1] = entry_price
-    values[row, 2] = price
-    values[row, 3] = profit
-    values[row, 4] = profit / stake
-    values[row, 5] = entry_fee + fee
-    values[row, 6] = (highest - entry_price if side > 0 else entry_price - lowest) / entry_price
-    values[row, 7] = (entry_price - lowest if side > 0 else highest - entry_price) / entry_price
-    values[row, 8] = state[BALANCE]
-    values[row, 9] = funding
+    rows[0, row] = side
+    rows[1, row] = reason
+    rows[2, row] = counts[ENTRY_INDEX]
+    rows[3, row] = index
+    rows[4, row] = counts[ENTRY_TIME]
+    rows[5, row] = time
+    rows[6, row] = counts[HELD_BARS]
+    values[0, row] = quantity
+    values[1, row] = entry_price
+    values[2, row] = price
+    values[3, row] = profit
+    values[4, row] = profit / stake
+    values[5, row] = entry_fee + fee
+    values[6, row] = (highest - entry_price if side > 0 else entry_price - lowest) / entry_price
+    values[7, row] = (entry_price - lowest if side > 0 else highest - entry_price) / entry_price
+    values[8, row] = state[BALANCE]
+    values[9, row] = funding
 
 
 @compiled(allocates=False)
@@ -639,12 +637,13 @@ def _mark(equity: Floats, close: Floats, quiet: int, paid: float, signed: float,
 
 
 @compiled(allocates=False)
-def _fetch(high: Floats, low: Floats, close: Floats, place: int) -> int:
+def _fetch(high: Floats, low: Floats, close: Floats, equity: Floats, place: int) -> int:
     """Fetch a block of bars. Return the bar behind it."""
     for line in range(place, place + WIDTH, CACHE_LINE):
         prefetch(high, line)
         prefetch(low, line)
         prefetch(close, line)
+        prefetch(equity, line)
     return place + WIDTH
 
 
@@ -655,6 +654,7 @@ def _quiet_long(
     high: Floats,
     low: Floats,
     close: Floats,
+    equity: Floats,
     ceiling: float,
     n: int,
     fetched: int,
@@ -675,7 +675,7 @@ def _quiet_long(
         # A block at once, if no bar in it meets even the level that its own highest price would give.
         while k + WIDTH <= n:
             if fetched < wanted:
-                fetched = _fetch(high, low, close, fetched)
+                fetched = _fetch(high, low, close, equity, fetched)
             block_highest = max(highest, highest_of_block(high, k))
             block_lowest = lowest_of_block(low, k)
             level = floor
@@ -713,7 +713,7 @@ def _quiet_long(
         if k < stop or k == n:
             break
     while fetched < wanted:
-        fetched = _fetch(high, low, close, fetched)
+        fetched = _fetch(high, low, close, equity, fetched)
     state[HIGHEST] = highest
     state[LOWEST] = lowest
     if trailing and k > 0 and highest >= activation:
@@ -728,6 +728,7 @@ def _quiet_short(
     high: Floats,
     low: Floats,
     close: Floats,
+    equity: Floats,
     floor: float,
     n: int,
     fetched: int,
@@ -747,7 +748,7 @@ def _quiet_short(
     while True:
         while k + WIDTH <= n:
             if fetched < wanted:
-                fetched = _fetch(high, low, close, fetched)
+                fetched = _fetch(high, low, close, equity, fetched)
             block_highest = highest_of_block(high, k)
             block_lowest = min(lowest, lowest_of_block(low, k))
             level = ceiling
@@ -784,7 +785,7 @@ def _quiet_short(
         if k < stop or k == n:
             break
     while fetched < wanted:
-        fetched = _fetch(high, low, close, fetched)
+        fetched = _fetch(high, low, close, equity, fetched)
     state[HIGHEST] = highest
     state[LOWEST] = lowest
     if trailing and k > 0 and lowest <= activation:
@@ -904,6 +905,7 @@ _VALUES = types.Array(types.float64, 2, "C")
         FLOATS,
         _ROWS,
         _VALUES,
+        types.int64,
     ),
     allocates=False,
 )
@@ -927,6 +929,7 @@ def simulate(
     equity: Floats,
     rows: Integers,
     values: Floats,
+    row: int,
 ) -> int:
     """Simulate bars from the state's next one to `stop`, or until the ledger's rows are full.
 
@@ -946,15 +949,17 @@ def simulate(
     equity
         float64[stop − next bar]; element 0 is the state's next bar; marked at the close.
     rows, values
-        int64[k, 7] and float64[k, 10], columns of the ledger; written from row 0.
+        int64[7, k] and float64[10, k], columns of the ledger, of one element a trade.
+    row
+        The ledger's first free row, from which on it is written.
 
     Returns
     -------
     int
-        Trades closed. The bars are done when the state's next bar is `stop`; otherwise the rows are full.
+        The first row that is free then. The bars are done when the state's next bar is `stop`; otherwise
+        the rows are full.
     """
-    row = int(np.int64(0))
-    room = len(rows) - CLOSINGS_PER_BAR
+    room = rows.shape[1] - CLOSINGS_PER_BAR
     start = counts[NEXT_BAR] - offset
     end = stop - offset
     i = start
@@ -1012,11 +1017,29 @@ def simulate(
                 ahead = _unguarded(state, counts, spec, choice, time, close, interval, i, i + ahead)
             if long:
                 quiet = _quiet_long(
-                    state, spec, high[i:end], low[i:end], close[i:end], target, ahead, first, last
+                    state,
+                    spec,
+                    high[i:end],
+                    low[i:end],
+                    close[i:end],
+                    equity[i - start :],
+                    target,
+                    ahead,
+                    first,
+                    last,
                 )
             else:
                 quiet = _quiet_short(
-                    state, spec, high[i:end], low[i:end], close[i:end], target, ahead, first, last
+                    state,
+                    spec,
+                    high[i:end],
+                    low[i:end],
+                    close[i:end],
+                    equity[i - start :],
+                    target,
+                    ahead,
+                    first,
+                    last,
                 )
         if quiet > 0:
             if counts[SIDE] != 0:
@@ -1043,11 +1066,11 @@ def simulate(
     return row
 
 
-@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, INTEGERS_IN, _ROWS, _VALUES), allocates=False)
+@compiled(types.void(FLOATS, INTEGERS, FLOATS_IN, INTEGERS_IN, _ROWS, _VALUES, types.int64), allocates=False)
 def close_out(
-    state: Floats, counts: Integers, spec: Floats, choice: Integers, rows: Integers, values: Floats
+    state: Floats, counts: Integers, spec: Floats, choice: Integers, rows: Integers, values: Floats, row: int
 ) -> None:
-    """Close the open position at the last close into row 0 of a ledger, and mark the equity."""
+    """Close the open position at the last close into a row of the ledger, and mark the equity."""
     _exit(
         state,
         counts,
@@ -1059,6 +1082,6 @@ def close_out(
         counts[LAST_TIME],
         rows,
         values,
-        int(np.int64(0)),
+        row,
     )
     state[EQUITY] = state[BALANCE]

@@ -1,17 +1,12 @@
 """Specs, bars and signals as the flat arrays that compiled code takes."""
 
-from typing import TypeVar
-
 import numpy as np
-from numpy.typing import NDArray
 
 from gql_trader.core.zones import offsets
 from gql_trader.engine import kernel
-from gql_trader.engine.bars import Bars, Flags, Floats, Integers
+from gql_trader.engine.bars import Bars, Flags, Floats, Integers, require
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
 from gql_trader.engine.signals import Signals
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 _SIZES = {
     SizingKind.EQUITY_FRACTION: kernel.SIZE_EQUITY_FRACTION,
@@ -85,10 +80,3 @@ def flags(signals: Signals) -> tuple[Flags, Flags, Flags, Flags]:
         require(signals.entry_short, np.bool_),
         require(signals.exit_short, np.bool_),
     )
-
-
-def require(column: NDArray[Scalar], dtype: type[Scalar]) -> NDArray[Scalar]:
-    """Return a column as compiled code takes it: contiguous and aligned; a copy only if it is not."""
-    if column.dtype == dtype and column.flags.carray:
-        return column
-    return np.require(column, dtype, ("C", "A"))

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.execution import ExitReason, Side
 
@@ -83,14 +81,16 @@ LEDGER_INTEGERS = tuple(field.name for field in fields(Ledger))[:7]
 LEDGER_FLOATS = tuple(field.name for field in fields(Ledger))[7:]
 
 
-def ledger_from_rows(integers: Integers, floats: Floats) -> Ledger:
-    """Return a ledger from the simulation's rows.
+def ledger_of(integers: Integers, floats: Floats, trades: int) -> Ledger:
+    """Return the ledger that the simulation has written, as views.
 
     Parameters
     ----------
     integers
-        int64[k, 7], columns as in `LEDGER_INTEGERS`.
+        int64[7, m], columns as in `LEDGER_INTEGERS`, C-contiguous.
     floats
-        float64[k, 10], columns as in `LEDGER_FLOATS`.
+        float64[10, m], columns as in `LEDGER_FLOATS`, C-contiguous.
+    trades
+        How many of the m places are taken.
     """
-    return Ledger(*np.ascontiguousarray(integers.T), *np.ascontiguousarray(floats.T))
+    return Ledger(*integers[:, :trades], *floats[:, :trades])

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from gql_trader.engine import kernel, kernel_arrays
-from gql_trader.engine.bars import Bars
+from gql_trader.engine.bars import Bars, Floats, Integers, require
 from gql_trader.engine.execution import ExecutionSpec
-from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
+from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_of
 from gql_trader.engine.results import GuardFigures, OpenPosition, Result
 from gql_trader.engine.signals import Signals
 
@@ -61,6 +61,9 @@ class Simulation:
         If the capital is not a positive number or the start is negative.
     """
 
+    _trades: int
+    """Rows of the ledger that are written."""
+
     def __init__(self, spec: ExecutionSpec, initial_capital: float, start: int = 0) -> None:
         if not (isfinite(initial_capital) and initial_capital > 0):
             raise ValueError(f"initial capital must be a positive number; got {initial_capital!r}")
@@ -69,8 +72,8 @@ class Simulation:
         self._spec, self._choice = kernel_arrays.spec_arrays(spec)
         self._state = np.zeros(kernel.STATE_FLOATS)
         self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
-        marks = [kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY, kernel.PEAK_EQUITY]
-        self._state[marks] = initial_capital
+        for mark in (kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY, kernel.PEAK_EQUITY):
+            self._state[mark] = initial_capital
         self._counts[kernel.NEXT_BAR] = start
         self._counts[kernel.DAY] = kernel.NO_DAY
         self._initial_capital = initial_capital
@@ -189,9 +192,9 @@ class Simulation:
         if begin == stop:
             return
         self._reserve(stop - self._first_bar)
-        time, prices = kernel_arrays.require(bars.time, np.int64), kernel_arrays.prices(bars)
+        time, prices = require(bars.time, np.int64), kernel_arrays.prices(bars)
         while self.next_bar < stop:
-            self._trades += kernel.simulate(
+            self._trades = kernel.simulate(
                 self._state,
                 self._counts,
                 self._spec,
@@ -203,8 +206,9 @@ class Simulation:
                 offset,
                 stop,
                 self._equity[self.next_bar - self._first_bar :],
-                self._rows[self._trades :],
-                self._values[self._trades :],
+                self._rows,
+                self._values,
+                self._trades,
             )
             self._make_room()
 
@@ -224,8 +228,9 @@ class Simulation:
                 self._counts,
                 self._spec,
                 self._choice,
-                self._rows[self._trades :],
-                self._values[self._trades :],
+                self._rows,
+                self._values,
+                self._trades,
             )
             self._trades += 1
             if self.next_bar > self._first_bar:  # not just restored: the last bar is among these
@@ -236,7 +241,7 @@ class Simulation:
         """Return what was done since the start, or since `restore`; equity is a view."""
         equity = self._equity[: self.next_bar - self._first_bar]
         return Result(
-            ledger=ledger_from_rows(self._rows[: self._trades], self._values[: self._trades]),
+            ledger=ledger_of(self._rows, self._values, self._trades),
             equity=equity,
             start=self._first_bar,
             initial_capital=self._initial_capital,
@@ -290,23 +295,24 @@ class Simulation:
 
     def _allocate(self) -> None:
         self._trades = 0
-        self._rows = np.empty((_FEWEST_ROWS, len(LEDGER_INTEGERS)), dtype=np.int64)
-        self._values = np.empty((_FEWEST_ROWS, len(LEDGER_FLOATS)))
-        self._equity = np.empty(0)
+        self._rows: Integers = np.empty((len(LEDGER_INTEGERS), _FEWEST_ROWS), dtype=np.int64)
+        self._values: Floats = np.empty((len(LEDGER_FLOATS), _FEWEST_ROWS))
+        self._equity: Floats = np.empty(0)
 
     def _make_room(self) -> None:
-        if len(self._rows) - self._trades < _FEWEST_ROWS // 2:
-            self._make_rows(2 * len(self._rows))
+        rows = self._rows.shape[1]
+        if rows - self._trades < _FEWEST_ROWS // 2:
+            self._make_rows(2 * rows)
 
     def _make_rows(self, wanted: int) -> None:
         """Make the ledger's rows as many as wanted, unless there are more."""
         rows, values = self._rows, self._values
-        if wanted <= len(rows):
+        if wanted <= rows.shape[1]:
             return
-        self._rows = np.empty((wanted, rows.shape[1]), dtype=np.int64)
-        self._values = np.empty((wanted, values.shape[1]))
-        self._rows[: self._trades] = rows[: self._trades]
-        self._values[: self._trades] = values[: self._trades]
+        self._rows = np.empty((len(rows), wanted), dtype=np.int64)
+        self._values = np.empty((len(values), wanted))
+        self._rows[:, : self._trades] = rows[:, : self._trades]
+        self._values[:, : self._trades] = values[:, : self._trades]
 
     def _reserve(self, bars: int) -> None:
         if bars > len(self._equity):

@@ -25,6 +25,13 @@ WIDTH = 32
 LANES = 8
 """Values in a vector."""
 
+CACHE_LINE = 8
+"""Numbers that the processor fetches together."""
+
+AHEAD = 768
+"""How many numbers before they are needed a pass over a column fetches them: the processor does so by itself
+within a page of memory, which is 512 of them, and the pass need not wait where the next one begins."""
+
 FLAGS = 64
 """Flags that are looked at together."""
 

@@ -16,16 +16,16 @@ from gql_trader.backtests.ledger import (
 from gql_trader.backtests.schema_types import ledger_entries
 from gql_trader.core.errors import InvalidInput
 from gql_trader.engine.execution import ExitReason, Side
-from gql_trader.engine.ledger import EXIT_REASONS, LEDGER_FLOATS, LEDGER_INTEGERS, Ledger, ledger_from_rows
+from gql_trader.engine.ledger import EXIT_REASONS, LEDGER_FLOATS, LEDGER_INTEGERS, Ledger, ledger_of
 from gql_trader.infra.keyset import encode_cursor, page_request
 
 
 def _ledger(trades: int) -> Ledger:
     generator = np.random.default_rng(trades)
-    integers = generator.integers(0, 10**12, (trades, len(LEDGER_INTEGERS)))
-    integers[:, LEDGER_INTEGERS.index("side")] = generator.choice([-1, 1], trades)
-    integers[:, LEDGER_INTEGERS.index("exit_reason")] = generator.integers(0, len(EXIT_REASONS), trades)
-    return ledger_from_rows(integers, generator.normal(size=(trades, len(LEDGER_FLOATS))))
+    integers = generator.integers(0, 10**12, (len(LEDGER_INTEGERS), trades))
+    integers[LEDGER_INTEGERS.index("side")] = generator.choice([-1, 1], trades)
+    integers[LEDGER_INTEGERS.index("exit_reason")] = generator.integers(0, len(EXIT_REASONS), trades)
+    return ledger_of(integers, generator.normal(size=(len(LEDGER_FLOATS), trades)), trades)
 
 
 def _numbers(

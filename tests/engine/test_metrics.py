@@ -169,9 +169,13 @@ class TestCurve:
         assert expected_shortfall(return_sums(returns[:19])) is None
         assert str(value_at_risk(return_sums(np.zeros(20)))) == "0.0"
         random = np.random.default_rng(3)
-        for n in (20, 21, 29, 365):
+        for n in (20, 21, 29, 40, 41, 365, 3_653):
             drawn = random.normal(0.0, 0.02, n)
-            assert value_at_risk(return_sums(drawn)) == -np.quantile(drawn, of_returns.TAIL)
+            for returns in (drawn, np.sort(drawn), np.sort(drawn)[::-1].copy(), np.round(drawn, 2)):
+                quantile = np.quantile(returns, of_returns.TAIL)
+                assert value_at_risk(return_sums(returns)) == 0.0 - quantile
+                tail = np.mean(returns[returns <= quantile])
+                assert expected_shortfall(return_sums(returns)) == 0.0 - tail
 
     def test_alpha_and_beta_are_the_least_squares_line(self) -> None:
         market = np.linspace(-0.05, 0.06, 20)
@@ -245,6 +249,12 @@ class TestDrawdown:
         values = floats(110.0, 99.0, 120.0, 96.0)
         assert ulcer_index(values, 100.0) == pytest.approx(sqrt((0.01 + 0.04) / 4), rel=1e-14)
         assert ulcer_index(floats(90.0), 100.0) == pytest.approx(0.1)
+
+    @pytest.mark.parametrize("days", [1, 7, 8, 129, 365, 3_653])
+    def test_ulcer_index_is_numpys_bit_for_bit(self, days: int) -> None:
+        values = 100.0 * np.exp(np.cumsum(np.random.default_rng(days).normal(0.0, 0.02, days)))
+        peak = np.maximum(np.maximum.accumulate(values), 100.0)
+        assert ulcer_index(values, 100.0) == np.sqrt(np.mean((1.0 - values / peak) ** 2))
 
 
 class TestTrades:

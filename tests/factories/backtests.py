@@ -16,7 +16,7 @@ from gql_trader.backtests.types import BacktestRequest, stream_of
 from gql_trader.core.actor import Actor
 from gql_trader.core.ids import StrategyId
 from gql_trader.core.intervals import Interval
-from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_from_rows
+from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_of
 from gql_trader.infra.event_streams import BEGINNING
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.runtime import Runtime
@@ -85,11 +85,11 @@ class Desk:
     async def fill_ledger(self, backtest_id: UUID, segments: int) -> None:
         """Give a completed backtest a ledger of so many full segments."""
         generator = np.random.default_rng(1)
-        integers = generator.integers(1, 10**6, (SEGMENT_ROWS, len(LEDGER_INTEGERS)))
-        integers[:, LEDGER_INTEGERS.index("side")] = 1
-        integers[:, LEDGER_INTEGERS.index("exit_reason")] = 0
-        floats = generator.normal(size=(SEGMENT_ROWS, len(LEDGER_FLOATS)))
-        [data] = encode_ledger(ledger_from_rows(integers, floats))
+        integers = generator.integers(1, 10**6, (len(LEDGER_INTEGERS), SEGMENT_ROWS))
+        integers[LEDGER_INTEGERS.index("side")] = 1
+        integers[LEDGER_INTEGERS.index("exit_reason")] = 0
+        floats = generator.normal(size=(len(LEDGER_FLOATS), SEGMENT_ROWS))
+        [data] = encode_ledger(ledger_of(integers, floats, SEGMENT_ROWS))
         async with self.runtime.unit_of_work() as uow:
             await uow.session.execute(
                 delete(LedgerSegmentRow).where(LedgerSegmentRow.backtest_id == backtest_id)

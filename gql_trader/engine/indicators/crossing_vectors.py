@@ -16,7 +16,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 
-from gql_trader.engine.bars import Floats
+from gql_trader.engine.bars import Flags, Floats
 from gql_trader.engine.vectors import LANES, extreme, folded, typed_intrinsic
 
 
@@ -204,3 +204,18 @@ def _largest(_: Any, array: Any, place: Any) -> Any:
 
 largest_of_block: Callable[[Floats, int], float] = typed_intrinsic(_largest)
 """From float64[n] and a place in it: the largest magnitude of the 64 values that begin there."""
+
+
+def _clear_block(_: Any, flags: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=arguments[0]).data
+        vector = ir.VectorType(ir.IntType(8), 64)
+        block = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+        builder.store(ir.Constant(vector, [0] * 64), block, align=1)
+        return context.get_dummy_value()
+
+    return types.void(flags, place), generate
+
+
+clear_block: Callable[[Flags, int], None] = typed_intrinsic(_clear_block)
+"""From bool[n] and a place in it: nothing; the 64 flags that begin there are false."""

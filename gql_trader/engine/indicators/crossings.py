@@ -20,10 +20,15 @@ import numpy as np
 from numba import types
 
 from gql_trader.engine.bars import Flags, Floats
-from gql_trader.engine.indicators.crossing_vectors import largest_of_block, simple_sides, smoothed_sides
+from gql_trader.engine.indicators.crossing_vectors import (
+    clear_block,
+    largest_of_block,
+    simple_sides,
+    smoothed_sides,
+)
 from gql_trader.engine.jit import FLOATS_IN, compiled
 from gql_trader.engine.signals import WORD
-from gql_trader.engine.vectors import lowest_set
+from gql_trader.engine.vectors import AHEAD, CACHE_LINE, lowest_set, prefetch
 
 _INT = types.int64
 _FLOAT = types.float64
@@ -59,6 +64,13 @@ _UNKNOWN = np.nan
 
 
 @compiled(allocates=False)
+def _clear(flags: Flags, start: int, stop: int) -> None:
+    """Take back the flags of some bars."""
+    for i in range(start, stop):
+        flags[i] = False
+
+
+@compiled(allocates=False)
 def _mark(flags: Flags, start: int, bits: np.uint64) -> None:
     """Set the flags of the bars from a start on whose bits are set."""
     one = np.uint64(1)
@@ -69,7 +81,10 @@ def _mark(flags: Flags, start: int, bits: np.uint64) -> None:
 
 @compiled(allocates=False)
 def _mark_changes(over: Flags, under: Flags, start: int, above: np.uint64, was_above: np.uint64) -> None:
-    """Mark on which of 64 bars the side changes; what is not above is below."""
+    """Mark on which of 64 bars the side changes, and on no other; what is not above is below."""
+    # Not all flags of the series at once before: the processor would have nothing else to do meanwhile.
+    clear_block(over, start)
+    clear_block(under, start)
     before = (above << np.uint64(1)) | was_above
     _mark(over, start, above & ~before)
     _mark(under, start, ~above & before)
@@ -108,10 +123,14 @@ def _simple_at_once(x: Floats, shorter: int, longer: int, over: Flags, under: Fl
     if not (largest < _HUGE / longer and abs(apart) > margin):
         return False
     was_above = np.uint64(apart > 0.0)
+    _clear(over, 0, begin)
+    _clear(under, 0, begin)
     while begin + WORD <= n:
         largest = max(largest, largest_of_block(x, begin))
         doubt += WORD * each_bar * largest
         margin = doubt + at_once * largest
+        for line in range(begin + AHEAD, begin + AHEAD + WORD, CACHE_LINE):
+            prefetch(x, line)
         above, below, apart = simple_sides(x, begin, shorter, longer, apart, margin)
         if (above | below) != everywhere or not largest < _HUGE / longer:
             return False
@@ -134,7 +153,7 @@ def _simple_at_once(x: Floats, shorter: int, longer: int, over: Flags, under: Fl
 def sma_crosses(x: Floats, first: int, second: int) -> tuple[Flags, Flags]:
     """Where the simple average of the first period rises above that of the second, and the other way."""
     n = x.size
-    over, under = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    over, under = np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.bool_)
     shorter, longer = min(first, second), max(first, second)
     if _simple_at_once(x, shorter, longer, over, under):
         return (over, under) if first <= second else (under, over)
@@ -216,9 +235,13 @@ def _smoothed_at_once(
     if not (largest < _HUGE / begin and abs(a - b) > margin):
         return False
     was_above = np.uint64(a > b)
+    _clear(over, 0, begin)
+    _clear(under, 0, begin)
     while begin + WORD <= n:
         largest = max(largest, largest_of_block(x, begin))
         margin = errors * largest + _TINY
+        for line in range(begin + AHEAD, begin + AHEAD + WORD, CACHE_LINE):
+            prefetch(x, line)
         above, below, a, b = smoothed_sides(x, begin, first_factor, second_factor, a, b, margin)
         if (above | below) != everywhere or not largest < _HUGE:
             return False
@@ -300,7 +323,7 @@ def smoothed_crosses(
 ) -> tuple[Flags, Flags]:
     """Where the first exponential average rises above the second, and the other way."""
     n = x.size
-    over, under = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    over, under = np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.bool_)
     if _smoothed_at_once(x, first, second, first_factor, second_factor, over, under):
         return over, under
     if _smoothed_crosses_halves(x, first, second, first_factor, second_factor, over, under):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from gql_trader.engine.bars import Floats, Integers
+from gql_trader.engine.bars import Floats, Integers, require
 from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS, INTEGERS_IN, compiled
 from gql_trader.engine.trading_days import DAY, FRIDAY, TradingDays, weekdays
 
@@ -37,7 +37,7 @@ class DailyCurve:
 
     def of(self, values: Floats, initial: float) -> "DailyCurve":
         """Return the curve of other values at the closes of the same bars."""
-        values = np.require(values, np.float64, ("C", "A"))
+        values = require(values, np.float64)
         return DailyCurve(self.time, *_at_ends(values, self.reached, initial), self.reached)
 
 
@@ -62,45 +62,63 @@ def daily_curve(
         weekend before; a weekend that the bars end with is a day of its own, which is not over. `WITH_BARS`:
         those in which a bar closes. With bars longer than a day both of these are Monday to Friday.
     """
+    time, values = require(time, np.int64), require(values, np.float64)
+    if counted is TradingDays.EVERY_DAY:
+        return DailyCurve(*_every_day(time, values, interval, initial))
     first, last = int(time[0]) // DAY, (int(time[-1]) + interval - 1) // DAY
     days = np.arange(first, last + 1, dtype=np.int64)
     ends = (days + 1) * DAY
     weekday = weekdays(days)
-    every = counted is TradingDays.EVERY_DAY
-    if not every and interval > DAY:
+    if interval > DAY:
         # What a week's bar closes with on Sunday is what the market left on Friday.
         ends[weekday == FRIDAY] += 2 * DAY
-    reached = _count_until(np.require(time, np.int64, ("C", "A")), ends - interval, interval)
-    if not every and interval > DAY:
+    reached = _count_until(time, ends - interval, interval)
+    if interval > DAY:
         days, reached = days[weekday <= FRIDAY], reached[weekday <= FRIDAY]
-    elif not every:
+    else:
         if counted is TradingDays.WEEKDAYS:
             own = weekday <= FRIDAY
             own[-1] = True
             days, reached = days[own], reached[own]
         kept = np.diff(reached, prepend=0) > 0
         days, reached = days[kept], reached[kept]
-    values = np.require(values, np.float64, ("C", "A"))
     return DailyCurve(days * DAY, *_at_ends(values, reached, initial), reached)
+
+
+@compiled(allocates=False)
+def _bars_until(time: Integers, moment: int, interval: int) -> int:
+    """Return how many bars open at a moment or before."""
+    n = len(time)
+    # Without gaps they can be counted, which asks for two bars instead of searching for it.
+    low: int = min(max((moment - time[0]) // interval + 1, 0), n)
+    if (low > 0 and time[low - 1] > moment) or (low < n and time[low] <= moment):
+        low, high = 0, n
+        while low < high:
+            middle = (low + high) // 2
+            if time[middle] <= moment:
+                low = middle + 1
+            else:
+                high = middle
+    return low
+
+
+@compiled(allocates=False)
+def _mark_ends(values: Floats, reached: Integers, initial: float, value: Floats, returns: Floats) -> None:
+    """Note the last value of each day, and its return."""
+    for k in range(len(reached)):
+        value[k] = values[reached[k] - 1] if reached[k] > 0 else initial
+    before = initial
+    for k in range(len(reached)):
+        returns[k] = (value[k] / before if before != 0.0 else 1.0) - 1.0
+        before = value[k]
 
 
 @compiled(INTEGERS(INTEGERS_IN, INTEGERS_IN, types.int64))
 def _count_until(time: Integers, moments: Integers, interval: int) -> Integers:
     """Return how many bars open at each moment or before."""
-    n = len(time)
     found = np.empty(len(moments), dtype=np.int64)
     for k in range(len(moments)):
-        # Without gaps they can be counted, which asks for two bars a moment instead of searching for it.
-        low = min(max((moments[k] - time[0]) // interval + 1, 0), n)
-        if (low > 0 and time[low - 1] > moments[k]) or (low < n and time[low] <= moments[k]):
-            low, high = 0, n
-            while low < high:
-                middle = (low + high) // 2
-                if time[middle] <= moments[k]:
-                    low = middle + 1
-                else:
-                    high = middle
-        found[k] = low
+        found[k] = _bars_until(time, moments[k], interval)
     return found
 
 
@@ -108,10 +126,24 @@ def _count_until(time: Integers, moments: Integers, interval: int) -> Integers:
 def _at_ends(values: Floats, reached: Integers, initial: float) -> tuple[Floats, Floats]:
     """Return the last value of each day, and its return."""
     value, returns = np.empty(len(reached)), np.empty(len(reached))
-    for k in range(len(reached)):
-        value[k] = values[reached[k] - 1] if reached[k] > 0 else initial
-    before = initial
-    for k in range(len(reached)):
-        returns[k] = (value[k] / before if before != 0.0 else 1.0) - 1.0
-        before = value[k]
+    _mark_ends(values, reached, initial, value, returns)
     return value, returns
+
+
+_CURVE = types.Tuple((INTEGERS, FLOATS, FLOATS, INTEGERS))  # type: ignore[no-untyped-call]
+
+
+@compiled(_CURVE(INTEGERS_IN, FLOATS_IN, types.int64, types.float64))
+def _every_day(
+    time: Integers, values: Floats, interval: int, initial: float
+) -> tuple[Integers, Floats, Floats, Integers]:
+    """Return the curve of all days from the first bar to the last."""
+    first = time[0] // DAY
+    days = (time[-1] + interval - 1) // DAY + 1 - first
+    begins, reached = np.empty(days, dtype=np.int64), np.empty(days, dtype=np.int64)
+    value, returns = np.empty(days), np.empty(days)
+    for k in range(days):
+        begins[k] = (first + k) * DAY
+        reached[k] = _bars_until(time, begins[k] + DAY - interval, interval)
+    _mark_ends(values, reached, initial, value, returns)
+    return begins, value, returns, reached

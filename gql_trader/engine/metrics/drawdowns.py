@@ -5,10 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from gql_trader.engine.bars import Floats, Integers
+from gql_trader.engine.bars import Floats, Integers, require
 from gql_trader.engine.jit import FLOATS_IN, INTEGERS_IN, compiled
+from gql_trader.engine.sums import STACK, sum_of
 from gql_trader.engine.trading_days import DAY
-from gql_trader.engine.vectors import WIDTH, highest_of_block, lowest_of_block, sum_of_block
+from gql_trader.engine.vectors import (
+    AHEAD,
+    CACHE_LINE,
+    WIDTH,
+    highest_of_block,
+    lowest_of_block,
+    prefetch,
+    sum_of_block,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +54,7 @@ def drawdown(time: Integers, equity: Floats, interval: int, initial: float) -> D
     initial
         Starting capital: the first peak, at the opening of the first bar.
     """
-    deepest, longest, total = _scan(
-        np.require(time, np.int64, ("C", "A")), np.require(equity, np.float64, ("C", "A")), interval, initial
-    )
+    deepest, longest, total = _scan(require(time, np.int64), require(equity, np.float64), interval, initial)
     return Drawdown(deepest, longest / DAY if longest else None, total / len(equity))
 
 
@@ -61,8 +68,19 @@ def ulcer_index(values: Floats, initial: float) -> float:
     initial
         Starting capital, the first peak.
     """
-    peak = np.maximum(np.maximum.accumulate(values), initial)
-    return float(np.sqrt(np.mean((1.0 - values / peak) ** 2)))
+    return _ulcer(require(values, np.float64), initial)
+
+
+@compiled(types.float64(FLOATS_IN, types.float64))
+def _ulcer(values: Floats, initial: float) -> float:
+    n = len(values)
+    scratch, stack = np.empty(n), np.empty(STACK)
+    peak = initial
+    for k in range(n):
+        peak = max(peak, values[k])
+        loss = 1.0 - values[k] / peak
+        scratch[k] = loss * loss
+    return float(np.sqrt(sum_of(scratch, n, stack) / n))
 
 
 _WORST = types.Tuple((types.float64, types.int64, types.float64))  # type: ignore[no-untyped-call]
@@ -82,6 +100,8 @@ def _scan(time: Integers, equity: Floats, interval: int, initial: float) -> tupl
     i = 0
     while i < n:
         while i + WIDTH <= n:
+            for line in range(i + AHEAD, i + AHEAD + WIDTH, CACHE_LINE):
+                prefetch(equity, line)
             lowest, highest = lowest_of_block(equity, i), highest_of_block(equity, i)
             if highest < peak:
                 trough = min(trough, lowest)

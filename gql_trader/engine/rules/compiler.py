@@ -106,6 +106,7 @@ class CompiledRules:
         self.parameters = tuple(parameters)
         self._signals = dict(signals)
         self._plots = tuple(plots)
+        self._defaults = resolve_parameters(self.parameters, None)
         self._programs: dict[tuple[object, ...], tuple[Program, int]] = {}
         self._drawings: dict[tuple[object, ...], tuple[Program, list[tuple[str, bool]]]] = {}
         self._wholes: dict[tuple[object, ...], tuple[Program, int, list[tuple[str, bool]]]] = {}
@@ -341,7 +342,7 @@ class CompiledRules:
 
     def _key(self, values: ParameterValues | None, interval: int) -> tuple[object, ...]:
         if values is None:
-            values = resolve_parameters(self.parameters, None)
+            values = self._defaults
         # True, 1 and 1.0 are equal in Python but not here.
         return interval, *((name, type(value), value) for name, value in values.items())
 
@@ -349,7 +350,7 @@ class CompiledRules:
         self, values: ParameterValues | None, rules: Iterable[_Rule], interval: int | None
     ) -> tuple[Plan, list[Operand]]:
         if values is None:
-            values = resolve_parameters(self.parameters, None)
+            values = self._defaults
         plan = Plan({parameter.name: parameter for parameter in self.parameters}, values, interval)
         issues: list[RuleIssue] = []
         roots: list[Operand] = []

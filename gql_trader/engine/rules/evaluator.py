@@ -1,6 +1,7 @@
 """Runs the steps of a plan over whole columns. Importing this loads numba and TA-Lib."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -49,13 +50,16 @@ class Program:
         Steps by number, those that are computed together put together.
     intervals
         As in the plan.
-    readers
-        How often each step's result is read, as an operand or as a root.
+    todo
+        Numbers of the steps whose results anybody reads, each with those that it is the last to read.
+    warns
+        Whether a step may do arithmetic of numpy's, which warns where a result is no number.
     """
 
     steps: tuple[Step, ...]
     intervals: tuple[Interval | None, ...]
-    readers: tuple[int, ...]
+    todo: tuple[tuple[int, tuple[int, ...]], ...]
+    warns: bool
     roots: tuple[Operand, ...]
 
     @classmethod
@@ -63,24 +67,29 @@ class Program:
         """Return the program of a plan, which may grow afterwards without changing it."""
         wanted = [root.number for root in roots if isinstance(root, Slot)]
         steps = fuse(plan.steps, wanted)
-        return cls(tuple(steps), tuple(plan.intervals), tuple(count_readers(steps, wanted)), tuple(roots))
+        readers = count_readers(steps, wanted)
+        todo = []
+        for number in [number for number, count in enumerate(readers) if count]:
+            done = []
+            for read in slots_of(steps[number]):
+                readers[read] -= 1
+                if readers[read] == 0:
+                    done.append(read)
+            todo.append((number, tuple(done)))
+        warns = any(_may_warn(steps[number]) for number, _ in todo)
+        return cls(tuple(steps), tuple(plan.intervals), tuple(todo), warns, tuple(roots))
 
     def run(self, bars: Bars, on_progress: Progress | None = None) -> list[Column | Constant]:
         """Return the value of each root as `evaluate` does."""
-        readers = list(self.readers)
         results: dict[int, Result] = {}
         runner = _Runner(bars, {})
-        todo = [number for number, count in enumerate(readers) if count]
-        with np.errstate(all="ignore"):
-            for done, number in enumerate(todo, start=1):
-                step = self.steps[number]
-                results[number] = runner.run(step, self.intervals[number], results)
-                for read in slots_of(step):
-                    readers[read] -= 1
-                    if readers[read] == 0:
-                        del results[read]
+        with np.errstate(all="ignore") if self.warns else nullcontext():
+            for done, (number, over) in enumerate(self.todo, start=1):
+                results[number] = runner.run(self.steps[number], self.intervals[number], results)
+                for read in over:
+                    del results[read]
                 if on_progress is not None:
-                    on_progress(done / len(todo))
+                    on_progress(done / len(self.todo))
         return [single(results[root.number]) if isinstance(root, Slot) else root for root in self.roots]
 
 
@@ -230,6 +239,13 @@ class _Runner:
         if interval not in self.higher:
             self.higher[interval] = higher_bars(self.bars, interval)
         return self.higher[interval]
+
+
+def _may_warn(step: Step) -> bool:
+    """Return whether a step may do arithmetic of numpy's."""
+    if isinstance(step, ReadColumn):
+        return step.name not in ("open", "high", "low", "close", "volume")
+    return not isinstance(step, AverageCrosses | Pick)
 
 
 def count_readers(steps: Sequence[Step], wanted: Sequence[int]) -> list[int]:
