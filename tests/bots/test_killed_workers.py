@@ -31,7 +31,8 @@ from tests.factories.bots import BotDesk, LiveMarket, as_booked, bar_time, booke
 from tests.factories.exchange_simulator import Hang
 
 _ROOT = Path(__file__).parents[2]
-_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 180.0
+"""A bound, and no more: the first worker on a machine compiles the engine, while other tests are at work."""
 
 
 @asynccontextmanager

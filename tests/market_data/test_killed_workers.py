@@ -16,7 +16,8 @@ from tests.factories.exchange_simulator import Pause
 from tests.market_data.feed_desk import KLINES, FeedDesk
 
 _ROOT = Path(__file__).parents[2]
-_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 180.0
+"""A bound, and no more: workers start slowly on a machine that is busy."""
 
 
 @asynccontextmanager
