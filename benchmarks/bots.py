@@ -1,6 +1,7 @@
 """How long thousands of running bots wait for their bar: from its storing to each bot's commit.
 
 Usage: python -m benchmarks.bots [--bots 10000] [--markets 10] [--workers 2] [--bars 20] [--distinct]
+                                 [--age DAYS]
        python -m benchmarks.bots --signals
 
 Bots of a hundred users on one-minute bars of simulated markets, spread over the built-in strategies with
@@ -14,6 +15,9 @@ At last the workers are started again, as by an upgrade, while a bar is waiting.
 
 --distinct starts every bot of a market at a bar of its own, so that no two share their signals.
 
+--age has all bots look so many days old: after the first bar it is noted that their signals begin so long
+ago. The workers compute them over all those bars once, in rounds that do not count.
+
 --signals measures something else, and nothing of the above: what the signals of the 240 combinations of
 market, strategy and parameters take a bar, without a database, for bots a day, a month and a year old.
 """
@@ -23,13 +27,13 @@ import asyncio
 import subprocess
 from datetime import UTC, datetime
 from statistics import median
-from time import monotonic, perf_counter
+from time import monotonic, process_time
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import psutil
-from sqlalchemy import Text, cast, func, insert, select
+from sqlalchemy import Text, cast, func, insert, select, update
 
 from benchmarks.own_servers import add_users, own_servers, start_worker
 from gql_trader.backtests.execution import execution_to_json
@@ -52,9 +56,11 @@ from gql_trader.strategies import service as strategies
 from gql_trader.strategies.builtin import BUILTIN_STRATEGIES
 
 _HISTORY = 1_000
+_DAY_BARS = 1_440
 _MINUTE = Interval.M1.milliseconds
 _LOOK_SECONDS = 0.02
 _WARM_UP = 3
+_WARM_UP_OLD = 8
 _QUARTER_AT = 8
 """Which of the bars is the first of a quarter of an hour."""
 _USERS = 100
@@ -77,7 +83,7 @@ def _variants(parameters: ParameterValues) -> list[dict[str, Any]]:
 
 
 def _signals() -> None:
-    """Print what the signals of a bar take, computed over all bars and gone on with, at three ages."""
+    """Print what processor time a bar's signals take, over all bars and gone on with, at three ages."""
     made = [
         (code, values)
         for builtin in BUILTIN_STRATEGIES.values()
@@ -90,22 +96,22 @@ def _signals() -> None:
     for name, age in (("day", 1_440), ("month", 43_200), ("year", 525_600)):
         # Of one market, since the ten cost the same.
         bars = _walk(age + more, 1, 0)
-        begun = perf_counter()
+        begun = process_time()
         hearings = [listen(code, values, source, bars.slice(0, age))[1] for code, values in made]
-        first = perf_counter() - begun
+        first = process_time() - begun
         whole: list[float] = []
         new: list[float] = []
         for at in range(age, age + more):
-            begun = perf_counter()
+            begun = process_time()
             for hearing in hearings:
                 heard = hearing.hear(bars.slice(at - 1, at + 1), int(bars.time[at - 1]))
                 assert heard is not None
-            new.append(perf_counter() - begun)
+            new.append(process_time() - begun)
             if len(whole) < 3:
-                begun = perf_counter()
+                begun = process_time()
                 for code, values in made:
                     code.signals_and_lines(bars.slice(0, at), values)
-                whole.append(perf_counter() - begun)
+                whole.append(process_time() - begun)
         scale = 1_000 * _MARKETS
         print(
             f"240 combinations, a {name} old: a bar {scale * median(new):.1f} ms (over all bars "
@@ -113,18 +119,31 @@ def _signals() -> None:
         )
 
 
+def _history(options: argparse.Namespace) -> int:
+    return _HISTORY + int(options.age) * _DAY_BARS
+
+
+async def _grow_old(runtime: Runtime, days: int) -> None:
+    """Let the signals of all sessions begin some days earlier."""
+    states = SessionStateRow.__table__.c
+    earlier = {"anchor_time": states.anchor_time - days * _DAY_BARS * _MINUTE, "signal_key": None}
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(update(SessionStateRow).values(earlier))
+
+
 async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[MarketId, Bars]:
     now = to_milliseconds(datetime.now(UTC))
     # One bar more, for the restart.
     quarter = Interval.M15.floor(now - (options.bars + 2 - _QUARTER_AT) * _MINUTE)
-    start = quarter - (_HISTORY + _QUARTER_AT - 1) * _MINUTE
+    history = _history(options)
+    start = quarter - (history + _QUARTER_AT - 1) * _MINUTE
     markets: dict[MarketId, Bars] = {}
     async with runtime.unit_of_work() as uow:
         await strategies.sync_builtin_strategies(uow)
         for number in range(options.markets):
             market = await ensure_market(uow, "demo", f"BENCH{number}/USD")
-            markets[market.id] = _walk(_HISTORY + options.bars + 1, number, start)
-            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, _HISTORY))
+            markets[market.id] = _walk(history + options.bars + 1, number, start)
+            await save_candles(uow, market.id, Interval.M1, markets[market.id].slice(0, history))
     users, moment = await add_users(runtime, [f"bench{at}" for at in range(_USERS)]), datetime.now(UTC)
     chosen = []
     async with runtime.unit_of_work() as uow:
@@ -139,7 +158,7 @@ async def _prepare(runtime: Runtime, options: argparse.Namespace) -> dict[Market
         market_id = list(markets)[at % len(markets)]
         strategy_id, parameters = chosen[at // len(markets) % len(chosen)]
         back = counts[market_id] % 400 if options.distinct else 0
-        trade_from = from_milliseconds(int(markets[market_id].time[_HISTORY - 1 - back]) + _MINUTE)
+        trade_from = from_milliseconds(int(markets[market_id].time[history - 1 - back]) + _MINUTE)
         shared = {
             "user_id": users[at % _USERS],
             "market_id": market_id,
@@ -284,20 +303,23 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
         try:
             every: list[float] = []
             spent: dict[str, float] = {}
+            warm_up_bars = _WARM_UP_OLD if options.age else _WARM_UP
             for number in range(1, options.bars + 1):
-                at = _HISTORY + number - 1
-                if number == _WARM_UP + 1:
+                at = _history(options) + number - 1
+                if number == 2 and options.age:
+                    await _grow_old(runtime, options.age)
+                if number == warm_up_bars + 1:
                     spent = _processor_seconds()
                 lags = await _round(runtime, markets, shards, at, await _store(runtime, markets, at))
                 shown = " ".join(f"p{each} {np.percentile(lags, each):6.3f}" for each in (50, 99, 100))
                 # The first rounds also start the workers and trade what came before.
-                kept = number > _WARM_UP
+                kept = number > warm_up_bars
                 note = "" if kept else "   (not counted)"
                 if number % 15 == _QUARTER_AT:
                     note += "   (the first of a quarter of an hour)"
                 print(f"bar {number:3}: {shown} s{note}", flush=True)
                 every += lags if kept else []
-            rounds = options.bars - _WARM_UP
+            rounds = options.bars - warm_up_bars
             for name, seconds in _processor_seconds().items():
                 print(f"processor time of {name}: {(seconds - spent.get(name, 0.0)) / rounds:.3f} s a bar")
             print(
@@ -305,7 +327,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
                 f"p99 {np.percentile(every, 99):.3f} s, largest {max(every):.3f} s"
             )
             _stop(workers)
-            at = _HISTORY + options.bars
+            at = _history(options) + options.bars
             stored, begun = await _store(runtime, markets, at), monotonic()
             workers = start_workers()
             await _round(runtime, markets, shards, at, stored)
@@ -329,6 +351,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--bars", type=int, default=20)
     parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--age", type=int, default=0)
     parser.add_argument("--signals", action="store_true")
     options = parser.parse_args()
     if options.signals:

@@ -16,7 +16,7 @@ const problems = [];
 // What the page and the server have said over WebSockets: { socket, sent } or { socket, received }.
 const messages = [];
 
-/** A way to the server that can be cut: all connections break, and new ones are made again. */
+/** A way to the server that can be cut: all connections break, and new ones are made again, or not while it is closed. */
 async function wayTo({ hostname, port }) {
   const connections = new Set();
   const listener = createServer((near) => {
@@ -31,13 +31,18 @@ async function wayTo({ hostname, port }) {
       });
     }
   });
-  await new Promise((listening) => listener.listen(0, '127.0.0.1', listening));
+  const open = (port) => new Promise((listening) => listener.listen(port, '127.0.0.1', listening));
   const cut = () => connections.forEach((end) => end.destroy());
-  return { host: `127.0.0.1:${listener.address().port}`, cut, close: () => (listener.close(), cut()) };
+  await open(0);
+  const { port: near } = listener.address();
+  return { host: `127.0.0.1:${near}`, cut, close: () => (listener.close(), cut()), reopen: () => open(near) };
 }
 
 // Browsers log every answer of this status; wrong passwords are meant to have it.
 const isRefusedLogin = (message) => message.location().url === `${server}/session` && message.text().includes('401');
+// So do they every request that is not answered, which the step with this name makes happen.
+let isUnreachable = false;
+const isUnanswered = (message) => isUnreachable && /ERR_(CONNECTION|EMPTY|SOCKET)/.test(message.text());
 
 async function open() {
   const browser = await chromium.launch({
@@ -62,7 +67,8 @@ async function open() {
     socket.on('framesent', ({ payload }) => messages.push({ socket, sent: JSON.parse(payload) }));
     socket.on('framereceived', ({ payload }) => messages.push({ socket, received: JSON.parse(payload) }));
   });
-  page.on('console', (message) => message.type() === 'error' && !isRefusedLogin(message) && problems.push(`console: ${message.text()}`));
+  const isMeant = (message) => isRefusedLogin(message) || isUnanswered(message);
+  page.on('console', (message) => message.type() === 'error' && !isMeant(message) && problems.push(`console: ${message.text()}`));
   page.on('pageerror', (error) => problems.push(`uncaught: ${error.stack}`));
   return { browser, page };
 }
@@ -135,6 +141,17 @@ step('a mistake is told beside its field', async (page) => {
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.getByText('Trails from, % needs a Trailing stop, %.').waitFor();
   await page.getByLabel('Trails from, %').fill('');
+  await page.getByLabel('Size in').selectOption('riskFraction');
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByText('% of equity at risk needs a Stop loss, %:').waitFor();
+  await page.getByLabel('Size in').selectOption('equityFraction');
+  for (const [targets, problem] of [['4 %', 'Write minutes: %,'], ['0: 4, 00: 5', 'more than one target for 0 minutes']]) {
+    await page.getByLabel('Targets by age').fill(targets);
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    await page.getByText(problem).waitFor();
+  }
+  await page.getByLabel('Targets by age').fill('');
+  if (!(await page.getByLabel('Targets by age').evaluate((field) => field.checkValidity()))) throw new Error('no targets are refused');
 });
 
 step('a backtest runs', async (page) => {
@@ -148,6 +165,7 @@ step('a backtest runs', async (page) => {
   await page.getByRole('heading', { name: 'Equity and drawdown' }).waitFor({ timeout: 90_000 });
   await page.locator('.figures .trades').filter({ hasText: /^[1-9]\d*$/ }).waitFor();
   await page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(5).waitFor();
+  if ((await page.title()) !== 'EMA cross · gql_trader') throw new Error(`the title is ${await page.title()}`);
 });
 
 step('its chart is drawn', async (page) => {
@@ -160,6 +178,15 @@ step('its chart is drawn', async (page) => {
   await page.getByText('Zoom in to see the trades.').waitFor();
   await page.getByRole('button', { name: 'Latest' }).click();
   await page.getByText('Zoom in to see the trades.').waitFor({ state: 'hidden' });
+});
+
+step('more of a list keeps the focus and the place', async (page) => {
+  await page.getByRole('button', { name: 'More' }).press('Enter');
+  await page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(60).waitFor();
+  await page.locator('#ledger button:focus').waitFor();
+  const next = page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(25);
+  const isInSight = await next.evaluate((row) => row.getBoundingClientRect().bottom > 0 && row.getBoundingClientRect().top < innerHeight);
+  if (!isInSight) throw new Error('the page has moved');
 });
 
 step('two backtests are compared', async (page) => {
@@ -197,7 +224,7 @@ step('what cannot be undone is asked for first', async (page) => {
   await page.goto(deleted);
   await page.getByRole('heading', { name: 'There is no such backtest' }).waitFor();
   await page.goto(`${server}/#/bots/nothing`);
-  await page.getByRole('link', { name: 'To all of them: Bots' }).waitFor();
+  await page.getByRole('link', { name: 'All Bots' }).waitFor();
 });
 
 step('the editor shows a mistake at its place', async (page) => {
@@ -307,10 +334,66 @@ step('real money takes a key, a code and a word about what is amiss', async (pag
   await page.unrouteAll();
 });
 
+step('a server that cannot be reached is told, and when it is back', async (page) => {
+  const notice = page.getByText('No connection to the server.');
+  isUnreachable = true;
+  way.close();
+  await notice.waitFor();
+  await page.getByRole('link', { name: 'Searches' }).click();
+  await page.getByRole('alert').filter({ hasText: 'The server cannot be reached.' }).waitFor();
+  await way.reopen();
+  await page.getByRole('status').getByText('Connected to the server again.').waitFor();
+  await notice.waitFor({ state: 'hidden' });
+  isUnreachable = false;
+  // What had failed is asked for again.
+  await page.getByRole('heading', { name: 'Searches' }).waitFor();
+});
+
 step('its days are a calendar of colours', async (page) => {
+  await page.getByRole('link', { name: 'Bots' }).click();
   await page.getByRole('link', { name: 'My bot' }).first().click();
   await page.getByRole('link', { name: 'Days' }).click();
   await page.locator('#calendar').locator('.gain, .loss').first().waitFor();
+  await page.locator('.figures div').filter({ hasText: 'Worst day' }).filter({ hasText: '2025-01-0' }).waitFor();
+  for (const [month, problem] of [['0002-01', 'Choose a month'], ['1970-01', 'Days are between']]) {
+    await page.getByLabel('Month', { exact: true }).fill(month);
+    await page.getByRole('alert').filter({ hasText: problem }).waitFor();
+  }
+  await page.locator('[type=month][aria-invalid]').waitFor();
+  await page.getByRole('button', { name: 'Next month' }).click();
+  await page.getByRole('region', { name: 'Days of 2025-02' }).waitFor();
+});
+
+step('days and curve begin at midnight where the user is', async (page) => {
+  const live = (timezone) =>
+    page.evaluate(
+      ([address, query]) =>
+        fetch(address, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'x-csrf-protection': '1' },
+          body: JSON.stringify({ query }),
+        }).then((response) => response.json()),
+      [`${server}/graphql`, `mutation { updatePreferences(input: { timezone: "${timezone}" }) { errors { message } } }`],
+    );
+  const asked = page.waitForRequest((request) => request.postData()?.includes('query Month') ?? false);
+  await live('America/New_York');
+  await page.reload();
+  const { first, last, start, end } = JSON.parse((await asked).postData()).variables;
+  const said = [first, last, start, end].join(' ');
+  if (said !== '2025-01-01 2025-01-31 2025-01-01T05:00:00.000Z 2025-02-01T05:00:00.000Z') throw new Error(said);
+  await page.getByText('in America/New_York').waitFor();
+  await live('UTC');
+  await page.reload();
+  await page.getByText('in UTC').waitFor();
+});
+
+step('the content can be skipped to, and nothing moves', async (page) => {
+  const skip = page.getByRole('button', { name: 'Skip to the content' });
+  await skip.focus();
+  if ((await page.locator('header').boundingBox()).y !== 0) throw new Error('the header has moved');
+  await skip.press('Enter');
+  await page.locator('main:focus').waitFor();
+  await page.getByRole('heading', { name: 'Profit' }).waitFor();
 });
 
 /** Of these elements, the texts of those that are not wholly inside the viewport's width. */
@@ -343,7 +426,7 @@ step('an administrator signs in with a second factor and lets somebody in', asyn
   await page.getByLabel('E-mail', { exact: true }).fill(`${newcomer}@example.com`);
   await page.getByLabel('New password').fill('Plenty-Of-Chalk-41');
   await page.getByRole('button', { name: 'Create', exact: true }).click();
-  await page.locator('#messages p').waitFor();
+  await page.locator('#messages .info').waitFor();
   await signIn(page, admin);
   await page.getByLabel('Code of your second factor').fill(admin.totpCode);
   await page.keyboard.press('Enter');

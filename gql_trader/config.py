@@ -218,8 +218,8 @@ class Settings(BaseSettings):
     """Backtests that one worker process runs at a time."""
     job_lease_seconds: Annotated[float, Field(gt=0)] = 8.0
     """A running job whose worker has not renewed its lease for this long is taken over."""
-    sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
-    """How often a worker looks for jobs that a crash left behind."""
+    sweep_seconds: Annotated[float, Field(ge=0.1)] = 2.0
+    """How often it is looked for jobs that a crash left behind."""
     exchange_urls: Annotated[dict[str, str], NoDecode] = {}
     """Where to send requests to an exchange instead of its own address, by its id, as JSON: for test nets
     and simulators. The path of each request stays."""

@@ -50,7 +50,10 @@ def _migrate(connection: Connection) -> None:
         include_name=_is_ours,
     )
     with context.begin_transaction():
+        # Nothing else queues behind this one, however long the other server takes.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
         context.run_migrations()
 
 

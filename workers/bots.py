@@ -14,13 +14,14 @@ from gql_trader.bots.jobs import (
 from gql_trader.bots.live.jobs_bots import check_live_bot, live_bot
 from gql_trader.bots.types import QUEUE
 from gql_trader.config import Settings
+from gql_trader.infra.schedule import Scheduled
 from gql_trader.infra.worker import Periodic, QueueSpec
 
 _PACE_SECONDS = 0.25
 
 
 def queue(settings: Settings) -> QueueSpec:
-    """Return the queue; every worker looks for what is due, and sweeps up what a crash left behind."""
+    """Return the queue; every worker looks for what is due, and a sweeper finds what a crash left behind."""
     return QueueSpec(
         name=QUEUE,
         functions=[
@@ -35,9 +36,6 @@ def queue(settings: Settings) -> QueueSpec:
         ],
         concurrency=settings.worker_concurrency,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[
-            Periodic(sweep, settings.sweep_seconds),
-            Periodic(pace, _PACE_SECONDS),
-            Periodic(forget_signals, 3600.0),
-        ],
+        periodic=[Periodic(pace, _PACE_SECONDS)],
+        scheduled=[Scheduled(sweep, settings.sweep_seconds), Scheduled(forget_signals, 3600.0)],
     )

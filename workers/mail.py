@@ -2,7 +2,8 @@
 
 from gql_trader.config import Settings
 from gql_trader.infra.outbox import Lane
-from gql_trader.infra.worker import Periodic, QueueSpec
+from gql_trader.infra.schedule import Scheduled
+from gql_trader.infra.worker import QueueSpec
 from gql_trader.notifications.jobs import deliver_outbox, sweep_mail
 
 _CONCURRENCY = 4
@@ -10,10 +11,10 @@ _SWEEP_SECONDS = 5.0
 
 
 def queue(_settings: Settings) -> QueueSpec:
-    """Return the queue; every worker sweeps up what is to be tried again."""
+    """Return the queue; a sweeper finds what is to be tried again."""
     return QueueSpec(
         name=Lane.MAIL.queue,
         functions=[deliver_outbox],
         concurrency=_CONCURRENCY,
-        periodic=[Periodic(sweep_mail, _SWEEP_SECONDS)],
+        scheduled=[Scheduled(sweep_mail, _SWEEP_SECONDS)],
     )

@@ -1,7 +1,8 @@
 """The queue of what is fetched from exchanges."""
 
 from gql_trader.config import Settings
-from gql_trader.infra.worker import Periodic, QueueSpec
+from gql_trader.infra.schedule import Scheduled
+from gql_trader.infra.worker import QueueSpec
 from gql_trader.market_data.syncs.jobs import sweep_syncs, sync_candles
 from gql_trader.market_data.types_syncs import QUEUE
 
@@ -16,5 +17,5 @@ def queue(settings: Settings) -> QueueSpec:
         concurrency=settings.market_data_concurrency,
         timeout_seconds=_SECONDS,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(sweep_syncs, settings.sweep_seconds)],
+        scheduled=[Scheduled(sweep_syncs, settings.sweep_seconds)],
     )

@@ -2,7 +2,8 @@
 
 from gql_trader.config import Settings
 from gql_trader.infra.outbox import Lane
-from gql_trader.infra.worker import Periodic, QueueSpec
+from gql_trader.infra.schedule import Scheduled
+from gql_trader.infra.worker import QueueSpec
 from gql_trader.notifications.jobs import deliver_outbox, forget_failed, sweep_notices
 
 _CONCURRENCY = 4
@@ -11,10 +12,10 @@ _FORGET_SECONDS = 3600.0
 
 
 def queue(_settings: Settings) -> QueueSpec:
-    """Return the queue; every worker sweeps up what is to be tried again, and forgets what has failed."""
+    """Return the queue; a sweeper finds what is to be tried again, and what has failed is forgotten."""
     return QueueSpec(
         name=Lane.NOTICES.queue,
         functions=[deliver_outbox],
         concurrency=_CONCURRENCY,
-        periodic=[Periodic(sweep_notices, _SWEEP_SECONDS), Periodic(forget_failed, _FORGET_SECONDS)],
+        scheduled=[Scheduled(sweep_notices, _SWEEP_SECONDS), Scheduled(forget_failed, _FORGET_SECONDS)],
     )

@@ -1,13 +1,14 @@
 """The queue that runs parameter searches."""
 
 from gql_trader.config import Settings
-from gql_trader.infra.worker import Periodic, QueueSpec
+from gql_trader.infra.schedule import Scheduled
+from gql_trader.infra.worker import QueueSpec
 from gql_trader.optimizations.jobs import run_chunk, sweep
 from gql_trader.optimizations.types import QUEUE
 
 
 def queue(settings: Settings) -> QueueSpec:
-    """Return the queue; every worker sweeps up what a crash left behind.
+    """Return the queue; a sweeper finds what a crash left behind.
 
     One chunk at a time: a worker process for each core is as fast as it gets.
     """
@@ -16,5 +17,5 @@ def queue(settings: Settings) -> QueueSpec:
         functions=[run_chunk],
         concurrency=1,
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(sweep, settings.sweep_seconds)],
+        scheduled=[Scheduled(sweep, settings.sweep_seconds)],
     )

@@ -9,6 +9,7 @@ from gql_trader.bots.live.jobs_orders import (
 )
 from gql_trader.bots.types_live import LEASE, ORDERS_QUEUE
 from gql_trader.config import Settings
+from gql_trader.infra.schedule import Scheduled
 from gql_trader.infra.worker import Periodic, QueueSpec
 
 _FOLLOW_SECONDS = 0.5
@@ -24,5 +25,6 @@ def queue(settings: Settings) -> QueueSpec:
         concurrency=_AT_ONCE,
         timeout_seconds=LEASE.total_seconds(),
         claim_seconds=settings.job_lease_seconds,
-        periodic=[Periodic(follow_orders, _FOLLOW_SECONDS), Periodic(sweep_sessions, settings.sweep_seconds)],
+        periodic=[Periodic(follow_orders, _FOLLOW_SECONDS)],
+        scheduled=[Scheduled(sweep_sessions, settings.sweep_seconds)],
     )

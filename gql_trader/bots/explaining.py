@@ -15,7 +15,6 @@ from sqlalchemy import Row, delete
 from gql_trader.bots.models import SignalRow
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.bars import Bars
-from gql_trader.engine.plugins import StrategyCode
 from gql_trader.engine.rules import PlotLine
 from gql_trader.engine.signals import Signals
 from gql_trader.infra import json_codec
@@ -68,15 +67,8 @@ def key_of_signals(
     return uuid5(_NAMESPACE, json_codec.dumps_canonical(content).decode())
 
 
-def explain(
-    key: UUID, code: StrategyCode, parameters: Mapping[str, Any], bars: Bars, signals: Signals, new: int
-) -> list[Said]:
-    """Return what a strategy said at the bars of a window from index ``new`` on."""
-    return explained(key, code.lines(bars, parameters), bars, signals, new)
-
-
 def explained(key: UUID, lines: Sequence[PlotLine], bars: Bars, signals: Signals, new: int) -> list[Said]:
-    """Return what a strategy said, as `explain` does, from the lines that it draws over the window."""
+    """Return what a strategy said at the bars of a window from index ``new`` on."""
     first = max(new, len(bars) - MOST_BARS)
     found = []
     for at in range(first, len(bars)):

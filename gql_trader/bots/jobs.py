@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from gql_trader.bots import explaining, lifecycle
 from gql_trader.bots.by_hand import matching
 from gql_trader.bots.by_hand import sessions as hand_sessions
-from gql_trader.bots.explaining import Said, explain, note, signal_key
+from gql_trader.bots.explaining import Said, explained, note, signal_key
 from gql_trader.bots.live.bots import watching as live_watching
 from gql_trader.bots.ticks import marking, shards, ticking
 from gql_trader.bots.ticks.attending import LostError, attend
@@ -118,17 +118,16 @@ async def _catch_up(runtime: Runtime, held: Held, row: Row[Any], window: Window 
     if stop <= _done(window, now):
         return now
     bars, key = window.bars.slice(0, stop), signal_key(row, int(window.bars.time[0]))
-    signals = await asyncio.to_thread(window.rules.signals, bars, window.parameters)
-    said = await asyncio.to_thread(
-        explain, key, window.rules, window.parameters, bars, signals, _done(window, now)
-    )
+    heard = await asyncio.to_thread(window.hear, key, bars, now.last_bar_time)
+    new = _done(window, now) - (stop - len(heard.bars))
+    said = explained(key, heard.lines, heard.bars, heard.signals, new)
     shard = Shard(MarketId(row.market_id), Interval[row.interval], row.shard)
     return await _step(
         runtime,
         held,
         replace(now, signal_key=key),
         window,
-        signals,
+        heard.signals_over(stop),
         stop,
         said=said,
         shard=shard,

@@ -54,6 +54,8 @@ async def follow_run(
 ) -> AsyncGenerator[News, None]:
     """Yield a run's present state, or with ``after`` what was missed since, then every event to the end.
 
+    Behind a cursor that the stream has not come to, the present state comes first, too.
+
     Parameters
     ----------
     present
@@ -69,6 +71,9 @@ async def follow_run(
     # The cursor is read before the row: an event between the two is told twice rather than never.
     try:
         newest = await events.last_cursor(stream)
+        if after is not None and cursor_position(after) > cursor_position(newest):
+            # Redis has forgotten it, or it never was: behind it only the run's end would be told.
+            after = None
     except EventTransportError:
         newest = BEGINNING
     row = await present()

@@ -43,7 +43,7 @@ _LAST_ATTEMPT = "the last attempt has not ended"
 class Lane(StrEnum):
     """Messages of one lane do not wait for those of another, however slow a server is.
 
-    Each has a queue of its own, whose slots and periodic work no other lane takes.
+    Each has a queue and a sweeper of its own, whose slots no other lane takes.
     """
 
     NOTICES = "notices"

@@ -1,10 +1,9 @@
 """A worker process: arq's worker, started within a millisecond or two, that outlives a Redis outage."""
 
 import asyncio
-import os
+import hashlib
 import signal
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,18 +12,18 @@ from typing import Any, NoReturn
 
 import structlog
 from arq.constants import in_progress_key_prefix
+from arq.cron import CronJob
 from arq.worker import Worker, func
 
-from gql_trader.infra import json_codec
-from gql_trader.infra.job_queue import HEARTBEAT_PREFIX, QUEUES_KEY, arq_redis, wake_channel
+from gql_trader.infra.heartbeats import HEARTBEAT_SECONDS, beat, heartbeat_key, show_life
+from gql_trader.infra.job_queue import arq_redis, wake_channel
 from gql_trader.infra.redis_client import TRANSPORT_ERRORS, connect
+from gql_trader.infra.schedule import Scheduled, Ticks
 
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.5
 _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5)
-_HEARTBEAT_SECONDS = 10.0
-_HEARTBEAT_KEEP_SECONDS = 30
 
 JobFunction = Callable[..., Awaitable[object]]
 """``async def job(ctx, *arguments)``; ``ctx["runtime"]`` is the process's runtime."""
@@ -32,7 +31,10 @@ JobFunction = Callable[..., Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Something that every worker of a queue does now and then; many may do it at once."""
+    """Something that every worker of a queue does now and then; many may do it at once.
+
+    It needs no Redis, nor a slot among the jobs. What one worker is enough for is `Scheduled`.
+    """
 
     run: Callable[[Any], Awaitable[object]]
     """Receives the runtime."""
@@ -42,7 +44,7 @@ class Periodic:
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue: its jobs and how they are run.
+    """A queue: its jobs and how they are run, and what is done by the clock where it is worked on.
 
     ``timeout_seconds`` bounds one run of a job; ``max_tries`` how often a job is started that its
     worker does not live to finish. ``claim_seconds`` is how long the jobs of a killed worker rest before
@@ -56,15 +58,17 @@ class QueueSpec:
     max_tries: int = 10
     claim_seconds: float = 8.0
     periodic: Sequence[Periodic] = field(default_factory=tuple)
+    scheduled: Sequence[Scheduled] = field(default_factory=tuple)
 
 
 class WakeWorker(Worker):
-    """arq's worker with four differences.
+    """arq's worker with five differences.
 
     - A message on the queue's channel starts a job at once; polling is the fall-back.
     - A claim on a job lasts seconds and is renewed while it runs, so that the jobs of a killed worker
       go to another one soon. (arq's own claims outlast the longest time-out.)
-    - An outage of Redis makes it wait, not end.
+    - An outage of Redis makes it wait, not end. What is scheduled goes on meanwhile: each worker does it
+      then, instead of one of them.
     - Each worker has a heartbeat of its own.
     """
 
@@ -76,19 +80,25 @@ class WakeWorker(Worker):
                 for function in spec.functions
             ],
             queue_name=spec.name,
+            cron_jobs=[
+                Ticks(each, timeout_seconds=spec.timeout_seconds, max_tries=spec.max_tries)
+                for each in spec.scheduled
+            ],
+            timezone=UTC,
             redis_pool=redis,
             ctx=context,
             handle_signals=False,
             max_jobs=spec.concurrency,
             keep_result=0,
             poll_delay=_POLL_SECONDS,
-            health_check_interval=_HEARTBEAT_SECONDS,
-            health_check_key=f"{HEARTBEAT_PREFIX}{spec.name}:{socket.gethostname()}:{os.getpid()}",
+            health_check_interval=HEARTBEAT_SECONDS,
+            health_check_key=heartbeat_key(spec.name),
             job_serializer=redis.job_serializer,
             job_deserializer=redis.job_deserializer,
             log_results=False,
         )
         self.in_progress_timeout_s = spec.claim_seconds
+        self._is_scheduler = not spec.functions
         self._redis_url = redis_url
         self._wake = asyncio.Event()
         self.ready = asyncio.Event()
@@ -99,9 +109,9 @@ class WakeWorker(Worker):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._renew_claims())
-            await self._take_jobs()
+            await self._take_jobs(group)
 
-    async def _take_jobs(self) -> NoReturn:
+    async def _take_jobs(self, group: asyncio.TaskGroup) -> NoReturn:
         failures = 0
         while True:
             self._wake.clear()
@@ -110,6 +120,8 @@ class WakeWorker(Worker):
             except TRANSPORT_ERRORS as error:
                 if failures == 0:
                     _log.warning("queue_away", queue=self.queue_name, reason=str(error))
+                for job in self._due():
+                    group.create_task(self._run_without_queue(job))
                 await asyncio.sleep(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
                 failures += 1
                 continue
@@ -119,6 +131,32 @@ class WakeWorker(Worker):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.poll_delay_s):
                     await self._wake.wait()
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        """Put the ticks of the next second into the queue; those that cannot be are tried again."""
+        before = [(job, job.next_run) for job in self.cron_jobs]
+        try:
+            await super().run_cron(n, delay, num_windows)
+        except TRANSPORT_ERRORS:
+            # A tick that was queued nevertheless is refused the second time.
+            for job, tick in before:
+                job.next_run = tick
+            raise
+
+    def _due(self) -> Iterator[CronJob]:
+        now = datetime.now(UTC)
+        for job in self.cron_jobs:
+            if job.next_run is not None and job.next_run <= now:
+                job.calculate_next(now)
+                yield job
+
+    async def _run_without_queue(self, job: CronJob) -> None:
+        try:
+            async with asyncio.timeout(job.timeout_s):
+                await job.coroutine(self.ctx)
+        except Exception:
+            # The database may be away, too.
+            _log.exception("scheduled_work_failed", work=job.name)
 
     async def _listen(self) -> NoReturn:
         """Set the wake-up event at each message; reconnect for ever."""
@@ -173,23 +211,14 @@ class WakeWorker(Worker):
             self._wake.set()
 
     async def record_health(self) -> None:
-        """Write this worker's heartbeat, if it is due."""
+        """Write this worker's heartbeat, if it is due; what is scheduled has none of its own."""
+        if self._is_scheduler:
+            return
         if monotonic() - self._last_health_check < self.health_check_interval and self._last_health_check:
             return
         self._last_health_check = monotonic()
-        beat = {
-            "queue": self.queue_name,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "at": datetime.now(UTC).isoformat(),
-            "running": sum(not task.done() for task in self.tasks.values()),
-            "completed": self.jobs_complete,
-            "failed": self.jobs_failed,
-        }
-        pipeline = self.pool.pipeline(transaction=False)
-        pipeline.setex(self.health_check_key, _HEARTBEAT_KEEP_SECONDS, json_codec.dumps(beat))
-        pipeline.sadd(QUEUES_KEY, self.queue_name)
-        await pipeline.execute()
+        running = sum(not task.done() for task in self.tasks.values())
+        await beat(self.pool, self.queue_name, running, self.jobs_complete, self.jobs_failed)
 
     async def stop(self) -> None:
         """Cancel the running jobs, hand them back, wake the other workers and close the connections."""
@@ -209,6 +238,24 @@ class WakeWorker(Worker):
         await self.pool.aclose(close_connection_pool=True)
 
 
+def _scheduler(specs: Sequence[QueueSpec]) -> Iterator[QueueSpec]:
+    """Return the queue of what is scheduled: apart from jobs, so that none of it waits for their slots.
+
+    Workers share it that are to do the same; a tick is queued in one of such queues only.
+    """
+    scheduled = [each for spec in specs for each in spec.scheduled]
+    if scheduled:
+        names = "\n".join(sorted(each.name for each in scheduled))
+        yield QueueSpec(
+            name=f"scheduler:{hashlib.blake2b(names.encode(), digest_size=4).hexdigest()}",
+            functions=[],
+            # A run that takes long has a slot of its own, as has one that only sees that it is going on.
+            concurrency=2 * len(scheduled),
+            claim_seconds=min(spec.claim_seconds for spec in specs),
+            scheduled=scheduled,
+        )
+
+
 async def run_queues(
     specs: Sequence[QueueSpec], redis_url: str, runtime: Any, *, on_ready: Callable[[], None] = lambda: None
 ) -> None:
@@ -225,9 +272,15 @@ async def run_queues(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    # A queue without jobs has only its periodic work; arq would not begin on it.
-    workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in specs if spec.functions]
+    # Without jobs arq would not begin on a queue.
+    queued = [*(spec for spec in specs if spec.functions), *_scheduler(specs)]
+    workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in queued]
     tasks = [asyncio.create_task(worker.main(), name=worker.queue_name) for worker in workers]
+    tasks += [
+        asyncio.create_task(show_life(spec.name, redis_url), name=spec.name)
+        for spec in specs
+        if not spec.functions
+    ]
     tasks += [
         asyncio.create_task(_repeat(periodic, runtime), name=periodic.run.__name__)
         for spec in specs

@@ -1,7 +1,5 @@
 """Jobs of the market data domain."""
 
-from typing import Any
-
 import structlog
 
 from gql_trader.market_data import repository
@@ -12,22 +10,11 @@ from gql_trader.runtime import Runtime
 _log = structlog.get_logger(__name__)
 
 
-async def seal_open_months(context: dict[str, Any]) -> int:
-    """Turn the rows of calendar months that are over into chunks; run by the worker as a cron job.
+async def seal_open_months(runtime: Runtime) -> int:
+    """Turn the rows of calendar months that are over into chunks; return how many months were sealed.
 
     Running it twice, or in two workers at once, changes nothing the second time.
-
-    Parameters
-    ----------
-    context
-        arq's context; ``runtime`` is the process's `Runtime`.
-
-    Returns
-    -------
-    int
-        How many months were sealed.
     """
-    runtime: Runtime = context["runtime"]
     async with runtime.unit_of_work() as uow:
         with_rows = await candle_repository.series_with_open_months(uow.session)
         series = [(row.id, row.market_id) for row in with_rows]

@@ -48,7 +48,7 @@ class CandleSubscription:
             str | None,
             strawberry.argument(
                 description="Cursor of the last event seen: every candle that closed since comes first, "
-                "however many there are; it does not expire."
+                "however many there are; it does not expire. One of a candle to come is an error."
             ),
         ] = None,
     ) -> AsyncGenerator[CandleEvent, None]:

@@ -50,8 +50,7 @@ class WorkerHealth:
         description="Number of its process there; for administrators alone, else null."
     )
     queues: list[str] = strawberry.field(
-        description="Queues that it takes jobs of. Those that work by the clock alone, such as `alerts` and "
-        "`balances`, are not among them."
+        description="Queues that it works on: their jobs, and what is done there by the clock."
     )
     running_jobs: int = strawberry.field(description="Jobs that it is at.")
     completed_jobs: int = strawberry.field(description="Jobs that it has done since it was started.")

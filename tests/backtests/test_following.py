@@ -62,6 +62,20 @@ async def test_a_cursor_replays_exactly_what_came_after_it(desk: Desk) -> None:
     assert end.status is RunStatus.COMPLETED
 
 
+async def test_behind_a_cursor_that_was_never_told_the_present_state_comes_first(desk: Desk) -> None:
+    row, _ = await desk.submit()
+    runtime = desk.runtime
+    feed = follow(runtime.unit_of_work, runtime.events, desk.trader, row.id, "4900000000000-0")
+    async with asyncio.timeout(20), aclosing(feed):
+        first = await anext(feed)
+        assert (first.status, first.progress) == (RunStatus.QUEUED, 0.0)
+        await run_backtest({"runtime": runtime}, str(row.id))
+        rest = [news async for news in feed]
+    # And its steps, not the end alone.
+    assert [news.status for news in rest[:3]] == [RunStatus.RUNNING] * 3
+    assert rest[-1].status is RunStatus.COMPLETED
+
+
 async def test_the_end_is_told_even_if_its_event_was_never_published(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

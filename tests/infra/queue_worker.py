@@ -11,6 +11,7 @@ from typing import Any
 import redis.asyncio
 
 from gql_trader.infra.logging import configure_logging
+from gql_trader.infra.schedule import Scheduled
 from gql_trader.infra.worker import Periodic, QueueSpec, run_queues
 
 QUEUE = "tests"
@@ -48,6 +49,16 @@ async def tock(client: Any) -> None:
     await client.rpush("ran:tock", os.getpid())
 
 
+async def mark(client: Any) -> None:
+    """Leave a trace of each tick."""
+    await client.rpush("ran:mark", os.getpid())
+
+
+async def mark_week(client: Any) -> None:
+    """Leave a trace of each week, or of the last one that was missed."""
+    await client.rpush("ran:week", os.getpid())
+
+
 async def main(url: str) -> None:
     """Work until told to stop."""
     configure_logging("INFO")
@@ -56,7 +67,12 @@ async def main(url: str) -> None:
     )
     client = redis.asyncio.Redis.from_url(url)
     without_jobs = QueueSpec("tocks", [], periodic=[Periodic(tock, 0.05)])
-    await run_queues([spec, without_jobs], url, client, on_ready=lambda: print("ready", flush=True))
+    by_the_clock = QueueSpec(
+        "clock", [], concurrency=4, scheduled=[Scheduled(mark, 0.5), Scheduled(mark_week, 7 * 86_400.0)]
+    )
+    await run_queues(
+        [spec, without_jobs, by_the_clock], url, client, on_ready=lambda: print("ready", flush=True)
+    )
     await client.aclose()
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -15,6 +16,8 @@ import redis.asyncio
 
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.infra.job_queue import JobQueue, JobTransportError
+from gql_trader.infra.schedule import Scheduled, Ticks
+from gql_trader.infra.worker import QueueSpec, WakeWorker
 
 QUEUE = "tests"
 _ROOT = Path(__file__).parents[2]
@@ -163,8 +166,11 @@ async def test_a_worker_shows_a_heartbeat_and_takes_it_back_when_it_stops(
     worker = start_worker(redis_url)
     await bench.enqueue("note", "x")
     await bench.worker_that_ran("x")
-    [heartbeat] = await bench.queue.heartbeats()
-    assert (heartbeat.queue, heartbeat.pid) == (QUEUE, worker.pid)
+    beats = {beat.queue: beat for beat in await bench.queue.heartbeats()}
+    # That of a queue without jobs, too.
+    assert {name: beat.pid for name, beat in beats.items()} == dict.fromkeys(
+        (QUEUE, "tocks", "clock"), worker.pid
+    )
     worker.terminate()
     worker.wait(10)
     assert await bench.queue.heartbeats() == []
@@ -184,6 +190,54 @@ async def test_a_queue_without_jobs_has_its_periodic_work_done(
     assert await bench.worker_that_ran("tock") == worker.pid
 
 
+async def test_one_of_two_workers_does_what_is_scheduled_once_a_tick_and_makes_up_for_the_last_missed(
+    bench: Bench, redis_url: str, start_worker: Callable[[str], Worker]
+) -> None:
+    workers = [start_worker(redis_url) for _ in range(2)]
+    ran = [await bench.worker_that_ran("mark") for _ in range(6)]
+    for worker in workers:
+        worker.terminate()
+        worker.wait(10)
+    ran += [int(each) for each in await bench.redis.lrange("ran:mark", 0, -1)]
+    assert {*ran} <= {worker.pid for worker in workers}
+    # The results name the ticks, at half seconds. None was done twice, but for one that a worker did not end.
+    names = [key.decode() async for key in bench.redis.scan_iter("arq:result:__main__.mark:*")]
+    ticks = sorted(int(name.rpartition(":")[2]) for name in names)
+    assert len(ran) - 1 <= len(ticks) <= len(ran)
+    assert {tick % 500 for tick in ticks} == {0}
+    # The last tick of a long period was missed by both, and made up for by one. So it is after one that there
+    # was no worker at, or that Redis has forgotten.
+    assert await bench.redis.llen("ran:week") == 1
+    await bench.redis.flushdb()
+    third = start_worker(redis_url)
+    assert await bench.worker_that_ran("week") == third.pid
+
+
+async def test_a_run_that_takes_long_is_not_overtaken_and_missed_ticks_are_left_out(redis_url: str) -> None:
+    begun, gate, done = asyncio.Semaphore(0), asyncio.Event(), asyncio.Semaphore(0)
+
+    async def dawdle(_runtime: None) -> None:
+        begun.release()
+        await gate.wait()
+        done.release()
+
+    ticks = Ticks(Scheduled(dawdle, 60.0), timeout_seconds=5.0, max_tries=1)
+    now = datetime.now(UTC)
+    assert ticks.next_run is not None
+    assert timedelta() <= now - ticks.next_run < timedelta(minutes=2)
+    first = asyncio.create_task(ticks.coroutine({"runtime": None}))
+    await begun.acquire()
+    await ticks.coroutine({"runtime": None})
+    assert begun.locked()
+    gate.set()
+    await first
+    await ticks.coroutine({"runtime": None})
+    await begun.acquire()
+    # After a day without Redis it is not done for each minute of the day.
+    ticks.calculate_next(now - timedelta(days=1))
+    assert timedelta() < ticks.next_run - datetime.now(UTC) <= timedelta(minutes=1)
+
+
 async def test_a_worker_outlives_an_outage_and_goes_on_with_what_was_queued(
     own_valkey: EmbeddedServers, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -191,6 +245,14 @@ async def test_a_worker_outlives_an_outage_and_goes_on_with_what_was_queued(
     assert url is not None
     bench = Bench(url)
     worker = start_worker(url)
+    ran = asyncio.Semaphore(0)
+
+    async def note_run(_runtime: None) -> None:
+        ran.release()
+
+    clock = QueueSpec("clock", [], scheduled=[Scheduled(note_run, 0.5)])
+    clockwork = WakeWorker(clock, url, {"runtime": None})
+    going = asyncio.create_task(clockwork.main())
     await bench.enqueue("hold", "before")
     await bench.worker_that_started("before")
 
@@ -203,8 +265,10 @@ async def test_a_worker_outlives_an_outage_and_goes_on_with_what_was_queued(
     with pytest.raises(JobTransportError):
         await bench.queue.ping()
     assert perf_counter() - started < 3
-    # Long enough for the worker to have tried many times; nothing tells us when it has.
-    await asyncio.sleep(2)
+    # What is scheduled goes on: long enough for the worker to have tried many times.
+    async with asyncio.timeout(20):
+        for _ in range(4):
+            await ran.acquire()
     own_valkey.restart_dead()
 
     assert await bench.enqueue("note", "after")
@@ -214,4 +278,11 @@ async def test_a_worker_outlives_an_outage_and_goes_on_with_what_was_queued(
     await bench.open_gate("before")
     await bench.worker_that_ran("before")
     assert worker.poll() is None
+    # By the queue again, of which there are results.
+    async with asyncio.timeout(20):
+        while not [key async for key in bench.redis.scan_iter("arq:result:*note_run:*")]:
+            await ran.acquire()
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+    await clockwork.stop()
     await bench.close()

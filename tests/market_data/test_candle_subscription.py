@@ -172,12 +172,23 @@ async def test_a_market_without_candles_begins_with_its_first(desk: FeedDesk) ->
         assert as_numbers((await first)[0]) == shown(desk.bars, 1_999)
 
 
-@pytest.mark.parametrize("after", ["x", "99999999999999999-0"])
-async def test_what_is_no_cursor_is_refused(desk: FeedDesk, market: MarketId, after: str) -> None:
+# The last one is a cursor, but of a candle that opens in a hundred years.
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        ("x", "Not a cursor"),
+        ("99999999999999999-0", "Not a cursor"),
+        ("4900000000000-0", "No candle has this cursor yet."),
+    ],
+)
+async def test_what_is_no_cursor_is_refused(
+    desk: FeedDesk, market: MarketId, after: str, message: str
+) -> None:
     async with desk.socket() as socket:
         await socket.start(QUERY, {"interval": "H1", "after": after})
-        message = await socket.receive()
-    assert "Not a cursor" in message["payload"]["errors"][0]["message"]
+        [error] = (await socket.receive())["payload"]["errors"]
+    assert message in error["message"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 async def test_a_market_that_does_not_exist_cannot_be_followed(desk: FeedDesk) -> None:

@@ -72,7 +72,7 @@ async def test_each_lane_has_a_queue_of_its_own(settings: Settings) -> None:
     assert len({lane.queue for lane in Lane}) == len(Lane)
     for lane in Lane:
         assert [each.__name__ for each in specs[lane.queue].functions] == ["deliver_outbox"]
-        assert specs[lane.queue].periodic
+        assert f"notifications.jobs.sweep_{lane}" in {each.name for each in specs[lane.queue].scheduled}
 
 
 async def test_a_mail_server_that_hangs_keeps_nothing_but_mails_waiting(
@@ -104,7 +104,9 @@ async def test_a_mail_server_that_hangs_keeps_nothing_but_mails_waiting(
                 [node] = (await scene.ada.listed())["nodes"]
                 async with scene.runtime.unit_of_work() as uow:
                     assert await outbox.waiting(uow, Lane.MAIL) >= MAILS
-                beating = {each.queue for each in await scene.runtime.queue.heartbeats()}
+                beats = await scene.runtime.queue.heartbeats()
         assert receiver.requests[0].json["data"]["id"] == push.data["id"] == node["id"]
-        assert beating == {spec.name for spec in _queues(settings) if spec.functions}
-        assert [each for each in logged if each["event"] == "periodic_work_failed"] == []
+        assert {beat.queue for beat in beats} == {spec.name for spec in _queues(settings)}
+        assert [beat.queue for beat in beats if beat.failed] == []
+        failures = ("periodic_work_failed", "scheduled_work_failed")
+        assert [each for each in logged if each["event"] in failures] == []

@@ -13,16 +13,20 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
+from gql_trader.accounts.live_trading import LiveTrading
+from gql_trader.bots import service as bots_service
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
 from gql_trader.reports import daily, jobs, periods, service
 from gql_trader.reports.daily import Selection
 from gql_trader.reports.levels import level_of
-from gql_trader.reports.models import KeptDaysRow, SessionDayRow
+from gql_trader.reports.models import DaySeriesRow, KeptDaysRow, SeriesDayRow, SessionDayRow
 from gql_trader.reports.types import Day, DayColor, Level, Scope
 from gql_trader.runtime import open_runtime
+from gql_trader.settings.preferences import update_preferences
 from gql_trader.settings.types import SessionMode
 from tests.balances.conftest import Office
+from tests.factories.bots import BotDesk
 from tests.factories.clock import SetClock
 
 BEGIN = datetime(2026, 2, 20, 7, 30, tzinfo=UTC)
@@ -191,3 +195,66 @@ async def test_one_sessions_trouble_keeps_no_other_waiting(office: Office) -> No
         ("days_not_kept", str(sessions[2]))
     ]
     assert [await _kept(office, each) is not None for each in sessions] == [True, True, False, True, True]
+
+
+async def test_a_day_that_is_kept_of_one_session_counts_with_what_another_did_on_it(office: Office) -> None:
+    ada, first, second = await office.trader("ada"), date(2026, 2, 20), date(2026, 2, 21)
+    office.clock.moment = BEGIN.replace(hour=17)
+    one = await office.trade(ada)
+    await jobs.keep_days(office.runtime)
+    office.clock.moment = BEGIN.replace(hour=23)
+    other = await office.trade(ada)
+    await jobs.keep_days(office.runtime)
+    midnight = BEGIN.replace(hour=0, minute=0) + timedelta(days=1)
+    await office.stand(one, {midnight - 5 * QUARTER: 1010, midnight: 1009})
+    await office.stand(other, {midnight - QUARTER: 985})
+    await office.set_equity(one, 1009)
+    await office.set_equity(other, 985)
+    # One's turn comes, while the other was looked at lately.
+    office.clock.moment = midnight + timedelta(hours=2)
+    await jobs.keep_days(office.runtime)
+    assert [len(await _days(office, each)) for each in (one, other)] == [1, 0]
+    async with office.runtime.unit_of_work() as uow:
+        accounts = await service.accounts_of(uow, ada.user_id, Scope())
+        selection = Selection(ada.user_id, Scope(), accounts, "UTC")
+        best, worst = await periods.best_and_worst(uow, selection) or (None, None)
+    assert best is not None
+    assert worst is not None
+    # 10 less 15, then 1 less.
+    assert (best.date, best.level.change) == (second, Decimal(-1))
+    assert (worst.date, worst.level.change) == (first, Decimal(-5))
+
+
+async def test_a_deleted_bot_leaves_the_days_of_its_sessions_to_its_user(bots: BotDesk) -> None:
+    begun = [await bots.begin() for _ in range(2)]
+    for _, session_id in begun:
+        await bots.run(session_id)
+    await jobs.keep_days(bots.runtime)
+    async with bots.runtime.unit_of_work() as uow:
+        assert await uow.session.scalar(_SERIES_OF_BOTS) == 4
+        await bots_service.delete_bot(uow, bots.trader, begun[0][0])
+    for zone in ("UTC", "Asia/Kathmandu"):
+        # All days are kept anew in the other zone, and taken out of what the first bot was part of.
+        async with bots.runtime.unit_of_work() as uow:
+            live = LiveTrading.of(bots.runtime.settings)
+            await update_preferences(uow, live, bots.trader, {"timezone": zone})
+        await jobs.keep_days(bots.runtime)
+        for scope in (Scope(replays=True), Scope(bot_id=begun[1][0])):
+            async with bots.runtime.unit_of_work() as uow:
+                accounts = await service.accounts_of(uow, bots.trader.user_id, scope)
+                selection = Selection(bots.trader.user_id, scope, accounts, zone)
+                kept = await daily.days_between(uow, selection, date(2024, 1, 1), date(2024, 4, 1))
+                assert kept == await periods.days(uow, accounts, date(2024, 1, 1), date(2024, 4, 1), zone)
+                best, _ = await daily.best_and_worst(uow, selection) or (None, None)
+                assert best == max(kept, key=lambda day: day.level.change).date
+            assert len(accounts) == (1 if scope.bot_id else 2)
+    async with bots.runtime.unit_of_work() as uow:
+        # The other bot's on paper and in both modes, in each zone.
+        assert await uow.session.scalar(_SERIES_OF_BOTS) == 4
+        left = select(func.count()).where(
+            SeriesDayRow.series_id == DaySeriesRow.id, DaySeriesRow.timezone == "UTC"
+        )
+        assert await uow.session.scalar(left) == 0
+
+
+_SERIES_OF_BOTS = select(func.count()).where(DaySeriesRow.bot_id.is_not(None))

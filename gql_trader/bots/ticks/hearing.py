@@ -6,17 +6,17 @@ all its bars once; from then on only over what is new. The digits are the same.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
 
 from gql_trader.core.ids import SeriesId
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers
-from gql_trader.engine.rules import CompiledRules, PlotLine
+from gql_trader.engine.plugins import StrategyCode
+from gql_trader.engine.rules import CompiledRules, ParameterValues, PlotLine
 from gql_trader.engine.signals import Signals
 from gql_trader.market_data.types import StoredSeries
 
@@ -50,6 +50,15 @@ class Heard:
     signals: Signals
     lines: tuple[PlotLine, ...]
 
+    def signals_over(self, n: int) -> Signals:
+        """Return the signals of n bars that end with these; none at those before."""
+        if n == len(self.bars):
+            return self.signals
+        found = Signals.none(n)
+        for name in _COLUMNS:
+            getattr(found, name)[n - len(self.bars) :] = getattr(self.signals, name)
+        return found
+
 
 class Hearing:
     """A strategy that is listened to, from the first of its bars on. For threads.
@@ -81,35 +90,40 @@ class Hearing:
         bars
             Consecutive ones of the series; they begin with the last bar that was heard, or before it.
         """
-        wanted = len(bars) - int(np.searchsorted(bars.time, after, side="right"))
+        n = len(bars)
         with self._lock:
-            new = bars.slice(int(np.searchsorted(bars.time, self.until, side="right")), len(bars))
-            if len(new):
-                self._extend(new)
-            end = int(np.searchsorted(self._time, bars.time[-1], side="right"))
-            begin = end - wanted
-            if begin < 0 or not np.array_equal(self._time[begin:end], bars.time[len(bars) - wanted :]):
+            known = int(bars.time.searchsorted(self.until, "right"))
+            if known < n:
+                goes_on = after == self.until
+                heard = self._extend(bars.slice(known, n))
+                if goes_on:
+                    return heard
+            begin = int(bars.time.searchsorted(after, "right"))
+            to = int(self._time.searchsorted(bars.time[-1], "right"))
+            at = to - (n - begin)
+            if at < 0 or not np.array_equal(self._time[at:to], bars.time[begin:]):
                 return None
-            values = self._values[:, begin:end].copy()
+            values = self._values[:, at:to].copy()
             return Heard(
-                bars.slice(len(bars) - wanted, len(bars)),
-                Signals(*self._flags[:, begin:end].copy()),
-                tuple(PlotLine(text, values[at], plot) for at, (text, plot) in enumerate(self._texts)),
+                bars.slice(begin, n),
+                Signals(*self._flags[:, at:to].copy()),
+                tuple(PlotLine(text, values[line], plot) for line, (text, plot) in enumerate(self._texts)),
             )
 
-    def _extend(self, new: Bars) -> None:
+    def _extend(self, new: Bars) -> Heard:
         heard = Heard(new, *self._signals.extend(new))
         # However many came at once, all of them are there to be asked for, until the next come.
+        time, flags, values = _columns(heard, len(new))
         kept = max(KEPT_BARS, len(new))
-        time, flags, values = _columns(heard, kept)
-        self._time = np.concatenate((self._time, time))[-kept:].copy()
-        self._flags = np.concatenate((self._flags, flags), axis=1)[:, -kept:].copy()
-        self._values = np.concatenate((self._values, values), axis=1)[:, -kept:].copy()
+        self._time = np.concatenate((self._time, time))[-kept:]
+        self._flags = np.concatenate((self._flags, flags), axis=1)[:, -kept:]
+        self._values = np.concatenate((self._values, values), axis=1)[:, -kept:]
         self.until = int(new.time[-1])
+        return heard
 
 
 def listen(
-    code: CompiledRules, parameters: Mapping[str, Any], source: Source, bars: Bars
+    code: CompiledRules, parameters: ParameterValues, source: Source, bars: Bars
 ) -> tuple[Heard, Hearing]:
     """Return what a strategy says at all its bars so far, at least one, and what listens to it from there."""
     signals = code.continued(parameters, bars.interval)
@@ -151,30 +165,69 @@ class Hearings:
             return None
         with self._lock:
             found = self._kept.get(key)
-            if found is None:
+            if found is None or found.source != source:
+                self._drop(key)
                 return None
-            if found.source == source:
-                self._kept.move_to_end(key)
-                return found
-        self.forget(key)
-        return None
+            self._kept.move_to_end(key)
+            return found
 
     def put(self, key: UUID, hearing: Hearing) -> None:
         """Keep a strategy that is listened to."""
-        self.forget(key)
         with self._lock:
+            self._drop(key)
             self._kept[key] = hearing
             self._bytes += hearing.size
             while self._bytes > self._capacity:
-                _, dropped = self._kept.popitem(last=False)
-                self._bytes -= dropped.size
+                self._drop(next(iter(self._kept)))
 
     def forget(self, key: UUID) -> None:
         """Let go of a strategy."""
         with self._lock:
-            dropped = self._kept.pop(key, None)
-            if dropped is not None:
-                self._bytes -= dropped.size
+            self._drop(key)
+
+    def _drop(self, key: UUID) -> None:
+        dropped = self._kept.pop(key, None)
+        if dropped is not None:
+            self._bytes -= dropped.size
+
+
+def hear(
+    code: StrategyCode,
+    parameters: ParameterValues,
+    source: Source,
+    key: UUID,
+    bars: Bars,
+    after: int | None,
+) -> Heard:
+    """Return what a strategy says at the bars after a moment, and maybe at some before, given all its bars.
+
+    Parameters
+    ----------
+    key
+        What stands for its signals.
+    after
+        Opening time of a bar, Unix milliseconds; None: at all bars.
+    """
+    if not isinstance(code, CompiledRules):
+        return Heard(bars, code.signals(bars, parameters), code.lines(bars, parameters))
+    hearing = None if after is None else hearings.get(key, source)
+    if hearing is not None and after is not None and (heard := go_on(key, hearing, bars, after)) is not None:
+        return heard
+    heard, hearing = listen(code, parameters, source, bars)
+    hearings.put(key, hearing)
+    return heard
+
+
+def go_on(key: UUID, hearing: Hearing, bars: Bars, after: int) -> Heard | None:
+    """Return what `Hearing.hear` returns; one that has nothing to say any more is forgotten."""
+    try:
+        heard = hearing.hear(bars, after)
+    except Exception:
+        hearings.forget(key)
+        raise
+    if heard is None:
+        hearings.forget(key)
+    return heard
 
 
 _MOST_BYTES = 256 * 2**20

@@ -4,11 +4,13 @@ import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.backtests.history import SIGNAL_BARS
+from gql_trader.bots.ticks.hearing import Heard, Source, hear
 from gql_trader.bots.ticks.stepping import Standing, Terms
 from gql_trader.core.clock import from_milliseconds
 from gql_trader.core.ids import MarketId, TradingSessionId, UserId
@@ -35,12 +37,19 @@ class Window:
     ----------
     start
         Index of the first bar that may trade.
+    source
+        The candles that it is made of.
     """
 
     bars: Bars
     start: int
     rules: StrategyCode
     parameters: dict[str, Any]
+    source: Source
+
+    def hear(self, key: UUID, bars: Bars, after: int | None) -> Heard:
+        """Return what the strategy says after a moment, given the window's bars up to one; see `hear`."""
+        return hear(self.rules, self.parameters, self.source, key, bars, after)
 
 
 @lru_cache(maxsize=10_000)
@@ -121,4 +130,6 @@ async def load_window(uow: UnitOfWork, runtime: Runtime, row: Row[Any]) -> Windo
         begin = from_milliseconds(row.anchor_time)
         bars = (await load_bars(uow, runtime.arrays, series, begin, row.replay_end)).bars
         start = 0
-    return Window(bars, start, rules, row.parameters) if len(bars) > start else None
+    if len(bars) <= start:
+        return None
+    return Window(bars, start, rules, row.parameters, Source.of(series.source))

@@ -20,7 +20,7 @@ from gql_trader.bots import lifecycle
 from gql_trader.bots.explaining import Said, explained, key_of_signals, note
 from gql_trader.bots.ticks import shards
 from gql_trader.bots.ticks.booking import Booking, book
-from gql_trader.bots.ticks.hearing import Heard, Hearing, Source, hearings, listen
+from gql_trader.bots.ticks.hearing import Heard, Hearing, Source, go_on, hear, hearings
 from gql_trader.bots.ticks.known import KnownSession, Program, Version, known_sessions
 from gql_trader.bots.ticks.marking import look_after
 from gql_trader.bots.ticks.running import code_of, guards_of
@@ -31,7 +31,6 @@ from gql_trader.core.errors import DomainError
 from gql_trader.core.ids import TradingSessionId
 from gql_trader.engine.bars import Bars
 from gql_trader.engine.plugins import PluginError, PluginRegistry, StrategyCode
-from gql_trader.engine.rules import CompiledRules
 from gql_trader.engine.signals import Signals
 from gql_trader.infra.leases import settle
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -308,27 +307,18 @@ def _observe(
 
 
 def _go_on(work: _Work, key: UUID, members: Sequence[tuple[Row[Any], int]]) -> Heard:
-    try:
-        heard = work.ready.hearings[key].hear(work.bars, min(row.last_bar_time for row, _ in members))
-    except Exception:
-        hearings.forget(key)
-        raise
+    heard = go_on(key, work.ready.hearings[key], work.bars, min(row.last_bar_time for row, _ in members))
     if heard is None:
-        hearings.forget(key)
         raise _ForgottenError
     return heard
 
 
 def _begin(work: _Work, program: Program, bars: Bars, key: UUID | None) -> tuple[UUID, Heard]:
-    shard, code = work.ready.shard, work.ready.codes[program]
+    shard, code, parameters = work.ready.shard, work.ready.codes[program], program.parameters
     key = key or key_of_signals(
-        *program.version, program.parameters, shard.market_id, shard.interval, int(bars.time[0])
+        *program.version, parameters, shard.market_id, shard.interval, int(bars.time[0])
     )
-    if not isinstance(code, CompiledRules):
-        return key, Heard(bars, code.signals(bars, program.parameters), code.lines(bars, program.parameters))
-    heard, hearing = listen(code, program.parameters, work.ready.source, bars)
-    hearings.put(key, hearing)
-    return key, heard
+    return key, hear(code, parameters, work.ready.source, key, bars, None)
 
 
 def _first_new(bars: Bars, members: Sequence[tuple[Row[Any], int]]) -> int:
@@ -346,6 +336,9 @@ def _step(sessions: Sequence[_Session], last_bar_time: int | None, bars: Bars, o
     single = [each.standing for each in sessions]
     if last_bar_time is not None:
         fresh = bars.slice(int(np.searchsorted(bars.time, last_bar_time, side="right")), len(bars))
+        if not len(fresh):
+            # The bars that have ended are not there: their interval had no candles.
+            return
         windows = {id(each.window): each.window.signals for each in sessions}
         newest = {key: signals_from(said, len(said.entry_long) - len(fresh)) for key, said in windows.items()}
         heard = [newest[id(each.window)] for each in sessions]

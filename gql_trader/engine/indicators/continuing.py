@@ -80,6 +80,7 @@ WINDOWED = frozenset(
 """Functions whose value at a bar is made of those that they look back at, and has no rounding to hand on."""
 
 _EMPTY = np.empty(0)
+_NO_COLUMNS: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close", "volume"), _EMPTY)
 
 
 class _Windowed:
@@ -89,33 +90,29 @@ class _Windowed:
         self._function = function
         self._values = values
         self._lookback = function.lookback(values)
-        self._inputs: list[Column] = []
-        self._columns: dict[str, NDArray[Any]] = {}
+        self._kept: list[Column] = []
 
     def __call__(self, operands: Sequence[Operand], bars: Bars) -> Result:
-        n = len(bars)
-        arrays = [each for each in operands if isinstance(each, np.ndarray)]
-        self._inputs = [
-            cast("Column", np.concatenate((old, new)))
-            for old, new in zip(self._inputs or [each[:0] for each in arrays], arrays, strict=True)
-        ]
-        names = ("time", *self._function.columns)
-        self._columns = {
-            name: np.concatenate((self._columns[name], getattr(bars, name)))
-            if self._columns
-            else getattr(bars, name)
-            for name in names
-        }
-        waiting = iter(self._inputs)
-        given = [next(waiting) if isinstance(each, np.ndarray) else each for each in operands]
-        missing = dict.fromkeys(("open", "high", "low", "close", "volume"), _EMPTY)
-        joined = Bars(**(missing | self._columns), interval=bars.interval)
-        found = compute(self._function, given, joined, self._values)
-        begin = max(0, len(joined) - self._lookback)
+        names = self._function.columns
+        inputs = [each for each in operands if isinstance(each, np.ndarray)]
+        inputs += [getattr(bars, name) for name in names]
+        old = len(self._kept[0]) if self._kept else 0
+        if old:
+            joined = zip(self._kept, inputs, strict=True)
+            inputs = [cast("Column", np.concatenate(pair)) for pair in joined]
+        n = old + len(bars)
         # Copies: a view would hold the whole array for one that is as long as the look-back.
-        self._inputs = [each[begin:].copy() for each in self._inputs]
-        self._columns = {name: each[begin:].copy() for name, each in self._columns.items()}
-        old = len(joined) - n
+        self._kept = [each[max(0, n - self._lookback) :].copy() for each in inputs]
+        waiting = iter(inputs)
+        given = [next(waiting) if isinstance(each, np.ndarray) else each for each in operands]
+        # None of them asks for the time of a bar.
+        columns = _NO_COLUMNS | dict(zip(names, waiting, strict=True))
+        found = compute(
+            self._function,
+            given,
+            Bars(np.empty(n, np.int64), **columns, interval=bars.interval),
+            self._values,
+        )
         return tuple(each[old:] for each in found) if isinstance(found, tuple) else found[old:]
 
 
@@ -196,7 +193,8 @@ def _remembering(
 
     def extend(x: Floats) -> Floats:
         nonlocal kept
-        joined, start = np.concatenate((kept, x)), len(kept)
+        start = len(kept)
+        joined = np.concatenate((kept, x)) if start else x
         kept = joined[max(0, len(joined) - tail) :].copy()
         return kernel(joined, start, *constants, state)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Results = Mapping[int, Result]
 
+_MOST_PARTS = 100
+"""Bars of an unfinished interval that are kept one by one; then they are joined."""
+
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
 
@@ -188,7 +191,10 @@ class _Higher:
             self._first = int(bars.time[0])
         if not self._pending:
             self._ends = self._interval.floor(int(bars.time[0])) + self._interval.milliseconds
-        self._pending.append(bars)
+        # Copied, since a view would hold all that was loaded, and joined, since many small ones take more.
+        self._pending.append(_join([bars]))
+        if len(self._pending) > _MOST_PARTS:
+            self._pending = [_join(self._pending)]
         if int(bars.time[-1]) + bars.interval < self._ends:
             return _none(bars, self._interval)
         joined = _join(self._pending)

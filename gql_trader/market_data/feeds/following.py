@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from gql_trader.core.clock import from_milliseconds
+from gql_trader.core.clock import from_milliseconds, to_milliseconds
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import MarketId
 from gql_trader.core.intervals import Interval
@@ -63,9 +63,10 @@ async def follow_candles(
     Raises
     ------
     InvalidInput
-        If ``after`` is not a cursor.
+        If ``after`` is not a cursor that a candle can have by now.
     """
     follower = _Follower(unit_of_work, arrays, market_id, interval, _opening(after))
+    await follower.check()
     while True:
         source = await follower.renew()
         stream = stream_of(market_id, source)
@@ -127,6 +128,17 @@ class _Follower:
         self._source = interval
         self._bucket: int | None = None
         self._parts: dict[int, CandleRecord] = {}
+
+    async def check(self) -> None:
+        """Raise InvalidInput if the cursor is of the future, so that nothing could be told for long."""
+        if self._told is None:
+            return
+        async with self._unit_of_work() as uow:
+            series = await find_series(uow, self._market_id, self._interval)
+            # Candles may be stored that are ahead of this machine's clock.
+            newest = max(to_milliseconds(uow.clock.now()), series.source.last if series else 0)
+        if self._told > newest:
+            raise InvalidInput("No candle has this cursor yet.", ("after",))
 
     async def renew(self) -> Interval:
         """Say that the candles are still wanted; return the interval of those that they are made of."""

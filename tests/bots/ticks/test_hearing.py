@@ -223,3 +223,20 @@ def test_a_bounded_number_of_strategies_is_kept_the_oldest_go_first() -> None:
     assert kept.get(keys[2], replace(SOURCE, rewrites=1)) is None
     assert kept.get(keys[2], SOURCE) is None
     assert kept.get(None, SOURCE) is None
+
+
+async def test_longer_bars_that_there_are_no_candles_for_hold_nobody_up(live: LiveMarket) -> None:
+    session_id = await _begin(live, interval=Interval.H4)
+    await live.close_bars(9)
+    assert await live.advance() == 1
+    before = (await live.bots.session(session_id)).last_bar_time
+    # The exchange stands still for most of a day: the candle after that ends bars that are not there.
+    opening = Interval.H4.floor(int(live.bars.time[live.stored])) + 5 * 4 * HOUR
+    at = int(np.searchsorted(live.bars.time, opening))
+    live.clock.move(hours=at + 1 - live.stored)
+    live.stored = at
+    await live.store(at + 1)
+    await live.advance()
+    await live.close_bars(4)
+    assert await live.advance() == 1
+    assert (await live.bots.session(session_id)).last_bar_time == opening > before

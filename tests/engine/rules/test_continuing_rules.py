@@ -1,5 +1,8 @@
 """Rules told bar after bar say what they say over all bars at once, digit by digit."""
 
+import gc
+import tracemalloc
+
 import numpy as np
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
@@ -91,3 +94,20 @@ def test_what_is_remembered_grows_with_the_look_back_and_not_with_the_bars() -> 
     assert size("close > sma(close, 10)") < 10_000
     assert 400_000 < size("close > sma(close, 10000)") < 1_000_000
     assert size('close > on("1w", close)') > 48 * 7 * 24 * 60
+
+
+def test_what_is_remembered_is_no_more_than_is_said() -> None:
+    text = 'close > on("1w", close) and crossover(sma(close, 500), sma(close, 900)) and adx(50) > 3'
+    compiled = compile_rules(Rules(text, plots=('on("1d", high)',)))
+    bars = random_bars(2_000, seed=1, interval=60_000)
+    compiled.continued(None, bars.interval).extend(bars)
+    gc.collect()
+    tracemalloc.start()
+    continued = compiled.continued(None, bars.interval)
+    continued.extend(bars.slice(0, 1_300))
+    for at in range(1_300, len(bars)):
+        continued.extend(bars.slice(at, at + 1))
+    gc.collect()
+    remembered, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert remembered < continued.size + 100_000

@@ -191,12 +191,12 @@ async def test_the_present_month_is_kept_as_rows_until_it_is_over(
     assert (again.added, again.updated) == (24 * 5, 0)
     assert_same_bars((await load(runtime, market)).bars, more)
 
-    await seal_open_months({"runtime": runtime})
+    await seal_open_months(runtime)
     assert await count(runtime, OpenCandleRow) == 24 * 14  # February is not over: nothing to seal
 
     clock.moment = datetime(2024, 3, 1, tzinfo=UTC)
     for _ in range(2):
-        await seal_open_months({"runtime": runtime})
+        await seal_open_months(runtime)
         assert await count(runtime, OpenCandleRow) == 0
         assert await count(runtime, CandleChunkRow) == 2
     sealed = await series_of(runtime, market)

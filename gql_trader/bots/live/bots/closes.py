@@ -18,7 +18,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots.explaining import Said, explain, note, signal_key
+from gql_trader.bots.explaining import Said, explained, note, signal_key
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import opening_order, sign_of
 from gql_trader.bots.ledger.storing import lock_ledger, write_ledger
@@ -105,7 +105,7 @@ async def step(runtime: Runtime, session_id: UUID) -> bool:
             return False
         bars = window.bars.slice(0, stop)
         key = signal_key(row, int(bars.time[0]))
-        signals, said = await asyncio.to_thread(_think, key, window, bars, done)
+        signals, said = await asyncio.to_thread(_think, key, window, bars, done, row.last_bar_time)
     except (DomainError, PluginError) as error:
         await fail_session(runtime, session_id, str(error))
         return False
@@ -121,10 +121,12 @@ class _BrokenError(Exception):
     """A strategy cannot be computed."""
 
 
-def _think(key: UUID, window: Window, bars: Bars, done: int) -> tuple[Signals, list[Said]]:
+def _think(key: UUID, window: Window, bars: Bars, done: int, after: int | None) -> tuple[Signals, list[Said]]:
+    """Return the signals of bars, which count from ``done`` on, and what explains those."""
     try:
-        signals = window.rules.signals(bars, window.parameters)
-        return signals, explain(key, window.rules, window.parameters, bars, signals, done)
+        heard = window.hear(key, bars, after)
+        new = done - (len(bars) - len(heard.bars))
+        return heard.signals_over(len(bars)), explained(key, heard.lines, heard.bars, heard.signals, new)
     except (DomainError, PluginError):
         raise
     except Exception as error:

@@ -5,8 +5,8 @@ import { drawComparison, drawEquity, drawPrices, lineColour } from './charts.js'
 import * as documents from './documents.js';
 import {
   address, bar, button, card, carefulButton, choice, complain, day, figures, fillPages, form, h, heading, heat, input,
-  interval, link, listPage, money, noted, number, percent, price, quantity, quiet, signed, submitButton, table,
-  time, words,
+  interval, latest, link, listPage, money, noted, number, percent, price, quantity, quiet, signed, submitButton,
+  table, time, words,
 } from './dom.js';
 import { fetchCatalogue, specFields } from './specform.js';
 
@@ -17,31 +17,27 @@ const ORDERS = [
 
 const days = (value) => (value === null ? '–' : `${number(value, 1)} d`);
 const hours = (value) => (value === null ? '–' : `${number(value, 1)} h`);
-
 const count = (value) => number(value, 0);
 
-// Name, title, how to write it, and which is better: 1 the higher, -1 the lower, 0 neither.
+// Name, title, how to write it, and which is better: 1 the higher, -1 the lower, 0 neither; what matters most first.
 const METRICS = [
-  ['totalReturn', 'Return', percent, 1], ['cagr', 'Return a year', percent, 1],
-  ['buyAndHoldReturn', 'Buy and hold', percent, 0], ['finalEquity', 'Final equity', money, 1],
-  ['sharpeRatio', 'Sharpe ratio', number, 1], ['sortinoRatio', 'Sortino ratio', number, 1],
+  ['totalReturn', 'Return', percent, 1], ['buyAndHoldReturn', 'Buy and hold', percent, 0],
+  ['finalEquity', 'Final equity', money, 1], ['sharpeRatio', 'Sharpe ratio', number, 1],
+  ['maxDrawdown', 'Deepest drawdown', percent, -1], ['trades', 'Trades', count, 0], ['winRate', 'Won', percent, 1],
+  ['profitFactor', 'Profit factor', number, 1],
+  ['cagr', 'Return a year', percent, 1], ['sortinoRatio', 'Sortino ratio', number, 1],
   ['calmarRatio', 'Calmar ratio', number, 1], ['omegaRatio', 'Omega ratio', number, 1],
-  ['annualVolatility', 'Volatility a year', percent, -1], ['maxDrawdown', 'Deepest drawdown', percent, -1],
-  ['maxDrawdownDurationDays', 'Longest drawdown', days, -1], ['ulcerIndex', 'Ulcer index', percent, -1],
-  ['valueAtRisk95', 'Value at risk, 95 %', percent, 0], ['expectedShortfall95', 'Expected shortfall, 95 %', percent, 0],
-  ['trades', 'Trades', count, 0], ['winRate', 'Won', percent, 1], ['profitFactor', 'Profit factor', number, 1],
-  ['expectancy', 'Expectancy', number, 1], ['payoffRatio', 'Payoff ratio', number, 1], ['sqn', 'SQN', number, 1],
-  ['kelly', 'Kelly fraction', percent, 0], ['avgTradeReturn', 'Mean trade', percent, 1],
-  ['bestTrade', 'Best trade', percent, 1], ['worstTrade', 'Worst trade', percent, 1],
-  ['avgTradeDurationHours', 'Mean duration', hours, 0], ['maxConsecutiveWins', 'Wins in a row', count, 0],
-  ['maxConsecutiveLosses', 'Losses in a row', count, -1], ['exposure', 'Time in the market', percent, 0],
-  ['turnover', 'Turnover', number, 0], ['feesPaid', 'Fees', money, -1], ['fundingPaid', 'Funding', money, -1],
-  ['alpha', 'Alpha', percent, 1], ['beta', 'Beta', number, 0],
+  ['annualVolatility', 'Volatility a year', percent, -1], ['maxDrawdownDurationDays', 'Longest drawdown', days, -1],
+  ['ulcerIndex', 'Ulcer index', percent, -1], ['valueAtRisk95', 'Value at risk, 95\u00a0%', percent, 0],
+  ['expectedShortfall95', 'Expected shortfall, 95\u00a0%', percent, 0], ['expectancy', 'Expectancy', number, 1],
+  ['payoffRatio', 'Payoff ratio', number, 1], ['sqn', 'SQN', number, 1], ['kelly', 'Kelly fraction', percent, 0],
+  ['avgTradeReturn', 'Mean trade', percent, 1], ['bestTrade', 'Best trade', percent, 1],
+  ['worstTrade', 'Worst trade', percent, 1], ['avgTradeDurationHours', 'Mean duration', hours, 0],
+  ['maxConsecutiveWins', 'Wins in a row', count, 0], ['maxConsecutiveLosses', 'Losses in a row', count, -1],
+  ['exposure', 'Time in the market', percent, 0], ['turnover', 'Turnover', number, 0], ['feesPaid', 'Fees', money, -1],
+  ['fundingPaid', 'Funding', money, -1], ['alpha', 'Alpha', percent, 1], ['beta', 'Beta', number, 0],
 ];
-
-const FIGURES = [
-  'totalReturn', 'buyAndHoldReturn', 'finalEquity', 'sharpeRatio', 'maxDrawdown', 'trades', 'winRate', 'profitFactor',
-];
+const FIGURES = METRICS.slice(0, 8);
 
 const titleOf = (run) => run.label ?? run.strategy.name;
 export const marketOf = (run) => `${run.market.symbol} · ${interval(run.interval)}`;
@@ -58,24 +54,23 @@ export function begin(given, go) {
   go('backtests');
 }
 
-// ---- the list, and the form for another one ----
-
 export async function showBacktests(main, { viewer, signal, go }) {
   const catalogue = await fetchCatalogue(signal);
   const chosen = new Set();
-  const compare = h('button', { type: 'button', disabled: true }, 'Compare');
+  const compare = h('button', { type: 'button', disabled: true }, 'Tick two to compare');
   compare.addEventListener('click', () => go('compare', [...chosen].join(',')));
   const order = choice(ORDERS, 'CREATED_AT', { 'aria-label': 'Order by' });
   const list = h('div');
   order.addEventListener('change', () => load().catch(complain));
 
   function tick(run) {
-    const box = input({ type: 'checkbox', 'aria-label': `Compare ${titleOf(run)} of ${time(run.createdAt)}` });
-    box.checked = chosen.has(run.id);
+    const label = `Compare ${titleOf(run)} of ${time(run.createdAt)}`;
+    const state = { checked: chosen.has(run.id), disabled: !run.metrics };
+    const box = input({ type: 'checkbox', 'aria-label': label, ...state });
     box.addEventListener('change', () => {
       chosen[box.checked ? 'add' : 'delete'](run.id);
       compare.disabled = chosen.size < 2;
-      compare.textContent = chosen.size < 2 ? 'Compare' : `Compare ${chosen.size}`;
+      compare.textContent = ['Tick two to compare', 'Tick another one'][chosen.size] ?? `Compare ${chosen.size}`;
     });
     return box;
   }
@@ -90,16 +85,16 @@ export async function showBacktests(main, { viewer, signal, go }) {
     ['Drawdown', (run) => result(run, ({ maxDrawdown }) => percent(maxDrawdown)), { number: true, minor: true }],
     ['Trades', (run) => result(run, ({ trades }) => trades), { number: true, minor: true }],
   ];
-  async function load() {
+  const load = latest(signal, (still) => {
     const orderBy = [{ field: order.value, direction: 'DESC' }];
-    const fetchPage = (after) => queryOne(documents.BACKTESTS, { orderBy, first: 20, after }, signal);
-    await fillPages(list, fetchPage, (rows) => table('Backtests', columns, rows, 'No backtest yet: run one.'));
-  }
+    const fetchPage = (after) => queryOne(documents.BACKTESTS, { orderBy, after }, still);
+    return fillPages(list, fetchPage, (rows) => table('Backtests', columns, rows, 'No backtest yet: run one.'));
+  });
 
   await load();
   if (signal.aborted) return;
   const isDrafted = draft !== undefined;
-  const spec = specFields(catalogue, draft);
+  const spec = specFields(catalogue, signal, draft);
   draft = undefined;
   const submit = async () => {
     const { backtest } = await mutate(documents.RUN_BACKTEST, { input: spec.read() });
@@ -109,8 +104,6 @@ export async function showBacktests(main, { viewer, signal, go }) {
     { title: 'Run a backtest', form: form({ id: 'run' }, submit, spec.element, submitButton('Run')) };
   main.replaceChildren(listPage('Backtests', [order, compare], list, making, isDrafted || undefined));
 }
-
-// ---- one ----
 
 export const isGoing = ({ status }) => status === 'QUEUED' || status === 'RUNNING';
 
@@ -142,7 +135,7 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   const equity = h('figure', { class: 'chart' });
   main.replaceChildren(
     head, facts,
-    figures(METRICS.filter(([name]) => FIGURES.includes(name)).map(([name, title, write]) =>
+    figures(FIGURES.map(([name, title, write]) =>
       [name === 'finalEquity' ? `${title}, ${run.market.quote.symbol}` : title, write(metrics[name]), name])),
     card('Prices and trades', charts),
     card('Equity and drawdown', equity),
@@ -155,8 +148,7 @@ export async function showBacktest(main, { id, signal, go, reload }) {
     charts.replaceChildren();
     drawPrices(charts, plot, `Candles, indicators and trades of ${titleOf(run)}`, signal);
   } catch (error) {
-    charts.replaceChildren(h('p', { class: 'problem' }, error.message));
-    complain(error);
+    complain(error, (text) => charts.replaceChildren(h('p', { class: 'problem', role: 'alert' }, text)));
   }
 }
 
@@ -181,8 +173,7 @@ const swatch = (index) => h('span', { class: 'swatch', style: { background: line
 
 function metricsTable(runs) {
   const best = ([name, , , better]) => {
-    const values = runs.map((run) => (run.metrics[name] === null ? null : Number(run.metrics[name])));
-    const known = values.filter((value) => value !== null);
+    const known = runs.map(({ metrics }) => metrics[name]).filter((value) => value !== null).map(Number);
     if (!better || runs.length < 2 || new Set(known).size < 2) return null;
     return better > 0 ? Math.max(...known) : Math.min(...known);
   };
@@ -243,8 +234,6 @@ function ledger(run, signal) {
   fillPages(frame, fetchPage, show);
   return frame;
 }
-
-// ---- several ----
 
 export async function showComparison(main, { id, signal }) {
   const nodes = await queryOne(documents.COMPARISON, { ids: (id ?? '').split(',') }, signal);

@@ -6,7 +6,8 @@ import { drawEquity } from './charts.js';
 import * as documents from './documents.js';
 import {
   address, ask, bar, button, card, carefulButton, choice, complain, day, decimal, field, figures, form, h, heading,
-  input, link, listPage, money, noted, number, percent, quiet, row, signed, submitButton, table, time, update, words,
+  input, link, listPage, money, noted, number, percent, quiet, row, signed, soon, submitButton, table, time,
+  update, words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
 
@@ -49,8 +50,6 @@ function feedOf({ replay }) {
   return `replay from ${day(replay.start)}${replay.end ? ` to ${day(replay.end)}` : ''}, speed ${replay.speed}`;
 }
 
-// ---- the list, and the form for another one ----
-
 export async function showBots(main, { viewer, signal, go }) {
   const [catalogue, nodes, keys] = await Promise.all([
     fetchCatalogue(signal), queryAll(documents.BOTS, signal), queryOne(documents.KEYS, {}, signal),
@@ -70,8 +69,8 @@ export async function showBots(main, { viewer, signal, go }) {
   const show = () => update(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one.'));
   show();
 
-  const stopAll = carefulButton('Stop all', 'Stop all bots?', STOPPING, () => mutate(documents.STOP_ALL_BOTS, {}));
-  const making = mayTrade && { title: 'Make a bot', form: botForm(catalogue, keys.exchangeKeys, go) };
+  const stopAll = carefulButton('Stop all', 'Stop all bots?', STOPPING, () => mutate(documents.STOP_ALL, {}));
+  const making = mayTrade && { title: 'Make a bot', form: botForm(catalogue, keys.exchangeKeys, signal, go) };
   main.replaceChildren(listPage('Bots', mayTrade && stopAll, list, making));
   follow(signal, documents.BOT_STATUS, {}, ({ bot }) => {
     bots.set(bot.id, bot);
@@ -79,7 +78,7 @@ export async function showBots(main, { viewer, signal, go }) {
   });
 }
 
-function botForm(catalogue, keys, go) {
+function botForm(catalogue, keys, signal, go) {
   const feed = choice([['live', 'live market'], ['replay', 'replay of history']], 'live', { name: 'feed' });
   const start = input({ type: 'date', name: 'feed.replay.start' });
   const end = input({ type: 'date', name: 'feed.replay.end' });
@@ -93,7 +92,7 @@ function botForm(catalogue, keys, go) {
   const key = choice([['', 'on paper'], ...real], '', { name: 'exchangeKeyId' });
   const noKey = 'A key to an exchange that may trade, and not withdraw, lets bots trade with real money: see GraphiQL.';
   const hint = real.length > 0 ? 'Real money takes a second factor at each start.' : noKey;
-  const spec = specFields(catalogue, {}, { range: false });
+  const spec = specFields(catalogue, signal, {}, { range: false });
 
   async function submit({ name, exchangeKeyId }) {
     const from = moment(start) ?? spec.element.dataset.start;
@@ -117,8 +116,6 @@ async function follow(signal, document, variables, heard) {
     complain(error);
   }
 }
-
-// ---- one ----
 
 export async function showBot(main, { id, viewer, signal, go, reload }) {
   const bot = await queryOne(documents.BOT_DETAIL, { id }, signal);
@@ -153,35 +150,30 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
 
   let latest = session && { equity: Number(session.equity), time: session.lastBarTime };
   const extend = session && drawEquity(frame, session.equityCurve, `Equity and drawdown of ${bot.name}`, signal);
-  // A replay may tell of more bars in a second than anybody can see: draw what is there once a frame.
-  let asked = 0;
-  const showNumbers = () => {
-    asked ||= requestAnimationFrame(() => {
-      asked = 0;
-      const newest = [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50);
-      ledger.replaceChildren(tradeTable('Trades', newest));
-      if (!latest) return;
-      const { equity } = latest;
-      const profit = equity - session.capital;
-      numbers.replaceChildren(figures([
-        [`Equity, ${bot.market.quote.symbol}`, money(equity), 'equity'],
-        ['Profit', signed(profit, money(profit))],
-        ['Return', signed(profit, percent(profit / session.capital))],
-        ['Trades', number(trades.size && Math.max(...trades.keys()), 0), 'trades'],
-        ['Last bar', time(latest.time)],
-      ]));
-    });
-  };
-  showNumbers();
-  // Guards count trades; how far they are is asked at most twice a second.
-  let counting = 0;
-  const countAgain = () => {
-    counting ||= setTimeout(async () => {
-      counting = 0;
-      const now = await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
-      if (now) guards.replaceChildren(...guardList(now.guards));
-    }, 500);
-  };
+  function showTrades() {
+    const newest = [...trades.values()].sort((a, b) => b.number - a.number).slice(0, 50);
+    ledger.replaceChildren(tradeTable('Trades', newest));
+    showNumbers();
+  }
+  function showNumbers() {
+    if (!latest) return;
+    const { equity } = latest;
+    const profit = equity - session.capital;
+    numbers.replaceChildren(figures([
+      [`Equity, ${bot.market.quote.symbol}`, money(equity), 'equity'],
+      ['Profit', signed(profit, money(profit))],
+      ['Return', signed(profit, percent(profit / session.capital))],
+      ['Trades', number(trades.size && Math.max(...trades.keys()), 0), 'trades'],
+      ['Last bar', time(latest.time)],
+    ]));
+  }
+  showTrades();
+  // A replay may tell of more bars in a second than anybody can see. Guards count trades; the server knows how far.
+  const [numbersSoon, tradesSoon] = [showNumbers, showTrades].map((show) => soon(50, show));
+  const countSoon = soon(500, async () => {
+    const now = await queryOne(documents.GUARDS, { id }, signal).catch(() => null);
+    if (now) guards.replaceChildren(...guardList(now.guards));
+  });
   const heard = ({ bot: now }) => (now.session?.id === session?.id ? show(now) : reload());
   follow(signal, documents.BOT_STATUS, { botId: id }, heard);
   if (!session) return;
@@ -189,13 +181,13 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     if (event.sessionId !== session.id) return;
     latest = { equity: Number(event.equity), time: event.time };
     extend(Date.parse(event.time), latest.equity);
-    showNumbers();
+    numbersSoon();
   });
   follow(signal, documents.BOT_TRADES, { botId: id }, ({ trade }) => {
     if (trade.session.id !== session.id) return;
     trades.set(trade.number, { ...trade, live: true });
-    showNumbers();
-    countAgain();
+    tradesSoon();
+    countSoon();
   });
 }
 
@@ -206,8 +198,8 @@ function guardList(guards) {
     const label = words(kind);
     return h('div', { class: 'guard' },
       h('span', {}, label),
-      h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }),
       h('span', {}, `${write(used)} of ${write(limit)}`),
+      h('meter', { max: limit, value: Math.max(0, used), 'aria-label': label }),
       tripped && h('p', { class: 'problem' }, trippedBy ?? 'Tripped', resetsAt && `, until ${time(resetsAt)}`));
   });
 }

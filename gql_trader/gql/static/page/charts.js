@@ -1,8 +1,6 @@
 // Charts on TradingView's Lightweight Charts. Colours come from the stylesheet, so that light and dark are one matter.
 
-import {
-  AreaSeries, BaselineSeries, CandlestickSeries, createChart, createSeriesMarkers, LineSeries,
-} from './vendor/lightweight-charts.js';
+import * as lightweight from './vendor/lightweight-charts.js';
 import { button, h, price } from './dom.js';
 
 const still = matchMedia('(prefers-reduced-motion: reduce)');
@@ -14,7 +12,6 @@ const LINES = ['line-1', 'line-2', 'line-3', 'line-4', 'line-5', 'line-6'];
 export const lineColour = (index) => `var(--${LINES[index % LINES.length]})`;
 
 const PERCENT = { type: 'custom', minMove: 0.0001, formatter: (value) => `${(100 * value).toFixed(1)} %` };
-
 const seconds = (milliseconds) => milliseconds / 1000;
 
 /** Points for a line; where there is no value, there is a gap. */
@@ -29,7 +26,7 @@ function makeChart(frame, label, signal) {
   });
   frame.append(canvas);
   const options = { autoSize: true, kineticScroll: { touch: !still.matches }, layout: { attributionLogo: false } };
-  const chart = createChart(canvas, options);
+  const chart = lightweight.createChart(canvas, options);
   const painters = [
     () => chart.applyOptions({
       layout: {
@@ -38,7 +35,7 @@ function makeChart(frame, label, signal) {
       },
       grid: { vertLines: { color: colour('grid') }, horzLines: { color: colour('grid') } },
       rightPriceScale: { borderColor: colour('border') },
-      timeScale: { borderColor: colour('border'), timeVisible: true, minBarSpacing: 0.05 },
+      timeScale: { borderColor: colour('border'), timeVisible: true, secondsVisible: false, minBarSpacing: 0.05 },
     }),
   ];
   const paint = () => painters.forEach((painter) => painter());
@@ -78,7 +75,7 @@ function moveByKey(chart, event) {
 export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exits }, label, signal) {
   const times = candles.time;
   const { chart, add, onPaint } = makeChart(frame, label, signal);
-  const bars = add(CandlestickSeries, () => ({
+  const bars = add(lightweight.CandlestickSeries, () => ({
     upColor: colour('gain'), downColor: colour('loss'), wickUpColor: colour('gain'), wickDownColor: colour('loss'),
     borderVisible: false, priceLineVisible: false,
   }));
@@ -92,19 +89,19 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
     const known = values.filter((value) => value !== null).sort((a, b) => a - b);
     const middle = known[Math.floor(known.length / 2)];
     const series = add(
-      LineSeries,
+      lightweight.LineSeries,
       () => ({
         color: colour(LINES[index % LINES.length]), lineWidth: 1, lineStyle: plot ? 0 : 2,
         priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
       }),
       middle > low / 3 && middle < high * 3 ? 0 : 1);
     series.setData(points(times, values));
-    return { title, series, index };
+    return { title, series };
   });
   chart.panes()[0].setStretchFactor(3);
 
   const scale = chart.timeScale();
-  const markers = createSeriesMarkers(bars, []);
+  const markers = lightweight.createSeriesMarkers(bars, []);
   const all = [...markersOf(entries, times, true), ...markersOf(exits, times, false)].sort((a, b) => a.time - b.time);
   const hint = h('span', { class: 'quiet', hidden: true }, 'Zoom in to see the trades.');
   const mark = () => {
@@ -128,23 +125,14 @@ export function drawPrices(frame, { candles, barsPerCandle, lines, entries, exit
   latest();
 }
 
-// A marker stands at the candle in which the trade filled, which may be several bars.
-function candleOf(times, time) {
-  let from = 0;
-  let to = times.length - 1;
-  while (from < to) {
-    const middle = Math.ceil((from + to) / 2);
-    if (times[middle] <= time) from = middle;
-    else to = middle - 1;
-  }
-  return seconds(times[from]);
-}
-
-// Arrows where positions were opened, dots where they were closed, on the side where the price came from.
+// Arrows where positions were opened, dots where they were closed, on the side where the price came from; at the candle
+// in which the trade filled, which may be several bars. Times rise, of trades and of candles.
 function markersOf({ time, side }, times, isEntry) {
+  let candle = 0;
   return time.map((each, i) => {
+    while (times[candle + 1] <= each) candle += 1;
     const isLong = side[i] === 'LONG';
-    const place = { time: candleOf(times, each), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
+    const place = { time: seconds(times[candle]), position: isLong === isEntry ? 'belowBar' : 'aboveBar' };
     if (!isEntry) return { ...place, shape: 'circle', name: 'accent', size: 0.4 };
     return { ...place, shape: isLong ? 'arrowUp' : 'arrowDown', name: isLong ? 'gain' : 'loss', size: 0.8 };
   });
@@ -154,28 +142,26 @@ function markersOf({ time, side }, times, isEntry) {
 function legend(chart, bars, drawn, barsPerCandle, hint) {
   const scale = barsPerCandle > 1 ? `${barsPerCandle} bars a candle` : '';
   const quote = h('span', {}, scale);
-  const values = drawn.map(({ title, index }) => {
-    const value = h('span');
-    return { value, row: h('span', { style: { color: lineColour(index) } }, `${title} `, value) };
-  });
+  const values = drawn.map(() => h('span'));
+  const rows = drawn.map(({ title }, i) => h('span', { style: { color: lineColour(i) } }, `${title} `, values[i]));
   chart.subscribeCrosshairMove(({ seriesData }) => {
     const bar = seriesData.get(bars);
     const prices = bar && [bar.open, bar.high, bar.low, bar.close].map((each, i) => `${'OHLC'[i]} ${price(each)}`);
     quote.textContent = prices?.join(' ') ?? scale;
-    drawn.forEach(({ series }, i) => (values[i].value.textContent = price(seriesData.get(series)?.value ?? null)));
+    drawn.forEach(({ series }, i) => (values[i].textContent = price(seriesData.get(series)?.value ?? null)));
   });
-  return h('div', { class: 'legend', 'aria-hidden': true }, quote, values.map(({ row }) => row), hint);
+  return h('div', { class: 'legend', 'aria-hidden': true }, quote, rows, hint);
 }
 
 /** Equity above drawdown; returns a function that adds a point to both. */
 export function drawEquity(frame, { time, equity, drawdown }, label, signal) {
   const { chart, add } = makeChart(frame, label, signal);
-  const above = add(AreaSeries, () => ({
+  const above = add(lightweight.AreaSeries, () => ({
     lineColor: colour('accent'), topColor: colour('accent-soft'), bottomColor: 'transparent', lineWidth: 2,
     priceLineVisible: false,
   }));
   const below = add(
-    BaselineSeries,
+    lightweight.BaselineSeries,
     () => ({
       baseValue: { type: 'price', price: 0 }, bottomLineColor: colour('loss'), bottomFillColor1: colour('loss-soft'),
       bottomFillColor2: colour('loss-soft'), topLineColor: colour('loss'), lineWidth: 1, priceLineVisible: false,
@@ -209,7 +195,7 @@ export function drawComparison(frame, curves, label, signal) {
   const { chart, add } = makeChart(frame, label, signal);
   curves.forEach(({ time, equity }, index) => {
     const style = { lineWidth: 2, priceLineVisible: false, priceFormat: PERCENT };
-    const series = add(LineSeries, () => ({ color: colour(LINES[index % LINES.length]), ...style }));
+    const series = add(lightweight.LineSeries, () => ({ color: colour(LINES[index % LINES.length]), ...style }));
     series.setData(points(time, equity.map((value) => value / equity[0] - 1)));
   });
   chart.timeScale().fitContent();

@@ -16,9 +16,7 @@ export class ApiError extends Error {
   constructor(message, code, { requestId, retryAfterSeconds, argument } = {}) {
     const isTold = !retryAfterSeconds || /again in/i.test(message);
     super(isTold ? message : `${message} Try again in ${Math.ceil(retryAfterSeconds)} s.`);
-    this.name = 'ApiError';
-    this.code = code;
-    Object.assign(this, { requestId, argument });
+    Object.assign(this, { name: 'ApiError', code, requestId, argument });
   }
 
   static of(errors) {
@@ -34,8 +32,7 @@ export const notFound = () => new ApiError('It does not exist.', 'NOT_FOUND');
 export class RefusedError extends Error {
   constructor(errors) {
     super(errors.map((error) => error.message).join(' '));
-    this.name = 'RefusedError';
-    this.errors = errors;
+    Object.assign(this, { name: 'RefusedError', errors });
   }
 
   has = (code) => this.errors.some((error) => error.code === code);
@@ -44,21 +41,52 @@ export class RefusedError extends Error {
 // A value that is none of its type, such as "abc" for a number, is an error of the request that names its place.
 const UNREADABLE = /^Variable '\$input' has invalid value at \.([\w.]+): (.*)$/s;
 
-const session = new EventTarget();
+const notices = new EventTarget();
 
 /** Call `listener` whenever the login has ended, whoever has ended it. */
-export function onSessionEnd(listener) {
-  session.addEventListener('end', listener);
+export const onSessionEnd = (listener) => notices.addEventListener('end', listener);
+
+/** Call `listener(isLost)` when a request has not reached the server, or the socket for two seconds; and after it. */
+export const onConnection = (listener) => notices.addEventListener('connection', ({ detail }) => listener(detail));
+
+// Of the two ways to the server, 'requests' and 'events', those on which it does not answer.
+const broken = new Set();
+let isLost = false;
+let telling, asking;
+
+function note(way, isBroken) {
+  broken[isBroken ? 'add' : 'delete'](way);
+  // While nobody asks for anything, this does.
+  if (isBroken || broken.has('requests')) asking ??= setTimeout(ask, 1000);
+  if (isLost === broken.size > 0) telling = clearTimeout(telling);
+  else if (isLost || broken.has('requests')) tell();
+  else telling ??= setTimeout(tell, 2000);
+}
+
+function tell() {
+  telling = clearTimeout(telling);
+  isLost = broken.size > 0;
+  notices.dispatchEvent(new CustomEvent('connection', { detail: isLost }));
+}
+
+function ask() {
+  asking = undefined;
+  send('healthz').catch(() => {});
 }
 
 async function send(address, options) {
   let response;
   try {
     response = await fetch(address, { credentials: 'same-origin', ...options });
-    return response.status === 204 ? {} : await response.json();
+    const answer = response.status === 204 ? {} : await response.json();
+    note('requests', false);
+    return answer;
   } catch (error) {
     if (error.name === 'AbortError') throw error;
-    if (!response) throw new ApiError('The server cannot be reached.', 'NETWORK');
+    // Without an answer, or with that of a gateway which has found nobody behind it.
+    const isUnreached = !response || [502, 503, 504].includes(response.status);
+    note('requests', isUnreached);
+    if (isUnreached) throw new ApiError('The server cannot be reached.', 'NETWORK');
     throw new ApiError(`The server answered with status ${response.status}.`, 'BAD_RESPONSE');
   }
 }
@@ -76,7 +104,8 @@ export async function signOut() {
   reconnect();
 }
 
-/** Run a query; return its data. What has an error beside data counts as an error. */
+/** Run a query; return its data. What has an error beside data counts as an error.
+ * @type {(document: string, variables?: object, signal?: AbortSignal) => Promise<object>} */
 export async function query(document, variables = {}, signal = undefined) {
   const { data, errors } = await send(HTTP_ADDRESS, {
     method: 'POST',
@@ -89,7 +118,7 @@ export async function query(document, variables = {}, signal = undefined) {
     const refusal = ([, path, message]) => ({ path: path.split('.'), message });
     if (unread.length > 0) throw new RefusedError(unread.map(refusal));
     const error = ApiError.of(errors);
-    if (error.code === 'UNAUTHENTICATED') session.dispatchEvent(new Event('end'));
+    if (error.code === 'UNAUTHENTICATED') notices.dispatchEvent(new Event('end'));
     throw error;
   }
   return data;
@@ -120,11 +149,11 @@ export async function mutate(document, variables) {
   return payload;
 }
 
-/**
- * Follow a subscription of one field: `for await (const event of subscribe(…))`. A broken connection is made again,
+/** Follow a subscription of one field: `for await (const event of subscribe(…))`. A broken connection is made again,
  * and nothing is missed: the server goes on behind the last event's cursor. Ends with the server, or by the signal.
- */
+ * @type {(document: string, variables: object, signal: AbortSignal) => AsyncGenerator<object>} */
 export async function* subscribe(document, variables, signal) {
+  if (signal.aborted) return;
   // A new connection sends it as it is then.
   const payload = { query: document, variables: { ...variables } };
   let stop;
@@ -142,7 +171,16 @@ export async function* subscribe(document, variables, signal) {
       });
     },
   }).getReader();
-  signal.addEventListener('abort', stop);
+  const leave = () => {
+    stop();
+    followed -= 1;
+    if (followed > 0) return;
+    // Whether it is there is for requests to find out now.
+    if (isLost) note('requests', true);
+    note('events', false);
+  };
+  followed += 1;
+  signal.addEventListener('abort', leave);
   try {
     for (;;) {
       const { value: event, done } = await events.read();
@@ -150,15 +188,14 @@ export async function* subscribe(document, variables, signal) {
       yield event;
     }
   } finally {
-    signal.removeEventListener('abort', stop);
-    stop();
+    signal.removeEventListener('abort', leave);
+    if (!signal.aborted) leave();
   }
 }
 
 const closedBy = ({ code, reason }) => new ApiError(reason || `The connection was closed (${code}).`, 'SOCKET_CLOSED');
 
-let connection = null;
-let watchdog = 0;
+let connection, watchdog, followed = 0;
 
 // The server pings every 20 s. Where nothing has come for a minute, nothing will.
 function watch() {
@@ -172,17 +209,19 @@ const socket = createClient({
   lazyCloseTimeout: 10_000,
   retryAttempts: Infinity,
   retryWait: (failures) => {
-    const wait = Math.min(30_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
+    const wait = Math.min(10_000, 500 * 2 ** failures) * (0.5 + Math.random() / 2);
     return new Promise((over) => setTimeout(over, wait));
   },
   shouldRetry: ({ code }) => code !== LOGIN_ENDED,
   on: {
     connecting: watch,
     opened: (opened) => (connection = opened),
+    connected: () => note('events', false),
     message: watch,
     closed({ code }) {
       clearTimeout(watchdog);
-      if (code === LOGIN_ENDED) session.dispatchEvent(new Event('end'));
+      note('events', followed > 0);
+      if (code === LOGIN_ENDED) notices.dispatchEvent(new Event('end'));
     },
   },
 });

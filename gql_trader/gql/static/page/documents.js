@@ -5,17 +5,15 @@ export const SIGN_UP = /* GraphQL */ `
   mutation SignUp($input: SignupInput!) { signup(input: $input) { status message errors { code message path } } }`;
 
 // ---- what there is to choose from ----
-
-const STRATEGY = /* GraphQL */ `
-  fragment StrategyParts on Strategy {
-    id name description builtin codeRef version
-    parameters { name type default min max step choices description }
-    defaultParameters
-    rules { entryLong exitLong entryShort exitShort plots }
-  }`;
-export const STRATEGIES = /* GraphQL */ `${STRATEGY}
+export const STRATEGIES = /* GraphQL */ `
   query Strategies($after: String) {
-    strategies(first: 100, after: $after) { nodes { ...StrategyParts } pageInfo { hasNextPage endCursor } }
+    strategies(first: 100, after: $after) {
+      nodes {
+        id name description builtin codeRef version rules { entryLong exitLong entryShort exitShort plots }
+        parameters { name type default min max step choices description } defaultParameters
+      }
+      pageInfo { hasNextPage endCursor }
+    }
   }`;
 export const MARKETS = /* GraphQL */ `
   query Markets($after: String) {
@@ -27,7 +25,6 @@ export const SERIES = /* GraphQL */ `
   }`;
 
 // ---- backtests ----
-
 const EXECUTION = /* GraphQL */ `
   fragment ExecutionParts on Execution {
     fill direction makerFee takerFee slippage stopLoss takeProfit trailingStop trailingActivation minimalRoi
@@ -48,15 +45,15 @@ const BACKTEST = /* GraphQL */ `
     market { symbol exchange quote { symbol } }
   }`;
 export const BACKTESTS = /* GraphQL */ `${BACKTEST}
-  query Backtests($orderBy: [BacktestOrder!], $first: Int, $after: String) {
-    backtests(orderBy: $orderBy, first: $first, after: $after) {
+  query Backtests($orderBy: [BacktestOrder!], $after: String) {
+    backtests(orderBy: $orderBy, first: 20, after: $after) {
       nodes { ...BacktestHead metrics { totalReturn sharpeRatio maxDrawdown trades } }
       pageInfo { hasNextPage endCursor }
     }
   }`;
 export const RUN_BACKTEST = /* GraphQL */ `
   mutation RunBacktest($input: RunBacktestInput!) {
-    runBacktest(input: $input) { backtest { id } cached errors { code message path } }
+    runBacktest(input: $input) { backtest { id } errors { code message path } }
   }`;
 export const CANCEL_BACKTEST = /* GraphQL */ `
   mutation CancelBacktest($id: ID!) { cancelBacktest(input: { id: $id }) { errors { code message path } } }`;
@@ -76,8 +73,7 @@ export const BACKTEST_RESULT = /* GraphQL */ `${BACKTEST} ${EXECUTION} ${METRICS
   query BacktestResult($id: ID!) {
     backtest(id: $id) {
       ...BacktestHead
-      execution { ...ExecutionParts }
-      metrics { ...MetricsParts }
+      execution { ...ExecutionParts } metrics { ...MetricsParts }
       equity(maxPoints: 3000) { time equity drawdown }
       monthlyReturns { year month return }
       ledger(first: 25) { ...LedgerPage }
@@ -107,25 +103,23 @@ export const COMPARISON = /* GraphQL */ `${BACKTEST} ${METRICS}
   }`;
 
 // ---- strategies ----
-
 export const CHECK_STRATEGY = /* GraphQL */ `
   query CheckStrategy($input: StrategyRulesInput!) {
     checkStrategy(input: $input) { valid warmupBars indicators issues { path line column message } }
   }`;
-export const CREATE_STRATEGY = /* GraphQL */ `${STRATEGY}
+export const CREATE_STRATEGY = /* GraphQL */ `
   mutation CreateStrategy($input: CreateStrategyInput!) {
-    createStrategy(input: $input) { strategy { ...StrategyParts } errors { code message path } }
+    createStrategy(input: $input) { strategy { id version } errors { code message path } }
   }`;
-export const UPDATE_STRATEGY = /* GraphQL */ `${STRATEGY}
+export const UPDATE_STRATEGY = /* GraphQL */ `
   mutation UpdateStrategy($input: UpdateStrategyInput!) {
-    updateStrategy(input: $input) { strategy { ...StrategyParts } errors { code message path } }
+    updateStrategy(input: $input) { strategy { id version } errors { code message path } }
   }`;
 export const DELETE_STRATEGY = /* GraphQL */ `
   mutation DeleteStrategy($id: ID!) { deleteStrategy(input: { id: $id }) { deletedId errors { code message path } } }`;
 export const INDICATORS = /* GraphQL */ `query Indicators { indicators { name group signature description } }`;
 
 // ---- searches ----
-
 export const SEARCHES = /* GraphQL */ `
   query Searches($after: String) {
     optimizations(first: 20, after: $after) {
@@ -135,23 +129,19 @@ export const SEARCHES = /* GraphQL */ `
   }`;
 export const RUN_SEARCH = /* GraphQL */ `
   mutation RunSearch($input: RunOptimizationInput!) {
-    runOptimization(input: $input) { optimization { id } cached errors { code message path } }
+    runOptimization(input: $input) { optimization { id } errors { code message path } }
   }`;
 export const CANCEL_SEARCH = /* GraphQL */ `
-  mutation CancelSearch($id: ID!) {
-    cancelOptimization(input: { id: $id }) { optimization { id status } errors { code message path } }
-  }`;
+  mutation CancelSearch($id: ID!) { cancelOptimization(input: { id: $id }) { errors { code message path } } }`;
 export const SEARCH_PROGRESS = /* GraphQL */ `
   subscription SearchProgress($id: ID!, $after: String) {
     optimizationProgress(id: $id, after: $after) { cursor status progress trialsDone optimization { error } }
   }`;
-
 export const SEARCH_RESULT = /* GraphQL */ `
   query SearchResult($id: ID!) {
     optimization(id: $id) {
       id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
-      ranges { name }
-      strategy { name } market { symbol }
+      ranges { name } strategy { name } market { symbol }
       trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) {
         nodes { number parameters objective metrics { totalReturn maxDrawdown trades } }
       }
@@ -168,7 +158,6 @@ export const PROMOTE_TRIAL = /* GraphQL */ `
   }`;
 
 // ---- bots ----
-
 const BOT = /* GraphQL */ `
   fragment BotParts on Bot {
     id name state error interval mode initialCapital parameters waitingFor
@@ -185,8 +174,7 @@ const TRADE = /* GraphQL */ `
 export const BOTS = /* GraphQL */ `${BOT}
   query Bots($after: String) {
     bots(first: 100, after: $after) {
-      nodes { ...BotParts session { id equity profitFraction lastBarTime } }
-      pageInfo { hasNextPage endCursor }
+      nodes { ...BotParts session { id equity profitFraction } } pageInfo { hasNextPage endCursor }
     }
   }`;
 export const BOT_DETAIL = /* GraphQL */ `${BOT} ${TRADE}
@@ -210,8 +198,7 @@ export const START_BOT = /* GraphQL */ `
   mutation StartBot($input: StartBotInput!) { startBot(input: $input) { bot { id } errors { code message path } } }`;
 export const STOP_BOT = /* GraphQL */ `
   mutation StopBot($id: ID!) { stopBot(input: { id: $id }) { bot { id } errors { code message path } } }`;
-export const STOP_ALL_BOTS = /* GraphQL */ `
-  mutation StopAllBots { stopAllBots(input: {}) { errors { code message path } } }`;
+export const STOP_ALL = /* GraphQL */ `mutation StopAll { stopAllBots(input: {}) { errors { code message path } } }`;
 export const DELETE_BOT = /* GraphQL */ `
   mutation DeleteBot($id: ID!) { deleteBot(input: { id: $id }) { deletedId errors { code message path } } }`;
 export const BOT_STATUS = /* GraphQL */ `${BOT}
@@ -228,10 +215,15 @@ export const BOT_TRADES = /* GraphQL */ `${TRADE}
   }`;
 
 // ---- profit ----
-
 export const PROFIT = /* GraphQL */ `
   query Profit($botId: ID) {
-    profit(botId: $botId) { currency balance profit profitFraction winRate trades today bestDay { date profit } }
+    profit(botId: $botId) {
+      currency balance profit profitFraction winRate trades today bestDay { date profit } worstDay { date profit }
+    }
+  }`;
+export const BOT_NAMES = /* GraphQL */ `
+  query BotNames($after: String) {
+    bots(first: 100, after: $after) { nodes { id name session { lastBarTime } } pageInfo { hasNextPage endCursor } }
   }`;
 export const MONTH = /* GraphQL */ `
   query Month($botId: ID, $first: Date!, $last: Date!, $start: DateTime!, $end: DateTime!) {
@@ -240,7 +232,6 @@ export const MONTH = /* GraphQL */ `
   }`;
 
 // ---- administration ----
-
 export const USERS = /* GraphQL */ `
   query Users($status: [UserStatus!], $search: String) {
     users(status: $status, search: $search, first: 50) { totalCount nodes { id username email role status createdAt } }

@@ -44,7 +44,7 @@ export async function fillPages(list, fetchPage, show, shown = [], after = undef
   const page = await fetchPage(after);
   const rows = [...shown, ...page.nodes];
   const next = button('More', () => fillPages(list, fetchPage, show, rows, page.pageInfo.endCursor));
-  list.replaceChildren(show(rows, page), page.pageInfo.hasNextPage ? next : '');
+  replace(list, show(rows, page), page.pageInfo.hasNextPage ? next : '');
 }
 
 /** A table: columns are [title, cell of a row, { number, minor: not on phones }]; the caption is for screen readers. */
@@ -53,12 +53,8 @@ export function table(caption, columns, rows, empty = 'Nothing yet.') {
   const kind = (options = {}) => ({ class: ['number', 'minor'].filter((name) => options[name]).join(' ') || null });
   const head = ([title, , options]) => h(title ? 'th' : 'td', { scope: title ? 'col' : null, ...kind(options) }, title);
   const body = (row) => h('tr', {}, columns.map(([, cell, options]) => h('td', kind(options), cell(row))));
-  return h(
-    'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
-    h(
-      'table',
-      {},
+  return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
+    h('table', {},
       h('caption', { class: 'hidden' }, caption),
       h('thead', {}, h('tr', {}, columns.map(head))),
       h('tbody', {}, rows.map(body))));
@@ -70,7 +66,6 @@ export const figures = (given) =>
     h('div', {}, h('dt', {}, title), h('dd', { class: name }, value))));
 
 // ---- numbers and times ----
-
 const NONE = '–';
 const formats = {};
 
@@ -88,14 +83,13 @@ export const quantity = (value) => (value === null ? NONE : format(value, 0, 8))
 export const time = (value) => (value === null ? NONE : value.slice(0, 16).replace('T', ' '));
 export const day = (value) => (value === null ? NONE : value.slice(0, 10));
 export const words = (constant) => constant.toLowerCase().replaceAll('_', ' ');
-export const interval = (name) => `${name.slice(1)} ${{ M: 'min', H: 'h', D: 'd', W: 'w' }[name[0]]}`;
+export const interval = (name) => `${name.slice(1)}\u00a0${{ M: 'min', H: 'h', D: 'd', W: 'w' }[name[0]]}`;
 
 /** A number that is green above zero and red below. */
 export const signed = (value, text) =>
   h('span', { class: value > 0 ? 'gain' : value < 0 ? 'loss' : null }, (value > 0 ? '+' : '') + text);
 
 // ---- messages ----
-
 /** Tell something in a corner of the page; errors stay longer. */
 export function say(text, kind = 'info') {
   const dismiss = h('button', { type: 'button', 'aria-label': 'Dismiss', onclick: () => message.remove() }, '×');
@@ -104,13 +98,30 @@ export function say(text, kind = 'info') {
   setTimeout(() => message.remove(), kind === 'error' ? 12_000 : 5_000);
 }
 
-export const isExpected = ({ name }) => name === 'ApiError' || name === 'RefusedError';
-
 /** Tell an error, except that something was given up because the page went elsewhere. */
 export function complain(error, tell = (text) => say(text, 'error')) {
   if (error.name === 'AbortError') return;
   tell(error.requestId && error.code === 'INTERNAL' ? `${error.message} (${error.requestId})` : error.message);
-  if (!isExpected(error)) console.error(error);
+  if (!['ApiError', 'RefusedError'].includes(error.name)) console.error(error);
+}
+
+/** Let `load(signal)` be called again and again: each call gives up the one before. */
+export function latest(signal, load) {
+  let current = new AbortController();
+  return () => {
+    current.abort();
+    current = new AbortController();
+    return load(AbortSignal.any([signal, current.signal]));
+  };
+}
+
+/** What does `act` once, a moment after it was called, however often it is called until then. */
+export function soon(milliseconds, act) {
+  let timer;
+  return () => (timer ??= setTimeout(() => {
+    timer = undefined;
+    act();
+  }, milliseconds));
 }
 
 /** A button that is busy until what it does is done, and tells why if it fails. */
@@ -151,9 +162,9 @@ async function busily(element, action) {
 /** Put other content in place; the focus stays with what is at the same place. */
 export function replace(container, ...children) {
   const stops = () => [...container.querySelectorAll('a, button')];
-  const focused = stops().indexOf(document.activeElement);
+  const place = stops().indexOf(document.activeElement);
   container.replaceChildren(...children);
-  if (focused >= 0) (stops()[focused] ?? stops().at(-1) ?? document.querySelector('h1'))?.focus();
+  if (place >= 0) (stops()[place] ?? stops().at(-1) ?? document.querySelector('h1'))?.focus({ preventScroll: true });
 }
 
 /** The same, unless it is there already: what is redrawn in the middle of a click does not hear of it. */
@@ -162,7 +173,6 @@ export function update(container, ...children) {
 }
 
 // ---- forms ----
-
 let fields = 0;
 /** A labelled control; `path` is what the server's errors call it, if not its name; several with spaces. */
 export function field(label, control, { path = control.name, hint } = {}) {
@@ -173,13 +183,14 @@ export function field(label, control, { path = control.name, hint } = {}) {
   notes.dataset.hint = hint ?? '';
   if (path) control.dataset.path = path;
   const name = h('label', { for: id }, label);
-  return h('div', { class: control.type === 'checkbox' ? 'field check' : 'field' }, name, control, notes);
+  if (control.type === 'checkbox') return h('div', { class: 'field check' }, control, name, notes);
+  return h('div', { class: 'field' }, name, control, notes);
 }
 
 /** A field in a table, where the label is for screen readers only. */
 export function cell(label, control, path) {
   const element = field(label, control, { path });
-  element.firstChild.classList.add('hidden');
+  element.querySelector('label').classList.add('hidden');
   return element;
 }
 
@@ -230,25 +241,21 @@ function showProblem(control, message) {
   for (let near = control.closest('details'); near; near = near.parentElement.closest('details')) near.open = true;
 }
 
-/**
- * Put each error beside the field that its path begins with, in the words of the form: its labels, and the units of its
- * numbers. Return the messages of those that have none.
- */
+/** Put each error beside the field that its path begins with, in the words of the form: its labels, and the units of
+ * its numbers. Return the messages of those that have none. */
 export function showErrors(element, errors, focus = true) {
+  const find = (selector) => element.querySelector(selector);
+  const fieldOf = (name) => find(`[data-path~="${name}"], [data-path$=".${name}"]`);
+  const labelOf = (name) => (fieldOf(name)?.labels[0] ?? find(`option[value="${name}"]`))?.textContent ?? name;
   const homeless = [];
   for (const { path, message } of errors) {
-    let control = null;
-    for (let length = path.length; length > 0 && !control; length--) {
-      control = element.querySelector(`[data-path~="${CSS.escape(path.slice(0, length).join('.'))}"]`);
-    }
-    if (!control) {
-      homeless.push(message);
-      continue;
-    }
-    const labelOf = (name) => element.querySelector(`[data-path$="${name}"]`)?.labels[0]?.textContent ?? name;
-    const worded = message.replace(/\b[a-z]+[A-Z]\w*\b/g, labelOf);
-    showProblem(control, 'percent' in control.dataset ? `${worded} (Said in fractions: 0.01 is 1 %.)` : worded);
+    const places = path.map((_, dropped) => CSS.escape(path.slice(0, path.length - dropped).join('.')));
+    const control = places.map((place) => find(`[data-path~="${place}"]`)).find(Boolean);
+    // Names of the API: in camelCase anywhere, else only where a sentence begins with one.
+    const worded = message.replace(/\b[a-z]+[A-Z]\w*\b|^[a-z]+\b/g, labelOf);
+    if (!control) homeless.push(worded);
+    else showProblem(control, 'percent' in control.dataset ? `${worded} (Said in fractions: 0.01 is 1 %.)` : worded);
   }
-  if (focus) element.querySelector('[aria-invalid]')?.focus();
+  if (focus) find('[aria-invalid]')?.focus();
   return homeless;
 }

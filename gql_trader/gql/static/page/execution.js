@@ -18,13 +18,21 @@ const options = (...given) => ({
   usual: given[0][0], make: ({ value, ...attributes }) => choice(given, value, attributes), show: same, read: same,
 });
 const zone = { attributes: { list: 'zones' }, make: input, show: same, read: (text) => text.trim() };
-const STEP = String.raw`\s*\d+\s*:\s*\d+(\.\d+)?\s*`;
+const STEP = /^\s*(\d+)\s*:\s*\d+(\.\d+)?\s*$/;
+const EXAMPLE = '0: 4, 30: 2, 60: 0';
+const checkTargets = ({ target: { value }, target }) => {
+  const ages = value === '' ? [] : value.split(',').map((step) => Number(STEP.exec(step)?.[1]));
+  const twice = ages.find((age, index) => ages.indexOf(age) < index);
+  const isUnread = ages.some(Number.isNaN);
+  const problem = twice === undefined ? '' : `There is more than one target for ${twice} minutes.`;
+  target.setCustomValidity(isUnread ? `Write minutes: %, with commas between, such as ${EXAMPLE}.` : problem);
+};
 const targetsByAge = {
-  attributes: { 'data-percent': true, pattern: `${STEP}(,${STEP})*`, placeholder: '0: 4, 30: 2, 60: 0' }, make: input,
+  attributes: { 'data-percent': true, placeholder: EXAMPLE, oninput: checkTargets }, make: input,
   show: (table) => Object.entries(table).map(([minutes, target]) => `${minutes}: ${scaled(target, 100)}`).join(', '),
   read: (text) => Object.fromEntries(text.split(',').map((step) => {
     const [minutes, target] = step.split(':');
-    return [minutes.trim(), scaled(target, 0.01)];
+    return [Number(minutes), scaled(target, 0.01)];
   })),
 };
 const [LEAST, MOST] = [0.0001, 99.9999];

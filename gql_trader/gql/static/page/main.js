@@ -1,9 +1,9 @@
 // Signing in, the ways through the page, and signing out. Each view is a function of the element to fill and of what
 // is in the address; the signal tells it that the page has gone elsewhere.
 
-import { mutate, onSessionEnd, query, signIn, signOut } from './client.js';
+import { mutate, onConnection, onSessionEnd, query, signIn, signOut } from './client.js';
 import { SIGN_UP, VIEWER } from './documents.js';
-import { button, field, form, h, heading, input, isExpected, link, quiet, say, submitButton } from './dom.js';
+import { bar, button, complain, field, form, h, heading, input, link, quiet, say, submitButton } from './dom.js';
 import { showAdministration } from './admin.js';
 import { showBacktest, showBacktests, showComparison } from './backtests.js';
 import { showBot, showBots } from './bots.js';
@@ -43,12 +43,10 @@ async function show() {
   const { name, id } = where();
   showHeader(name);
   if (!viewer) return showSignIn();
-  const { title, show: view } = VIEWS[name];
-  document.title = `${title} · gql_trader`;
   main.replaceChildren(quiet('Loading…'));
   new MutationObserver(focusHeading).observe(main, { childList: true });
   try {
-    await view(main, { id, viewer, signal, go, reload: show });
+    await VIEWS[name].show(main, { id, viewer, signal, go, reload: show });
   } catch (error) {
     if (signal.aborted) return;
     const isMissing = error.code === 'NOT_FOUND' || ['id', 'ids', 'botId'].includes(error.argument?.[0]);
@@ -60,22 +58,22 @@ async function show() {
 // Once, as soon as there is one: who has gone on meanwhile is not called back.
 function focusHeading(changes, observer) {
   const found = main.querySelector('h1');
-  if (found) observer.disconnect();
-  found?.focus();
+  if (!found) return;
+  observer.disconnect();
+  document.title = `${found.firstChild.data} · gql_trader`;
+  found.focus();
 }
 
 function showMissing(name) {
   const { one, under: list = name } = VIEWS[name];
-  main.replaceChildren(
-    heading(`There is no such ${one}`),
-    h('p', {}, 'It was deleted, or is somebody else’s, or the address is wrong.'),
-    link(`#/${list}`, `To all of them: ${VIEWS[list].title}`));
+  const reason = quiet('It was deleted, or is somebody else’s, or the address is wrong.');
+  main.replaceChildren(heading(`There is no such ${one}`), reason, link(`#/${list}`, `All ${VIEWS[list].title}`));
 }
 
 function fail(error, retry) {
-  const problem = h('p', { class: 'problem', role: 'alert' }, error.message);
-  main.replaceChildren(heading('This did not work'), problem, button('Try again', retry));
-  if (!isExpected(error)) console.error(error);
+  const reason = h('p', { class: 'problem', role: 'alert' });
+  main.replaceChildren(heading('This did not work'), reason, button('Try again', retry, { id: 'retry' }));
+  complain(error, (text) => (reason.textContent = text));
 }
 
 function showHeader(current) {
@@ -84,9 +82,9 @@ function showHeader(current) {
     h('a', { href: `#/${name}`, 'aria-current': name === (VIEWS[current].under ?? current) ? 'page' : null }, title));
   const nav = h('nav', { 'aria-label': 'Main' }, links);
   const out = button('Sign out', () => signOut().then(ended), { class: 'plain' });
-  document.getElementById('header').replaceChildren(
-    h('a', { class: 'brand', href: '#/' }, h('img', { src: 'static/page/icon.svg', alt: '', width: 22 }), 'gql_trader'),
-    ...(viewer ? [nav, h('span', { class: 'account' }, viewer.username, out)] : []));
+  const header = document.querySelector('header');
+  const account = viewer ? [nav, h('span', { class: 'account' }, viewer.username, out)] : [];
+  header.replaceChildren(header.firstElementChild, ...account);
 }
 
 function showSignIn() {
@@ -113,7 +111,7 @@ function showSignIn() {
   }
 
   main.replaceChildren(
-    form({ class: 'card sign-in' }, submit, heading('Sign in'), field('Username or e-mail', login),
+    form({ class: 'card sign-in' }, submit, bar(heading('Sign in')), field('Username or e-mail', login),
       field('Password', password), second, field('Stay signed in', remember), submitButton('Sign in')),
     h('details', { class: 'sign-in' }, h('summary', {}, 'Create an account'), signUpForm()));
   login.focus();
@@ -133,12 +131,21 @@ async function begin() {
   await show();
 }
 
+const start = () => begin().catch((error) => fail(error, start));
+
 function ended() {
   if (!viewer) return;
   viewer = null;
   show();
 }
 
+onConnection((isLost) => {
+  document.getElementById('lost').hidden = !isLost;
+  if (isLost) return;
+  say('Connected to the server again.');
+  document.getElementById('retry')?.click();
+});
 onSessionEnd(ended);
 addEventListener('hashchange', () => show());
-begin().catch((error) => fail(error, begin));
+document.body.prepend(button('Skip to the content', () => main.focus(), { class: 'skip' }));
+start();

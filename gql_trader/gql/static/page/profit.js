@@ -2,31 +2,41 @@
 
 import { notFound, query, queryAll } from './client.js';
 import { drawEquity } from './charts.js';
-import { BOTS, MONTH, PROFIT } from './documents.js';
+import { BOT_NAMES, MONTH, PROFIT } from './documents.js';
 import {
-  bar, button, choice, complain, day, figures, h, heading, heat, input, money, noted, number, percent, quiet, signed,
-  table,
+  bar, button, choice, complain, day, figures, h, heading, heat, input, latest, money, noted, number, percent, quiet,
+  signed, table,
 } from './dom.js';
 
-const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 const utc = (text) => new Date(`${text}T00:00:00Z`);
 const isoDay = (date) => date.toISOString().slice(0, 10);
 const monthOf = (date) => isoDay(date).slice(0, 7);
 
 /** The month that lies some months after another one: ("2026-01", -1) is "2025-12". */
 function monthAfter(month, count) {
-  const first = utc(`${month}-01`);
-  first.setUTCMonth(first.getUTCMonth() + count);
-  return monthOf(first);
+  const [year, ordinal] = month.split('-');
+  return monthOf(new Date(Date.UTC(year, ordinal - 1 + count)));
 }
 
+/** When a day begins in a time zone: at its midnight or, where clocks skip that, with the hour after. */
+function midnight(date, timeZone) {
+  const clock = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'medium' });
+  const offset = (moment) => Date.parse(`${clock.format(moment).replace(' ', 'T')}Z`) - moment;
+  const given = utc(date).getTime();
+  const near = given - offset(given);
+  const nearer = given - offset(near);
+  return new Date(nearer + offset(nearer) === given ? nearer : Math.max(near, nearer));
+}
+
+const dayOf = (found) => (found ? noted(signed(found.profit, money(found.profit)), day(found.date)) : '–');
+
 export async function showProfit(main, { id, viewer, signal, go }) {
-  const [bots, { profit }] = await Promise.all([queryAll(BOTS, signal), query(PROFIT, { botId: id }, signal)]);
+  const [bots, { profit }] = await Promise.all([queryAll(BOT_NAMES, signal), query(PROFIT, { botId: id }, signal)]);
   const of = choice([['', 'all bots'], ...bots.map((bot) => [bot.id, bot.name])], id ?? '', { 'aria-label': 'Bot' });
   of.addEventListener('change', () => go('profit', ...[of.value].filter(Boolean)));
   const top = bar(heading('Profit'), of);
   if (!profit) throw notFound();
-  if (!profit.currency) return main.replaceChildren(top, quiet('No trades but, perhaps, in replays: choose a bot.'));
+  if (!profit.currency) return main.replaceChildren(top, quiet('Nothing yet. Choose a bot to see its replays.'));
 
   main.replaceChildren(
     top,
@@ -37,7 +47,8 @@ export async function showProfit(main, { id, viewer, signal, go }) {
       ['Today', signed(profit.today, money(profit.today))],
       ['Trades', number(profit.trades, 0)],
       ['Won', percent(profit.winRate)],
-      ['Best day', profit.bestDay ? noted(money(profit.bestDay.profit), day(profit.bestDay.date)) : '–'],
+      ['Best day', dayOf(profit.bestDay)],
+      ['Worst day', dayOf(profit.worstDay)],
     ]),
     month(id, bots, viewer, signal));
 }
@@ -48,32 +59,35 @@ function month(id, bots, { preferences: { timezone } }, signal) {
   const chosen = input({ type: 'month', 'aria-label': 'Month', value: monthOf(last ? new Date(last) : new Date()) });
   const days = h('div', { id: 'calendar' });
   const curve = h('figure', { class: 'chart' });
-  let shown = new AbortController();
-  const step = (text, label, count) =>
-    button(text, () => {
-      chosen.value = monthAfter(chosen.value, count);
-      return load();
-    }, { 'aria-label': label });
-
-  async function load() {
+  let shown = chosen.value;
+  const step = (text, label, count) => button(text, () => {
+    chosen.value = monthAfter(shown, count);
+    return load();
+  }, { 'aria-label': label });
+  const refuse = (reason) => {
+    chosen.ariaInvalid = 'true';
+    days.replaceChildren(h('p', { class: 'problem', role: 'alert' }, reason));
+    curve.replaceChildren();
+  };
+  const fetchMonth = latest(signal, async (still) => {
     const { value } = chosen;
-    if (!/^\d{4}-\d\d$/.test(value)) return;
-    shown.abort();
-    shown = new AbortController();
-    const still = AbortSignal.any([signal, shown.signal]);
+    if (!/^(19|20)\d\d-\d\d$/.test(value)) return refuse('Choose a month of our time, such as 2026-01.');
     const [first, next] = [`${value}-01`, `${monthAfter(value, 1)}-01`];
-    const range = { first, last: isoDay(new Date(utc(next) - 86_400_000)), start: utc(first), end: utc(next) };
-    const { calendar, equityCurve } = await query(MONTH, { botId: id, ...range }, still);
+    const last = isoDay(new Date(utc(next) - 86_400_000));
+    const [start, end] = [first, next].map((date) => midnight(date, timezone));
+    const { calendar, equityCurve } = await query(MONTH, { botId: id, first, last, start, end }, still);
+    chosen.ariaInvalid = null;
+    shown = value;
     const total = calendar.reduce((sum, each) => sum + Number(each.profit), 0);
     const sum = quiet('The month: ', signed(total, money(total)), ` · in ${timezone}`);
     days.replaceChildren(weeks(value, calendar), sum);
     curve.replaceChildren();
     drawEquity(curve, equityCurve, `Equity and drawdown in ${value}`, still);
-  }
-  chosen.addEventListener('change', () => load().catch(complain));
-  load().catch(complain);
-  const controls = [step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1)];
-  const top = bar(h('h2', {}, 'Days'), controls);
+  });
+  const load = () => fetchMonth().catch((error) => complain(error, refuse));
+  chosen.addEventListener('change', load);
+  load();
+  const top = bar(h('h2', {}, 'Days'), step('‹', 'Month before', -1), chosen, step('›', 'Next month', 1));
   return h('section', { class: 'card' }, top, days, h('h2', {}, 'Equity and drawdown'), curve);
 }
 
@@ -83,7 +97,8 @@ function weeks(month, days) {
   const blank = (utc(days[0].date).getUTCDay() + 6) % 7;
   const cells = [...Array(blank).fill(null), ...days];
   const rows = Array.from({ length: Math.ceil(cells.length / 7) }, (_, week) => cells.slice(7 * week, 7 * week + 7));
-  const columns = WEEKDAYS.map((name, index) => [name, (week) => dayCell(week[index], most)]);
+  const names = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
+  const columns = names.map((name, index) => [name, (week) => dayCell(week[index], most)]);
   return table(`Days of ${month}`, columns, rows);
 }
 

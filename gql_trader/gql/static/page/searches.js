@@ -5,7 +5,7 @@ import { mutate, queryOne, subscribe } from './client.js';
 import * as documents from './documents.js';
 import {
   address, bar, button, card, cell, choice, complain, day, decimal, field, fillPages, form, h, heading, heat, input,
-  link, listPage, noted, number, percent, quiet, row, signed, submitButton, table, words,
+  latest, link, listPage, noted, number, percent, quiet, row, signed, submitButton, table, words,
 } from './dom.js';
 import { fetchCatalogue, specFields } from './specform.js';
 
@@ -20,8 +20,6 @@ const methodOf = (search) => `${words(search.method)}, ${objectiveOf(search)}`;
 const trialsOf = ({ trialsDone, trialsTotal }) =>
   `${trialsDone.toLocaleString('en')} of ${trialsTotal.toLocaleString('en')}`;
 
-// ---- the list, and the form for another one ----
-
 export async function showSearches(main, { viewer, signal, go }) {
   const catalogue = await fetchCatalogue(signal);
   const list = h('div');
@@ -30,17 +28,17 @@ export async function showSearches(main, { viewer, signal, go }) {
     ['Market', marketOf],
     ['Trials', trialsOf, { number: true, minor: true }],
     ['State', (search) => words(search.status)],
-    ['Made', (search) => day(search.createdAt)],
+    ['Made', (search) => day(search.createdAt), { minor: true }],
   ];
   const fetchPage = (after) => queryOne(documents.SEARCHES, { after }, signal);
   await fillPages(list, fetchPage, (rows) => table('Searches', columns, rows, 'No search yet: start one.'));
-  const making = viewer.role !== 'VIEWER' && { title: 'Search parameters', form: searchForm(catalogue, go) };
+  const making = viewer.role !== 'VIEWER' && { title: 'Search parameters', form: searchForm(catalogue, signal, go) };
   main.replaceChildren(listPage('Searches', [], list, making));
 }
 
 const isNumber = ({ type }) => type === 'INT' || type === 'FLOAT';
 
-function searchForm({ strategies, markets }, go) {
+function searchForm({ strategies, markets }, signal, go) {
   const frame = h('div');
   let ranges = [];
 
@@ -49,8 +47,7 @@ function searchForm({ strategies, markets }, go) {
     ranges = parameters.filter(isNumber).map(({ name, type, min, max, default: usual }, index) => {
       const [low, high] = [Math.max(min ?? -Infinity, usual / 2), Math.min(max ?? Infinity, usual * 2)];
       const round = (value) => (type === 'INT' ? Math.max(1, Math.round(value)) : Number(value.toPrecision(2)));
-      const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}` });
-      wanted.checked = index < 2;
+      const wanted = input({ type: 'checkbox', 'aria-label': `Search ${words(name)}`, checked: index < 2 });
       const ends = { min: low, max: high, step: (high - low) / 8 };
       const controls = Object.entries(ends).map(([end, value]) => [end, decimal({ value: round(value) })]);
       return { name, wanted, controls };
@@ -76,7 +73,7 @@ function searchForm({ strategies, markets }, go) {
   trialsField.hidden = true;
   method.addEventListener('change', () => (trialsField.hidden = method.value === 'GRID'));
   const searchable = strategies.filter(({ parameters }) => parameters.some(isNumber));
-  const spec = specFields({ strategies: searchable, markets }, {}, { onStrategy: offer });
+  const spec = specFields({ strategies: searchable, markets }, signal, {}, { onStrategy: offer });
 
   async function submit({ objective, minTrades }) {
     const chosen = readRanges();
@@ -89,14 +86,12 @@ function searchForm({ strategies, markets }, go) {
     } });
     go('searches', optimization.id);
   }
-  return form({ id: 'search' }, submit, spec.element, h('h3', {}, 'Ranges'), frame,
+  return form({ id: 'search' }, submit, spec.element, h('fieldset', {}, h('legend', {}, 'Ranges'), frame),
     row(field('Method', method), trialsField,
       field('Objective', choice(OBJECTIVES, 'SHARPE_RATIO', { name: 'objective' })),
       field('Least trades', decimal({ min: 0, value: 10, name: 'minTrades' }))),
     submitButton('Search'));
 }
-
-// ---- one ----
 
 export async function showSearch(main, { id, signal, go, reload }) {
   const search = await queryOne(documents.SEARCH_RESULT, { id }, signal);
@@ -146,9 +141,9 @@ function heatMap(search, parameters, signal) {
   const measure = choice([['best', 'best of a cell'], ['mean', 'mean of a cell']], 'best', { 'aria-label': 'Measure' });
   const frame = h('div', { id: 'heatmap' });
 
-  async function load() {
+  const load = latest(signal, async (still) => {
     if (across.value === down.value) return frame.replaceChildren(quiet('Choose two parameters.'));
-    const { heatmap } = await queryOne(documents.HEAT_MAP, { id: search.id, x: across.value, y: down.value }, signal);
+    const { heatmap } = await queryOne(documents.HEAT_MAP, { id: search.id, x: across.value, y: down.value }, still);
     const values = heatmap[measure.value];
     const paint = scale(values.flat().filter((value) => value !== null));
     const short = (value) => (typeof value === 'number' ? Number(value.toPrecision(4)) : String(value));
@@ -168,7 +163,7 @@ function heatMap(search, parameters, signal) {
       ]),
     ];
     frame.replaceChildren(table(`Heat map of ${objectiveOf(search)}`, columns, heatmap.yValues.map((_, line) => line)));
-  }
+  });
   for (const control of [across, down, measure]) control.addEventListener('change', () => load().catch(complain));
   load().catch(complain);
   const controls = bar(h('h2', {}, `Heat map of ${objectiveOf(search)}`), across, down, measure);

@@ -2,7 +2,7 @@
 
 import { query, queryAll } from './client.js';
 import { MARKETS, SERIES, STRATEGIES } from './documents.js';
-import { choice, complain, day, decimal, field, h, input, interval, quiet, row, words } from './dom.js';
+import { choice, complain, day, decimal, field, h, input, interval, latest, quiet, row, words } from './dom.js';
 import { executionFields } from './execution.js';
 
 /** What there is to choose from: strategies and markets. */
@@ -22,8 +22,7 @@ export function moment({ value }, given = undefined) {
 /** A control for a parameter of a strategy, and how to read it. */
 export function parameterControl({ type, min, max, step, choices }, value) {
   if (type === 'BOOL') {
-    const control = input({ type: 'checkbox' });
-    control.checked = value;
+    const control = input({ type: 'checkbox', checked: value });
     return [control, () => control.checked];
   }
   if (type === 'CHOICE' || type === 'SOURCE') {
@@ -35,11 +34,9 @@ export function parameterControl({ type, min, max, step, choices }, value) {
   return [control, () => (control.value === '' ? undefined : Number(control.value))];
 }
 
-/**
- * The fields of a run. `given` is what to begin with. `read()` returns the input that runBacktest, runOptimization and
- * createBot have in common; `onStrategy` is told the strategy whenever another one is chosen.
- */
-export function specFields({ strategies, markets }, given = {}, { range = true, onStrategy = () => {} } = {}) {
+/** The fields of a run. `given` is what to begin with. `read()` returns the input that runBacktest, runOptimization and
+ * createBot have in common; `onStrategy` is told the strategy whenever another one is chosen. */
+export function specFields({ strategies, markets }, signal, given = {}, { range = true, onStrategy } = {}) {
   const nameOf = (market) => `${market.exchange}:${market.symbol}`;
   const strategyChoice = choice(strategies.map(({ id, name }) => [id, name]), given.strategyId, { name: 'strategyId' });
   const offered = markets.map((market) => [nameOf(market), `${market.symbol} · ${market.exchange}`]);
@@ -70,7 +67,7 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
       return field(words(name), control, { hint: parameter.description });
     });
     parameters.replaceChildren(parameters.firstChild, row(controls));
-    onStrategy(strategy());
+    onStrategy?.(strategy());
   }
 
   function marketChosen(wanted = intervalChoice.value) {
@@ -80,27 +77,21 @@ export function specFields({ strategies, markets }, given = {}, { range = true, 
     intervalChosen().catch(complain);
   }
 
-  async function intervalChosen() {
+  const intervalChosen = latest(signal, async (still) => {
     available.textContent = '';
     const { symbol, exchange } = market();
-    const wanted = intervalChoice.value;
-    const found = (await query(SERIES, { symbol, exchange, interval: wanted })).market?.priceSeries;
-    if (!found || wanted !== intervalChoice.value) return;
-    available.textContent = `${found.count.toLocaleString('en')} bars, ${day(found.start)} to ${day(found.end)}`;
-    element.dataset.start = found.start ?? '';
-  }
+    const found = await query(SERIES, { symbol, exchange, interval: intervalChoice.value }, still);
+    const { count, start, end } = found.market?.priceSeries ?? {};
+    element.dataset.start = start ?? '';
+    if (count) available.textContent = `${count.toLocaleString('en')} bars, ${day(start)} to ${day(end)}`;
+  });
 
   const execution = executionFields(given.execution);
-  const element = h(
-    'div',
-    { class: 'spec' },
-    field('Strategy', strategyChoice),
-    about,
-    row(field('Market', marketChoice), field('Interval', intervalChoice)),
-    available,
+  const element = h('div', {},
+    field('Strategy', strategyChoice), about,
+    row(field('Market', marketChoice), field('Interval', intervalChoice)), available,
     row(range && [field('From', start), field('To', end)], field('Capital', capital)),
-    parameters,
-    execution.element);
+    parameters, execution.element);
   strategyChoice.addEventListener('change', () => strategyChosen());
   marketChoice.addEventListener('change', () => marketChosen());
   intervalChoice.addEventListener('change', () => intervalChosen().catch(complain));

@@ -3,8 +3,8 @@
 import { mutate, notFound, queryAll, queryOne } from './client.js';
 import * as documents from './documents.js';
 import {
-  address, bar, button, carefulButton, cell, choice, clearErrors, complain, field, form, h, heading, input, link, more,
-  quiet, replace, say, showErrors, submitButton, table, words,
+  address, bar, button, carefulButton, cell, choice, clearErrors, complain, field, form, h, heading, input, latest,
+  link, more, quiet, replace, row, say, showErrors, submitButton, table, words,
 } from './dom.js';
 import { begin } from './backtests.js';
 
@@ -13,22 +13,14 @@ const RULES = [
   ['entryShort', 'Enter short when'], ['exitShort', 'Leave short when'],
 ];
 const TYPES = ['INT', 'FLOAT', 'BOOL', 'CHOICE', 'SOURCE'].map((type) => [type, words(type)]);
-const EXAMPLE = {
-  name: 'My strategy', description: '', builtin: false,
-  rules: {
-    entryLong: 'crossover(ema(close, fast), ema(close, slow)) and rsi(close, 14) < 70',
-    exitLong: 'crossunder(ema(close, fast), ema(close, slow))', plots: ['ema(close, fast)', 'ema(close, slow)'],
-  },
-  parameters: [
-    { name: 'fast', type: 'INT', default: 12, min: 2, max: 100 },
-    { name: 'slow', type: 'INT', default: 26, min: 2, max: 400 },
-  ],
-};
 
 export async function showStrategies(main, { id, viewer, signal, go, reload }) {
   const all = await queryAll(documents.STRATEGIES, signal);
   const [builtIn, own] = [true, false].map((kind) => all.filter(({ builtin }) => builtin === kind));
-  const chosen = id && id !== 'new' ? all.find((strategy) => strategy.id === id) : ((!id && own[0]) || EXAMPLE);
+  // A new one begins as a copy of a simple one.
+  const example = builtIn.find(({ codeRef }) => codeRef === 'builtin:ema_cross') ?? builtIn[0];
+  const fresh = { ...example, id: undefined, builtin: false, name: 'My strategy', description: '' };
+  const chosen = id && id !== 'new' ? all.find((strategy) => strategy.id === id) : ((!id && own[0]) || fresh);
   if (!chosen) throw notFound();
   const entry = (strategy) => {
     const current = strategy === chosen ? 'true' : null;
@@ -37,10 +29,10 @@ export async function showStrategies(main, { id, viewer, signal, go, reload }) {
   const group = (title, members) => [
     h('h2', {}, title), members.length > 0 ? h('ul', { class: 'menu' }, members.map(entry)) : quiet('None yet.'),
   ];
-  const menu = [group('Yours', own), group('Built in', builtIn)].flat();
   main.replaceChildren(
     h('div', { class: 'columns' },
-      h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'), menu),
+      h('section', { class: 'card' }, link('#/strategies/new', 'Write a new one'),
+        group('Yours', own), group('Built in', builtIn)),
       editor(chosen, viewer, { signal, go, reload })));
 }
 
@@ -49,25 +41,20 @@ function editor(strategy, viewer, { signal, go, reload }) {
   const name = strategy.builtin ? `${strategy.name}, my way` : strategy.name;
   const rules = RULES.map(([key, label]) => [key, label, codeField(strategy.rules?.[key] ?? '', key, 1)]);
   const plots = codeField((strategy.rules?.plots ?? []).join('\n'), 'plots', 2);
-  const parameters = parameterRows(strategy.parameters, check);
+  const parameters = parameterRows(strategy.parameters ?? [], check);
   const verdict = h('p', { class: 'quiet', role: 'status' });
-  let checking = new AbortController();
-  let timer = 0;
 
   const read = () => ({
     ...Object.fromEntries(rules.map(([key, , control]) => [key, control.value.trim() === '' ? null : control.value])),
     plots: plots.value.split('\n').map((line) => line.trim()).filter(Boolean), parameters: parameters.read(),
   });
 
-  // A moment after the last key the server looks at the rules; an answer that is overtaken does not count.
+  // A moment after the last key the server looks at the rules.
+  let timer = 0;
+  const ask = latest(signal, (still) => queryOne(documents.CHECK_STRATEGY, { input: read() }, still));
   function check() {
     clearTimeout(timer);
-    checking.abort();
-    checking = new AbortController();
-    timer = setTimeout(() => {
-      const wanted = AbortSignal.any([signal, checking.signal]);
-      queryOne(documents.CHECK_STRATEGY, { input: read() }, wanted).then(show).catch(complain);
-    }, 250);
+    timer = setTimeout(() => ask().then(show).catch(complain), 250);
   }
 
   function show({ valid, issues, warmupBars, indicators }) {
@@ -97,15 +84,11 @@ function editor(strategy, viewer, { signal, go, reload }) {
   const backtest = () => begin({ strategyId: strategy.id }, go);
   const remove = () => mutate(documents.DELETE_STRATEGY, { id: strategy.id }).then(() => go('strategies'));
   const kind = `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`;
-  const element = form(
-    { class: 'card' },
-    submit,
-    bar(
-      strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
+  const element = form({ class: 'card' }, submit,
+    bar(strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
       strategy.id && button('Backtest', backtest),
       isOwn && carefulButton('Delete', `Delete ${strategy.name}?`, 'Its backtests stay.', remove)),
-    h('div', { class: 'fields wide' },
-      field('Name', input({ name: 'name', value: name })),
+    row(field('Name', input({ name: 'name', value: name })),
       field('Description', input({ name: 'description', value: strategy.description }))),
     rules.map(([, label, control]) => control.labelled(label)),
     plots.labelled('Lines to draw, one each line'),
