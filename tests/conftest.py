@@ -8,26 +8,50 @@ import gc
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
-import redis.asyncio
+import redis
 import structlog
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from gql_trader import migrate
+from gql_trader.cli.worker import CACHE_OF_THIS_VERSION
 from gql_trader.config import Settings
 from gql_trader.infra.embedded.data_directory import DataDirectory
 from gql_trader.infra.embedded.processes import ChildRegister
 from gql_trader.infra.embedded.servers import EmbeddedServers
 from gql_trader.runtime import Runtime, open_runtime
+from tests import kept_work
+
+# The tests start a hundred Python processes. Without bytecode each would compile the server's modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The engine is compiled once for the tests and the processes they start, and kept for the next run.
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+_MACHINE_CODE = Path(
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+)
+_MACHINE_CODE.mkdir(parents=True, exist_ok=True)
+with suppress(FileExistsError):
+    # Workers look below a directory for their version: let them find what the tests have compiled.
+    (_MACHINE_CODE / CACHE_OF_THIS_VERSION).symlink_to(".")
+
+kept_work.keep_compiled_statements()
+kept_work.keep_read_documents()
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("tests", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("tests")
 
 # What is logged is captured with each test. Drawing each traceback in colours would take seconds.
 structlog.configure(
@@ -65,6 +89,37 @@ _SLOW = ("/e2e/", "/test_killed_workers.py", "/test_embedded.py", "/test_job_que
 def pytest_xdist_auto_num_workers() -> int:
     """Return a process more than there are cores: while one waits, the others work."""
     return (os.cpu_count() or 1) + 1
+
+
+# What takes about as long to compile as the rest.
+_HALVES_OF_THE_ENGINE = (
+    "gql_trader.engine.kernel, gql_trader.engine.indicators.kernels",
+    "gql_trader.engine.search.kernel, gql_trader.engine.metrics, gql_trader.engine.indicators.crossings",
+)
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Compile the engine on two cores before there are processes that would each do it, all at once.
+
+    That takes most of half a minute of computing in a fresh clone; later it has been done.
+    """
+    done = _MACHINE_CODE / "engine-compiled"
+    sources = (Path(__file__).parents[1] / "gql_trader" / "engine").rglob("*.py")
+    if done.exists() and done.stat().st_mtime > max(source.stat().st_mtime for source in sources):
+        return
+    compilers = [
+        subprocess.Popen([sys.executable, "-c", f"import {modules}"]) for modules in _HALVES_OF_THE_ENGINE
+    ]
+    codes = [compiler.wait() for compiler in compilers]
+    # Whichever fails has said why, and the tests will say what comes of it.
+    if not any(codes):
+        done.touch()
+
+
+def pytest_sessionfinish() -> None:
+    """Look through what the tests have left behind once, not the five times in which pytest does it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -135,40 +190,65 @@ def servers() -> Iterator[Servers]:
         shutil.rmtree(directory)
 
 
-async def _execute(servers: Servers, *statements: str) -> None:
-    connection = await asyncpg.connect(servers.database_url.replace("+asyncpg", ""))
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+@pytest.fixture(scope="session")
+def run_sql(servers: Servers) -> Iterator[Callable[[str], None]]:
+    """A function that runs a statement on a connection kept for the session, on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(asyncpg.connect(servers.database_url.replace("+asyncpg", "")))
+
+    def run(statement: str) -> None:
+        loop.run_until_complete(connection.execute(statement))
+
+    yield run
+    loop.run_until_complete(connection.close())
+    loop.close()
 
 
 @pytest.fixture(scope="session")
-def template(servers: Servers) -> str:
+def template(servers: Servers, run_sql: Callable[[str], None]) -> str:
     """Migrate a database to head once; return its name."""
-    asyncio.run(_execute(servers, f"CREATE DATABASE {_TEMPLATE}"))
+    run_sql(f"CREATE DATABASE {_TEMPLATE}")
     migrate.upgrade(servers.database(_TEMPLATE))
     return _TEMPLATE
 
 
 @pytest.fixture
-async def database_url(servers: Servers, template: str) -> AsyncIterator[str]:
+def database_url(servers: Servers, template: str, run_sql: Callable[[str], None]) -> Iterator[str]:
     """A database of this test's own, migrated to head and empty."""
     name = f"test_{next(_names)}"
-    await _execute(servers, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    run_sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield servers.database(name)
-    await _execute(servers, f"DROP DATABASE {name} WITH (FORCE)")
+    run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def valkey(servers: Servers) -> Iterator[redis.Redis]:
+    """A connection to Valkey, kept for the session."""
+    with redis.Redis.from_url(servers.redis_url, single_connection_client=True) as client:
+        yield client
 
 
 @pytest.fixture
-async def redis_url(servers: Servers) -> str:
+def redis_url(servers: Servers, valkey: redis.Redis) -> str:
     """A Valkey database of this test's own, empty."""
-    url = servers.valkey(next(_names) % _VALKEY_DATABASES)
-    client = redis.asyncio.from_url(url)  # type: ignore[no-untyped-call]
-    await client.flushdb()
-    await client.aclose()
-    return url
+    number = next(_names) % _VALKEY_DATABASES
+    valkey.execute_command("SELECT", number)  # type: ignore[no-untyped-call]
+    valkey.flushdb()
+    return servers.valkey(number)
+
+
+class _GivenSettings(Settings):
+    """Settings that are looked for nowhere else: doing so takes longer than checking them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 @pytest.fixture
@@ -180,7 +260,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    return Settings.model_validate(
+    return _GivenSettings.model_validate(
         {
             "database_url": database_url,
             "redis_url": redis_url,

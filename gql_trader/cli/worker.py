@@ -22,6 +22,9 @@ from gql_trader.infra.logging import configure_logging
 from gql_trader.infra.worker import QueueSpec, run_queues
 from gql_trader.runtime import open_runtime
 
+CACHE_OF_THIS_VERSION = f"{__version__}-{ENGINE_VERSION}"
+"""The directory of compiled code, below that of the cache."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -63,7 +66,7 @@ def numba_cache(settings: Settings) -> Path:
     base = Path(
         os.environ.get("NUMBA_CACHE_DIR") or settings.data_dir.expanduser().absolute() / "cache" / "numba"
     )
-    return base / f"{__version__}-{ENGINE_VERSION}"
+    return base / CACHE_OF_THIS_VERSION
 
 
 def _queues(settings: Settings) -> list[QueueSpec]:

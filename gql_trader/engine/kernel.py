@@ -610,7 +610,8 @@ def _flags(entry_long: Flags, exit_long: Flags, entry_short: Flags, exit_short: 
 def _quiet_without_position(longs: Flags, shorts: Flags, equity: Floats, balance: float) -> int:
     """Return on how many bars nothing is opened, and mark them. Flags are those that would fill there."""
     quiet = _until_a_flag(longs, shorts)
-    equity[:quiet] = balance
+    for k in range(quiet):
+        equity[k] = balance
     return quiet
 
 

@@ -53,6 +53,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
+            # The connection used last has most prepared already, and has just looked the tables up.
+            pool_use_lifo=True,
             # Errors are logged with their statement; what people sent must not be.
             hide_parameters=True,
             json_serializer=json_codec.dumps_text,

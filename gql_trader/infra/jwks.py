@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gql_trader.core.clock import Clock
 from gql_trader.infra import json_codec
+from gql_trader.infra.tls import trusted
 
 FRESH = timedelta(minutes=10)
 """Keys older than this are fetched anew, behind the back of whoever needs them."""
@@ -79,7 +80,10 @@ class KeySet:
         self._url = url
         self._clock = clock
         self._http = httpx.AsyncClient(
-            timeout=FETCH_SECONDS, follow_redirects=False, headers={"accept": "application/json"}
+            verify=trusted(),
+            timeout=FETCH_SECONDS,
+            follow_redirects=False,
+            headers={"accept": "application/json"},
         )
         self._keys: Mapping[str, jwt.PyJWK] = MappingProxyType({})
         self._fetched_at: datetime | None = None

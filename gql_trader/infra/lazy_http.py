@@ -1,6 +1,8 @@
-"""An HTTP client that is made when it is first needed: reading the certificates takes 20 ms."""
+"""An HTTP client that is made when it is first needed."""
 
 import httpx
+
+from gql_trader.infra.tls import trusted
 
 
 class LazyHttp:
@@ -20,7 +22,7 @@ class LazyHttp:
     def client(self) -> httpx.AsyncClient:
         """The client."""
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=self._seconds, follow_redirects=False)
+            self._client = httpx.AsyncClient(verify=trusted(), timeout=self._seconds, follow_redirects=False)
         return self._client
 
     async def close(self) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from gql_trader.infra.tls import trusted
+
 SECONDS = 15.0
 """For a whole request, from the name's resolution to the last byte of the answer."""
 LONGEST_ADDRESS = 2048
@@ -192,7 +194,7 @@ class PublicHttp:
     def _connections(self) -> httpcore.AsyncConnectionPool:
         if self._pool is None:
             self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=self._tls or httpx.create_ssl_context(),
+                ssl_context=self._tls or trusted(),
                 max_connections=_MOST_CONNECTIONS,
                 max_keepalive_connections=0,
                 network_backend=_CheckedNetwork(self._resolve, self._check),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
-from time import perf_counter
+from time import process_time
 from unittest.mock import patch
 
 import argon2
@@ -89,9 +89,9 @@ async def test_a_password_of_nobody_takes_as_long_to_check_as_a_wrong_one() -> N
         times: dict[str | None, list[float]] = {encoded: [], None: [], NO_PASSWORD: []}
         for _ in range(_RUNS):
             for candidate, taken in times.items():
-                began = perf_counter()
+                began = process_time()
                 assert not await hasher.verify(candidate, "Wrong-Horse-77")
-                taken.append(perf_counter() - began)
+                taken.append(process_time() - began)
         for candidate in (None, NO_PASSWORD):
             assert 0.5 < median(times[candidate]) / median(times[encoded]) < 2.0
     finally:

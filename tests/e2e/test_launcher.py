@@ -115,7 +115,7 @@ def test_whatever_is_killed_it_serves_again(launch: Callable[..., Launched]) -> 
     launcher = launch()
     for words in (["serve"], ["worker"], ["valkey-server"], ["postgres", "-D"]):
         _kill_and_await_another(launcher, words)
-        _until(lambda: _logs_in(launcher), 30, f"it does not serve after {words} was killed")
+        _until(lambda: _logs_in(launcher), 90, f"it does not serve after {words} was killed")
 
     family = launcher.family()
     launcher.process.kill()
@@ -145,7 +145,7 @@ def _kill_and_await_another(launcher: Launched, words: list[str]) -> None:
         except (AssertionError, psutil.NoSuchProcess):
             return False
 
-    _until(is_replaced, 30, f"{words} is not replaced")
+    _until(is_replaced, 90, f"{words} is not replaced")
 
 
 def _logs_in(launcher: Launched) -> bool:

@@ -63,26 +63,24 @@ def daily_curve(
         those in which a bar closes. With bars longer than a day both of these are Monday to Friday.
     """
     time, values = require(time, np.int64), require(values, np.float64)
+    begins, value, returns, reached = _every_day(time, values, interval, initial)
     if counted is TradingDays.EVERY_DAY:
-        return DailyCurve(*_every_day(time, values, interval, initial))
-    first, last = int(time[0]) // DAY, (int(time[-1]) + interval - 1) // DAY
-    days = np.arange(first, last + 1, dtype=np.int64)
-    ends = (days + 1) * DAY
-    weekday = weekdays(days)
+        return DailyCurve(begins, value, returns, reached)
+    weekday = weekdays(begins // DAY)
     if interval > DAY:
         # What a week's bar closes with on Sunday is what the market left on Friday.
-        ends[weekday == FRIDAY] += 2 * DAY
-    reached = _count_until(time, ends - interval, interval)
-    if interval > DAY:
-        days, reached = days[weekday <= FRIDAY], reached[weekday <= FRIDAY]
+        ends = begins + np.where(weekday == FRIDAY, 3, 1) * DAY
+        reached = np.searchsorted(time, ends - interval, "right").astype(np.int64, copy=False)
+        kept = weekday <= FRIDAY
     else:
+        kept = np.ones(len(begins), np.bool_)
         if counted is TradingDays.WEEKDAYS:
-            own = weekday <= FRIDAY
-            own[-1] = True
-            days, reached = days[own], reached[own]
-        kept = np.diff(reached, prepend=0) > 0
-        days, reached = days[kept], reached[kept]
-    return DailyCurve(days * DAY, *_at_ends(values, reached, initial), reached)
+            kept = weekday <= FRIDAY
+            kept[-1] = True
+        # Of the days that are its own, those in which a bar closes.
+        kept[kept] = np.diff(reached[kept], prepend=0) > 0
+    begins, reached = begins[kept], reached[kept]
+    return DailyCurve(begins, *_at_ends(values, reached, initial), reached)
 
 
 @compiled(allocates=False)
@@ -111,15 +109,6 @@ def _mark_ends(values: Floats, reached: Integers, initial: float, value: Floats,
     for k in range(len(reached)):
         returns[k] = (value[k] / before if before != 0.0 else 1.0) - 1.0
         before = value[k]
-
-
-@compiled(INTEGERS(INTEGERS_IN, INTEGERS_IN, types.int64))
-def _count_until(time: Integers, moments: Integers, interval: int) -> Integers:
-    """Return how many bars open at each moment or before."""
-    found = np.empty(len(moments), dtype=np.int64)
-    for k in range(len(moments)):
-        found[k] = _bars_until(time, moments[k], interval)
-    return found
 
 
 @compiled(types.UniTuple(FLOATS, 2)(FLOATS_IN, INTEGERS_IN, types.float64))  # type: ignore[no-untyped-call]

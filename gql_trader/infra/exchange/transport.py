@@ -1,7 +1,6 @@
 """HTTP for ccxt: one pool of connections, addresses that the operator replaced, and refusals seen."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
@@ -9,10 +8,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
-import certifi
 import yarl
 
 from gql_trader.infra.exchange.pacing import Gate
+from gql_trader.infra.tls import trusted_by_mozilla
 
 Response = AbstractAsyncContextManager[aiohttp.ClientResponse]
 
@@ -30,7 +29,7 @@ class Connections:
     """
 
     def __init__(self, proxy: str | None) -> None:
-        self.context = ssl.create_default_context(cafile=certifi.where())
+        self.context = trusted_by_mozilla()
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self.context, limit=0, limit_per_host=50),
             cookie_jar=aiohttp.DummyCookieJar(),
