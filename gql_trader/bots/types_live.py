@@ -80,6 +80,9 @@ class Task:
         When it was placed.
     exchange_order_id
         The exchange's id of it; None until it is known.
+    witness
+        If the key was rotated since it was sent: our id, and the exchange's, of an order filled before.
+        An account that has that one is the same still. None: there is none, or no need of one.
     """
 
     order_id: UUID
@@ -102,6 +105,7 @@ class Task:
     claimed_at: datetime
     created_at: datetime
     exchange_order_id: str | None = None
+    witness: tuple[str, str] | None = None
 
     def name(self, symbol: str) -> OrderName:
         """Return what the exchange finds the order by, under ccxt's symbol."""
@@ -137,6 +141,8 @@ class Outcome:
         What third currencies of the fills' fees are worth in the quote currency.
     cancelled
         Whether the exchange, which has not got it any more, has just cancelled it; the fills are all then.
+    same_account
+        Whether the account that was asked has the task's witness.
     """
 
     answer: Answer
@@ -146,3 +152,4 @@ class Outcome:
     retry_after: float | None = None
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     cancelled: bool = False
+    same_account: bool = False

@@ -89,8 +89,6 @@ async def _uncompared(uow: UnitOfWork, session_id: UUID) -> list[UUID]:
 
 async def _compare(runtime: Runtime, session_id: UUID) -> None:
     async with runtime.unit_of_work() as uow:
-        live = await uow.session.get(LiveBotRow, session_id)
-        acknowledged = live is not None and live.acknowledged
         beliefs = []
         for market_id in await _uncompared(uow, session_id):
             market, _ = await market_data.market_with_base(uow, market_id)
@@ -104,21 +102,21 @@ async def _compare(runtime: Runtime, session_id: UUID) -> None:
             return
         try:
             found = await comparison.compare(
-                runtime.exchanges, belief, acknowledged=acknowledged, patience=_PATIENCE
+                runtime.exchanges, belief, acknowledged=False, patience=_PATIENCE
             )
         except DomainError as failure:
             _log.info("account_unknown", session_id=str(session_id), failure=type(failure).__name__)
             return
         async with runtime.unit_of_work() as uow:
-            await _note(uow, belief, found, acknowledged=acknowledged)
+            await _note(uow, belief, found)
 
 
-async def _note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowledged: bool) -> None:
+async def _note(uow: UnitOfWork, belief: Believed, found: Comparison) -> None:
     locked = await lock_ledger(uow, belief.session_id)
     if locked is None or (ledger := locked[1]) is None or locked[0].status != CLOSING:
         return
-    if found.mismatch is None or acknowledged:
-        await markets.note(uow, belief, found, acknowledged=acknowledged)
+    if await markets.is_fitting(uow, belief, found):
+        await markets.note(uow, belief, found, acknowledged=True)
         return
     reason = f"After the key was rotated: {found.mismatch}"
     live = await uow.session.get(LiveBotRow, belief.session_id, populate_existing=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import structlog
 
+from gql_trader.core.clock import to_milliseconds
 from gql_trader.infra.exchange.account import AccountClient
 from gql_trader.infra.exchange.errors import (
     DuplicateOrder,
@@ -38,6 +39,7 @@ _BINANCE_SETTLED = 15.0
 _SETTLED = 60.0
 _BINANCE = frozenset({"binance", "binanceusdm", "binanceus"})
 _LOOK_AGAIN = 1.0
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 # ccxt asks these for an order by our id, and has them cancel it, also while it waits for a stop. It drops our
 # id at others, or sends it as another one: "not found" says nothing there.
@@ -188,15 +190,17 @@ class TradingClient(AccountClient):
             Some exchanges tell the trades since then only; None: as many as they like.
         """
         rules = await self.market(symbol)
+        # Binance tells half as many unless it is asked for more.
+        limit = 1000 if self.exchange in _BINANCE else None
 
         async def fetch() -> list[Fill]:
             if rules.is_contract and self.exchange in _BINANCE:
                 # ccxt asks for the trades of one order on spot markets only.
-                trades = await self._ccxt.fetch_my_trades(symbol, None, None, {"orderId": order_id})
+                trades = await self._ccxt.fetch_my_trades(symbol, None, limit, {"orderId": order_id})
             elif self._ccxt.has.get("fetchOrderTrades"):
-                trades = await self._ccxt.fetch_order_trades(order_id, symbol)
+                trades = await self._ccxt.fetch_order_trades(order_id, symbol, None, limit)
             else:
-                since = int(created_at.timestamp() * 1000) if created_at else None
+                since = to_milliseconds(created_at - _CLOCKS_DIFFER) if created_at else None
                 trades = await self._ccxt.fetch_my_trades(symbol, since)
             found = [read_fill(each, rules.contract_size) for each in trades]
             return sorted((each for each in found if each.order_id == order_id), key=lambda fill: fill.time)

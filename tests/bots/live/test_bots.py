@@ -179,6 +179,17 @@ async def test_foreign_orders_keep_a_bot_from_trading_until_they_are_acknowledge
     bench.desk.account.free["USDT"] = Decimal(10_000)
     assert (await acknowledge()).state == "RUNNING"
     assert bench.desk.sent() == 1
+    # That goes for what was there then, not for what differs after the key was rotated.
+    await bench.bar(50_100.0)
+    await bench.desk.set_key(version=2, rotated_at=bench.runtime.clock.now())
+    await bench.work()
+    assert ((await bench.bot()).state, len(await bench.orders())) == ("RUNNING", 1)
+    bench.desk.account.free["BTC"] = Decimal(0)
+    await bench.desk.set_key(version=3, rotated_at=bench.runtime.clock.now())
+    await bench.work()
+    failed = await bench.bot()
+    assert (failed.state, failed.error is not None) == ("FAILED", True)
+    assert "The account has 0 BTC" in str(failed.error)
 
 
 async def test_a_daily_guard_looks_at_what_the_account_is_really_worth(bench: Bench) -> None:
@@ -288,7 +299,7 @@ async def test_a_position_that_cannot_be_sold_lets_the_bot_fail_and_say_so(bench
     assert bot.state == "FAILED"
     assert bot.error is not None
     assert "insufficient balance" in bot.error
-    assert "0.1992 of BTC/USDT is still in the account" in bot.error
+    assert "0.1992 of BTC/USDT is what the bot took itself to hold" in bot.error
     assert [status for _, status, _ in await bench.orders()] == ["FILLED"] + ["REJECTED"] * 3
     assert await bench.rows(LiveSessionRow) == []
 

@@ -19,7 +19,7 @@ from gql_trader.bots.types import OrderSide, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.gql.relay import encode_id, parse_id
 from tests.bots.live.bench import BOUGHT, DELETE_KEY, Bench, make_bench
-from tests.bots.live.desk import CANCEL, ORDER, STOP, LiveDesk
+from tests.bots.live.desk import CANCEL, LEASE_SECONDS, ORDER, STOP, LiveDesk
 from tests.factories.exchange_simulator import Hang, Refusal
 
 STOPPED = ("SELL", "OPEN", "STOP_LOSS")
@@ -165,6 +165,26 @@ async def test_what_an_order_has_filled_is_not_booked_twice(desk: LiveDesk) -> N
     assert (held["quantity"], await desk.due()) == ("0.14985", [])
 
 
+async def test_after_a_rotation_an_order_is_missing_only_in_an_account_that_has_another_one(
+    desk: LiveDesk,
+) -> None:
+    session = await desk.start()
+    await desk.done(session, "BUY", "MARKET", "0.1")
+    desk.simulator.faults.add(ORDER, Hang())
+    desk.simulator.faults.add(ORDER, Refusal(503), times=60)
+    order = await desk.done(session, "SELL", "MARKET", "0.05")
+    desk.simulator.faults.waiting.clear()
+    await desk.set_key(version=2)
+    # As of another account: it knows none of them.
+    desk.simulator.orders.hidden = True
+    await desk.follow(LEASE_SECONDS)
+    assert (await desk.order(session, order))["status"] == "UNKNOWN"
+    desk.simulator.orders.hidden = False
+    await desk.follow(LEASE_SECONDS)
+    found = await desk.order(session, order)
+    assert (found["status"], desk.sent()) == ("REJECTED", 2)
+
+
 async def test_an_exit_that_no_worker_came_to_in_time_counts_as_unsent(desk: LiveDesk) -> None:
     session = await desk.start()
     await desk.done(session, "BUY", "MARKET", "0.1")
@@ -178,7 +198,7 @@ async def test_an_exit_that_no_worker_came_to_in_time_counts_as_unsent(desk: Liv
     await desk.follow()
     async with desk.runtime.unit_of_work() as uow:
         rejected = await following.rejected_closing(uow, key)
-        assert rejected == following.Rejected(order.created_at, unsent=True)
+        assert rejected == following.Rejected(order.created_at, unsent=True, refused=False)
     assert desk.sent() == 1
 
 

@@ -147,14 +147,15 @@ class Orders:
         return [each.told() for each in self._of(account) if _on(each, params)]
 
     def own_trades(self, account: Account, params: Params) -> list[dict[str, Any]]:
-        """Return the account's trades."""
-        return [
+        """Return the account's trades, as many as are asked for."""
+        found = [
             trade
             for order, trade in self.trades
             if order.account is account
             and _on(order, params)
             and params.get("orderId", str(order.id)) == str(order.id)
         ]
+        return found[: int(params.get("limit", "500"))]
 
     def trade(self, market: SimulatedMarket, price: Decimal, quantity: Decimal | None = None) -> None:
         """Let the market trade at a price: stops are triggered, and resting orders filled by a quantity."""

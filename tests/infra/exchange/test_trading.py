@@ -99,6 +99,16 @@ async def test_numbers_are_sent_as_they_are(client: TradingClient, simulator: Ex
     assert (sent_params["quantity"], sent_params["price"]) == ("0.12345", "49999.99")
 
 
+async def test_all_fills_of_an_order_are_told_however_small_they_are(
+    client: TradingClient, simulator: ExchangeSimulator
+) -> None:
+    order = await client.place(an_order(OrderKind.LIMIT, price=Decimal(49_000)))
+    for _ in range(501):
+        simulator.orders.trade(simulator.markets["BTCUSDT"], Decimal(48_000), Decimal("0.0001"))
+    fills = await client.fills(order)
+    assert sum(each.amount for each in fills) == Decimal("0.0501")
+
+
 async def test_a_limit_order_rests_is_filled_in_part_and_cancelled(
     client: TradingClient, simulator: ExchangeSimulator
 ) -> None:

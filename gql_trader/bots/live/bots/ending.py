@@ -97,9 +97,21 @@ async def _told(uow: UnitOfWork, market: MarketRecord, trade: TradeRow | None, q
     amount = f"{quantity.normalize():f} of {market.symbol}"
     if trade is not None and sign_of(trade) < 0:
         amount = f"a short position of {amount}"
-    if trade is not None and await doubts.doubt(uow, trade.session_id, market.id) is not None:
+    if trade is not None and await _is_doubtful(uow, trade, market):
         return f"{amount} is what the bot took itself to hold; how much of it is in the account is not known."
     return f"{amount} is still in the account."
+
+
+async def _is_doubtful(uow: UnitOfWork, trade: TradeRow, market: MarketRecord) -> bool:
+    """Whether a position may not be in the account any more."""
+    if await doubts.doubt(uow, trade.session_id, market.id) is not None:
+        return True
+    held = await uow.session.get(LiveSessionRow, trade.session_id)
+    if held is None or held.leverage is not None:
+        return False
+    # No look at an account tells how much of a currency is the bot's: nor is it certain if a sale is refused.
+    rejected = await following.rejected_closing(uow, trade.session_id)
+    return rejected is not None and rejected.refused
 
 
 async def tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:

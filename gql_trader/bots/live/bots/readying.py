@@ -82,6 +82,8 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
             # What is in a position by now is not missing.
             belief = replace(belief, funds=None)
         key = await exchange_keys.open_key(uow, runtime.keys, row.user_id, row.exchange_key_id)
+    # Another account, or another time, has other mismatches.
+    acknowledged = row.acknowledged and ready_at is None
     found = comparison.Comparison()
     began = (row.started_at, key.record.rotated_at, uncompared_since)
     asked_since = max(each for each in began if each is not None)
@@ -91,7 +93,7 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
             raise InvalidState(problem)
         if belief is not None:
             found = await comparison.compare(
-                runtime.exchanges, belief, acknowledged=row.acknowledged, patience=_PATIENCE
+                runtime.exchanges, belief, acknowledged=acknowledged, patience=_PATIENCE
             )
             async with runtime.unit_of_work() as uow:
                 markets.record_moved(uow, belief, found)
@@ -104,7 +106,7 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
         if isinstance(failure, comparison.TransferUnknown):
             raise
         return False
-    if ready_at is None and free < row.capital and (found.mismatch is None or row.acknowledged):
+    if ready_at is None and free < row.capital and (found.mismatch is None or acknowledged):
         quote = market.symbol.partition("/")[2]
         needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"
         await fail_session(runtime, row.id, f"The bot was given {needed}, the account has {there} free.")
@@ -116,7 +118,7 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
             if live is None:
                 return False
             if belief is not None:
-                await markets.note(uow, belief, found, acknowledged=row.acknowledged)
+                await markets.note(uow, belief, found, acknowledged=acknowledged)
             live.ready_at = uow.clock.now()
             live.amount_step, live.price_tick = rules.amount_step, rules.price_tick
             live.least_amount, live.least_cost = rules.minimum_amount, rules.minimum_cost

@@ -122,8 +122,18 @@ async def _settings_of_others(uow: UnitOfWork, own: LiveSessionRow, market: Mark
     )
 
 
+async def is_fitting(uow: UnitOfWork, belief: Believed, found: Comparison) -> bool:
+    """Whether nothing differs, or only what was acknowledged before."""
+    if found.mismatch is None:
+        return True
+    noted = await uow.session.get(LiveMarketRow, (belief.session_id, belief.market.id))
+    return noted is not None and found.mismatch in (noted.mismatch or "")
+
+
 async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowledged: bool) -> None:
     """Let a session trade on a market after the comparison, if nothing differs or that is acknowledged.
+
+    What was acknowledged before, and differs in the same way still, is.
 
     Raises
     ------
@@ -131,7 +141,7 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
         If something differs and was not acknowledged; the message tells what.
     """
     mismatch = found.mismatch
-    if mismatch is not None and not acknowledged:
+    if not acknowledged and not await is_fitting(uow, belief, found):
         raise InvalidState(
             f"{mismatch} Nothing was placed. Look at your account at the exchange; if this is as it should "
             "be, send the same again with acknowledgeMismatch: true.",

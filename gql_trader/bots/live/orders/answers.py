@@ -162,6 +162,7 @@ async def _not_there(
     uow: UnitOfWork, ledger: HandLedger, order: OrderRow, live: Row[Any], task: Task, outcome: Outcome
 ) -> None:
     """Reject an order that the exchange has not got, once it can no longer arrive there."""
+    is_same_account = live.key_version == task.key.record.version or outcome.same_account
     if outcome.cancelled:
         await book_fills(uow, ledger, order, outcome)
         is_filled = order.filled_quantity >= order.quantity
@@ -170,9 +171,9 @@ async def _not_there(
         await finish(uow, order.id)
     elif order.status not in _WAITING:
         await finish(uow, order.id)
-    elif order.status in _AT_EXCHANGE and live.key_version == task.key.record.version:
+    elif order.status in _AT_EXCHANGE and is_same_account:
         await _forgotten(uow, ledger, order, live, outcome)
-    elif order.status == OrderStatus.UNKNOWN.value and live.key_version == task.key.record.version:
+    elif order.status == OrderStatus.UNKNOWN.value and is_same_account:
         if live.now - live.sent_at < LEASE:
             await _ask_again(uow, order, live)
             return

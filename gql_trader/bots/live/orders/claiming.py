@@ -110,7 +110,28 @@ async def claim(uow: UnitOfWork, keys: KeyRing, order_id: UUID, *, enabled: bool
         claimed_at=uow.clock.now(),
         created_at=order.created_at,
         exchange_order_id=order.exchange_order_id,
+        witness=None if sends or live.key_version == key.record.version else await _witness(uow, order),
     )
+
+
+async def _witness(uow: UnitOfWork, order: OrderRow) -> tuple[str, str] | None:
+    """Return the ids of an order of the same session that the exchange has filled; None without one."""
+    found = await uow.session.execute(
+        select(OrderRow.client_order_id, OrderRow.exchange_order_id)
+        .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+        .where(
+            OrderRow.session_id == order.session_id,
+            OrderRow.market_id == order.market_id,
+            OrderRow.id != order.id,
+            OrderRow.type == OrderType.MARKET.value,
+            OrderRow.filled_quantity > 0,
+            OrderRow.exchange_order_id.is_not(None),
+        )
+        .order_by(OrderRow.number.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    return None if row is None else (row.client_order_id, row.exchange_order_id)
 
 
 async def _closes(uow: UnitOfWork, held: LiveSessionRow, order: OrderRow) -> bool:

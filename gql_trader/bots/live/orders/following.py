@@ -55,10 +55,13 @@ class Rejected:
     unsent
         Whether the exchange was not reached: no worker came to the order in time, or the exchange did not
         answer. It has certainly not taken it then, and has not refused it either.
+    refused
+        Whether the exchange did.
     """
 
     placed_at: datetime
     unsent: bool
+    refused: bool
 
 
 async def rejected_closing(uow: UnitOfWork, session_id: UUID) -> Rejected | None:
@@ -78,7 +81,8 @@ async def rejected_closing(uow: UnitOfWork, session_id: UUID) -> Rejected | None
     ).one_or_none()
     if found is None or found.status != OrderStatus.REJECTED.value:
         return None
-    return Rejected(found.created_at, found.sent_at is None and bool(found.failures))
+    refused = found.sent_at is not None
+    return Rejected(found.created_at, not refused and bool(found.failures), refused)
 
 
 async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:

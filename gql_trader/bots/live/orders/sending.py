@@ -114,11 +114,20 @@ async def _look(client: TradingClient, task: Task) -> Outcome:
             # It had the order: what was filled of it counts, whatever has become of it.
             told = await client.trades_of(name.symbol, task.exchange_order_id, task.created_at)
             fills = [each for each in told if each.side is Side(task.side.value.lower())]
+        same_account = await _has_witness(client, task, name.symbol)
     except ExchangeFailure as failure:
         return Outcome(Answer.UNTOLD, message=failure.message)
     # That it is cancelled is the end of it only if it is known what was filled of it before.
     cancelled = filled is not None and sum((each.amount for each in fills), Decimal(0)) >= filled
-    return Outcome(Answer.ABSENT, fills=fills, cancelled=cancelled)
+    return Outcome(Answer.ABSENT, fills=fills, cancelled=cancelled, same_account=same_account)
+
+
+async def _has_witness(client: TradingClient, task: Task, symbol: str) -> bool:
+    if task.witness is None:
+        return False
+    ours, theirs = task.witness
+    found = await client.find(OrderName(symbol, ours, exchange_id=theirs))
+    return found is not None and found.client_order_id == ours
 
 
 async def _named(
