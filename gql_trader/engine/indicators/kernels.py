@@ -3,6 +3,9 @@
 Every kernel reads its input once, oldest bar first, and writes float64[n] with NaN where there is no
 value. A value that is not finite interrupts an indicator: it starts again behind it, as if the data began
 there. Signatures are explicit, so that importing this module compiles or loads everything at once.
+
+`continuing_kernels` has the same operations in the same order, to go on with later bars: what is changed
+here is changed there. A test compares the two for every function.
 """
 
 import numpy as np
