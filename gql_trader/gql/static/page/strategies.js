@@ -49,10 +49,11 @@ function editor(strategy, viewer, { signal, go, reload }) {
     plots: plots.value.split('\n').map((line) => line.trim()).filter(Boolean), parameters: parameters.read(),
   });
 
-  // A moment after the last key the server looks at the rules.
+  // A moment after the last key the server looks at the rules; until they are saved, they are not left unasked.
   let timer = 0;
   const ask = latest(signal, (still) => queryOne(documents.CHECK_STRATEGY, { input: read() }, still));
-  function check() {
+  function check(isChanged = true) {
+    element.toggleAttribute('data-unsaved', isChanged);
     clearTimeout(timer);
     timer = setTimeout(() => ask().then(show).catch(complain), 250);
   }
@@ -77,12 +78,17 @@ function editor(strategy, viewer, { signal, go, reload }) {
     const { strategy: saved } = isOwn
       ? await mutate(documents.UPDATE_STRATEGY, { input: { ...given, ...known } })
       : await mutate(documents.CREATE_STRATEGY, { input: given });
+    check(false);
     say(`Saved as version ${saved.version}.`);
     if (isOwn) await reload();
     else go('strategies', saved.id);
   }
   const backtest = () => begin({ strategyId: strategy.id }, go);
-  const remove = () => mutate(documents.DELETE_STRATEGY, { id: strategy.id }).then(() => go('strategies'));
+  const remove = async () => {
+    await mutate(documents.DELETE_STRATEGY, { id: strategy.id });
+    check(false);
+    go('strategies');
+  };
   const kind = `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`;
   const element = form({ class: 'card' }, submit,
     bar(strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
@@ -96,8 +102,8 @@ function editor(strategy, viewer, { signal, go, reload }) {
     verdict,
     viewer.role !== 'VIEWER' && submitButton(isOwn ? 'Save' : 'Save as mine'),
     reference(signal));
-  element.addEventListener('input', check);
-  check();
+  element.addEventListener('input', () => check());
+  check(false);
   return element;
 }
 
