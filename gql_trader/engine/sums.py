@@ -1,5 +1,4 @@
-"""Sums as numpy adds, for compiled loops.
-"""
+"""Sums as numpy adds, for compiled loops."""
 
 from typing import Final
 
