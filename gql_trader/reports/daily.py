@@ -12,55 +12,23 @@ Once all days of a session are kept, the session itself is added to the sums ove
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
 from uuid import UUID
 
-from gql_trader.bots.rollups import note_summed
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import UserId
-from gql_trader.core.intervals import HOUR
-from gql_trader.core.zones import day_begins, day_of, known_zone
-from gql_trader.infra.advisory_locks import try_lock_name
+from gql_trader.core.zones import day_begins, day_of
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository, repository_days, repository_ended, repository_series
+from gql_trader.reports import repository_days, repository_ended, repository_series
 from gql_trader.reports.levels import levels_at
-from gql_trader.reports.repository_days import Candidate, KeptDays, Span
-from gql_trader.reports.repository_ended import Over
-from gql_trader.reports.repository_series import FOREVER, Days, ZonedSeries
+from gql_trader.reports.repository_days import KeptDays, Span
+from gql_trader.reports.repository_series import ZonedSeries
 from gql_trader.reports.types import Day, Level, Scope
-from gql_trader.reports.types_books import SUMMING, Account, Book
-from gql_trader.settings.types import SessionMode
-
-LOOK_AGAIN = timedelta(hours=6)
-"""After this long it is seen whether more days of a session are over."""
-
-_FINAL_AFTER = timedelta(days=7)
-"""Exchanges may tell of funding when a live session is over, which counts as it ended."""
-
-_SETTLED = HOUR
-"""Clocks of workers differ by less: where sessions stood this long ago is written."""
-
-_MOST_DAYS = 50_000
-"""Days of sessions that are kept in one transaction, about."""
+from gql_trader.reports.types_books import Account, Book
 
 _EPOCH = date(1970, 1, 1)
-
-
-class KeepingFailed(Exception):
-    """The days of some sessions could not be kept.
-
-    Attributes
-    ----------
-    session_ids
-        Whose turn it was, in their order.
-    """
-
-    def __init__(self, session_ids: Sequence[UUID]) -> None:
-        super().__init__(f"the days of {len(session_ids)} sessions could not be kept")
-        self.session_ids = session_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +99,7 @@ async def _best_and_worst_of_all(uow: UnitOfWork, of: Selection, now: int) -> tu
     if not first:
         return None
     last = max([now, *(each.until for each in of.book.accounts if each.until is not None)])
-    low, high = _day_with(of.zone, min(first)), _day_with(of.zone, last)
+    low, high = day_with(of.zone, min(first)), day_with(of.zone, last)
     changes = {day: level.change for day, level in (await _from_midnights(uow, of, low, high)).items()}
     eventful = [day for day, change in changes.items() if change]
     if not eventful:
@@ -186,7 +154,7 @@ async def _changes(uow: UnitOfWork, of: Selection, low: int, high: int) -> dict[
 def _forming(accounts: Sequence[Account], zone: str) -> Iterator[tuple[int, Decimal]]:
     for each in accounts:
         if each.formed_since is not None and each.forming:
-            yield _day_with(zone, each.formed_since), each.forming
+            yield day_with(zone, each.formed_since), each.forming
 
 
 def spans_left(
@@ -201,17 +169,17 @@ def spans_left(
 
     ``now`` is in Unix milliseconds.
     """
-    spans, today = [], _day_with(zone, now)
+    spans, today = [], day_with(zone, now)
     for each in accounts:
         mark = kept.get(each.id)
         if mark is None or not mark.is_final:
-            begin = _day_with(zone, each.since) if mark is None else mark.until
-            end = today if each.until is None else _day_with(zone, each.until)
-            spans.append(_span(each, zone, begin, end, low, high))
+            begin = day_with(zone, each.since) if mark is None else mark.until
+            end = today if each.until is None else day_with(zone, each.until)
+            spans.append(span_of(each, zone, begin, end, low, high))
     return spans
 
 
-def _span(
+def span_of(
     account: Account, zone: str, begin: int, end: int, low: int | None = None, high: int | None = None
 ) -> Span:
     first = begin if low is None else max(begin, low)
@@ -219,7 +187,7 @@ def _span(
     return Span(account, first, [day_begins(zone, day) for day in range(first, last + 2)])
 
 
-def _day_with(zone: str, moment: int) -> int:
+def day_with(zone: str, moment: int) -> int:
     """Return the day of a zone, counted from 1970-01-01, that has begun last at a moment.
 
     Where clocks are put back over a midnight they show the day before again, but a day begins once.
@@ -228,75 +196,3 @@ def _day_with(zone: str, moment: int) -> int:
     while day_begins(zone, day) > moment:
         day -= 1
     return day
-
-
-async def keep(uow: UnitOfWork, after: UUID | None, limit: int) -> UUID | None:
-    """Keep what is over of the days of up to so many sessions, in the order of their keys.
-
-    Those that will not change any more are added to the sums over sessions that are over.
-
-    Returns the last of them, to go on behind it; None: there are no more, or somebody else is at it.
-
-    Raises
-    ------
-    KeepingFailed
-        If anything goes wrong; the transaction must be rolled back then, and whose trouble it is found by
-        keeping fewer at a time.
-    """
-    if not await try_lock_name(uow.session, SUMMING):
-        return None
-    now = uow.clock.now()
-    candidates = await repository_days.candidates(uow.session, now - LOOK_AGAIN, after, limit)
-    if not candidates:
-        return None
-    try:
-        return await _keep(uow, candidates)
-    except Exception as error:
-        raise KeepingFailed([each.session_id for each in candidates]) from error
-
-
-def _is_over(candidate: Candidate, account: Account, now: datetime) -> bool:
-    if account.ended_at is None:
-        return False
-    return candidate.mode == SessionMode.PAPER.value or account.ended_at < now - _FINAL_AFTER
-
-
-async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate]) -> UUID:
-    now = uow.clock.now()
-    settled = to_milliseconds(now) - _SETTLED
-    accounts = await repository.accounts_by_ids(uow.session, [each.session_id for each in candidates])
-    spans: list[Span] = []
-    marks: list[tuple[Any, ...]] = []
-    anew: list[Days] = []
-    added: list[Days] = []
-    over: list[Over] = []
-    for each in candidates:
-        account, zone = accounts[each.session_id], known_zone(each.timezone)
-        member = each.member(account.currency)
-        until, days = account.until, sum(span.days for span in spans)
-        is_final = until is not None and _is_over(each, account, now)
-        if each.until is None or each.kept_timezone != each.timezone:
-            if each.kept_timezone is not None:
-                anew.append(Days(member, each.kept_timezone, *FOREVER, each.is_summed))
-            begin = _day_with(zone, account.since)
-        else:
-            begin = each.until
-        if until is not None and is_final:
-            end = _day_with(zone, until) + 1
-        else:
-            end = _day_with(zone, settled if until is None else min(until, settled))
-        span = _span(account, zone, begin, end - 1)
-        if spans and days + span.days > _MOST_DAYS:
-            break
-        spans.append(span)
-        added.append(Days(member, each.timezone, begin, end - 1, is_final))
-        if is_final and not each.is_summed:
-            over.append(Over(account, member))
-        marks.append((account.id, each.timezone, max(begin, end), is_final, now))
-    await repository_series.subtract(uow.session, anew)
-    await repository_days.forget(uow.session, [each.member.session_id for each in anew])
-    await repository_days.keep(uow.session, spans, marks)
-    await repository_series.add(uow.session, added)
-    await repository_ended.add(uow.session, over)
-    await note_summed(uow, [each.account.id for each in over])
-    return spans[-1].account.id

@@ -1,7 +1,7 @@
 """Tables of sums over sessions that are over, so that a report costs the same however many there were.
 
 Everything here is written as sessions' days are kept for good, in the same transaction and by one worker at
-a time (`gql_trader.reports.daily`), and never otherwise.
+a time (`gql_trader.reports.keeping`), and never otherwise.
 """
 
 from decimal import Decimal

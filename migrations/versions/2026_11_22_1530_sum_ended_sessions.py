@@ -34,10 +34,8 @@ def upgrade() -> None:
         ["user_id", "id"],
         postgresql_where=sa.text("NOT is_summed"),
     )
-    op.add_column(
-        "day_series", sa.Column("final_sessions", sa.Integer(), server_default="0", nullable=False)
-    )
-    op.execute("UPDATE session_kept_days SET is_final = false, looked_at = '-infinity' WHERE is_final")
+    op.add_column("day_series", sa.Column("final_sessions", sa.Integer(), server_default="0", nullable=False))
+    op.execute("UPDATE session_kept_days SET is_final = false, looked_at = '1970-01-01' WHERE is_final")
     op.create_table(
         "ended_series",
         sa.Column("id", sa.UUID(), nullable=False),

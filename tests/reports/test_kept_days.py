@@ -18,7 +18,7 @@ from gql_trader.bots import service as bots_service
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
-from gql_trader.reports import daily, jobs, periods, service
+from gql_trader.reports import daily, jobs, keeping, periods, service
 from gql_trader.reports.daily import Selection
 from gql_trader.reports.models import DaySeriesRow, KeptDaysRow, SeriesDayRow, SessionDayRow
 from gql_trader.reports.types import Day, DayColor, Level, Scope
@@ -168,7 +168,7 @@ async def test_days_are_kept_when_they_are_over_by_one_worker_at_a_time(office: 
         office.clock.moment = BEGIN + timedelta(hours=hours)
         await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
         assert await _days(office, session) == []
-    office.clock.moment += daily.LOOK_AGAIN + QUARTER
+    office.clock.moment += keeping.LOOK_AGAIN + QUARTER
     await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
     [day] = await _days(office, session)
     assert (day.day, day.change) == ((date(2026, 2, 20) - date(1970, 1, 1)).days, Decimal(10))
