@@ -115,9 +115,12 @@ class Archive:
             await uow.session.execute(insert(TradeRow).values(**trade, entry_time=begin, changed_at=begin))
 
     async def _write_figures(self, uow: UnitOfWork, of: Past, key: UUID, begin: datetime) -> None:
-        equity, totals, rows = 100 * of.capital, Level(), []
+        equity, totals = 100 * of.capital, Level()
+        rows: list[dict[str, Any]] = []
         last = to_milliseconds(begin + of.length * QUARTER)
-        changes = {min(at, of.length): (gain, closes) for at, gain, closes in of.gains}
+        changes: dict[int, tuple[int, bool]] = {
+            min(at, of.length): (gain, closes) for at, gain, closes in of.gains
+        }
         for at, (gain, closes) in sorted(changes.items()):
             equity += gain
             if closes:
