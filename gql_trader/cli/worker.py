@@ -19,7 +19,8 @@ from gql_trader.infra.allocator import keep_freed_memory
 from gql_trader.infra.collector import tune_collector
 from gql_trader.infra.directories import make_private_directory
 from gql_trader.infra.logging import configure_logging
-from gql_trader.infra.worker import QueueSpec, run_queues
+from gql_trader.infra.work import run_queues
+from gql_trader.infra.worker import QueueSpec
 from gql_trader.runtime import open_runtime
 
 CACHE_OF_THIS_VERSION = f"{__version__}-{ENGINE_VERSION}"

@@ -1,8 +1,6 @@
 """A worker process: arq's worker, started within a millisecond or two, that outlives a Redis outage."""
 
 import asyncio
-import hashlib
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,14 +13,14 @@ from arq.constants import in_progress_key_prefix
 from arq.cron import CronJob
 from arq.worker import Worker, func
 
-from gql_trader.infra.heartbeats import HEARTBEAT_SECONDS, beat, heartbeat_key, show_life
+from gql_trader.infra.heartbeats import HEARTBEAT_SECONDS, beat, heartbeat_key
 from gql_trader.infra.job_queue import arq_redis, wake_channel
 from gql_trader.infra.redis_client import TRANSPORT_ERRORS, connect
-from gql_trader.infra.schedule import Scheduled, Ticks
+from gql_trader.infra.schedule import Scheduled, Ticks, by_period
 
 _log = structlog.get_logger(__name__)
 
-_POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5)
 
 JobFunction = Callable[..., Awaitable[object]]
@@ -72,7 +70,14 @@ class WakeWorker(Worker):
     - Each worker has a heartbeat of its own.
     """
 
-    def __init__(self, spec: QueueSpec, redis_url: str, context: dict[Any, Any]) -> None:
+    def __init__(
+        self,
+        spec: QueueSpec,
+        redis_url: str,
+        context: dict[Any, Any],
+        *,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         redis = arq_redis(redis_url)
         super().__init__(
             [
@@ -81,16 +86,16 @@ class WakeWorker(Worker):
             ],
             queue_name=spec.name,
             cron_jobs=[
-                Ticks(each, timeout_seconds=spec.timeout_seconds, max_tries=spec.max_tries)
-                for each in spec.scheduled
+                Ticks(same, timeout_seconds=spec.timeout_seconds, max_tries=spec.max_tries)
+                for same in by_period(spec.scheduled)
             ],
             timezone=UTC,
             redis_pool=redis,
-            ctx=context,
+            ctx={**context, "redis": redis},
             handle_signals=False,
             max_jobs=spec.concurrency,
             keep_result=0,
-            poll_delay=_POLL_SECONDS,
+            poll_delay=poll_seconds,
             health_check_interval=HEARTBEAT_SECONDS,
             health_check_key=heartbeat_key(spec.name),
             job_serializer=redis.job_serializer,
@@ -110,6 +115,10 @@ class WakeWorker(Worker):
             group.create_task(self._listen())
             group.create_task(self._renew_claims())
             await self._take_jobs(group)
+
+    def wake(self) -> None:
+        """Let the worker look at its queue now."""
+        self._wake.set()
 
     async def _take_jobs(self, group: asyncio.TaskGroup) -> NoReturn:
         failures = 0
@@ -236,82 +245,3 @@ class WakeWorker(Worker):
         except TRANSPORT_ERRORS as error:
             _log.warning("queue_away_at_stop", queue=self.queue_name, reason=str(error))
         await self.pool.aclose(close_connection_pool=True)
-
-
-def _scheduler(specs: Sequence[QueueSpec]) -> Iterator[QueueSpec]:
-    """Return the queue of what is scheduled: apart from jobs, so that none of it waits for their slots.
-
-    Workers share it that are to do the same; a tick is queued in one of such queues only.
-    """
-    scheduled = [each for spec in specs for each in spec.scheduled]
-    if scheduled:
-        names = "\n".join(sorted(each.name for each in scheduled))
-        yield QueueSpec(
-            name=f"scheduler:{hashlib.blake2b(names.encode(), digest_size=4).hexdigest()}",
-            functions=[],
-            # A run that takes long has a slot of its own, as has one that only sees that it is going on.
-            concurrency=2 * len(scheduled),
-            claim_seconds=min(spec.claim_seconds for spec in specs),
-            scheduled=scheduled,
-        )
-
-
-async def run_queues(
-    specs: Sequence[QueueSpec], redis_url: str, runtime: Any, *, on_ready: Callable[[], None] = lambda: None
-) -> None:
-    """Work on queues until SIGTERM or SIGINT, then hand back what runs.
-
-    Parameters
-    ----------
-    runtime
-        Put into each job's context and handed to the periodic work.
-    on_ready
-        Called once all queues are listened to.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    # Without jobs arq would not begin on a queue.
-    queued = [*(spec for spec in specs if spec.functions), *_scheduler(specs)]
-    workers = [WakeWorker(spec, redis_url, {"runtime": runtime}) for spec in queued]
-    tasks = [asyncio.create_task(worker.main(), name=worker.queue_name) for worker in workers]
-    tasks += [
-        asyncio.create_task(show_life(spec.name, redis_url), name=spec.name)
-        for spec in specs
-        if not spec.functions
-    ]
-    tasks += [
-        asyncio.create_task(_repeat(periodic, runtime), name=periodic.run.__name__)
-        for spec in specs
-        for periodic in spec.periodic
-    ]
-
-    async def announce() -> None:
-        for worker in workers:
-            await worker.ready.wait()
-        on_ready()
-
-    stopping = asyncio.create_task(stop.wait())
-    announcing = asyncio.create_task(announce())
-    try:
-        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (stopping, announcing, *tasks):
-            task.cancel()
-        # Jobs first: what they do when cancelled may take a moment, and the rest has nothing to lose.
-        await asyncio.gather(*(worker.stop() for worker in workers))
-        await asyncio.gather(stopping, announcing, *tasks, return_exceptions=True)
-    for task in done:
-        if task is not stopping and (error := task.exception()) is not None:
-            raise error
-
-
-async def _repeat(periodic: Periodic, runtime: Any) -> NoReturn:
-    while True:
-        try:
-            await periodic.run(runtime)
-        except Exception:
-            # The database or Redis may be away; what is not done now is done the next time.
-            _log.exception("periodic_work_failed", work=periodic.run.__name__)
-        await asyncio.sleep(periodic.seconds)

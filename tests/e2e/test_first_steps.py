@@ -16,7 +16,7 @@ import pytest
 
 from gql_trader.app import create_app
 from gql_trader.config import Settings
-from gql_trader.infra.worker import run_queues
+from gql_trader.infra.work import run_queues
 from gql_trader.runtime import Runtime
 from gql_trader.seeding import demo_password, seed
 from tests.graphql_client import graphql_client, serve

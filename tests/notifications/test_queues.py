@@ -13,7 +13,7 @@ from gql_trader.config import Settings
 from gql_trader.infra import outbox
 from gql_trader.infra.outbox import Lane
 from gql_trader.infra.push import PushMessage, PushTransport
-from gql_trader.infra.worker import run_queues
+from gql_trader.infra.work import run_queues
 from gql_trader.runtime import Runtime, mail_transport
 from tests.factories.http_receiver import http_receiver
 from tests.notifications.notices import Scene

@@ -16,7 +16,7 @@ from gql_trader.bots.live.orders import answers, sending
 from gql_trader.core.actor import TokenScope
 from gql_trader.core.ids import uuid7
 from gql_trader.gql.relay import encode_id, parse_id
-from gql_trader.infra.worker import run_queues
+from gql_trader.infra.work import run_queues
 from tests.accounts.accounts_api import refusals
 from tests.bots.live.desk import (
     CANCEL,
