@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "sum_ended_sessions"
-down_revision = "count_rewrites"
+down_revision = "keep_stops_of_endings"
 branch_labels = None
 depends_on = None
 
