@@ -48,6 +48,7 @@ from gql_trader.engine.bars import Bars
 from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.engine.rules import ParameterValues, compile_rules, resolve_parameters
 from gql_trader.engine.warmup import warm_up
+from gql_trader.infra.allocator import keep_freed_memory
 from gql_trader.infra.unit_of_work import Job
 from gql_trader.market_data.service import ensure_market, save_candles
 from gql_trader.market_data.types import BARS_CLOSED, BARS_CLOSED_QUEUE
@@ -92,6 +93,7 @@ def _signals() -> None:
     ]
     source = Source(SeriesId(uuid7()), 0)
     warm_up()
+    keep_freed_memory()  # as a worker does
     more = 20
     for name, age in (("day", 1_440), ("month", 43_200), ("year", 525_600)):
         # Of one market, since the ten cost the same.

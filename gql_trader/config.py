@@ -190,6 +190,8 @@ class Settings(BaseSettings):
     """Sessions that one user may trade by hand at a time."""
     live_order_poll_seconds: Annotated[float, Field(ge=0.5, le=300)] = 5.0
     """How often an exchange is asked about a live order that waits there."""
+    live_order_unknown_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
+    """A user is told of a live order of which it is not known for so long whether the exchange has it."""
     bot_equity_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     """A session on the live market keeps a point of its equity at least this often."""
     balance_snapshot_minutes: Annotated[int, Field(ge=1, le=1440)] = 10

@@ -16,10 +16,9 @@ class LiveSessionRow(Base):
     """The exchange and the key that a live session trades with, as long as it has not ended.
 
     The key cannot be deleted while there is such a row. ``close_positions`` is what was asked for when the
-    session was told to stop, null before; ``closings`` counts how often its positions were tried to be
-    closed since. With a ``leverage`` it trades contracts that are settled in the quote currency, under
-    ``margin_mode``; without one, the currencies themselves. ``funds`` is what the contracts' wallet has to
-    have before the first order; what is missing is moved there.
+    session was told to stop, null before. With a ``leverage`` it trades contracts that are settled in the
+    quote currency, under ``margin_mode``; without one, the currencies themselves. ``funds`` is what the
+    contracts' wallet has to have before the first order; what is missing is moved there.
     """
 
     __tablename__ = "live_sessions"
@@ -30,7 +29,6 @@ class LiveSessionRow(Base):
     exchange_key_id: Mapped[UUID] = mapped_column(ForeignKey("exchange_keys.id"), index=True)
     exchange: Mapped[str]
     close_positions: Mapped[bool | None]
-    closings: Mapped[int]
     leverage: Mapped[int | None]
     margin_mode: Mapped[str | None]
     funds: Mapped[Decimal | None] = mapped_column(_EXACT)
@@ -42,8 +40,11 @@ class LiveMarketRow(Base):
     ``mismatch`` is what was not, and was acknowledged; null if all was. It was found with ``key_version`` of
     the key: another version may be another account's. That is null, and ``compared_at`` when it was set so,
     if the account has to be compared again for another reason. ``amount_step`` is of what quantities are
-    multiples on the market, as the exchange said then; null where it did not. ``exchange_key_id`` is the key
-    of a session that trades contracts, kept after its end: what was paid for them may be told later.
+    multiples on the market, ``least_amount`` and ``least_cost`` what one order has at least, as the exchange
+    said then; null where it did not. ``closings`` counts the orders to close the position that the exchange
+    was asked to take since the session was told to stop. ``left_stop`` is null unless it could not be closed
+    then: the number of the last stop that stays with the exchange, 0 without one. ``exchange_key_id`` is the
+    key of a session that trades contracts, kept after its end: what was paid for them may be told later.
     """
 
     __tablename__ = "live_markets"
@@ -55,6 +56,10 @@ class LiveMarketRow(Base):
     mismatch: Mapped[str | None]
     key_version: Mapped[int | None]
     amount_step: Mapped[Decimal | None] = mapped_column(_EXACT)
+    least_amount: Mapped[Decimal | None] = mapped_column(_EXACT)
+    least_cost: Mapped[Decimal | None] = mapped_column(_EXACT)
+    closings: Mapped[int] = mapped_column(server_default="0")
+    left_stop: Mapped[int | None]
     exchange_key_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("exchange_keys.id", ondelete="SET NULL"), index=True
     )
@@ -112,7 +117,9 @@ class LiveOrderRow(Base):
     ``due_at`` is when to act on the order next, null once there is nothing left to do. ``sent_at`` is when a
     worker was last allowed to send it, ``key_version`` with which version of the key. ``failures`` counts
     attempts to ask the exchange that have failed one after the other. ``absences`` counts the times since
-    ``absent_since`` that the exchange did not know an order which it had had before. All times are the
+    ``absent_since`` that the exchange did not know an order which it had had before. ``taken_back`` is
+    whether a stop was cancelled for the order that was to close its position at once: if that is not done, it
+    is placed again. ``told_at`` is when its user was told that its outcome is not known. All times are the
     database's.
     """
 
@@ -133,6 +140,8 @@ class LiveOrderRow(Base):
     absent_since: Mapped[datetime | None]
     reference_price: Mapped[Decimal | None] = mapped_column(_EXACT)
     cancel_reason: Mapped[str | None]
+    taken_back: Mapped[bool] = mapped_column(server_default="false")
+    told_at: Mapped[datetime | None]
 
 
 class OrderFillRow(Base):

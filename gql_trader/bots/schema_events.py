@@ -90,7 +90,8 @@ class BotSubscription:
 
     @strawberry.subscription(
         description="Follow what your bots are doing: the present state of each, then every change, and "
-        "every daily guard that trips and every exit that becomes due.",
+        "every daily guard that trips, every exit that becomes due and every order of which it is not known "
+        "for minutes what became of it.",
         extensions=requires(Role.VIEWER),
     )
     async def bot_status(

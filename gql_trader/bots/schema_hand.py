@@ -104,11 +104,15 @@ class StartTradingSessionPayload:
 class StopTradingSessionInput:
     """Input of stopTradingSession."""
 
-    id: strawberry.ID = strawberry.field(description="The session; it must be active and traded by hand.")
+    id: strawberry.ID = strawberry.field(
+        description="The session; it must be active and traded by hand. A live one that could not close what "
+        "it holds may be told again."
+    )
     close_positions: bool | None = strawberry.field(
         default=True,
         description="true: what it holds is sold at the last close, with slippage and fee, or live at the "
-        "market; false: it ends with its positions as they are, valued at the last close.",
+        "market, their stops cancelled only as that may be done; false: it ends with its positions as they "
+        "are, valued at the last close.",
     )
     abandon: bool | None = strawberry.field(
         default=False,

@@ -94,6 +94,18 @@ KINDS: Mapping[NotificationKind, Kind] = {
         title="A position on {market} was closed",
         body="{reason}",
     ),
+    NotificationKind.POSITION_NOT_CLOSED: Kind(
+        description="A live session by hand was told to stop, and one of its positions could not be closed, "
+        "or has no stop at the exchange any more.",
+        title="A position on {market} could not be closed",
+        body="Your live session was told to stop. {reason}",
+    ),
+    NotificationKind.ORDER_UNKNOWN: Kind(
+        description="It has not been known for some minutes what became of one of your live orders.",
+        title="An order on {market} is not accounted for",
+        body="It is not known whether the exchange has taken your order to {order} of {time}. It is asked "
+        "again and again, and nothing is sent twice. Look at your account there.",
+    ),
     NotificationKind.HEARTBEAT: Kind(
         description="Your balance at certain hours of your day, while anything of yours trades.",
         title="Your balance",

@@ -15,6 +15,7 @@ from gql_trader.bots.by_hand.brokers import broker_of
 from gql_trader.bots.by_hand.checks import check_key, check_means, check_on_market, check_order
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.storing import add_order, lock_ledger, write_ledger
+from gql_trader.bots.live import stopping
 from gql_trader.bots.live.checks.orders import LiveAnswers, check_live
 from gql_trader.bots.live.orders import following
 from gql_trader.bots.models import OrderRow
@@ -173,8 +174,15 @@ async def own_order(uow: UnitOfWork, actor: Actor, key: UUID) -> Row[Any]:
     return found[key]
 
 
-async def lock_own(uow: UnitOfWork, actor: Actor, session_id: UUID, path: tuple[str, ...]) -> HandLedger:
+async def lock_own(
+    uow: UnitOfWork, actor: Actor, session_id: UUID, path: tuple[str, ...], *, again: bool = False
+) -> HandLedger:
     """Return the account of a session of the user's, locked until the transaction ends.
+
+    Parameters
+    ----------
+    again
+        Whether it may be one that is being ended and could not close what it holds.
 
     Raises
     ------
@@ -189,7 +197,8 @@ async def lock_own(uow: UnitOfWork, actor: Actor, session_id: UUID, path: tuple[
     session, ledger = locked
     if ledger is None or session.market_id is not None:
         raise InvalidState("A bot trades this session; stop the bot, or trade in one of your own.", path)
-    if session.status != SessionStatus.ACTIVE.value:
+    ended = session.status != SessionStatus.ACTIVE.value
+    if ended and not (again and await stopping.has_failed_to_close(uow, session)):
         raise InvalidState("This session has ended.", path)
     return ledger
 

@@ -17,6 +17,7 @@ from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.storing import add_order, lock_ledger, write_ledger
 from gql_trader.bots.lifecycle import SWEEP_ROWS, idle_users
 from gql_trader.bots.live import sessions as live_sessions
+from gql_trader.bots.live import stopping
 from gql_trader.bots.live.sessions import LivePermit
 from gql_trader.bots.models import SessionStateRow, TradingSessionRow
 from gql_trader.bots.quotes import quotes
@@ -134,6 +135,7 @@ async def stop_session(
     """End a session that is traded by hand: cancel what waits and, if asked to, sell what is held.
 
     A live session takes no more orders from now on, and ends once the exchange has said what became of all.
+    One that could not close what it holds may be told again.
 
     Raises
     ------
@@ -142,10 +144,10 @@ async def stop_session(
     InvalidState
         If it has ended, or a bot trades it.
     """
-    ledger = await lock_own(uow, actor, session_id, ("id",))
+    ledger = await lock_own(uow, actor, session_id, ("id",), again=True)
     reason = "The session was stopped."
     if ledger.session.mode == SessionMode.LIVE.value:
-        await live_sessions.begin_stopping(uow, ledger, reason, close_positions)
+        await stopping.begin_stopping(uow, ledger, reason, close_positions)
     else:
         await _end(uow, arrays, ledger, reason, close_positions=close_positions)
     note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=close_positions)
@@ -167,7 +169,7 @@ async def abandon_session(uow: UnitOfWork, actor: Actor, session_id: UUID) -> Ro
         raise NotFound("There is no such session.", ("id",))
     if locked[1] is None:
         raise InvalidState("A bot trades this session.", ("id",))
-    await live_sessions.abandon(uow, locked[1])
+    await stopping.abandon(uow, locked[1])
     note(uow, AuditAction.TRADING_SESSION_STOPPED, actor, session_id, closed=False, abandoned=True)
     return await _session(uow, actor, session_id)
 

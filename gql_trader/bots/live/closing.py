@@ -14,13 +14,13 @@ from sqlalchemy import select
 
 from gql_trader.bots import lifecycle
 from gql_trader.bots.ledger.storing import lock_ledger
-from gql_trader.bots.live import sessions
+from gql_trader.bots.live import stopping
 from gql_trader.bots.live.bots import ending
-from gql_trader.bots.live.bots.stops import is_untouched
 from gql_trader.bots.live.checks import comparison, markets, rights
 from gql_trader.bots.live.checks.comparison import Believed, Comparison
+from gql_trader.bots.live.exits import is_untouched
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import CLOSING, WAITING
 from gql_trader.core.errors import DomainError
@@ -70,6 +70,15 @@ async def _uncompared(uow: UnitOfWork, session_id: UUID) -> list[UUID]:
         )
         .exists()
     )
+    left = (
+        select(LiveMarketRow.market_id)
+        .where(
+            LiveMarketRow.session_id == TradeRow.session_id,
+            LiveMarketRow.market_id == TradeRow.market_id,
+            LiveMarketRow.left_stop.is_not(None),
+        )
+        .exists()
+    )
     statement = (
         select(TradeRow.market_id)
         .join(TradingSessionRow, TradingSessionRow.id == TradeRow.session_id)
@@ -79,6 +88,7 @@ async def _uncompared(uow: UnitOfWork, session_id: UUID) -> list[UUID]:
             TradeRow.exit_time.is_(None),
             TradingSessionRow.status == CLOSING,
             LiveSessionRow.close_positions.is_(True),
+            ~left,
             ~markets.comparison_of(TradeRow.session_id, TradeRow.market_id).exists(),
             # What they have filled is not known yet.
             ~waits,
@@ -123,4 +133,4 @@ async def _note(uow: UnitOfWork, belief: Believed, found: Comparison) -> None:
     if live is not None:
         await ending.fail(uow, ledger, live, reason)
     elif (trade := ledger.held.get(belief.market.id)) is not None:
-        await sessions.leave_unsold(uow, ledger, trade, f"{reason} Nothing was sent.")
+        await stopping.leave(uow, ledger, trade, reason)

@@ -1,15 +1,16 @@
 """Jobs of live orders: sending them, following them, and ending sessions."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
-from gql_trader.bots.live import closing, sessions
+from gql_trader.bots.live import closing, stopping
 from gql_trader.bots.live.accounts import looks
 from gql_trader.bots.live.bots import acting
-from gql_trader.bots.live.orders import claiming, sending, states
+from gql_trader.bots.live.orders import claiming, sending, states, unknown
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -31,7 +32,7 @@ async def live_session(ctx: dict[str, Any], session_id: str) -> None:
     runtime: Runtime = ctx["runtime"]
     await closing.compare_again(runtime, UUID(session_id))
     async with runtime.unit_of_work() as uow:
-        await sessions.advance(uow, UUID(session_id))
+        await stopping.advance(uow, UUID(session_id))
         await acting.advance(uow, UUID(session_id))
 
 
@@ -56,10 +57,19 @@ async def follow_orders(runtime: Runtime) -> None:
 
 
 async def sweep_sessions(runtime: Runtime) -> None:
-    """End the sessions of who may not trade live any more, and go on with those that are being ended."""
+    """End the sessions of who may not trade live any more, and go on with those that are being ended.
+
+    Tell of orders, too, whose outcome has not been known for long.
+    """
     async with runtime.unit_of_work() as uow:
-        barred = await sessions.stop_barred(uow, enabled=runtime.settings.live_trading_enabled)
-        for session_id in await sessions.to_advance(uow):
+        barred = await stopping.stop_barred(uow, enabled=runtime.settings.live_trading_enabled)
+        for session_id in await stopping.to_advance(uow):
             uow.enqueue(states.session_job(session_id))
+        untold = await unknown.long_unknown(
+            uow, timedelta(minutes=runtime.settings.live_order_unknown_minutes)
+        )
+    for order_id in untold:
+        async with runtime.unit_of_work() as uow:
+            await unknown.tell(uow, order_id)
     if barred:
         _log.warning("live_sessions_stopped", count=len(barred))

@@ -1,4 +1,4 @@
-"""Conditions over time: crossings, runs, and what happened since."""
+"""Conditions over a window of bars: crossings and runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -58,25 +58,6 @@ def _count(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
     return found
 
 
-def _last_held(condition: Flags) -> NDArray[np.int64]:
-    index = np.where(condition, np.arange(len(condition), dtype=np.int64), -1)
-    return np.maximum.accumulate(index)
-
-
-def _bars_since(operands: Sequence[Operand], bars: Bars, _: Values) -> Result:
-    last = _last_held(flags(operands[0]))
-    return np.where(last < 0, np.nan, np.arange(len(bars)) - last)
-
-
-def _value_when(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
-    return kernels.value_when(flags(operands[0]), series(operands[1]), integer(values, "occurrence"))
-
-
-def _since(operands: Sequence[Operand], _: Bars, __: Values) -> Result:
-    event, reset = _last_held(flags(operands[0])), _last_held(flags(operands[1]))
-    return (reset >= 0) & (event >= reset)
-
-
 CONDITIONS: Mapping[str, Implementation] = {
     "crossover": _crossover,
     "crossunder": _crossunder,
@@ -84,7 +65,4 @@ CONDITIONS: Mapping[str, Implementation] = {
     "rising": _monotone(np.greater),
     "falling": _monotone(np.less),
     "count": _count,
-    "barssince": _bars_since,
-    "valuewhen": _value_when,
-    "since": _since,
 }

@@ -2,8 +2,8 @@
 
 The values are those that `implementations.compute` has for the same bars if it is given all of them, bit for
 bit. A function is continued in one of four ways: what looks at one bar is computed for the new ones; what
-looks back a fixed number of bars is computed again over so many; running sums and averages go on from what
-they remember; and TA-Lib has a handle for each of its own, which it promises to agree with itself.
+looks back a fixed number of bars is computed again over so many; what `recurring` has goes on from what it
+remembers; and TA-Lib has a handle for each of its own, which it promises to agree with itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,30 +11,22 @@ from typing import Any, cast
 
 import numpy as np
 import talib
-from numpy.typing import NDArray
 from talib import stream
 
-from gql_trader.core.intervals import DAY
-from gql_trader.engine.bars import Bars, Flags, Floats
+from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.indicators import CATALOGUE
-from gql_trader.engine.indicators import continuing_kernels as kernels
 from gql_trader.engine.indicators.catalogue import Function, Values
-from gql_trader.engine.indicators.columns import (
-    Column,
-    Operand,
-    Result,
-    column,
-    divide,
-    flags,
-    integer,
-    number,
-    series,
+from gql_trader.engine.indicators.columns import Column, Operand, Result, column, integer, series
+from gql_trader.engine.indicators.implementations import compute, is_own
+from gql_trader.engine.indicators.recurring import (
+    RECURRING,
+    Beginning,
+    Continuing,
+    bands,
+    deviation,
+    mean,
 )
-from gql_trader.engine.indicators.implementations import FACTORS, bands, compute, is_own
 from gql_trader.engine.indicators.talib_calls import constants_of, finite_runs
-
-Continuing = Callable[[Sequence[Operand], Bars], Result]
-"""From the operands and bars that are new, in order and nothing left out, to the results at those bars."""
 
 
 def load() -> None:
@@ -174,68 +166,11 @@ class _Streamed:
         self._begun = [] if self._handle is not None else [np.array(each) for each in joined]
 
 
-def _remembering(
-    kernel: Callable[..., Floats], tail: int, size: int, *constants: float
-) -> Callable[[Floats], Floats]:
-    """Return a kernel with what it remembers.
-
-    Parameters
-    ----------
-    tail
-        How many values it reads again; none: it is not told where the new ones begin.
-    size
-        Length of its state.
-    """
-    state = np.zeros(size)
-    if not tail:
-        return lambda x: kernel(x, *constants, state)
-    kept = _EMPTY
-
-    def extend(x: Floats) -> Floats:
-        nonlocal kept
-        start = len(kept)
-        joined = np.concatenate((kept, x)) if start else x
-        kept = joined[max(0, len(joined) - tail) :].copy()
-        return kernel(joined, start, *constants, state)
-
-    return extend
-
-
-def _sums(period: int) -> Callable[[Floats], Floats]:
-    return _remembering(kernels.windowed_sum, max(period - 1, 1), 2, period)
-
-
-def _deviation(period: int) -> Callable[[Floats], Floats]:
-    return _remembering(kernels.stdev, period, 4, period)
-
-
-def _of_source(extend: Callable[[Floats], Floats]) -> Continuing:
-    return lambda operands, _: extend(series(operands[0]))
-
-
-def _mean(period: int) -> Callable[[Floats], Floats]:
-    extend = _sums(period)
-    return lambda x: extend(x) / period
-
-
-def _smoothed(name: str) -> Callable[[Values], Continuing]:
-    def begin(values: Values) -> Continuing:
-        period = integer(values, "period")
-        return _of_source(_remembering(kernels.smoothed, 0, 2, period, FACTORS[name](period)))
-
-    return begin
-
-
-def _scaled_deviation(values: Values) -> Continuing:
-    extend, scale = _deviation(integer(values, "period")), number(values, "nbdev")
-    return lambda operands, _: extend(series(operands[0])) * scale
-
-
 def _average(values: Values) -> Callable[[Sequence[Operand], Bars], Floats]:
     # Of the kind that the values name, as bands() has it.
     period = integer(values, "period")
     if values["matype"] == "sma":
-        extend = _mean(period)
+        extend = mean(period)
         return lambda operands, _: extend(series(operands[0]))
     other = _Streamed(CATALOGUE["ma"], {"period": period, "matype": values["matype"]})
 
@@ -248,111 +183,12 @@ def _average(values: Values) -> Callable[[Sequence[Operand], Bars], Floats]:
 
 
 def _bands(values: Values) -> Continuing:
-    middle, spread = _average(values), _deviation(integer(values, "period"))
+    middle, spread = _average(values), deviation(integer(values, "period"))
     return lambda operands, bars: bands(middle(operands, bars), spread(series(operands[0])), values)
 
 
-def _score(values: Values) -> Continuing:
-    period = integer(values, "period")
-    mean, spread = _mean(period), _deviation(period)
-
-    def extend(operands: Sequence[Operand], _: Bars) -> Result:
-        x = series(operands[0])
-        return divide(x - mean(x), spread(x))
-
-    return extend
-
-
-def _true_range(values: Values) -> Continuing:
-    period, state = integer(values, "period"), np.zeros(3)
-
-    def extend(_: Sequence[Operand], bars: Bars) -> Result:
-        high, low, close = (column(bars, name) for name in ("high", "low", "close"))
-        return kernels.atr(high, low, close, period, state)
-
-    return extend
-
-
-def _macd(values: Values) -> Continuing:
-    fast, slow, signal = (integer(values, name) for name in ("fast", "slow", "signal"))
-    state = np.zeros(4)
-    return lambda operands, _: kernels.macd(series(operands[0]), fast, slow, signal, state)
-
-
-def _value_when(values: Values) -> Continuing:
-    occurrence = integer(values, "occurrence")
-    state = np.zeros(occurrence + 2)
-    return lambda operands, _: kernels.value_when(flags(operands[0]), series(operands[1]), occurrence, state)
-
-
-def _volume_average(values: Values) -> Continuing:
-    daily, state = values["anchor"] == "day", np.zeros(3)
-
-    def extend(_: Sequence[Operand], bars: Bars) -> Result:
-        group = bars.time // DAY if daily else np.zeros(len(bars), dtype=np.int64)
-        hlc3, volume = column(bars, "hlc3"), column(bars, "volume")
-        return kernels.anchored_average(np.ascontiguousarray(group, dtype=np.int64), hlc3, volume, state)
-
-    return extend
-
-
-class _LastHeld:
-    """At which bar a condition held last, counted from the first of all; −1: it never did."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._last = -1
-
-    def __call__(self, condition: Flags) -> NDArray[np.int64]:
-        bars = np.arange(self._seen, self._seen + len(condition), dtype=np.int64)
-        found = np.maximum.accumulate(np.where(condition, bars, self._last))
-        self._seen += len(condition)
-        if len(found):
-            self._last = int(found[-1])
-        return found
-
-
-def _bars_since(_: Values) -> Continuing:
-    held, seen = _LastHeld(), 0
-
-    def extend(operands: Sequence[Operand], bars: Bars) -> Result:
-        nonlocal seen
-        last = held(flags(operands[0]))
-        now = np.arange(seen, seen + len(bars))
-        seen += len(bars)
-        return np.where(last < 0, np.nan, now - last)
-
-    return extend
-
-
-def _since(_: Values) -> Continuing:
-    event, reset = _LastHeld(), _LastHeld()
-
-    def extend(operands: Sequence[Operand], _: Bars) -> Result:
-        happened, begun = event(flags(operands[0])), reset(flags(operands[1]))
-        return (begun >= 0) & (happened >= begun)
-
-    return extend
-
-
-_OWN: Mapping[str, Callable[[Values], Continuing]] = {
-    "sma": lambda values: _of_source(_mean(integer(values, "period"))),
-    "sum": lambda values: _of_source(_sums(integer(values, "period"))),
-    "ema": _smoothed("ema"),
-    "rma": _smoothed("rma"),
-    "wma": lambda values: _of_source(
-        _remembering(kernels.wma, max(integer(values, "period") - 1, 1), 3, integer(values, "period"))
-    ),
-    "rsi": lambda values: _of_source(_remembering(kernels.rsi, 0, 4, integer(values, "period"))),
-    "stdev": lambda values: _of_source(_deviation(integer(values, "period"))),
-    "stddev": _scaled_deviation,
-    "atr": _true_range,
-    "macd": _macd,
+_OWN: Mapping[str, Beginning] = {
+    **RECURRING,
     "bbands": _bands,
-    "zscore": _score,
     "keltner": lambda values: _Streamed(CATALOGUE["kc"], values),
-    "vwap": _volume_average,
-    "valuewhen": _value_when,
-    "barssince": _bars_since,
-    "since": _since,
 }

@@ -1,9 +1,9 @@
 """Where two running averages of one series cross, without a column for either.
 
-The averages are those of `kernels`, digit by digit, since equal ones that their rounding makes unequal are a
-crossing or none. But nearly everywhere they lie further apart than rounding can move them. So both are
-computed for many bars at once first, in another order, and it is only asked which is the higher; where that
-is in doubt for a single bar, all is done again one by one.
+The averages are those of `recurrences`, digit by digit, since equal ones that their rounding makes unequal
+are a crossing or none; what is changed there is changed here. But nearly everywhere they lie further apart
+than rounding can move them. So both are computed for many bars at once first, in another order, and it is
+only asked which is the higher; where that is in doubt for a single bar, all is done again one by one.
 
 How far two orders of summation may lie apart, in half digits of the largest magnitude so far (each operation
 is wrong by half a digit of its result at most, and the second order may or may not multiply and add in one).
@@ -265,7 +265,7 @@ def _smoothed_at_once(
 def _smoothed_crosses_halves(
     x: Floats, first: int, second: int, first_factor: float, second_factor: float, over: Flags, under: Flags
 ) -> bool:
-    """Find crossings in both halves of a series at once, as `kernels.smoothed` does; false if in vain."""
+    """Find crossings in both halves of a series at once, as `recurrences.smoothed` does; false if in vain."""
     n = x.size
     start = max(first, second)
     settling = int(_SETTLING / min(first_factor, second_factor))

@@ -1,10 +1,9 @@
 """What the catalogue's functions compute. Importing this loads numba's kernels and TA-Lib."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gql_trader.core.intervals import DAY
 from gql_trader.engine.bars import Bars, Flags, Floats
 from gql_trader.engine.indicators import CATALOGUE, crossings, kernels
 from gql_trader.engine.indicators.catalogue import Function, Values
@@ -13,14 +12,13 @@ from gql_trader.engine.indicators.columns import (
     Operand,
     Result,
     column,
-    divide,
     integer,
-    number,
     series,
     shift,
 )
 from gql_trader.engine.indicators.conditions import CONDITIONS
 from gql_trader.engine.indicators.mathematics import MATHEMATICS
+from gql_trader.engine.indicators.recurring import FACTORS, RECURRING, at_once, bands, deviation, mean
 from gql_trader.engine.indicators.talib_calls import call_talib
 
 
@@ -53,21 +51,6 @@ def is_own(name: str) -> bool:
     return name in _OWN
 
 
-def _average(kernel: Callable[[Floats, int], Floats]) -> Implementation:
-    return lambda operands, _, values: kernel(series(operands[0]), integer(values, "period"))
-
-
-FACTORS: Mapping[str, Callable[[int], float]] = {
-    "ema": lambda period: 2.0 / (period + 1),
-    "rma": lambda period: 1.0 / period,
-}
-"""Of exponential averages by name: from the period to the weight of the newest value."""
-
-
-def _smoothed(name: str) -> Implementation:
-    return _average(lambda x, period: kernels.smoothed(x, period, FACTORS[name](period)))
-
-
 def average_crosses(
     x: Floats, first: str, first_period: int, second: str, second_period: int
 ) -> tuple[Flags, Flags]:
@@ -91,37 +74,15 @@ def average_crosses(
     return crossings.smoothed_crosses(x, first_period, second_period, *factors)
 
 
-def _atr(_: Sequence[Operand], bars: Bars, values: Values) -> Result:
-    high, low, close = (column(bars, name) for name in ("high", "low", "close"))
-    return kernels.atr(high, low, close, integer(values, "period"))
-
-
-def _macd(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
-    return kernels.macd(series(operands[0]), *(integer(values, name) for name in ("fast", "slow", "signal")))
-
-
-def _stddev(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
-    return kernels.stdev(series(operands[0]), integer(values, "period")) * number(values, "nbdev")
-
-
 def _bbands(operands: Sequence[Operand], bars: Bars, values: Values) -> Result:
     x, period = series(operands[0]), integer(values, "period")
     if values["matype"] == "sma":
-        middle = kernels.sma(x, period)
+        middle = mean(period)(x)
     else:
         found = call_talib(CATALOGUE["ma"], operands, bars, {"period": period, "matype": values["matype"]})
         assert isinstance(found, np.ndarray)
         middle = found.astype(np.float64, copy=False)
-    return bands(middle, kernels.stdev(x, period), values)
-
-
-def bands(middle: Floats, spread: Floats, values: Values) -> tuple[Floats, Floats, Floats]:
-    """Return Bollinger bands, the upper one first, from their middle and the standard deviation."""
-    return (
-        middle + spread * number(values, "nbdevup"),
-        middle,
-        middle - spread * number(values, "nbdevdn"),
-    )
+    return bands(middle, deviation(period)(x), values)
 
 
 def _extreme(x: Floats, period: int, sign: float) -> Floats:
@@ -167,31 +128,8 @@ def _ichimoku(_: Sequence[Operand], bars: Bars, values: Values) -> Result:
     return tenkan, kijun, shift((tenkan + kijun) / 2.0, displaced), shift(middle("senkou"), displaced)
 
 
-def _vwap(_: Sequence[Operand], bars: Bars, values: Values) -> Result:
-    group = bars.time // DAY if values["anchor"] == "day" else np.zeros(len(bars), dtype=np.int64)
-    return kernels.anchored_average(
-        np.ascontiguousarray(group, dtype=np.int64), column(bars, "hlc3"), column(bars, "volume")
-    )
-
-
-def _zscore(operands: Sequence[Operand], _: Bars, values: Values) -> Result:
-    x, period = series(operands[0]), integer(values, "period")
-    spread = kernels.stdev(x, period)
-    distance = x - kernels.sma(x, period)
-    return divide(distance, spread)
-
-
 _OWN: Mapping[str, Implementation] = {
-    "sma": _average(kernels.sma),
-    "ema": _smoothed("ema"),
-    "wma": _average(kernels.wma),
-    "rma": _smoothed("rma"),
-    "rsi": _average(kernels.rsi),
-    "stdev": _average(kernels.stdev),
-    "sum": _average(kernels.windowed_sum),
-    "stddev": _stddev,
-    "atr": _atr,
-    "macd": _macd,
+    **{name: at_once(begin) for name, begin in RECURRING.items()},
     "bbands": _bbands,
     "highest": _highest,
     "lowest": _lowest,
@@ -200,8 +138,6 @@ _OWN: Mapping[str, Implementation] = {
     "donchian": _donchian,
     "keltner": _keltner,
     "ichimoku": _ichimoku,
-    "vwap": _vwap,
-    "zscore": _zscore,
     **CONDITIONS,
     **MATHEMATICS,
 }

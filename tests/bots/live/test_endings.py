@@ -197,7 +197,7 @@ async def test_an_exit_that_no_worker_came_to_in_time_counts_as_unsent(desk: Liv
     desk.trader.accounts.clock.move(seconds=61)
     await desk.follow()
     async with desk.runtime.unit_of_work() as uow:
-        rejected = await following.rejected_closing(uow, key)
+        rejected = await following.rejected_closing(uow, key, market.id)
         assert rejected == following.Rejected(order.created_at, unsent=True, refused=False)
     assert desk.sent() == 1
 

@@ -97,6 +97,28 @@ async def test_a_position_that_has_become_too_small_for_the_market_keeps_its_sto
     assert len(await bench.orders()) == 2
 
 
+async def test_what_is_too_little_to_be_sold_keeps_its_stop_from_guards_and_as_the_bot_is_stopped(
+    bench: Bench,
+) -> None:
+    await bench.begin(execution={"stopLoss": 0.01, "maxDailyLoss": 0.001})
+    await bench.bar(50_100.0)
+    await _least(bench, 20_000)
+    await bench.settle()
+    # The guard asks for an exit.
+    await bench.bar(50_000.0)
+    assert await bench.orders() == [BOUGHT, HELD]
+    await bench.stop()
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, HELD]
+    bot = await bench.bot()
+    assert (bot.state, bot.error) == (
+        "FAILED",
+        "The position could not be closed. It is worth too little for an order of the market. Nothing was "
+        "sold: 0.1992 of BTC/USDT is still in the account. Its stop at 49599 stays at the exchange until it "
+        "fills or you cancel it.",
+    )
+
+
 async def test_a_contract_is_closed_however_little_it_is_worth(bench: Bench) -> None:
     futures = bench.desk.simulator.futures
     futures.wallets[KEY] = Decimal(20_000)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gql_trader.engine.bars import Bars
-from gql_trader.engine.indicators import CATALOGUE, Function, Value, Yields, continuing_kernels, own_table
+from gql_trader.engine.indicators import CATALOGUE, Function, Value, Yields, own_table, recurrences
 from gql_trader.engine.indicators.continuing import WINDOWED, continuing
 from gql_trader.engine.indicators.implementations import compute
 from gql_trader.engine.indicators.notation import function as described
@@ -72,6 +72,16 @@ def test_short_and_long_periods_go_on(name: str, period: int) -> None:
     check(function, {"period": max(period, int(least))}, bars, [bars.close], PARTS)
 
 
+@pytest.mark.parametrize("name", ["ema", "rma"])
+def test_an_average_goes_on_behind_bars_of_which_both_halves_were_smoothed_at_once(name: str) -> None:
+    function, bars = CATALOGUE[name], random_bars(6_000, seed=5)
+    check(function, {"period": 9}, bars, [bars.close], (5_000, *range(5_001, 5_010), 5_900, 6_000))
+    # Undefined afterwards, and long enough after that to be smoothed in halves, had it begun there.
+    broken = bars.close.copy()
+    broken[[2_500, 2_501]] = np.nan
+    check(function, {"period": 9}, bars, [broken], (2_400, 2_502, 5_990, 6_000))
+
+
 def test_transforms_give_one_bar_the_digits_that_many_give() -> None:
     # Processors compute several at once, and the rest one by one.
     x = np.random.default_rng(1).normal(0, 2, 1_000) * np.repeat([1e-8, 1, 30, 1e12], 250)
@@ -111,6 +121,6 @@ def test_what_is_computed_over_a_window_looks_no_further_back() -> None:
 def test_what_is_remembered_is_all_in_the_state() -> None:
     # A kernel called for nothing changes nothing.
     state, nothing = np.array([5.0, 3.0, 1.0, 2.0]), np.empty(0)
-    continuing_kernels.rsi(nothing, 2, state)
-    continuing_kernels.macd(nothing, 2, 3, 2, state)
+    recurrences.rsi(nothing, 2, state)
+    recurrences.macd(nothing, 2, 3, 2, state)
     assert state.tolist() == [5.0, 3.0, 1.0, 2.0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gql_trader.engine.bars import Bars, Floats
-from gql_trader.engine.indicators import CATALOGUE, kernels
+from gql_trader.engine.indicators import CATALOGUE
 from gql_trader.engine.indicators.implementations import average_crosses, compute
 from gql_trader.engine.rules import Rules, compile_rules
 from gql_trader.engine.rules.fusion import fuse
@@ -91,8 +91,11 @@ def test_long_series_are_averaged_in_halves_with_the_same_result(seed: int, hole
         x[hole] = np.nan
     periods = [(12, 26), (50, 9), (1, 2)][seed % 3]
     averages = [plain_average(x, period, 2.0 / (period + 1)) for period in periods]
+    bars = Bars(np.arange(len(x)), x, x, x, x, x, 1)
     for period, expected in zip(periods, averages, strict=True):
-        assert np.array_equal(kernels.smoothed(x, period, 2.0 / (period + 1)), expected, equal_nan=True)
+        assert np.array_equal(
+            compute(CATALOGUE["ema"], [x], bars, {"period": period}), expected, equal_nan=True
+        )
     a, b = averages
     over, under = average_crosses(x, "ema", periods[0], "ema", periods[1])
     assert np.array_equal(np.flatnonzero(over), 1 + np.flatnonzero((a[1:] > b[1:]) & (a[:-1] <= b[:-1])))

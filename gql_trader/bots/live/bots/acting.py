@@ -12,15 +12,16 @@ from uuid import UUID
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import closing_order
 from gql_trader.bots.ledger.storing import lock_ledger
-from gql_trader.bots.live.bots.ending import end, fail, is_spent, is_too_soon, why_not_closed
+from gql_trader.bots.live.bots.ending import end, fail
 from gql_trader.bots.live.bots.entering import enter, place
-from gql_trader.bots.live.bots.positions import tradable
 from gql_trader.bots.live.bots.stops import keep_stop
-from gql_trader.bots.live.checks import markets, rights
+from gql_trader.bots.live.checks import amounts
+from gql_trader.bots.live.exits import prepare, standing_stops
 from gql_trader.bots.live.orders import following, placing
+from gql_trader.bots.models import TradeRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.ticks.marking import looks_between
-from gql_trader.bots.types import CLOSING, OrderType, SessionStatus
+from gql_trader.bots.types import CLOSING, SessionStatus
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.engine.execution import ExitReason, Side
@@ -46,7 +47,7 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     assert session.market_id is not None, "bots trade one market"
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
-    quantity = await tradable(uow, market, trade)
+    quantity = await amounts.tradable(uow, market, trade)
     if session.status == CLOSING:
         if not ledger.waiting and not quantity and await following.are_looked_for(uow, session.id):
             # One that was given up may have filled after all: then there is more to close.
@@ -55,29 +56,14 @@ async def pursue(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow) -> None:
     elif live.exiting is None:
         plan_check(uow, ledger, live, quantity)
         await keep_stop(uow, ledger, live, quantity)
-    elif quantity and not await markets.is_compared(uow, session.id, session.market_id):
-        # Nothing is taken back or sent until it has been, with the key as it is now; then it is asked again.
+    elif quantity:
+        await _exit(uow, ledger, live, market, trade, quantity)
+    elif await _awaits(uow, ledger, market, trade):
         return
-    elif quantity and (problem := await rights.problem_of_session(uow, session)) is not None:
-        # What holds the position's stop is not taken back for an order that would not be sent.
-        await fail(uow, ledger, live, f"The position could not be closed. {problem}")
-    elif await _awaits(uow, ledger):
-        return
-    elif not quantity:
+    else:
         live.exiting = live.exit_at = live.best = live.check_at = None
         live.exit_orders = 0
         await _enter_next(uow, ledger, live, market)
-    elif is_spent(rejected := await following.rejected_closing(uow, session.id), live.exit_orders):
-        await fail(uow, ledger, live, await why_not_closed(uow, session.id))
-    elif is_too_soon(uow, rejected):
-        return
-    else:
-        live.exit_orders += rejected is None or not rejected.unsent
-        key = f"bot:{session.id}:{live.exit_at}:exit:{ledger.orders + 1}"
-        assert trade is not None
-        price = trade.mark_price or trade.entry_price
-        side = closing_order(Side(trade.side))
-        await place(uow, ledger, market, side, quantity, price, key, ExitReason(live.exiting))
     await uow.session.flush()
 
 
@@ -89,11 +75,39 @@ async def _enter_next(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, mar
         await enter(uow, ledger, live, market, Side(side), opening)
 
 
-async def _awaits(uow: UnitOfWork, ledger: HandLedger) -> bool:
-    """Take back the stops that lock what is to be sold; return whether anything is still under way."""
-    for order in list(ledger.waiting):
-        if order.type == OrderType.STOP.value and order.cancel_requested_at is None:
-            await placing.request_cancel(uow, ledger, order, "Its position is being closed.")
+async def _exit(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    live: LiveBotRow,
+    market: MarketRecord,
+    trade: TradeRow | None,
+    quantity: Decimal,
+) -> None:
+    """Go on with closing a position."""
+    session = ledger.session
+    exit_ = await prepare(uow, ledger, market.id, live.exit_orders, "Its position is being closed.")
+    if exit_.problem is not None:
+        await fail(uow, ledger, live, exit_.problem)
+    elif exit_.may_place:
+        live.exit_orders += exit_.counts
+        key = f"bot:{session.id}:{live.exit_at}:exit:{ledger.orders + 1}"
+        assert trade is not None, "something is held"
+        assert live.exiting is not None, "and is to be closed"
+        price = trade.mark_price or trade.entry_price
+        side = closing_order(Side(trade.side))
+        await place(uow, ledger, market, side, quantity, price, key, ExitReason(live.exiting))
+
+
+async def _awaits(uow: UnitOfWork, ledger: HandLedger, market: MarketRecord, trade: TradeRow | None) -> bool:
+    """Whether anything is still under way where nothing is left to be closed by an order at the market.
+
+    The stop of what is worth too little for such an order stays: it closes it all the same.
+    """
+    stops = standing_stops(ledger, market.id)
+    if stops and await amounts.whole_steps(uow, market, trade):
+        return len(ledger.waiting) > len(stops)
+    for order in stops:
+        await placing.request_cancel(uow, ledger, order, "Its position is being closed.")
     return bool(ledger.waiting)
 
 

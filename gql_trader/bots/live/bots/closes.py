@@ -28,7 +28,7 @@ from gql_trader.bots.live.bots.ending import fail_session
 from gql_trader.bots.live.bots.readying import make_ready
 from gql_trader.bots.live.bots.rules import Wishes
 from gql_trader.bots.live.bots.stops import is_held_there
-from gql_trader.bots.live.checks import markets
+from gql_trader.bots.live.checks import amounts, markets
 from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -155,7 +155,7 @@ async def _trade(
     state.last_bar_time, state.last_close = opening, close
     state.bars += len(bars) - done
     market, _ = await market_data.market_with_base(uow, row.market_id)
-    quantity = await positions.tradable(uow, market, ledger.held.get(row.market_id))
+    quantity = await amounts.tradable(uow, market, ledger.held.get(row.market_id))
     wishes = Wishes.of(signals, spec.direction)
     held = await positions.holding(uow, row.id) if quantity else None
     if held is not None:
@@ -267,7 +267,7 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
             return False
         live.check_at = now + timedelta(seconds=row.check_seconds)
         market, _ = await market_data.market_with_base(uow, row.market_id)
-        quantity = await positions.tradable(uow, market, ledger.held.get(row.market_id))
+        quantity = await amounts.tradable(uow, market, ledger.held.get(row.market_id))
         if not quantity:
             live.check_at = None
         elif bar is not None:

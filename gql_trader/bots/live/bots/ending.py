@@ -1,6 +1,5 @@
 """How the sessions of live bots end, and what their users are told of what is left."""
 
-from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,14 +12,13 @@ from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import closing_order, sign_of
 from gql_trader.bots.ledger.storing import lock_ledger, write_ledger
 from gql_trader.bots.live.bots.entering import place
-from gql_trader.bots.live.bots.positions import tradable
 from gql_trader.bots.live.bots.stops import keep_stop
-from gql_trader.bots.live.checks import doubts, markets, rights
-from gql_trader.bots.live.orders import following, placing
-from gql_trader.bots.live.orders.following import Rejected
-from gql_trader.bots.live.sessions import MOST_CLOSINGS, detach
+from gql_trader.bots.live.checks import amounts, doubts
+from gql_trader.bots.live.exits import AT_EXCHANGE, TOO_LITTLE, prepare, words_of_position, words_of_stop
+from gql_trader.bots.live.orders import placing
+from gql_trader.bots.live.sessions import detach
 from gql_trader.bots.models import BotRow, OrderRow, TradeRow
-from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import CLOSING, STARTED, WAITING, BotState, OrderStatus, OrderType, SessionStatus
 from gql_trader.engine.execution import ExitReason, Side
@@ -31,24 +29,8 @@ from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
 
-_AT_EXCHANGE = (OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value)
-
 _NONE = -1
 """In place of a stop's number: the exchange has not taken one."""
-
-_ASK_AGAIN = timedelta(seconds=30)
-"""An exchange that has not taken an order to close is asked again this long after: it may be out of order,
-have halted the market, or not have unlocked yet what a stop had locked."""
-
-
-def is_spent(rejected: Rejected | None, orders: int) -> bool:
-    """Whether so many orders to close are as many as an exchange is asked to take, if it was reached."""
-    return orders >= MOST_CLOSINGS and (rejected is None or not rejected.unsent)
-
-
-def is_too_soon(uow: UnitOfWork, rejected: Rejected | None) -> bool:
-    """Whether an exchange that has not taken an order to close was asked just now."""
-    return rejected is not None and uow.clock.now() - rejected.placed_at < _ASK_AGAIN
 
 
 async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: str) -> None:
@@ -61,13 +43,14 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     assert session.market_id is not None
     market, _ = await market_data.market_with_base(uow, session.market_id)
     trade = ledger.held.get(session.market_id)
-    quantity = await tradable(uow, market, trade)
-    if quantity:
+    quantity = await amounts.tradable(uow, market, trade)
+    whole = await amounts.whole_steps(uow, market, trade)
+    stop = _left(ledger) if whole else None
+    if quantity or stop is not None:
         undone = "bought back" if trade and sign_of(trade) < 0 else "sold"
-        reason += f" Nothing was {undone}: {await _told(uow, market, trade, quantity)}"
-    stop = _left(ledger) if quantity else None
-    if stop is not None and stop.status in _AT_EXCHANGE:
-        reason += f" {_kept(stop)}"
+        reason += f" Nothing was {undone}: {await _told(uow, market, trade, whole)}"
+    if stop is not None and stop.status in AT_EXCHANGE:
+        reason += f" {words_of_stop(stop)}"
     changed = await lifecycle.change_state(
         uow, BotRow.session_id == session.id, [*STARTED, BotState.STOPPING], BotState.FAILED, reason
     )
@@ -81,37 +64,8 @@ async def fail(uow: UnitOfWork, ledger: HandLedger, live: LiveBotRow, reason: st
     await end(uow, ledger, live, market, trade, quantity)
 
 
-async def why_not_closed(uow: UnitOfWork, session_id: UUID) -> str:
-    statement = (
-        select(OrderRow.reason)
-        .where(OrderRow.session_id == session_id, OrderRow.status == OrderStatus.REJECTED.value)
-        .order_by(OrderRow.number.desc())
-        .limit(1)
-    )
-    told = await uow.session.scalar(statement)
-    return f"The position could not be closed. {told or ''}".strip()
-
-
 async def _told(uow: UnitOfWork, market: MarketRecord, trade: TradeRow | None, quantity: Decimal) -> str:
-    """Return the words for a position that is left."""
-    amount = f"{quantity.normalize():f} of {market.symbol}"
-    if trade is not None and sign_of(trade) < 0:
-        amount = f"a short position of {amount}"
-    if trade is not None and await _is_doubtful(uow, trade, market):
-        return f"{amount} is what the bot took itself to hold; how much of it is in the account is not known."
-    return f"{amount} is still in the account."
-
-
-async def _is_doubtful(uow: UnitOfWork, trade: TradeRow, market: MarketRecord) -> bool:
-    """Whether a position may not be in the account any more."""
-    if await doubts.doubt(uow, trade.session_id, market.id) is not None:
-        return True
-    held = await uow.session.get(LiveSessionRow, trade.session_id)
-    if held is None or held.leverage is not None:
-        return False
-    # No look at an account tells how much of a currency is the bot's: nor is it certain if a sale is refused.
-    rejected = await following.rejected_closing(uow, trade.session_id)
-    return rejected is not None and rejected.refused
+    return await words_of_position(uow, market, trade, quantity, "bot")
 
 
 async def tell_more(uow: UnitOfWork, session_id: UUID, more: str) -> None:
@@ -135,13 +89,6 @@ def _left(ledger: HandLedger) -> OrderRow | None:
             if each.type == OrderType.STOP.value and each.cancel_requested_at is None
         ),
         None,
-    )
-
-
-def _kept(stop: OrderRow) -> str:
-    assert stop.stop_price is not None
-    return (
-        f"Its stop at {stop.stop_price.normalize():f} stays at the exchange until it fills or you cancel it."
     )
 
 
@@ -188,21 +135,23 @@ async def end(
     session = ledger.session
     held = await uow.session.get_one(LiveSessionRow, session.id, populate_existing=True)
     wanted = bool(held.close_positions) and quantity > 0
-    compared = not wanted or await markets.is_compared(uow, session.id, market.id)
-    if wanted and compared and (problem := await rights.problem_of_session(uow, session)) is not None:
-        await fail(uow, ledger, live, f"The position could not be closed. {problem}")
+    whole, stop = await amounts.whole_steps(uow, market, trade), _left(ledger)
+    if held.close_positions and whole and not quantity and stop is not None and stop.status in AT_EXCHANGE:
+        await fail(uow, ledger, live, f"The position could not be closed. {TOO_LITTLE}")
         return
     # Nor is the stop taken back before what follows may be sent.
-    kept = _left(ledger) if quantity and (live.left_stop is not None or not compared) else None
+    kept = stop if wanted or (whole and live.left_stop is not None) else None
     for order in list(ledger.waiting):
         if order is not kept and order.cancel_requested_at is None:
             await placing.request_cancel(uow, ledger, order, "The bot was stopped.")
     if kept is not None and live.left_stop is not None:
         live.left_stop = kept.number
-        if kept.status in _AT_EXCHANGE:
-            await tell_more(uow, session.id, _kept(kept))
-    if ledger.waiting or not compared:
-        # If its key was rotated a worker compares the account again, and then this is asked again.
+        if kept.status in AT_EXCHANGE:
+            await tell_more(uow, session.id, words_of_stop(kept))
+    if wanted:
+        await _sell(uow, ledger, live, market, trade, quantity)
+        return
+    if ledger.waiting:
         return
     if live.left_stop == 0 and quantity:
         # None was there when it failed; this is tried once.
@@ -211,20 +160,6 @@ async def end(
         await uow.session.flush()
         if live.left_stop > 0:
             return
-    rejected = await following.rejected_closing(uow, session.id) if wanted else None
-    if wanted and is_spent(rejected, held.closings):
-        await fail(uow, ledger, live, await why_not_closed(uow, session.id))
-        return
-    if wanted and is_too_soon(uow, rejected):
-        return
-    if wanted:
-        assert trade is not None
-        held.closings += rejected is None or not rejected.unsent
-        price = trade.mark_price or trade.entry_price
-        key = f"bot:{session.id}:close:{ledger.orders + 1}"
-        side = closing_order(Side(trade.side))
-        await place(uow, ledger, market, side, quantity, price, key, ExitReason.END_OF_DATA)
-        return
     if quantity and await doubts.awaits_looks(uow, session.id, market.id):
         # Once it has ended, nobody would book what has become of it.
         return
@@ -236,10 +171,34 @@ async def end(
     if quantity:
         await tell_more(uow, session.id, await _told(uow, market, trade, quantity))
     if live.left_stop is not None and live.left_stop > 0:
-        await _tell_ended(uow, session.id, live.left_stop, is_held=bool(quantity))
+        await _tell_ended(uow, session.id, live.left_stop, is_held=bool(whole))
     await uow.session.delete(live)
     await uow.session.flush()
     await detach(uow, session.id)
+
+
+async def _sell(
+    uow: UnitOfWork,
+    ledger: HandLedger,
+    live: LiveBotRow,
+    market: MarketRecord,
+    trade: TradeRow | None,
+    quantity: Decimal,
+) -> None:
+    """Go on with closing the position of a bot that was told to stop."""
+    session = ledger.session
+    closed = await uow.session.get(LiveMarketRow, (session.id, market.id), populate_existing=True)
+    exit_ = await prepare(uow, ledger, market.id, closed.closings if closed else 0, "The bot was stopped.")
+    if exit_.problem is not None:
+        await fail(uow, ledger, live, exit_.problem)
+    elif exit_.may_place:
+        assert trade is not None, "something is held"
+        assert closed is not None, "it was compared"
+        closed.closings += exit_.counts
+        price = trade.mark_price or trade.entry_price
+        key = f"bot:{session.id}:close:{ledger.orders + 1}"
+        side = closing_order(Side(trade.side))
+        await place(uow, ledger, market, side, quantity, price, key, ExitReason.END_OF_DATA)
 
 
 async def fail_session(runtime: Runtime, session_id: UUID, reason: str) -> None:

@@ -10,8 +10,8 @@ from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import opening_order
 from gql_trader.bots.ledger.storing import add_order
 from gql_trader.bots.live.bots import rules
+from gql_trader.bots.live.checks.amounts import sellable
 from gql_trader.bots.live.orders import placing
-from gql_trader.bots.live.sessions import sellable
 from gql_trader.bots.models import GuardRow, OrderRow, SessionStateRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import OrderRequest, OrderSide, OrderType

@@ -1,21 +1,16 @@
 """What a live bot holds, and which order has opened or closed it."""
 
-from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import select
 
 from gql_trader.bots.ledger.fills import opening_order
 from gql_trader.bots.live.bots.rules import Holding
-from gql_trader.bots.live.checks import markets
-from gql_trader.bots.live.sessions import is_worth_closing, sellable
-from gql_trader.bots.models import OrderRow, TradeRow
-from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models import OrderRow
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.money import to_float
 from gql_trader.engine.execution import Side
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.market_data.types import MarketRecord
 
 
 async def holding(uow: UnitOfWork, session_id: UUID, best: float | None = None) -> Holding:
@@ -49,27 +44,3 @@ async def last_order(uow: UnitOfWork, session_id: UUID, *, closing: bool) -> Ord
         .limit(1)
     )
     return await uow.session.scalar(statement)
-
-
-async def tradable(uow: UnitOfWork, market: MarketRecord, trade: TradeRow | None) -> Decimal:
-    """Return how much of a position the market takes; what is too little to be closed counts as nothing."""
-    if trade is None:
-        return Decimal(0)
-    quantity = await whole_steps(uow, market, trade)
-    price = trade.mark_price or trade.entry_price
-    return (
-        quantity
-        if is_worth_closing(market, quantity, price, contracts=await _contracts(uow, trade))
-        else Decimal(0)
-    )
-
-
-async def whole_steps(uow: UnitOfWork, market: MarketRecord, trade: TradeRow) -> Decimal:
-    """Return how much of a position orders can close, whatever it is worth."""
-    step = await markets.step_of(uow, trade.session_id, market.id)
-    return sellable(market, trade.quantity, step, contracts=await _contracts(uow, trade))
-
-
-async def _contracts(uow: UnitOfWork, trade: TradeRow) -> bool:
-    held = await uow.session.get(LiveSessionRow, trade.session_id)
-    return held is not None and held.leverage is not None

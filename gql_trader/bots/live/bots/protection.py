@@ -14,8 +14,8 @@ from sqlalchemy import select
 from gql_trader.bots.ledger.fills import closing_order
 from gql_trader.bots.ledger.storing import lock_ledger
 from gql_trader.bots.live.checks import markets
+from gql_trader.bots.live.checks.amounts import sellable
 from gql_trader.bots.live.orders import placing
-from gql_trader.bots.live.sessions import sellable
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.types import OrderStatus, OrderType
 from gql_trader.bots.types_live import LiveOrderSpec

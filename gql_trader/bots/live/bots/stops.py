@@ -2,14 +2,12 @@
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from sqlalchemy import ColumnElement
-
 from gql_trader.backtests.execution import execution_from_json
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.live.bots import rules
-from gql_trader.bots.live.bots.positions import holding, whole_steps
+from gql_trader.bots.live.bots.positions import holding
 from gql_trader.bots.live.bots.protection import Protection, protect
-from gql_trader.bots.live.checks import markets, rights
+from gql_trader.bots.live.checks import amounts, markets, rights
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import OrderStatus, OrderType
@@ -62,7 +60,7 @@ async def _may_move(uow: UnitOfWork, ledger: HandLedger, quantity: Decimal) -> b
         return True
     if not quantity:
         market, _ = await market_data.market_with_base(uow, session.market_id)
-        return not await whole_steps(uow, market, trade)
+        return not await amounts.whole_steps(uow, market, trade)
     if not await markets.is_compared(uow, session.id, session.market_id):
         return False
     return await rights.problem_of_session(uow, session) is None
@@ -74,11 +72,6 @@ def _stops(ledger: HandLedger, reason: ExitReason) -> list[OrderRow]:
         for each in ledger.waiting
         if each.type == OrderType.STOP.value and each.exit_reason == reason.value
     ]
-
-
-def is_untouched() -> ColumnElement[bool]:
-    """Return the condition on orders that one is a stop which was not taken back."""
-    return (OrderRow.type == OrderType.STOP.value) & OrderRow.cancel_requested_at.is_(None)
 
 
 def is_held_there(ledger: HandLedger) -> bool:

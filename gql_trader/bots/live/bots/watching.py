@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from gql_trader.backtests.execution import execution_from_json
-from gql_trader.bots.live.bots.positions import tradable
-from gql_trader.bots.live.bots.stops import is_untouched
+from gql_trader.bots.live.checks.amounts import tradable
 from gql_trader.bots.live.checks.markets import comparison_of
+from gql_trader.bots.live.exits import is_untouched
 from gql_trader.bots.models import OrderRow, SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.ticks.marking import looks_between

@@ -77,11 +77,15 @@ class Comparison:
         How much of the quote currency was moved from the wallet of the currencies to that of the contracts.
     amount_step
         Of what quantities are multiples on the market; None if the exchange does not tell.
+    least_amount, least_cost
+        What an order is at least, in the base currency and in the quote currency; None as before.
     """
 
     mismatch: str | None = None
     moved: Decimal = _NOTHING
     amount_step: Decimal | None = None
+    least_amount: Decimal | None = None
+    least_cost: Decimal | None = None
 
 
 class TransferUnknown(DomainError):
@@ -128,7 +132,8 @@ async def compare(
                 moved = await _fund(client, rules.quote, belief.funds)
     except ExchangeFailure as failure:
         raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
-    return Comparison(" ".join(found) or None, moved, rules.amount_step)
+    least = rules.minimum_amount, rules.minimum_cost
+    return Comparison(" ".join(found) or None, moved, rules.amount_step, *least)
 
 
 async def rules_of(client: ExchangeClient, symbol: str, *, contracts: bool) -> MarketRules:

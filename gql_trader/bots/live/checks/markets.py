@@ -151,6 +151,8 @@ async def note(uow: UnitOfWork, belief: Believed, found: Comparison, *, acknowle
         "mismatch": mismatch,
         "key_version": belief.key.record.version,
         "amount_step": found.amount_step,
+        "least_amount": found.least_amount,
+        "least_cost": found.least_cost,
         "exchange_key_id": None if belief.leverage is None else belief.key.record.id,
         "compared_at": belief.read_at,
     }

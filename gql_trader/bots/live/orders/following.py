@@ -64,7 +64,7 @@ class Rejected:
     refused: bool
 
 
-async def rejected_closing(uow: UnitOfWork, session_id: UUID) -> Rejected | None:
+async def rejected_closing(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> Rejected | None:
     """Return the last order of a session to close a position at the market, if it was rejected."""
     found = (
         await uow.session.execute(
@@ -72,6 +72,7 @@ async def rejected_closing(uow: UnitOfWork, session_id: UUID) -> Rejected | None
             .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
             .where(
                 OrderRow.session_id == session_id,
+                OrderRow.market_id == market_id,
                 OrderRow.reduce_only,
                 OrderRow.type == OrderType.MARKET.value,
             )

@@ -10,7 +10,7 @@ from gql_trader.bots.ledger.storing import add_order, lock_ledger
 from gql_trader.bots.live.orders.states import change, database_time, order_job
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.models_live import LiveOrderRow
-from gql_trader.bots.types import OrderRequest, OrderStatus, SessionStatus
+from gql_trader.bots.types import OrderRequest, OrderSide, OrderStatus, OrderType, SessionStatus
 from gql_trader.bots.types_live import LiveOrderSpec
 from gql_trader.core.errors import InvalidState
 from gql_trader.infra.unit_of_work import UnitOfWork
@@ -101,3 +101,55 @@ async def request_cancel(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, r
         order.cancel_requested_at = uow.clock.now()
         await change(uow, order.id, due_at=database_time(), cancel_reason=reason)
     uow.enqueue(order_job(order.id))
+
+
+async def take_back(uow: UnitOfWork, ledger: HandLedger, order: OrderRow, reason: str) -> None:
+    """Cancel a stop for the order that is to close its position at once, and remember that it stood."""
+    await request_cancel(uow, ledger, order, reason)
+    await change(uow, order.id, taken_back=True)
+
+
+async def put_back(uow: UnitOfWork, ledger: HandLedger, market_id: UUID, free: Decimal) -> list[OrderRow]:
+    """Place the stops of a position again that were taken back; each once.
+
+    Parameters
+    ----------
+    free
+        How much of the position no other order closes.
+    """
+    gone = await uow.session.scalars(
+        select(OrderRow)
+        .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+        .where(
+            OrderRow.session_id == ledger.session.id,
+            OrderRow.market_id == market_id,
+            OrderRow.status == OrderStatus.CANCELLED.value,
+            LiveOrderRow.taken_back,
+        )
+        .order_by(OrderRow.number)
+    )
+    found = []
+    for order in list(gone):
+        await change(uow, order.id, taken_back=False)
+        quantity = min(order.quantity - order.filled_quantity, free)
+        if quantity <= 0:
+            continue
+        free -= quantity
+        request = OrderRequest(
+            session_id=ledger.session.id,
+            market="",
+            side=OrderSide(order.side),
+            type=OrderType(order.type),
+            quantity=quantity,
+            idempotency_key="",
+            price=order.price,
+            stop_price=order.stop_price,
+            reduce_only=order.reduce_only,
+        )
+        again = add_order(uow, ledger, request, market_id)
+        again.exit_reason = order.exit_reason
+        assert order.stop_price is not None, "stops have one"
+        stage(uow, ledger, again, order.stop_price)
+        found.append(again)
+    await uow.session.flush()
+    return found
