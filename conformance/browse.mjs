@@ -243,6 +243,11 @@ step('the editor shows a mistake at its place', async (page) => {
   await page.locator('.marks mark', { hasText: 'closs' }).waitFor();
   const leaves = () => page.evaluate(() => window.dispatchEvent(new Event('beforeunload', { cancelable: true })));
   if (await leaves()) throw new Error('the page closes on what was not saved');
+  const lines = page.getByLabel('Lines to draw');
+  const drawn = await lines.inputValue();
+  await lines.fill('close\n\n  closs');
+  await page.getByText(/^3:3 Unknown name 'closs'/).waitFor();
+  await lines.fill(drawn);
   await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(close, slow))');
   await page.getByText('Valid. It needs').waitFor();
   await page.getByLabel('Name', { exact: true }).fill(`Mine ${Date.now()}`);

@@ -161,8 +161,7 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     const profit = equity - session.capital;
     numbers.replaceChildren(figures([
       [`Equity, ${bot.market.quote.symbol}`, money(equity), 'equity'],
-      ['Profit', signed(profit, money(profit))],
-      ['Return', signed(profit, percent(profit / session.capital))],
+      ['Profit', signed(profit, money(profit))], ['Return', signed(profit, percent(profit / session.capital))],
       ['Trades', number(trades.size && Math.max(...trades.keys()), 0), 'trades'],
       ['Last bar', time(latest.time)],
     ]));

@@ -91,9 +91,7 @@ export const LEDGER_PAGE = /* GraphQL */ `${LEDGER}
 export const COMPARISON = /* GraphQL */ `${BACKTEST} ${METRICS}
   query Comparison($ids: [ID!]!) {
     nodes(ids: $ids) {
-      ... on Backtest {
-        ...BacktestHead metrics { ...MetricsParts } equity(maxPoints: 1500) { time equity drawdown }
-      }
+      ... on Backtest { ...BacktestHead metrics { ...MetricsParts } equity(maxPoints: 1500) { time equity drawdown } }
     }
   }`;
 
