@@ -180,6 +180,22 @@ step('its chart is drawn', async (page) => {
   await page.getByText('Zoom in to see the trades.').waitFor({ state: 'hidden' });
 });
 
+step('its report is a page that runs nothing', async (page) => {
+  const { pathname, search } = new URL(await page.getByRole('link', { name: 'Report' }).getAttribute('href'));
+  const report = await page.context().newPage();
+  report.on('console', (message) => message.type() === 'error' && problems.push(`console of the report: ${message.text()}`));
+  await report.setViewportSize({ width: 1180, height: 1160 });
+  await report.goto(`${server}${pathname}${search}`);
+  await report.getByRole('heading', { name: 'EMA cross on demo:BTC/USD' }).waitFor();
+  if ((await report.locator('script').count()) > 0) throw new Error('the report has a script');
+  const [told, shown] = await Promise.all([
+    page.locator('.figures .trades').innerText(), report.locator('.headline div', { hasText: 'Trades' }).locator('dd').innerText(),
+  ]);
+  if (told !== shown) throw new Error(`of ${told} trades the report says ${shown}`);
+  await picture(report, 'report');
+  await report.close();
+});
+
 step('more of a list keeps the focus and the place', async (page) => {
   await page.getByRole('button', { name: 'More' }).press('Enter');
   await page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(60).waitFor();
@@ -486,6 +502,26 @@ step('an administrator signs in with a second factor and lets somebody in', asyn
 
 const EDITOR = '.graphiql-query-editor .CodeMirror';
 
+const CALMEST = `# The calmest backtests of ETH, with their first trades.
+query Calmest {
+  backtests(
+    where: { asset: ["ETH"] }
+    orderBy: [{ field: MAX_DRAWDOWN, direction: ASC }]
+    first: 2
+  ) {
+    totalCount
+    nodes {
+      strategy { name }
+      parameters
+      metrics { totalReturn sharpeRatio maxDrawdown }
+      ledger(first: 2) {
+        nodes { side entryTime entryPrice profit }
+      }
+    }
+  }
+}
+`;
+
 async function graphiql(page, title, document, expected) {
   await page.evaluate(([selector, text]) => window.document.querySelector(selector).CodeMirror.setValue(text), [EDITOR, document]);
   // GraphiQL reads the document a moment after it was typed; the tab's title shows that it has.
@@ -502,15 +538,21 @@ step('GraphiQL runs a query, a mutation and a subscription', async (page) => {
   await page.goto(`${server}/graphql`);
   await page.getByText(`Signed in as ${admin.username}`).waitFor();
   await page.locator(EDITOR).waitFor();
-  const found = await graphiql(page, 'Find', 'query Find { strategy(slug: "golden-cross") { id } }', '"strategy"');
-  const run = await graphiql(
-    page,
-    'Run',
-    `mutation Run { runBacktest(input: { strategyId: "${found.strategy.id}", market: "demo:ETH/USD", interval: H1 }) { backtest { id } errors { message } } }`,
-    '"runBacktest"',
-  );
-  const { id } = run.runBacktest.backtest;
-  await graphiql(page, 'Watch', `subscription Watch { backtestProgress(id: "${id}") { status progress } }`, '"COMPLETED"');
+  for (const slug of ['golden-cross', 'donchian-breakout']) {
+    const found = await graphiql(page, 'Find', `query Find { strategy(slug: "${slug}") { id slug } }`, `"${slug}"`);
+    const run = await graphiql(
+      page,
+      'Run',
+      `mutation Run { runBacktest(input: { strategyId: "${found.strategy.id}", market: "demo:ETH/USD", interval: H1 }) { backtest { id } errors { message } } }`,
+      '"runBacktest"',
+    );
+    const { id } = run.runBacktest.backtest;
+    const watched = `subscription Watch { backtestProgress(id: "${id}") { status progress backtest { id } } }`;
+    await graphiql(page, 'Watch', watched, '"COMPLETED"');
+  }
+  const { backtests } = await graphiql(page, 'Calmest', CALMEST, '"backtests"');
+  if (backtests.totalCount !== 2) throw new Error(`there are ${backtests.totalCount} backtests`);
+  await picture(page, 'graphiql');
 });
 
 const { browser, page } = await open();
