@@ -5,6 +5,7 @@
 // an error or if a policy was violated. Besides the two above, its argument has
 //   user, admin   { username, password }; the administrator has a second factor and gives its code as totpCode
 //   pictures      directory for screenshots; none without it
+import { readFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -180,20 +181,30 @@ step('its chart is drawn', async (page) => {
   await page.getByText('Zoom in to see the trades.').waitFor({ state: 'hidden' });
 });
 
-step('its report is a page that runs nothing', async (page) => {
-  const { pathname, search } = new URL(await page.getByRole('link', { name: 'Report' }).getAttribute('href'));
-  const report = await page.context().newPage();
-  report.on('console', (message) => message.type() === 'error' && problems.push(`console of the report: ${message.text()}`));
-  await report.setViewportSize({ width: 1180, height: 1160 });
-  await report.goto(`${server}${pathname}${search}`);
-  await report.getByRole('heading', { name: 'EMA cross on demo:BTC/USD' }).waitFor();
-  if ((await report.locator('script').count()) > 0) throw new Error('the report has a script');
-  const [told, shown] = await Promise.all([
-    page.locator('.figures .trades').innerText(), report.locator('.headline div', { hasText: 'Trades' }).locator('dd').innerText(),
-  ]);
-  if (told !== shown) throw new Error(`of ${told} trades the report says ${shown}`);
-  await picture(report, 'report');
-  await report.close();
+step('its ledger is a file, and its report a page that runs nothing', async (page) => {
+  const told = await page.locator('.figures .trades').innerText();
+  // Links name the server's own address, which is not the one that this browser reaches.
+  await page.route(`${server}/graphql`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replaceAll(new URL(target).origin, server) });
+  });
+  const asked = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Ledger CSV' }).click();
+  const file = await asked;
+  const rows = (await readFile(await file.path(), 'utf8')).trimEnd().split('\r\n');
+  if (!/^backtest-[\w-]+-ledger\.csv$/.test(file.suggestedFilename())) throw new Error(`it is called ${file.suggestedFilename()}`);
+  if (rows.length - 1 !== Number(told)) throw new Error(`of ${told} trades there are ${rows.length - 1} lines`);
+  await page.setViewportSize({ width: 1180, height: 1160 });
+  await page.getByRole('button', { name: 'Report' }).click();
+  await page.getByRole('heading', { name: 'EMA cross on demo:BTC/USD' }).waitFor();
+  const shown = await page.locator('.headline div', { hasText: 'Trades' }).locator('dd').innerText();
+  if (shown !== told) throw new Error(`of ${told} trades the report says ${shown}`);
+  if ((await page.locator('script').count()) > 0) throw new Error('the report has a script');
+  await picture(page, 'report');
+  await page.unroute(`${server}/graphql`);
+  await page.goBack();
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.getByRole('heading', { name: 'Equity and drawdown' }).waitFor();
 });
 
 step('more of a list keeps the focus and the place', async (page) => {
