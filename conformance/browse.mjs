@@ -275,6 +275,9 @@ step('the editor shows a mistake at its place', async (page) => {
   await lines.fill('close\n\n  closs');
   await page.getByText(/^3:3 Unknown name 'closs'/).waitFor();
   await lines.fill(drawn);
+  await page.getByLabel('Default of parameter 1').fill('1');
+  await page.getByText(/^The default of fast must be a whole number from 2/).waitFor();
+  await page.getByLabel('Default of parameter 1').fill('12');
   await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(close, slow))');
   await page.getByText('Valid. It needs').waitFor();
   await page.getByLabel('Name', { exact: true }).fill(`Mine ${Date.now()}`);
