@@ -235,11 +235,30 @@ step('the editor shows a mistake at its place', async (page) => {
   await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(closs, slow))');
   await page.getByText(/^1:33 /).waitFor();
   await page.locator('.marks mark', { hasText: 'closs' }).waitFor();
+  // It is not left unasked, whether for another view or for another page.
+  const stay = page.waitForEvent('dialog').then((question) => question.dismiss());
+  await page.getByRole('link', { name: 'Searches' }).click();
+  await stay;
+  await page.waitForURL(/#\/strategies\/new$/);
+  await page.locator('.marks mark', { hasText: 'closs' }).waitFor();
+  const leaves = () => page.evaluate(() => window.dispatchEvent(new Event('beforeunload', { cancelable: true })));
+  if (await leaves()) throw new Error('the page closes on what was not saved');
+  const lines = page.getByLabel('Lines to draw');
+  const drawn = await lines.inputValue();
+  await lines.fill('close\n\n  closs');
+  await page.getByText(/^3:3 Unknown name 'closs'/).waitFor();
+  await lines.fill(drawn);
   await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(close, slow))');
   await page.getByText('Valid. It needs').waitFor();
   await page.getByLabel('Name', { exact: true }).fill(`Mine ${Date.now()}`);
   await page.getByRole('button', { name: 'Save as mine' }).click();
   await page.getByText('yours · version 1').waitFor();
+  if (!(await leaves())) throw new Error('the page does not close on what was saved');
+  await page.getByRole('button', { name: 'Add a parameter' }).click();
+  const leave = page.waitForEvent('dialog').then((question) => question.accept());
+  await page.getByRole('link', { name: 'Searches' }).click();
+  await leave;
+  await page.getByRole('heading', { name: 'Searches' }).waitFor();
 });
 
 step('a search has a heat map', async (page) => {
@@ -349,6 +368,28 @@ step('a server that cannot be reached is told, and when it is back', async (page
   await page.getByRole('heading', { name: 'Searches' }).waitFor();
 });
 
+step('events that have ended for good are told of until the view is left', async (page) => {
+  const other = await page.context().newPage();
+  await other.clock.install();
+  await other.routeWebSocket(/graphql$/, (socket) => {
+    const way = socket.connectToServer();
+    socket.onMessage((text) => {
+      const { id, type } = JSON.parse(text);
+      const refusal = { id, type: 'error', payload: [{ message: 'That was too much.', extensions: { code: 'RATE_LIMITED' } }] };
+      if (type === 'subscribe') socket.send(JSON.stringify(refusal));
+      else way.send(text);
+    });
+  });
+  await other.goto(`${server}/#/bots`);
+  const told = other.getByText('That was too much. What is shown is no longer live.');
+  await told.waitFor();
+  await other.clock.fastForward('00:30');
+  if (!(await told.isVisible())) throw new Error('it is not told any more');
+  await other.getByRole('link', { name: 'Profit' }).click();
+  await told.waitFor({ state: 'detached' });
+  await other.close();
+});
+
 step('its days are a calendar of colours', async (page) => {
   await page.getByRole('link', { name: 'Bots' }).click();
   await page.getByRole('link', { name: 'My bot' }).first().click();
@@ -402,7 +443,7 @@ const outside = (page, selector) =>
     found.filter((each) => each.getBoundingClientRect().right > innerWidth || each.scrollWidth > each.clientWidth + 1).map((each) => each.textContent));
 
 step('every view fits a phone', async (page) => {
-  await page.setViewportSize({ width: 360, height: 740 });
+  await page.setViewportSize({ width: 320, height: 740 });
   const cells = await outside(page, '#calendar :is(th, td)');
   if (cells.length > 0) throw new Error(`the calendar loses ${cells}`);
   await picture(page, 'phone-days', { fullPage: true });
@@ -412,7 +453,7 @@ step('every view fits a phone', async (page) => {
     await page.locator(content).first().waitFor();
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     const lost = await outside(page, 'nav, nav a, section > div > .scroll');
-    if (width > 360 || lost.length > 0) throw new Error(`${name} is ${width} pixels wide, and the navigation loses ${lost}`);
+    if (width > 320 || lost.length > 0) throw new Error(`${name} is ${width} pixels wide, and the navigation loses ${lost}`);
     await picture(page, `phone-${name}`, { fullPage: true });
   }
   await page.setViewportSize({ width: 1280, height: 800 });

@@ -13,12 +13,14 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import periods
 from gql_trader.reports import service as reports
 from gql_trader.reports.periods import DaysWanted
-from gql_trader.reports.types import Account, Day, Level
+from gql_trader.reports.types import Day, Level
+from gql_trader.reports.types_books import Book
 
 SUMMED_AGAIN = timedelta(days=7)
 """Days that are summed up once more: a weekly bar that has closed belongs to the day on which it opened."""
 
 _MOST_DAYS = 400
+_DAY = timedelta(days=1)
 
 _COLUMNS = (
     *("user_id", "day", "timezone", "currency", "before", "change"),
@@ -45,7 +47,7 @@ class SummedDay:
 
 
 async def sum_up(
-    uow: UnitOfWork, wanted: Sequence[ToSum], accounts: Mapping[UserId, Sequence[Account]]
+    uow: UnitOfWork, wanted: Sequence[ToSum], books: Mapping[UserId, Book]
 ) -> dict[UserId, SummedDay]:
     """Sum up users' days, and those shortly before them again; return the last day of each user.
 
@@ -54,15 +56,15 @@ async def sum_up(
 
     Parameters
     ----------
-    accounts
+    books
         All sessions of each user that count, in one currency.
     """
     if not wanted:
         return {}
     asked = [
         DaysWanted(
-            accounts[each.user_id],
-            max(each.first - SUMMED_AGAIN, each.last - timedelta(days=_MOST_DAYS)),
+            books[each.user_id],
+            max(each.first - SUMMED_AGAIN, each.last - _MOST_DAYS * _DAY),
             each.last,
             known_zone(each.zone),
         )
@@ -70,11 +72,12 @@ async def sum_up(
     ]
     found = await periods.days_of_groups(uow, asked)
     rows, told = [], {}
-    for each, days in zip(wanted, found, strict=True):
-        currency = reports.balance_of(accounts[each.user_id]).currency
+    traded = await _traded(uow, asked, found)
+    for each, days, eventful in zip(wanted, found, traded, strict=True):
+        currency = books[each.user_id].currency
         told[each.user_id] = SummedDay(currency, days[-1])
         for day in days:
-            if _was_traded(accounts[each.user_id], day, each.zone):
+            if day.date in eventful:
                 sums = day.level
                 rows.append(
                     (
@@ -91,10 +94,16 @@ async def sum_up(
     return told
 
 
-def _was_traded(accounts: Sequence[Account], day: Day, zone: str) -> bool:
-    if day.level != Level():
-        return True
-    begins, ends = end_of(day.date - timedelta(days=1), zone), end_of(day.date, zone)
-    return any(
-        each.started_at < ends and (each.ended_at is None or each.ended_at >= begins) for each in accounts
-    )
+async def _traded(
+    uow: UnitOfWork, asked: Sequence[DaysWanted], found: Sequence[Sequence[Day]]
+) -> list[set[date]]:
+    """Return the days, of those of each user, on which something was at work, or has changed."""
+    traded = [{day.date for day in days if day.level != Level()} for days in found]
+    quiet = [(at, day.date) for at, days in enumerate(found) for day in days if day.date not in traded[at]]
+    times = [
+        (asked[at].book, end_of(day - _DAY, asked[at].zone), end_of(day, asked[at].zone)) for at, day in quiet
+    ]
+    for (at, day), at_work in zip(quiet, await reports.were_at_work(uow, times), strict=True):
+        if at_work:
+            traded[at].add(day)
+    return traded

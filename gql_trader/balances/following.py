@@ -45,6 +45,7 @@ async def follow(
     except EventTransportError:
         newest = BEGINNING
     async with unit_of_work() as uow:
+        await uow.read_one_moment()
         last = await repository.last_snapshot(uow.session, actor.user_id)
         noted = 0 if last is None else to_milliseconds(last.time)
         first = await service.present(uow, actor.user_id) if after is None else None

@@ -30,7 +30,8 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.notifications.service import Notice, notify_each
 from gql_trader.notifications.types import NotificationKind
 from gql_trader.reports import service as reports
-from gql_trader.reports.types import Account, Scope
+from gql_trader.reports.types import Scope
+from gql_trader.reports.types_books import Book
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
@@ -39,7 +40,7 @@ _NOTED = ("user_id", "time", "kind", "currency", "baseline", "profit")
 
 
 async def present(uow: UnitOfWork, user_id: UUID) -> BalanceRecord:
-    """Return what a user's balance is now."""
+    """Return what a user's balance is now; all must be read as of one moment."""
     found = await reports.balance(uow, UserId(user_id))
     now = from_milliseconds(to_milliseconds(uow.clock.now()))
     return BalanceRecord(found.currency, found.baseline, found.profit, now, BalanceEventKind.PRESENT)
@@ -141,14 +142,15 @@ async def _settle(uow: UnitOfWork, timing: Timing, rows: Sequence[Row[Any]]) -> 
     # What is known of the zones is looked up apart.
     due = await asyncio.to_thread(lambda: [_due(row, row.user_id in trading, now) for row in rows])
     asked = [each.user_id for each in due if each.kind is not None or each.has_days]
-    accounts = await reports.accounts_of_users(uow, asked, Scope())
-    noted = await _note(uow, {each.user_id: each.kind for each in due if each.kind is not None}, accounts)
+    await reports.hold_sums(uow)
+    books = await reports.books_of_users(uow, asked, Scope())
+    noted = await _note(uow, {each.user_id: each.kind for each in due if each.kind is not None}, books)
     wanted = [
         ToSum(each.user_id, each.row.timezone, each.row.day, each.until - _DAY)
         for each in due
         if each.has_days
     ]
-    summed = await sum_up(uow, wanted, accounts)
+    summed = await sum_up(uow, wanted, books)
     await _move_on(uow, timing, due)
     # Last, since it waits for others who tell the same users something.
     await notify_each(uow, [*_of_days(summed), *_of_heartbeats(noted)])
@@ -195,7 +197,7 @@ async def _move_on(uow: UnitOfWork, timing: Timing, due: Sequence[_Due]) -> None
 
 
 async def _note(
-    uow: UnitOfWork, kinds: Mapping[UserId, BalanceEventKind], accounts: Mapping[UserId, Sequence[Account]]
+    uow: UnitOfWork, kinds: Mapping[UserId, BalanceEventKind], books: Mapping[UserId, Book]
 ) -> dict[UserId, BalanceRecord]:
     """Note what users' balances are, and tell those who follow them."""
     if not kinds:
@@ -207,7 +209,7 @@ async def _note(
         before = last.get(user_id)
         # Followers go on behind the last one they have seen: time never stands still, nor goes back.
         time = now if before is None else max(now, before.time + _MILLISECOND)
-        found = reports.balance_of(accounts[user_id])
+        found = reports.balance_of(books[user_id])
         noted[user_id] = BalanceRecord(found.currency, found.baseline, found.profit, time, kind)
         uow.publish(stream_of(user_id), {"time": to_milliseconds(time)})
     rows = [

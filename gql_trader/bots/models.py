@@ -81,7 +81,8 @@ class TradingSessionRow(Base):
     One that is traded by hand has no market, interval and strategy of its own; ``quote_id`` is the currency
     that its first order has given it. What changes with every bar is in `SessionStateRow`. ``trade_from`` is
     the moment from which bars may trade; ``shard`` says which of the live sessions on one market and interval
-    are advanced together.
+    are advanced together. ``is_summed``: reports have it in their sums over sessions that are over, and it
+    will not change any more.
     """
 
     __tablename__ = "trading_sessions"
@@ -101,6 +102,7 @@ class TradingSessionRow(Base):
             postgresql_where="market_id IS NULL AND status = 'ACTIVE'",
         ),
         Index("ix_trading_sessions_user_id_id", "user_id", "id"),
+        Index("ix_trading_sessions_unsummed", "user_id", "id", postgresql_where="NOT is_summed"),
         Index("ix_trading_sessions_bot_id_id", "bot_id", "id"),
         Index(
             "ix_trading_sessions_unfinished",
@@ -134,6 +136,7 @@ class TradingSessionRow(Base):
     started_at: Mapped[datetime]
     trade_from: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    is_summed: Mapped[bool] = mapped_column(server_default=false())
 
 
 class SessionStateRow(Base):

@@ -17,7 +17,7 @@ class SessionRollupRow(Base):
     over the trades that were closed since the session's start.
 
     Reports rely on it that the rows of all quarters before that of ``last_bar_time`` are written together
-    with it: the days before it are kept for good (`gql_trader.reports.daily`).
+    with it: the days before it are kept for good (`gql_trader.reports.keeping`).
     """
 
     __tablename__ = "session_rollups"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Numeric, Text, and_, cast, func, or_, select, true
+from sqlalchemy import Numeric, Text, and_, any_, cast, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from gql_trader.bots.models import SessionStateRow, TradeRow
+from gql_trader.bots.models import SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
 from gql_trader.bots.quarters import QUARTER
 from gql_trader.core.money import MONEY_DIGITS, to_decimal
-from gql_trader.infra.bulk import insert_rows, rows_of
+from gql_trader.infra.bulk import array_of, insert_rows, rows_of
 from gql_trader.infra.exact_columns import money_column
 from gql_trader.infra.unit_of_work import UnitOfWork
 
@@ -147,6 +147,16 @@ async def keep_by_hand(
     totals = (await _totals(uow, [session_id]))[session_id]
     row = (session_id, moment // QUARTER * QUARTER, equity, *astuple(totals))
     await uow.session.execute(_replacing(insert_rows(SessionRollupRow, _ROLLUPS, [row])))
+
+
+async def note_summed(uow: UnitOfWork, session_ids: Sequence[UUID]) -> None:
+    """Note that reports have sessions in their sums: they are over, and nothing of them will change."""
+    await uow.session.execute(
+        update(TradingSessionRow)
+        .where(TradingSessionRow.id == any_(array_of(TradingSessionRow.__table__.c.id, session_ids)))
+        .values(is_summed=True)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def correct(uow: UnitOfWork, session_id: UUID, more: Totals) -> None:

@@ -62,7 +62,7 @@ def run(settings: Settings, only: Sequence[str] | None = None, *, ready_fd: int 
 def numba_cache(settings: Settings) -> Path:
     """Return where compiled code is kept: below NUMBA_CACHE_DIR, or a directory among the data.
 
-    Each version has its own: numba tells sources apart by time and size, which an upgrade may leave alone.
+    Each version has its own, so that two that run side by side do not take each other's away.
     """
     base = Path(
         os.environ.get("NUMBA_CACHE_DIR") or settings.data_dir.expanduser().absolute() / "cache" / "numba"

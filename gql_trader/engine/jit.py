@@ -5,6 +5,10 @@ from typing import Any, TypeVar, cast
 
 from numba import njit, types
 
+from gql_trader.engine import jit_cache
+
+jit_cache.use()
+
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 # Read-only, so that memory-mapped columns are taken as they are; writable arrays convert for nothing.
@@ -26,7 +30,7 @@ def compiled(*signatures: object, allocates: bool = True, finite: bool = False) 
     ----------
     signatures
         Numba signatures, compiled at import or loaded from the cache; none for a helper, which is compiled
-        into its callers. A helper belongs in its caller's file: the cache notices changes of that file only.
+        into its callers.
     allocates
         False for a loop that makes no arrays, and calls none that does. It keeps no reference counts then,
         whose atomic updates cost several times the arithmetic of a short call.

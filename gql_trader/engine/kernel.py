@@ -6,9 +6,8 @@ arithmetic in registers. Everything that outlives a bar is in two flat arrays, s
 any bar. Prices are compared after multiplication by the side (1.0 long, −1.0 short), which is exact, so that
 one line serves both sides: `side * price` grows as the trader gains.
 
-All of it is one file, constants included: numba's cache notices changes of the file that a loop is in, and
-of no other. A constant handed to a helper is wrapped in `np.int64` first, since numba compiles a helper anew
-for each literal.
+A constant handed to a helper is wrapped in `np.int64` first, since numba compiles a helper anew for each
+literal.
 
 The indices below are frozen into the machine code and into exported states: new ones go at the end.
 """

@@ -1,8 +1,4 @@
-"""Sums as numpy adds, for compiled loops.
-
-Whoever changes this file changes those that import it as well, if only by a line: numba's cache notices
-changes of the file that a loop is in, and of no other.
-"""
+"""Sums as numpy adds, for compiled loops."""
 
 from typing import Final
 

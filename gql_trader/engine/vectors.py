@@ -3,9 +3,6 @@
 Maxima and minima of neighbouring values: compilers leave such loops alone, since vectors would take NaN and
 the two zeros differently; there is neither among the prices and amounts here, and the greatest of some
 numbers does not depend on the order of asking. Sums: in one fixed order, whatever vectors the processor has.
-
-Whoever changes this file changes those that import it as well, if only by a line: numba's cache notices
-changes of the file that a loop is in, and of no other.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import structlog
 
-from gql_trader.reports import daily
+from gql_trader.reports import keeping
 from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
@@ -22,8 +22,8 @@ async def keep_days(runtime: Runtime) -> None:
     while True:
         try:
             async with runtime.unit_of_work() as uow:
-                after = await daily.keep(uow, after, limit)
-        except daily.KeepingFailed as error:
+                after = await keeping.keep(uow, after, limit)
+        except keeping.KeepingFailed as error:
             if len(error.session_ids) > 1:
                 limit = len(error.session_ids) // 2
                 continue

@@ -28,6 +28,6 @@ class ReportLoaders:
             await uow.read_one_moment()
             zone = await periods.zone_of(uow, user_id, None)
             for scope in scopes:
-                accounts = await service.accounts_of(uow, user_id, scope)
-                found.append(await periods.best_and_worst(uow, Selection(user_id, scope, accounts, zone)))
+                book = await service.book_of(uow, user_id, scope)
+                found.append(await periods.best_and_worst(uow, Selection(user_id, scope, book, zone)))
         return found

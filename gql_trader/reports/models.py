@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gql_trader.infra.database import Base
+from gql_trader.reports import models_ended as models_ended
 
 
 class SessionDayRow(Base):
@@ -35,7 +36,8 @@ class SessionDayRow(Base):
 class KeptDaysRow(Base):
     """Which days of a session are in `SessionDayRow`: all of a time zone before the day ``until``.
 
-    With ``is_final`` they are all that there will ever be.
+    With ``is_final`` they are all that there will ever be, and the session is part of the sums over those
+    that are over (`gql_trader.reports.models_ended`).
     """
 
     __tablename__ = "session_kept_days"
@@ -52,9 +54,9 @@ class KeptDaysRow(Base):
 class DaySeriesRow(Base):
     """Sessions whose kept days are summed, day by day, in `SeriesDayRow`.
 
-    They are a user's, or a bot's, in one currency; ``mode`` None: on paper and live; ``replays``: also those
-    over history. Of these, the sessions whose days are kept in ``timezone``. A bot that is deleted takes its
-    series along, and leaves its sessions to the user's.
+    The columns up to ``replays`` are those of `gql_trader.reports.types_books.SeriesKey`: of these, the
+    sessions whose days are kept in ``timezone``, and how many of them are final. A bot that is deleted takes
+    its series along, and leaves its sessions to the user's.
     """
 
     __tablename__ = "day_series"
@@ -72,6 +74,7 @@ class DaySeriesRow(Base):
     mode: Mapped[str | None]
     replays: Mapped[bool]
     timezone: Mapped[str]
+    final_sessions: Mapped[int] = mapped_column(server_default="0")
 
 
 class SeriesDayRow(Base):

@@ -15,9 +15,10 @@ from gql_trader.core.zones import day_begins, known_zone, time_zones
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import daily, repository
 from gql_trader.reports.daily import Selection
-from gql_trader.reports.levels import level_of, levels_at, levels_of_groups
+from gql_trader.reports.levels import levels_at, levels_of_groups
 from gql_trader.reports.service import balance_of, reported
-from gql_trader.reports.types import Account, Curve, Day, Level, Scope, Summary
+from gql_trader.reports.types import Curve, Day, Level, Scope, Summary
+from gql_trader.reports.types_books import Book
 from gql_trader.settings.service import preferences_of
 
 MOST_DAYS = 4000
@@ -63,19 +64,19 @@ def day_of(moment: datetime, zone: str) -> date:
 class DaysWanted:
     """Sessions of one currency, and the days from ``first`` to ``last`` of a zone, both included."""
 
-    accounts: Sequence[Account]
+    book: Book
     first: date
     last: date
     zone: str
 
 
-async def days(uow: UnitOfWork, accounts: Sequence[Account], first: date, last: date, zone: str) -> list[Day]:
+async def days(uow: UnitOfWork, book: Book, first: date, last: date, zone: str) -> list[Day]:
     """Return what sessions of one currency gained on each day from ``first`` to ``last``, both included.
 
     A bar belongs to the day on which it opened, with all that was filled in it. Days have 23 or 25 hours
     where the zone's clocks change.
     """
-    return (await days_of_groups(uow, [DaysWanted(accounts, first, last, zone)]))[0]
+    return (await days_of_groups(uow, [DaysWanted(book, first, last, zone)]))[0]
 
 
 async def days_of_groups(uow: UnitOfWork, wanted: Sequence[DaysWanted]) -> list[list[Day]]:
@@ -84,7 +85,7 @@ async def days_of_groups(uow: UnitOfWork, wanted: Sequence[DaysWanted]) -> list[
     midnights = await asyncio.to_thread(
         lambda: [_midnights(each.first, each.last, each.zone) for each in wanted]
     )
-    groups = [(each.accounts, moments) for each, moments in zip(wanted, midnights, strict=True)]
+    groups = [(each.book, moments) for each, moments in zip(wanted, midnights, strict=True)]
     levels = await levels_of_groups(uow, groups)
     return [_days(each, reached) for each, reached in zip(wanted, levels, strict=True)]
 
@@ -95,9 +96,8 @@ def _midnights(first: date, last: date, zone: str) -> list[int]:
 
 
 def _days(wanted: DaysWanted, levels: Sequence[Level]) -> list[Day]:
-    baseline = balance_of(wanted.accounts).baseline
     return [
-        Day(wanted.first + timedelta(days=at), baseline + before.change, after - before)
+        Day(wanted.first + timedelta(days=at), wanted.book.baseline + before.change, after - before)
         for at, (before, after) in enumerate(pairwise(levels))
     ]
 
@@ -119,8 +119,8 @@ async def calendar(
     InvalidInput
         If the range is empty or too long, or there is no such zone or currency.
     """
-    accounts = await reported(uow, user_id, scope)
-    if accounts is None:
+    book = await reported(uow, user_id, scope)
+    if book is None:
         return None
     name = await zone_of(uow, user_id, zone)
     for given, path in ((start, "start"), (end, "end")):
@@ -133,8 +133,8 @@ async def calendar(
     if (count := (last - first).days + 1) > MOST_DAYS:
         raise InvalidInput(f"At most {MOST_DAYS} days at a time; this would be {count}.", ("start",))
     if count > _MANY_DAYS:
-        return await daily.days_between(uow, Selection(user_id, scope, accounts, name), first, last)
-    return await days(uow, accounts, first, last, name)
+        return await daily.days_between(uow, Selection(user_id, scope, book, name), first, last)
+    return await days(uow, book, first, last, name)
 
 
 async def best_and_worst(uow: UnitOfWork, of: Selection) -> tuple[Day, Day] | None:
@@ -142,28 +142,27 @@ async def best_and_worst(uow: UnitOfWork, of: Selection) -> tuple[Day, Day] | No
     found = await daily.best_and_worst(uow, of)
     if found is None:
         return None
-    wanted = [DaysWanted(of.accounts, each, each, of.zone) for each in found]
+    wanted = [DaysWanted(of.book, each, each, of.zone) for each in found]
     [best], [worst] = await days_of_groups(uow, wanted)
     return best, worst
 
 
-async def summary(uow: UnitOfWork, user_id: UserId, accounts: Sequence[Account]) -> Summary:
+async def summary(uow: UnitOfWork, user_id: UserId, book: Book) -> Summary:
     """Return what sessions of one currency have gained."""
     zone = await zone_of(uow, user_id, None)
     today = day_of(uow.clock.now(), zone)
     midnights = await asyncio.to_thread(_midnights, today, today, zone)
-    before, after = await levels_at(uow, accounts, midnights)
+    before, after = await levels_at(uow, book, midnights)
+    held = await repository.count_open(uow.session, [each.id for each in book.accounts])
     return Summary(
-        balance=balance_of(accounts),
-        level=level_of(accounts),
+        balance=balance_of(book),
+        level=book.level,
         today=after.change - before.change,
-        open_trades=await repository.count_open(uow.session, [each.id for each in accounts]),
+        open_trades=held + (0 if book.ended is None else book.ended.held),
     )
 
 
-async def curve(
-    uow: UnitOfWork, accounts: Sequence[Account], start: datetime | None, end: datetime | None
-) -> Curve:
+async def curve(uow: UnitOfWork, book: Book, start: datetime | None, end: datetime | None) -> Curve:
     """Return the equity of sessions of one currency at regular moments.
 
     It begins at the baseline, whatever the capital at the time: capital that is put to work is no gain.
@@ -183,12 +182,12 @@ async def curve(
     low = Interval.M15.floor(high - USUAL_DAYS * DAY if start is None else to_milliseconds(start))
     if start is not None and end is not None and start >= end:
         raise InvalidInput("end must be after start.", ("end",))
-    balance = balance_of(accounts)
-    if low >= high or not accounts:
+    balance = balance_of(book)
+    if low >= high or book.is_empty:
         return Curve(balance.currency, balance.baseline, [], [])
     step = next((each for each in _STEPS if (high - low) // each <= CURVE_POINTS), _STEPS[-1])
     times = [low, *range((low // step + 1) * step, high, step), high]
-    levels = await levels_at(uow, accounts, times)
+    levels = await levels_at(uow, book, times)
     return Curve(
         balance.currency, balance.baseline, times, [balance.baseline + each.change for each in levels]
     )

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, Row, Select, and_, any_, column, func, select, true
+from sqlalchemy import BigInteger, Integer, Row, Select, and_, any_, column, func, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.bots.models import BotRow, SessionMarkRow, SessionStateRow, TradeRow, TradingSessionRow
@@ -21,7 +21,9 @@ from gql_trader.infra.keyset import PageRequest, Slice, SortKey, fetch_page
 from gql_trader.market_data.models import AssetRow, MarketRow
 from gql_trader.market_data.models_feeds import MarketFeedRow
 from gql_trader.market_data.names import split_name
-from gql_trader.reports.types import Account, Level, Scope, SystemCounts, TradeFilter
+from gql_trader.reports.repository_ended import levels_of
+from gql_trader.reports.types import Level, Scope, SystemCounts, TradeFilter
+from gql_trader.reports.types_books import Account, Book
 from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
@@ -35,8 +37,8 @@ _SUMS = ("profit", "fees", "trades", "wins")
 _LAST_OPENED_FIRST = [SortKey(_TRADES.entry_time, descending=True), SortKey(_TRADES.id, descending=True)]
 _NOTHING = Decimal(0)
 
-LevelGroup = tuple[Sequence[Account], Sequence[int]]
-"""Sessions, and the moments at which it is asked how far they had come together."""
+LevelGroup = tuple[Book, Sequence[int]]
+"""What a report is over, and the moments at which it is asked how far that had come."""
 
 
 def _scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) -> Select[Any]:
@@ -52,12 +54,19 @@ def _scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) ->
     return statement
 
 
+def _unsummed(statement: Select[Any], scope: Scope) -> Select[Any]:
+    return statement if scope.session_id is not None else statement.where(~_SESSIONS.is_summed)
+
+
 async def accounts(
     session: AsyncSession, user_ids: Sequence[UserId], scope: Scope
 ) -> dict[UserId, list[Account]]:
-    """Return the sessions of a scope in whatever currency by user, oldest first."""
+    """Return the sessions of a scope in whatever currency by user, oldest first.
+
+    Those that are summed are left out, but where one is named.
+    """
     found: dict[UserId, list[Account]] = {each: [] for each in user_ids}
-    for row in await session.execute(_scoped(_accounts(), user_ids, scope)):
+    for row in await session.execute(_unsummed(_scoped(_accounts(), user_ids, scope), scope)):
         found[row.user_id].append(_account(row))
     return found
 
@@ -134,7 +143,7 @@ def _account(row: Row[Any]) -> Account:
 
 
 async def levels(session: AsyncSession, groups: Sequence[LevelGroup]) -> list[dict[int, Level]]:
-    """Return how far groups of sessions had come at moments at which they were trading, by moment.
+    """Return how far sessions had come together at moments, by moment.
 
     A moment that is left out: nowhere yet. The caller has checked the access.
 
@@ -142,27 +151,32 @@ async def levels(session: AsyncSession, groups: Sequence[LevelGroup]) -> list[di
     ----------
     groups
         Sessions, and moments in Unix milliseconds. What is between the quarters of an hour is not told apart.
-        Sessions that did nothing before a moment, or nothing after it, do not count.
+        Of those that are not summed, what did nothing before a moment, or nothing after it, does not count.
     """
     found: list[dict[int, Level]] = [{} for _ in groups]
     for place, at, *sums in await session.execute(levels_statement(groups)):
-        found[place][at] = Level(*sums)
+        level = Level(*sums)
+        found[place][at] = found[place][at] + level if at in found[place] else level
     return found
 
 
 def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
     """Return the statement that `levels` runs.
 
-    It reads one row for each session and moment, whatever was traded between.
+    It reads one row for each session and moment, whatever was traded between, and one for all sessions that
+    are summed.
     """
     number, place, at = column("number", Integer), column("place", Integer), column("at", BigInteger)
     first, last = column("first", Integer), column("last", Integer)
     asked: list[tuple[int, int, int]] = []
     rows: list[tuple[UUID, Decimal, int, int]] = []
-    for which, (accounts, moments) in enumerate(groups):
+    of_series: list[tuple[int, UUID, int]] = []
+    for which, (book, moments) in enumerate(groups):
         ordered, begin = sorted(set(moments)), len(asked)
         asked += [(begin + index, which, each) for index, each in enumerate(ordered)]
-        for each in accounts:
+        if book.ended is not None:
+            of_series += [(which, book.ended.id, each) for each in ordered]
+        for each in book.accounts:
             # Which of the moments it was trading at.
             low = bisect_right(ordered, each.since)
             high = len(ordered) if each.until is None else bisect_right(ordered, each.until)
@@ -188,17 +202,19 @@ def levels_statement(groups: Sequence[LevelGroup]) -> Select[Any]:
         .limit(1)
         .lateral("then")
     )
-    return (
+    of_sessions = (
         select(
             pairs.c.place,
             pairs.c.at,
-            func.sum(then.c.equity - pairs.c.capital),
-            *(func.sum(then.c[name]) for name in _SUMS),
+            func.sum(then.c.equity - pairs.c.capital).label("change"),
+            *(func.sum(then.c[name]).label(name) for name in _SUMS),
         )
         .select_from(pairs)
         .join(then, true())
         .group_by(pairs.c.place, pairs.c.at)
     )
+    # Without a group of its own: a row of each is soon added.
+    return select(*union_all(of_sessions, levels_of(of_series)).subquery().c) if of_series else of_sessions
 
 
 async def knows_currency(session: AsyncSession, symbol: str) -> bool:
@@ -262,12 +278,13 @@ async def page_of_trades(
 async def count_trades(session: AsyncSession, user_id: UserId, wanted: TradeFilter) -> int:
     """Return how many trades a user has.
 
-    Of whole sessions it is known how many are closed; trades on one market, in one direction or of some
-    time are counted one by one.
+    Of whole sessions it is known how many are closed, and those that are summed are left out; trades on one
+    market, in one direction or of some time are counted one by one.
     """
     if not wanted.has_whole_sessions:
         return await session.scalar(_trades(user_id, wanted, func.count())) or 0
-    scoped = _scoped(select(_SESSIONS.id), [user_id], wanted.scope).cte("scoped")
+    scope = wanted.scope
+    scoped = _unsummed(_scoped(select(_SESSIONS.id), [user_id], scope), scope).cte("scoped")
     held = select(func.count()).select_from(scoped).join(TradeRow, _TRADES.session_id == scoped.c.id)
     closed = select(func.sum(_TOTALS.trades)).join(scoped, _TOTALS.session_id == scoped.c.id)
     counts = {

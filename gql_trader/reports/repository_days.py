@@ -35,9 +35,11 @@ from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.core.zones import UTC_ZONE
 from gql_trader.infra.bulk import array_of, insert_rows, rows_of
 from gql_trader.reports.models import KeptDaysRow, SessionDayRow
-from gql_trader.reports.repository_series import FIGURES, Member, SeriesKey, stored
-from gql_trader.reports.types import Account, Level
+from gql_trader.reports.repository_series import FIGURES, ZonedSeries, stored
+from gql_trader.reports.types import Level
+from gql_trader.reports.types_books import Account, Member
 from gql_trader.settings.models import PreferencesRow
+from gql_trader.settings.types import SessionMode
 
 _SESSIONS = TradingSessionRow.__table__.c
 _ROLLUPS = SessionRollupRow.__table__.c
@@ -83,6 +85,7 @@ class Candidate(NamedTuple):
     mode: str
     is_replay: bool
     timezone: str
+    is_summed: bool
     kept_timezone: str | None
     until: int | None
 
@@ -102,12 +105,17 @@ async def kept(session: AsyncSession, session_ids: Sequence[UUID], zone: str) ->
 async def candidates(
     session: AsyncSession, looked_before: datetime, after: UUID | None, limit: int
 ) -> list[Candidate]:
-    """Return sessions whose days are not kept, in another zone than their user's, or as of some time ago."""
+    """Return sessions whose days are not kept, in another zone than their user's, or as of some time ago.
+
+    Those on paper that are over at once, since nothing is found out about them later.
+    """
     zone = func.coalesce(PreferencesRow.timezone, UTC_ZONE)
+    over_at_once = and_(_SESSIONS.ended_at.is_not(None), _SESSIONS.mode == SessionMode.PAPER.value)
     statement = (
         select(
             *(_SESSIONS.id, _SESSIONS.user_id, _SESSIONS.bot_id, _SESSIONS.mode),
-            *(_SESSIONS.replay_start.is_not(None), zone, _KEPT.timezone, _KEPT.until),
+            *(_SESSIONS.replay_start.is_not(None), zone),
+            *(_SESSIONS.is_summed, _KEPT.timezone, _KEPT.until),
         )
         .select_from(TradingSessionRow)
         .outerjoin(PreferencesRow, PreferencesRow.user_id == _SESSIONS.user_id)
@@ -116,7 +124,7 @@ async def candidates(
             or_(
                 _KEPT.session_id.is_(None),
                 _KEPT.timezone != zone,
-                and_(not_(_KEPT.is_final), _KEPT.looked_at < looked_before),
+                and_(not_(_KEPT.is_final), or_(_KEPT.looked_at < looked_before, over_at_once)),
             )
         )
         .order_by(_SESSIONS.id)
@@ -192,7 +200,7 @@ def _after(reached: FromClause, name: str) -> ColumnElement[Any]:
 
 
 async def changes(
-    session: AsyncSession, of: UUID | SeriesKey | None, spans: Sequence[Span], low: int, high: int
+    session: AsyncSession, of: UUID | ZonedSeries | None, spans: Sequence[Span], low: int, high: int
 ) -> dict[int, Level]:
     """Return what sessions gained and closed together, by day.
 
@@ -209,7 +217,9 @@ async def changes(
     return {row[0]: Level(*row[1:]) for row in await session.execute(statement)}
 
 
-def changes_statement(of: UUID | SeriesKey | None, spans: Sequence[Span], low: int, high: int) -> Select[Any]:
+def changes_statement(
+    of: UUID | ZonedSeries | None, spans: Sequence[Span], low: int, high: int
+) -> Select[Any]:
     """Return the statement that `changes` runs."""
     days, named = stored(of)
     kept_days = select(days.day, *(days[name] for name in FIGURES)).where(named, days.day.between(low, high))
@@ -220,7 +230,7 @@ def changes_statement(of: UUID | SeriesKey | None, spans: Sequence[Span], low: i
 
 async def best_and_worst(
     session: AsyncSession,
-    of: UUID | SeriesKey | None,
+    of: UUID | ZonedSeries | None,
     spans: Sequence[Span],
     forming: Sequence[tuple[int, Decimal]],
 ) -> tuple[int, int] | None:
@@ -240,7 +250,7 @@ async def best_and_worst(
 
 
 def best_and_worst_statement(
-    of: UUID | SeriesKey | None, spans: Sequence[Span], forming: Sequence[tuple[int, Decimal]]
+    of: UUID | ZonedSeries | None, spans: Sequence[Span], forming: Sequence[tuple[int, Decimal]]
 ) -> Select[Any]:
     """Return the statement that `best_and_worst` runs.
 

@@ -1,17 +1,20 @@
 """Reads and writes of the days of series: sums over a user's or a bot's sessions, whatever their number."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, and_, any_, column, delete, false, func, select
+from sqlalchemy import ColumnElement, Integer, and_, any_, column, delete, false, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from gql_trader.core.ids import uuid7
 from gql_trader.infra.bulk import array_of, insert_rows, rows_of
+from gql_trader.infra.database import Base
 from gql_trader.reports.models import DaySeriesRow, SeriesDayRow, SessionDayRow
+from gql_trader.reports.types_books import Member
 
 FIGURES = ("change", "realized", "fees", "trades", "wins")
 FOREVER = (-(2**31), 2**31 - 1)
@@ -24,8 +27,8 @@ _DAYS = SessionDayRow.__table__.c
 _SUMS = SeriesDayRow.__table__.c
 
 
-class SeriesKey(NamedTuple):
-    """What the sessions of a series have in common; see `gql_trader.reports.models.DaySeriesRow`."""
+class ZonedSeries(NamedTuple):
+    """A series as in `SeriesKey`, and the time zone of its days."""
 
     user_id: UUID
     bot_id: UUID | None
@@ -35,36 +38,25 @@ class SeriesKey(NamedTuple):
     timezone: str
 
 
-class Member(NamedTuple):
-    """A session, and what decides of which series it is; ``currency`` is that of its amounts."""
-
-    session_id: UUID
-    user_id: UUID
-    bot_id: UUID | None
-    currency: str | None
-    mode: str
-    is_replay: bool
-
-    def series(self, timezone: str) -> Iterator[SeriesKey]:
-        """Return the series that its days of a time zone count in."""
-        for mode in (None, self.mode):
-            yield SeriesKey(self.user_id, None, self.currency, mode, True, timezone)
-            if not self.is_replay:
-                yield SeriesKey(self.user_id, None, self.currency, mode, False, timezone)
-            if self.bot_id is not None:
-                yield SeriesKey(self.user_id, self.bot_id, self.currency, mode, True, timezone)
-
-
 class Days(NamedTuple):
-    """Days of a session, from ``first`` to ``last``, as they are kept in a time zone."""
+    """Days of a session, from ``first`` to ``last``, as they are kept in a time zone.
+
+    ``are_final``: with them all are kept, or were, that there will ever be.
+    """
 
     member: Member
     timezone: str
     first: int
     last: int
+    are_final: bool
+
+    @property
+    def series(self) -> list[ZonedSeries]:
+        """Those that they count in."""
+        return [ZonedSeries(*key, self.timezone) for key in self.member.series()]
 
 
-def stored(of: UUID | SeriesKey | None) -> tuple[ReadOnlyColumnCollection[str, Any], ColumnElement[bool]]:
+def stored(of: UUID | ZonedSeries | None) -> tuple[ReadOnlyColumnCollection[str, Any], ColumnElement[bool]]:
     """Return the columns of the days that are kept of a session, or of a series, and which rows are its.
 
     None: of nothing.
@@ -73,9 +65,18 @@ def stored(of: UUID | SeriesKey | None) -> tuple[ReadOnlyColumnCollection[str, A
         return _DAYS, false()
     if isinstance(of, UUID):
         return _DAYS, _DAYS.session_id == of
+    return _SUMS, _SUMS.series_id == select(_SERIES.id).where(_is(of)).scalar_subquery()
+
+
+def _is(of: ZonedSeries) -> ColumnElement[bool]:
     same = [_SERIES[name].is_not_distinct_from(value) for name, value in of._asdict().items()]
     same[0] = _SERIES.user_id == of.user_id
-    return _SUMS, _SUMS.series_id == select(_SERIES.id).where(*same).scalar_subquery()
+    return and_(*same)
+
+
+async def final_sessions(session: AsyncSession, of: ZonedSeries) -> int:
+    """Return of how many sessions of a series all days are kept that there will ever be."""
+    return await session.scalar(select(_SERIES.final_sessions).where(_is(of))) or 0
 
 
 async def add(session: AsyncSession, days: Sequence[Days]) -> None:
@@ -95,16 +96,28 @@ async def subtract(session: AsyncSession, days: Sequence[Days]) -> None:
 
 
 async def _add(session: AsyncSession, days: Sequence[Days], sign: int) -> list[UUID]:
-    keys = {each: list(each.member.series(each.timezone)) for each in days if each.first <= each.last}
-    if not keys:
+    """Add or subtract; return the series."""
+    given = [each for each in days if each.first <= each.last or each.are_final]
+    if not given:
         return []
-    ids = await _series(session, {key for found in keys.values() for key in found})
+    ids = await named_series(session, DaySeriesRow, {of for each in given for of in each.series})
+    await _add_days(session, given, ids, sign)
+    await _count(session, given, ids, sign)
+    return list(ids.values())
+
+
+async def _add_days(
+    session: AsyncSession, days: Sequence[Days], ids: Mapping[tuple[Any, ...], UUID], sign: int
+) -> None:
     columns = (_SUMS.series_id, _DAYS.session_id, column("first", Integer), column("last", Integer))
     rows = [
-        (ids[key], each.member.session_id, each.first, each.last)
-        for each, found in keys.items()
-        for key in found
+        (ids[of], each.member.session_id, each.first, each.last)
+        for each in days
+        if each.first <= each.last
+        for of in each.series
     ]
+    if not rows:
+        return
     given = rows_of(columns, rows)
     sums = (
         select(given.c.series_id, _DAYS.day, *(func.sum(_DAYS[name]) * sign for name in FIGURES))
@@ -119,16 +132,39 @@ async def _add(session: AsyncSession, days: Sequence[Days], sign: int) -> list[U
             set_={name: _SUMS[name] + statement.excluded[name] for name in FIGURES},
         )
     )
-    return list(ids.values())
 
 
-async def _series(session: AsyncSession, keys: set[SeriesKey]) -> dict[SeriesKey, UUID]:
-    """Return the series of keys, made where there are none."""
-    rows = [(uuid7(), *key) for key in sorted(keys, key=str)]
-    made = insert_rows(DaySeriesRow, ("id", *_KEY), rows).on_conflict_do_nothing()
-    await session.execute(made)
-    given = rows_of([_SERIES[name] for name in _KEY], [row[1:] for row in rows])
-    same = [_SERIES.user_id == given.c.user_id]
-    same += [_SERIES[name].is_not_distinct_from(given.c[name]) for name in _KEY[1:]]
-    statement = select(_SERIES.id, *(_SERIES[name] for name in _KEY)).join(given, and_(*same))
-    return {SeriesKey(*row[1:]): row[0] for row in await session.execute(statement)}
+async def _count(
+    session: AsyncSession, days: Sequence[Days], ids: Mapping[tuple[Any, ...], UUID], sign: int
+) -> None:
+    counts = Counter(ids[of] for each in days if each.are_final for of in each.series)
+    if not counts:
+        return
+    given = rows_of((_SERIES.id, _SERIES.final_sessions), list(counts.items()))
+    await session.execute(
+        update(DaySeriesRow)
+        .where(_SERIES.id == given.c.id)
+        .values(final_sessions=_SERIES.final_sessions + sign * given.c.final_sessions)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def named_series(
+    session: AsyncSession, model: type[Base], wanted: Collection[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], UUID]:
+    """Return the rows of series in a table, by what they have in common; made where there are none.
+
+    Parameters
+    ----------
+    wanted
+        As of `SeriesKey`, with or without a time zone, as the table has it.
+    """
+    table = model.__table__.c
+    names = [name for name in _KEY if name in table]
+    rows = [(uuid7(), *each) for each in sorted(wanted, key=str)]
+    await session.execute(insert_rows(model, ("id", *names), rows).on_conflict_do_nothing())
+    given = rows_of([table[name] for name in names], [row[1:] for row in rows])
+    same = [table.user_id == given.c.user_id]
+    same += [table[name].is_not_distinct_from(given.c[name]) for name in names[1:]]
+    statement = select(table.id, *(table[name] for name in names)).join(given, and_(*same))
+    return {tuple(row[1:]): row[0] for row in await session.execute(statement)}

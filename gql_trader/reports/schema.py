@@ -123,6 +123,7 @@ class ReportQuery:
 
         async def count() -> int:
             async with info.context.uow() as uow:
+                await uow.read_one_moment()
                 return await service.count_trades(uow, user_id, wanted)
 
         return connection(TradeConnection, page, Trade.from_row, count) if page else None
@@ -160,10 +161,10 @@ class ReportQuery:
         info.context.spend(len(EQUITY_COLUMNS) * periods.CURVE_POINTS)
         async with info.context.uow() as uow:
             await uow.read_one_moment()
-            accounts = await service.reported(uow, user_id, scope)
-            if accounts is None:
+            book = await service.reported(uow, user_id, scope)
+            if book is None:
                 return None
-            curve = await periods.curve(uow, accounts, start, end)
+            curve = await periods.curve(uow, book, start, end)
         columns = {"time": np.array(curve.times, np.int64), "equity": np.array(curve.equity, np.float64)}
         return EquityColumns.from_columns(thinned_equity(columns, to_float(curve.baseline), max_points))
 
@@ -184,10 +185,10 @@ class ReportQuery:
         scope, user_id = _scope(bot_id, session_id, currency, mode, replays), info.context.viewer.user_id
         async with info.context.uow() as uow:
             await uow.read_one_moment()
-            accounts = await service.reported(uow, user_id, scope)
-            if accounts is None:
+            book = await service.reported(uow, user_id, scope)
+            if book is None:
                 return None
-            return ProfitSummary.of(scope, await periods.summary(uow, user_id, accounts))
+            return ProfitSummary.of(scope, await periods.summary(uow, user_id, book))
 
     @strawberry.field(
         description="What your sessions gained on every day of a range, also on those without any trade. "

@@ -5,19 +5,25 @@ sum of each session's equity less its capital, so that capital put to work is no
 count at their last value.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 
+from gql_trader.bots.types import TradeStatus
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId
+from gql_trader.infra.advisory_locks import share_lock_name
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository
-from gql_trader.reports.types import Account, Balance, Scope, TradeFilter
+from gql_trader.reports import repository, repository_ended
+from gql_trader.reports.capital import Asked, Stretch, microseconds, stretches
+from gql_trader.reports.types import Balance, Scope, TradeFilter
+from gql_trader.reports.types_books import SUMMING, Account, Book, Ended
 from gql_trader.settings.service import settings_of, settings_of_users
 
 _NOTHING = Decimal(0)
@@ -26,14 +32,14 @@ _NOTHING = Decimal(0)
 async def balance(uow: UnitOfWork, user_id: UserId, scope: Scope | None = None) -> Balance:
     """Return what has become of a user's capital: of all sessions in one currency, unless a scope says less.
 
-    Costs at most four statements, whatever the history. A bot or session in the scope that is not the
-    user's counts as one without sessions.
+    Costs at most five statements, whatever the history. A bot or session in the scope that is not the
+    user's counts as one without sessions. All must be read as of one moment, see `books_of_users`.
     """
-    return balance_of(await accounts_of(uow, user_id, scope or Scope()))
+    return balance_of(await book_of(uow, user_id, scope or Scope()))
 
 
-async def reported(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account] | None:
-    """Return the sessions of a scope as `accounts_of`; None if its bot or session is not there.
+async def reported(uow: UnitOfWork, user_id: UserId, scope: Scope) -> Book | None:
+    """Return what a report is over as `book_of`; None if its bot or session is not there.
 
     Raises
     ------
@@ -42,8 +48,8 @@ async def reported(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Accou
     """
     if not await repository.exists(uow.session, user_id, scope):
         return None
-    found = await accounts_of(uow, user_id, scope)
-    if not found and scope.currency is not None:
+    found = await book_of(uow, user_id, scope)
+    if found.is_empty and scope.currency is not None:
         await _check_currency(uow, user_id, scope.currency)
     return found
 
@@ -56,61 +62,110 @@ async def _check_currency(uow: UnitOfWork, user_id: UserId, symbol: str) -> None
         raise InvalidInput("Nothing here is called so.", ("currency",))
 
 
-async def accounts_of(uow: UnitOfWork, user_id: UserId, scope: Scope) -> list[Account]:
-    """Return the sessions of a scope, all in one currency, oldest first."""
-    return (await accounts_of_users(uow, [user_id], scope))[user_id]
+async def book_of(uow: UnitOfWork, user_id: UserId, scope: Scope) -> Book:
+    """Return the sessions of a scope, all in one currency."""
+    return (await books_of_users(uow, [user_id], scope))[user_id]
 
 
-async def accounts_of_users(
-    uow: UnitOfWork, user_ids: Sequence[UserId], scope: Scope
-) -> dict[UserId, list[Account]]:
-    """Return the same for several users, by at most three statements."""
-    found = await repository.accounts(uow.session, user_ids, scope)
+async def books_of_users(uow: UnitOfWork, user_ids: Sequence[UserId], scope: Scope) -> dict[UserId, Book]:
+    """Return the same for several users, by at most four statements.
+
+    The caller has to see to it that all is read as of one moment, with what is asked of the books later on:
+    by `UnitOfWork.read_one_moment`, or by keeping sessions from being summed meanwhile, see `hold_sums`.
+    """
+    accounts = await repository.accounts(uow.session, user_ids, scope)
+    ended = await repository_ended.ended(uow.session, user_ids, scope)
     chosen: dict[UserId, str | None] = dict.fromkeys(user_ids, scope.currency)
     if scope.currency is None:
-        mixed = [key for key, all_ in found.items() if len({each.currency for each in all_}) > 1]
+        mixed = [key for key in user_ids if len(_currencies(accounts[key], ended[key])) > 1]
         settings = await settings_of_users(uow, mixed) if mixed else {}
         for key in mixed:
-            chosen[key] = choose_currency(found[key], settings[key].values.stake_currency)
+            stake = settings[key].values.stake_currency
+            chosen[key] = choose_currency(_currencies(accounts[key], ended[key]), stake)
+    drafts = []
+    for key in user_ids:
+        own, sums, currency = accounts[key], ended[key], chosen[key]
+        if currency is not None:
+            own = [each for each in own if each.currency == currency]
+            sums = [each for each in sums if each.currency == currency]
+        drafts.append(Book(own, next(iter(sums), None), _NOTHING))
+    baselines = await _most_at_work(uow, drafts)
     return {
-        key: [each for each in found[key] if chosen[key] is None or each.currency == chosen[key]]
-        for key in user_ids
+        key: replace(draft, baseline=baseline)
+        for key, draft, baseline in zip(user_ids, drafts, baselines, strict=True)
     }
 
 
-def choose_currency(accounts: Sequence[Account], stake: str) -> str | None:
+async def hold_sums(uow: UnitOfWork) -> None:
+    """Wait until no session is being summed, and let none be until the transaction ends."""
+    await share_lock_name(uow.session, SUMMING)
+
+
+def _currencies(accounts: Sequence[Account], ended: Sequence[Ended]) -> dict[str | None, UUID]:
+    """Return the newest session in each currency."""
+    found = {each.currency: each.id for each in accounts}
+    for each in ended:
+        found[each.currency] = max(each.newest, found.get(each.currency, each.newest))
+    return found
+
+
+def choose_currency(newest: Mapping[str | None, UUID], stake: str) -> str | None:
     """Return the currency to report in if none was named.
 
     The user's stake currency, if any session is in it; else that of the newest session that has one.
+
+    Parameters
+    ----------
+    newest
+        The newest session in each currency; the keys of sessions ascend as they are made.
     """
-    used = [each.currency for each in accounts if each.currency is not None]
-    return None if not used else stake if stake in used else used[-1]
+    used = {key: currency for currency, key in newest.items() if currency is not None}
+    return None if not used else stake if stake in used.values() else used[max(used)]
 
 
-def balance_of(accounts: Sequence[Account]) -> Balance:
+async def _most_at_work(uow: UnitOfWork, books: Sequence[Book]) -> list[Decimal]:
+    asked: list[Asked] = []
+    cut: list[list[Stretch]] = []
+    for book in books:
+        parts = stretches(book.accounts)
+        cut.append(parts)
+        if book.ended is not None:
+            asked += [Asked(book.ended.id, each.low, each.high) for each in parts]
+    found = iter(await repository_ended.most_at_work(uow.session, asked))
+    return [
+        max(each.at_work + (_NOTHING if book.ended is None else next(found)) for each in parts)
+        for book, parts in zip(books, cut, strict=True)
+    ]
+
+
+async def were_at_work(uow: UnitOfWork, asked: Sequence[tuple[Book, datetime, datetime]]) -> list[bool]:
+    """Return whether any session of a book was at work from a moment on and before another one, for each.
+
+    One that ended at the first of them was.
+    """
+    times = [(book, microseconds(low) - 1, microseconds(high)) for book, low, high in asked]
+    found = [
+        any(
+            microseconds(each.started_at) < high
+            and (each.ended_at is None or microseconds(each.ended_at) > low)
+            for each in book.accounts
+        )
+        for book, low, high in times
+    ]
+    places = [at for at, (book, *_) in enumerate(times) if book.ended is not None and not found[at]]
+    series = []
+    for at in places:
+        book, low, high = times[at]
+        assert book.ended is not None
+        series.append(Asked(book.ended.id, low, high))
+    for at, most in zip(places, await repository_ended.most_at_work(uow.session, series), strict=True):
+        found[at] = most > 0
+    return found
+
+
+def balance_of(book: Book) -> Balance:
     """Return what has become of the capital of sessions in one currency."""
-    return Balance(
-        currency=next((each.currency for each in accounts if each.currency is not None), None),
-        baseline=most_at_work(accounts),
-        profit=sum((each.profit for each in accounts), _NOTHING),
-    )
-
-
-def most_at_work(accounts: Iterable[Account]) -> Decimal:
-    """Return the most capital that was at work at one time: what follows something else can use its money."""
-    changes = []
-    for each in accounts:
-        changes.append((each.started_at, each.capital))
-        if each.ended_at is not None:
-            # One that ends as it begins was at work nevertheless; one that begins at the end of another
-            # is not at work together with it.
-            end = max(each.ended_at, each.started_at + timedelta(microseconds=1))
-            changes.append((end, -each.capital))
-    most = at_work = _NOTHING
-    for _, change in sorted(changes):
-        at_work += change
-        most = max(most, at_work)
-    return most
+    return Balance(currency=book.currency, baseline=book.baseline, profit=book.level.change)
 
 
 async def list_trades(
@@ -129,5 +184,13 @@ async def list_trades(
 
 
 async def count_trades(uow: UnitOfWork, user_id: UserId, wanted: TradeFilter) -> int:
-    """Return how many trades a user has."""
-    return await repository.count_trades(uow.session, user_id, wanted)
+    """Return how many trades a user has; all must be read as of one moment, see `books_of_users`."""
+    count = await repository.count_trades(uow.session, user_id, wanted)
+    if not wanted.has_whole_sessions:
+        return count
+    for each in (await repository_ended.ended(uow.session, [user_id], wanted.scope))[user_id]:
+        if wanted.status is not TradeStatus.OPEN:
+            count += each.level.trades
+        if wanted.status is not TradeStatus.CLOSED:
+            count += each.held
+    return count

@@ -102,51 +102,6 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """A session as reports see it. Amounts in its quote currency.
-
-    Attributes
-    ----------
-    currency
-        None: traded by hand, and nothing was ordered yet.
-    equity
-        As it is now, or was at the end.
-    since
-        Nothing happened before this moment, Unix milliseconds.
-    until
-        Nothing happened after this moment, Unix milliseconds; None: that is not known.
-    closed
-        Sums over its closed trades; ``change`` is not set.
-    forming, formed_since
-        What its position has gained at the newest price since the last bar closed, which is part of
-        ``equity``, and when the bar opened that is under way, Unix milliseconds; None: that is not known.
-    """
-
-    id: UUID
-    currency: str | None
-    capital: Decimal
-    equity: Decimal
-    started_at: datetime
-    ended_at: datetime | None
-    since: int
-    until: int | None
-    closed: Level
-    forming: Decimal = _NOTHING
-    formed_since: int | None = None
-
-    @property
-    def profit(self) -> Decimal:
-        """What was gained since the start, open positions at their last value."""
-        return self.equity - self.capital
-
-    @property
-    def level(self) -> Level:
-        """How far it has come by now."""
-        closed = self.closed
-        return Level(self.profit, closed.realized, closed.fees, closed.trades, closed.wins)
-
-
-@dataclass(frozen=True, slots=True)
 class Balance:
     """What has become of the capital at work.
 

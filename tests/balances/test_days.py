@@ -10,6 +10,7 @@ import pytest
 from gql_trader.app import create_app
 from gql_trader.balances import jobs
 from gql_trader.core.actor import Actor
+from gql_trader.reports.jobs import keep_days
 from tests.balances.conftest import Office
 from tests.factories.actors import make_access_token
 from tests.graphql_client import graphql_client
@@ -62,6 +63,26 @@ async def test_a_day_on_which_nothing_changed_is_noted_and_not_told(office: Offi
     assert await office.days(ada) == [("2026-11-22", "UTC", Decimal(1000), Decimal(0))]
     assert await office.told(ada, "DAILY_PROFIT") == []
     assert await office.days(idle) == []
+
+
+async def test_a_day_counts_on_which_only_a_session_was_at_work_that_is_summed_by_then(
+    office: Office,
+) -> None:
+    ada, bob = await office.trader("ada"), await office.trader("bob")
+    sessions = [(who, await office.trade(who)) for who in (ada, bob)]
+    await office.tick()
+    for who, session in sessions:
+        await office.stop(who, session)
+    await keep_days(office.runtime)
+    await office.tick(hours=13)
+    for who in (ada, bob):
+        assert await office.days(who) == [("2026-11-22", "UTC", Decimal(1000), Decimal(0))]
+    # Bob goes on after a day of nothing.
+    office.clock.move(hours=24)
+    await office.trade(bob)
+    await office.tick(hours=13)
+    await office.tick(hours=13)
+    assert [day for day, *_ in await office.days(bob)] == ["2026-11-22", "2026-11-24"]
 
 
 @pytest.fixture

@@ -319,6 +319,7 @@ def test_the_page_and_graphiql_in_a_browser_that_reaches_no_other_host(server: L
         "ok: what a cut connection missed comes after it",
         "ok: real money takes a key, a code and a word about what is amiss",
         "ok: a server that cannot be reached is told, and when it is back",
+        "ok: events that have ended for good are told of until the view is left",
         "ok: its days are a calendar of colours",
         "ok: days and curve begin at midnight where the user is",
         "ok: the content can be skipped to, and nothing moves",

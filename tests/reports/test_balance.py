@@ -11,8 +11,10 @@ from sqlalchemy import update
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.core.actor import Actor
 from gql_trader.reports import service
-from gql_trader.reports.service import choose_currency, most_at_work
-from gql_trader.reports.types import Account, Balance, Level, Scope
+from gql_trader.reports.capital import most_at_work
+from gql_trader.reports.service import choose_currency
+from gql_trader.reports.types import Balance, Level, Scope
+from gql_trader.reports.types_books import Account
 from tests.factories.actors import make_actor
 from tests.factories.bots import BotDesk
 from tests.factories.statements import counted_statements
@@ -55,14 +57,10 @@ def test_the_baseline_is_the_most_capital_that_was_at_work_at_one_time(
 
 
 def test_without_a_currency_reports_are_in_the_stake_currency_or_that_of_the_newest_session() -> None:
-    accounts = [
-        _account(0, None, 1, currency="USDT"),
-        _account(0, None, 1, currency="EUR"),
-        _account(0, None, 1, currency=None),
-    ]
-    assert choose_currency(accounts, "USDT") == "USDT"
-    assert choose_currency(accounts, "BTC") == "EUR"
-    assert choose_currency(accounts[2:], "USDT") is None
+    newest = {currency: UUID(int=at) for at, currency in enumerate(("USDT", "EUR", None))}
+    assert choose_currency(newest, "USDT") == "USDT"
+    assert choose_currency(newest, "BTC") == "EUR"
+    assert choose_currency({None: UUID(int=1)}, "USDT") is None
 
 
 async def _set_equity(bots: BotDesk, session_id: UUID, equity: float) -> None:

@@ -20,7 +20,6 @@ from gql_trader.core.intervals import DAY
 from gql_trader.gql.relay import encode_id
 from gql_trader.reports import periods, repository, service
 from gql_trader.reports.jobs import keep_days
-from gql_trader.reports.levels import level_of
 from gql_trader.reports.types import Day, Level, Scope
 from tests.factories.actors import make_access_token
 from tests.factories.bots import BotDesk, bar_time
@@ -97,11 +96,11 @@ async def test_a_report_reads_a_row_for_each_day_and_session_of_ten_busy_or_quie
         session_id = await _session_of_years(bots, minutes)
         async with bots.runtime.unit_of_work() as uow:
             await uow.session.execute(text("ANALYZE session_rollups"))
-            accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(session_id=session_id))
+            book = await service.book_of(uow, bots.trader.user_id, Scope(session_id=session_id))
             moments = [to_milliseconds(BEGIN) + at * DAY for at in range(1, 1 + 365 * YEARS)]
-            explained = _Explained(repository.levels_statement([(accounts, moments)]))
+            explained = _Explained(repository.levels_statement([(book, moments)]))
             found: Any = await uow.session.scalar(explained)
-            days = await periods.days(uow, accounts, date(2025, 3, 1), date(2025, 3, 31), "Europe/Berlin")
+            days = await periods.days(uow, book, date(2025, 3, 1), date(2025, 3, 31), "Europe/Berlin")
         plan = json.loads(found) if isinstance(found, str) else found
         scans = list(_scans(plan[0]["Plan"]))
         assert {scan["Node Type"] for scan in scans} <= {"Index Scan", "Index Scan Backward"}
@@ -177,9 +176,9 @@ async def test_sessions_from_before_there_were_such_figures_have_the_same_days(
 
     async def days() -> tuple[list[Day], Level]:
         async with bots.runtime.unit_of_work() as uow:
-            accounts = await service.accounts_of(uow, bots.trader.user_id, Scope(replays=True))
-            found = await periods.days(uow, accounts, date(2024, 1, 20), date(2024, 3, 30), "Asia/Kolkata")
-        return found, level_of(accounts)
+            book = await service.book_of(uow, bots.trader.user_id, Scope(replays=True))
+            found = await periods.days(uow, book, date(2024, 1, 20), date(2024, 3, 30), "Asia/Kolkata")
+        return found, book.level
 
     before = await days()
     assert before[1].trades > 20

@@ -10,22 +10,23 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
 from gql_trader.accounts.live_trading import LiveTrading
 from gql_trader.bots import service as bots_service
+from gql_trader.bots.models import TradingSessionRow
 from gql_trader.config import Settings
 from gql_trader.core.actor import Actor
-from gql_trader.reports import daily, jobs, periods, service
+from gql_trader.reports import daily, jobs, keeping, periods, service
 from gql_trader.reports.daily import Selection
-from gql_trader.reports.levels import level_of
 from gql_trader.reports.models import DaySeriesRow, KeptDaysRow, SeriesDayRow, SessionDayRow
 from gql_trader.reports.types import Day, DayColor, Level, Scope
 from gql_trader.runtime import open_runtime
 from gql_trader.settings.preferences import update_preferences
 from gql_trader.settings.types import SessionMode
 from tests.balances.conftest import Office
+from tests.factories.books import every_session
 from tests.factories.bots import BotDesk
 from tests.factories.clock import SetClock
 
@@ -37,12 +38,15 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Kiritimati",
 
 @dataclass(frozen=True)
 class Step:
-    """What happens next: quarters of an hour later and what was gained in each, by session; then a look."""
+    """What happens next: quarters of an hour later and what was gained in each, by session; then a look.
+
+    ``restarts``: the second session ends, and so many quarters later another one begins.
+    """
 
     gains: tuple[tuple[int, int, int], ...]
     moves_to: str | None
     is_swept: bool
-    ends: bool
+    restarts: int | None
 
 
 STEPS = st.lists(
@@ -58,7 +62,7 @@ STEPS = st.lists(
         ).map(tuple),
         st.one_of(st.none(), st.sampled_from(ZONES)),
         st.booleans(),
-        st.booleans(),
+        st.one_of(st.none(), st.integers(0, 5)),
     ),
     min_size=3,
     max_size=5,
@@ -77,9 +81,15 @@ async def _both(office: Office, actor: Actor, zone: str, scope: Scope) -> tuple[
     """Return all days of somebody, having looked at all of them in each way that there is."""
     first, last = date(2026, 2, 1), office.clock.moment.date() + timedelta(days=1)
     async with office.runtime.unit_of_work() as uow:
-        accounts = await service.accounts_of(uow, actor.user_id, scope)
-        selection = Selection(actor.user_id, scope, accounts, zone)
-        expected = await periods.days(uow, accounts, first, last, zone)
+        book = await service.book_of(uow, actor.user_id, scope)
+        selection = Selection(actor.user_id, scope, book, zone)
+        one_by_one = await every_session(uow, actor.user_id, scope, book.currency)
+        expected = await periods.days(uow, one_by_one, first, last, zone)
+        assert await periods.days(uow, book, first, last, zone) == expected
+        assert (book.level, book.baseline) == (one_by_one.level, one_by_one.baseline)
+        start = datetime(2026, 2, 1, tzinfo=UTC)
+        curve = await periods.curve(uow, book, start, None)
+        assert curve == await periods.curve(uow, one_by_one, start, None)
         extremes = await periods.best_and_worst(uow, selection)
         assert await daily.days_between(uow, selection, first, last) == expected
         # The first of equal ones, and none on which nothing changed.
@@ -93,7 +103,7 @@ async def _both(office: Office, actor: Actor, zone: str, scope: Scope) -> tuple[
         part = expected[20:-2]
         if part:
             assert await daily.days_between(uow, selection, part[0].date, part[-1].date) == part
-        return expected, level_of(accounts)
+        return expected, book.level
 
 
 async def test_what_is_kept_is_what_figures_at_midnights_make_whatever_happens_in_between(
@@ -112,18 +122,18 @@ async def test_what_is_kept_is_what_figures_at_midnights_make_whatever_happens_i
         office.clock.moment = BEGIN
         trader = await office.trader(f"trader{number}")
         sessions = [await office.trade(trader), await office.trade(trader)]
-        equity, ended = [1000, 1000], False
+        equity = [1000, 1000]
         for step in steps:
             for later, which, gain in step.gains:
                 office.clock.moment += later * QUARTER
-                if not (which and ended):
-                    equity[which] += gain
-                    await office.stand(sessions[which], {office.clock.moment: equity[which]})
-                    await office.set_equity(sessions[which], equity[which])
+                equity[which] += gain
+                await office.stand(sessions[which], {office.clock.moment: equity[which]})
+                await office.set_equity(sessions[which], equity[which])
             office.clock.moment += QUARTER
-            if step.ends and not ended:
-                ended = True
+            if step.restarts is not None:
                 await office.stop(trader, sessions[1])
+                office.clock.moment += step.restarts * QUARTER
+                sessions[1], equity[1] = await office.trade(trader, str(700 + 100 * step.restarts)), 1000
             if step.moves_to is not None:
                 await office.move_to(trader, step.moves_to)
             if step.is_swept:
@@ -158,12 +168,13 @@ async def test_days_are_kept_when_they_are_over_by_one_worker_at_a_time(office: 
         office.clock.moment = BEGIN + timedelta(hours=hours)
         await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
         assert await _days(office, session) == []
-    office.clock.moment += daily.LOOK_AGAIN + QUARTER
+    office.clock.moment += keeping.LOOK_AGAIN + QUARTER
     await asyncio.gather(*(jobs.keep_days(office.runtime) for _ in range(3)))
     [day] = await _days(office, session)
     assert (day.day, day.change) == ((date(2026, 2, 20) - date(1970, 1, 1)).days, Decimal(10))
-    # A week after its end nothing of a session will change.
+    # A week after its end nothing of a live session will change.
     await office.stop(ada, session)
+    await _be_live(office, session)
     office.clock.move(days=6, hours=23)
     await jobs.keep_days(office.runtime)
     assert not (await _kept_days(office, session)).is_final
@@ -171,6 +182,18 @@ async def test_days_are_kept_when_they_are_over_by_one_worker_at_a_time(office: 
     await jobs.keep_days(office.runtime)
     assert (await _kept_days(office, session)).is_final
     assert [day.change for day in await _days(office, session)] == [Decimal(10), Decimal(-10)]
+    # On paper that is so at once, however lately it was looked at.
+    session = await office.trade(ada)
+    await jobs.keep_days(office.runtime)
+    await office.stop(ada, session)
+    await jobs.keep_days(office.runtime)
+    assert (await _kept_days(office, session)).is_final
+
+
+async def _be_live(office: Office, session_id: UUID) -> None:
+    async with office.runtime.unit_of_work() as uow:
+        named = TradingSessionRow.id == session_id
+        await uow.session.execute(update(TradingSessionRow).where(named).values(mode=SessionMode.LIVE.value))
 
 
 async def _kept_days(office: Office, session_id: UUID) -> KeptDaysRow:
@@ -215,8 +238,8 @@ async def test_a_day_that_is_kept_of_one_session_counts_with_what_another_did_on
     await jobs.keep_days(office.runtime)
     assert [len(await _days(office, each)) for each in (one, other)] == [1, 0]
     async with office.runtime.unit_of_work() as uow:
-        accounts = await service.accounts_of(uow, ada.user_id, Scope())
-        selection = Selection(ada.user_id, Scope(), accounts, "UTC")
+        book = await service.book_of(uow, ada.user_id, Scope())
+        selection = Selection(ada.user_id, Scope(), book, "UTC")
         best, worst = await periods.best_and_worst(uow, selection) or (None, None)
     assert best is not None
     assert worst is not None
@@ -241,13 +264,14 @@ async def test_a_deleted_bot_leaves_the_days_of_its_sessions_to_its_user(bots: B
         await jobs.keep_days(bots.runtime)
         for scope in (Scope(replays=True), Scope(bot_id=begun[1][0])):
             async with bots.runtime.unit_of_work() as uow:
-                accounts = await service.accounts_of(uow, bots.trader.user_id, scope)
-                selection = Selection(bots.trader.user_id, scope, accounts, zone)
+                book = await service.book_of(uow, bots.trader.user_id, scope)
+                selection = Selection(bots.trader.user_id, scope, book, zone)
                 kept = await daily.days_between(uow, selection, date(2024, 1, 1), date(2024, 4, 1))
-                assert kept == await periods.days(uow, accounts, date(2024, 1, 1), date(2024, 4, 1), zone)
+                assert kept == await periods.days(uow, book, date(2024, 1, 1), date(2024, 4, 1), zone)
                 best, _ = await daily.best_and_worst(uow, selection) or (None, None)
                 assert best == max(kept, key=lambda day: day.level.change).date
-            assert len(accounts) == (1 if scope.bot_id else 2)
+            assert book.ended is not None
+            assert (book.accounts, book.ended.sessions) == ([], 1 if scope.bot_id else 2)
     async with bots.runtime.unit_of_work() as uow:
         # The other bot's on paper and in both modes, in each zone.
         assert await uow.session.scalar(_SERIES_OF_BOTS) == 4

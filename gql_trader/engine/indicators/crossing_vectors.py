@@ -3,9 +3,6 @@
 Sums of running differences, which wait for one another when they are computed one by one, are computed for a
 vector of bars in three steps; so are exponential averages. The order of summation is another one than that
 of the averages themselves, and the last digits are: whoever asks says by how much they may differ.
-
-Whoever changes this file changes those that import it as well, if only by a line: numba's cache notices
-changes of the file that a loop is in, and of no other.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,8 +6,6 @@ of the same bars have in common: the extremes of every sixteen bars. A position 
 once where none of them can meet a level, even the one that their own best price would give the trailing
 stop, and where none of their closes can deepen the drawdown. Comparisons are exact, and rounding keeps the
 order of numbers, so that nothing is ever passed over that would have counted.
-
-All of it is one file, constants included, for numba's cache; what it imports says so.
 """
 
 from typing import Final

@@ -42,7 +42,7 @@ const FIGURES = METRICS.slice(0, 8);
 const titleOf = (run) => run.label ?? run.strategy.name;
 export const marketOf = (run) => `${run.market.symbol} · ${interval(run.interval)}`;
 export const datesOf = (run) => `${day(run.start)} – ${day(run.end)}`;
-const aboutOf = (run) => `${marketOf(run)} · ${parametersOf(run)}`;
+const aboutOf = (run) => [marketOf(run), parametersOf(run)].filter(Boolean).join(' · ');
 const parametersOf = (run) => Object.entries(run.parameters).map(([name, value]) => `${name} ${value}`).join(', ');
 
 // What the next form begins with.
@@ -243,8 +243,7 @@ export async function showComparison(main, { id, signal }) {
   const names = runs.map((run, index) =>
     h('li', {}, swatch(index), noted(link(address('backtests', run.id), titleOf(run)), aboutOf(run))));
   main.replaceChildren(
-    heading(`Comparing ${runs.length} backtests`),
-    h('ul', { class: 'names' }, names),
+    heading(`Comparing ${runs.length} backtests`), h('ul', { class: 'names' }, names),
     card('Growth since the start', frame),
     card('Metrics; the best in bold', metricsTable(runs)));
   drawComparison(frame, runs.map((run) => run.equity), 'Growth of each run', signal);

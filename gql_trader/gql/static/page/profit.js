@@ -45,10 +45,8 @@ export async function showProfit(main, { id, viewer, signal, go }) {
       ['Profit', signed(profit.profit, money(profit.profit))],
       ['Return', signed(profit.profitFraction, percent(profit.profitFraction))],
       ['Today', signed(profit.today, money(profit.today))],
-      ['Trades', number(profit.trades, 0)],
-      ['Won', percent(profit.winRate)],
-      ['Best day', dayOf(profit.bestDay)],
-      ['Worst day', dayOf(profit.worstDay)],
+      ['Trades', number(profit.trades, 0)], ['Won', percent(profit.winRate)],
+      ['Best day', dayOf(profit.bestDay)], ['Worst day', dayOf(profit.worstDay)],
     ]),
     month(id, bots, viewer, signal));
 }
