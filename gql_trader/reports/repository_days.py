@@ -34,7 +34,7 @@ from gql_trader.bots.models import TradingSessionRow
 from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.core.zones import UTC_ZONE
 from gql_trader.infra.bulk import array_of, insert_rows, rows_of
-from gql_trader.reports.models import KeptDaysRow, SessionDayRow
+from gql_trader.reports.models import DaySeriesRow, KeptDaysRow, SessionDayRow
 from gql_trader.reports.repository_series import FIGURES, ZonedSeries, stored
 from gql_trader.reports.types import Level
 from gql_trader.reports.types_books import Account, Member
@@ -45,6 +45,10 @@ _SESSIONS = TradingSessionRow.__table__.c
 _ROLLUPS = SessionRollupRow.__table__.c
 _DAYS = SessionDayRow.__table__.c
 _KEPT = KeptDaysRow.__table__.c
+
+_SERIES = DaySeriesRow.__table__.c
+
+_ZONE = func.coalesce(PreferencesRow.timezone, UTC_ZONE)
 
 _MARK = ("session_id", "timezone", "until", "is_final", "looked_at", "counted_trades")
 
@@ -110,30 +114,46 @@ async def candidates(
 
     Those on paper that are over at once, since nothing is found out about them later.
     """
-    zone = func.coalesce(PreferencesRow.timezone, UTC_ZONE)
     over_at_once = and_(_SESSIONS.ended_at.is_not(None), _SESSIONS.mode == SessionMode.PAPER.value)
+    # Those that are summed are many, and looked at again only for users who have moved.
+    parts = [select(_SESSIONS.id).where(~_SESSIONS.is_summed)]
+    if moved := list(await session.scalars(_moved())):
+        of_moved = _SESSIONS.user_id == any_(array_of(_SESSIONS.user_id, moved))
+        parts.append(select(_SESSIONS.id).where(_SESSIONS.is_summed, of_moved))
+    if after is not None:
+        parts = [each.where(_SESSIONS.id > after) for each in parts]
+    looked_at = union_all(*parts).subquery("looked_at")
     statement = (
         select(
             *(_SESSIONS.id, _SESSIONS.user_id, _SESSIONS.bot_id, _SESSIONS.mode),
-            *(_SESSIONS.replay_start.is_not(None), zone),
+            *(_SESSIONS.replay_start.is_not(None), _ZONE),
             *(_SESSIONS.is_summed, _KEPT.timezone, _KEPT.until, func.coalesce(_KEPT.counted_trades, 0)),
         )
-        .select_from(TradingSessionRow)
+        .select_from(looked_at)
+        .join(TradingSessionRow, _SESSIONS.id == looked_at.c.id)
         .outerjoin(PreferencesRow, PreferencesRow.user_id == _SESSIONS.user_id)
         .outerjoin(KeptDaysRow, _KEPT.session_id == _SESSIONS.id)
         .where(
             or_(
                 _KEPT.session_id.is_(None),
-                _KEPT.timezone != zone,
+                _KEPT.timezone != _ZONE,
                 and_(not_(_KEPT.is_final), or_(_KEPT.looked_at < looked_before, over_at_once)),
             )
         )
         .order_by(_SESSIONS.id)
         .limit(limit)
     )
-    if after is not None:
-        statement = statement.where(_SESSIONS.id > after)
     return [Candidate(*row) for row in await session.execute(statement)]
+
+
+def _moved() -> Select[Any]:
+    """Return the statement for users of whom days of sessions that are summed are kept in another zone."""
+    return (
+        select(_SERIES.user_id)
+        .outerjoin(PreferencesRow, PreferencesRow.user_id == _SERIES.user_id)
+        .where(_SERIES.final_sessions > 0, _SERIES.timezone != _ZONE)
+        .distinct()
+    )
 
 
 def _made(spans: Sequence[Span]) -> Select[Any]:
