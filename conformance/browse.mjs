@@ -5,6 +5,7 @@
 // an error or if a policy was violated. Besides the two above, its argument has
 //   user, admin   { username, password }; the administrator has a second factor and gives its code as totpCode
 //   pictures      directory for screenshots; none without it
+import { readFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -180,6 +181,32 @@ step('its chart is drawn', async (page) => {
   await page.getByText('Zoom in to see the trades.').waitFor({ state: 'hidden' });
 });
 
+step('its ledger is a file, and its report a page that runs nothing', async (page) => {
+  const told = await page.locator('.figures .trades').innerText();
+  // Links name the server's own address, which is not the one that this browser reaches.
+  await page.route(`${server}/graphql`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replaceAll(new URL(target).origin, server) });
+  });
+  const asked = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Ledger CSV' }).click();
+  const file = await asked;
+  const rows = (await readFile(await file.path(), 'utf8')).trimEnd().split('\r\n');
+  if (!/^backtest-[\w-]+-ledger\.csv$/.test(file.suggestedFilename())) throw new Error(`it is called ${file.suggestedFilename()}`);
+  if (rows.length - 1 !== Number(told)) throw new Error(`of ${told} trades there are ${rows.length - 1} lines`);
+  await page.setViewportSize({ width: 1180, height: 1160 });
+  await page.getByRole('button', { name: 'Report' }).click();
+  await page.getByRole('heading', { name: 'EMA cross on demo:BTC/USD' }).waitFor();
+  const shown = await page.locator('.headline div', { hasText: 'Trades' }).locator('dd').innerText();
+  if (shown !== told) throw new Error(`of ${told} trades the report says ${shown}`);
+  if ((await page.locator('script').count()) > 0) throw new Error('the report has a script');
+  await picture(page, 'report');
+  await page.unroute(`${server}/graphql`);
+  await page.goBack();
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.getByRole('heading', { name: 'Equity and drawdown' }).waitFor();
+});
+
 step('more of a list keeps the focus and the place', async (page) => {
   await page.getByRole('button', { name: 'More' }).press('Enter');
   await page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(60).waitFor();
@@ -248,6 +275,9 @@ step('the editor shows a mistake at its place', async (page) => {
   await lines.fill('close\n\n  closs');
   await page.getByText(/^3:3 Unknown name 'closs'/).waitFor();
   await lines.fill(drawn);
+  await page.getByLabel('Default of parameter 1').fill('1');
+  await page.getByText(/^The default of fast must be a whole number from 2/).waitFor();
+  await page.getByLabel('Default of parameter 1').fill('12');
   await page.getByLabel('Enter long when').fill('crossover(ema(close, fast), ema(close, slow))');
   await page.getByText('Valid. It needs').waitFor();
   await page.getByLabel('Name', { exact: true }).fill(`Mine ${Date.now()}`);
@@ -486,6 +516,26 @@ step('an administrator signs in with a second factor and lets somebody in', asyn
 
 const EDITOR = '.graphiql-query-editor .CodeMirror';
 
+const CALMEST = `# The calmest backtests of ETH, with their first trades.
+query Calmest {
+  backtests(
+    where: { asset: ["ETH"] }
+    orderBy: [{ field: MAX_DRAWDOWN, direction: ASC }]
+    first: 2
+  ) {
+    totalCount
+    nodes {
+      strategy { name }
+      parameters
+      metrics { totalReturn sharpeRatio maxDrawdown }
+      ledger(first: 2) {
+        nodes { side entryTime entryPrice profit }
+      }
+    }
+  }
+}
+`;
+
 async function graphiql(page, title, document, expected) {
   await page.evaluate(([selector, text]) => window.document.querySelector(selector).CodeMirror.setValue(text), [EDITOR, document]);
   // GraphiQL reads the document a moment after it was typed; the tab's title shows that it has.
@@ -502,15 +552,21 @@ step('GraphiQL runs a query, a mutation and a subscription', async (page) => {
   await page.goto(`${server}/graphql`);
   await page.getByText(`Signed in as ${admin.username}`).waitFor();
   await page.locator(EDITOR).waitFor();
-  const found = await graphiql(page, 'Find', 'query Find { strategy(slug: "golden-cross") { id } }', '"strategy"');
-  const run = await graphiql(
-    page,
-    'Run',
-    `mutation Run { runBacktest(input: { strategyId: "${found.strategy.id}", market: "demo:ETH/USD", interval: H1 }) { backtest { id } errors { message } } }`,
-    '"runBacktest"',
-  );
-  const { id } = run.runBacktest.backtest;
-  await graphiql(page, 'Watch', `subscription Watch { backtestProgress(id: "${id}") { status progress } }`, '"COMPLETED"');
+  for (const slug of ['golden-cross', 'donchian-breakout']) {
+    const found = await graphiql(page, 'Find', `query Find { strategy(slug: "${slug}") { id slug } }`, `"${slug}"`);
+    const run = await graphiql(
+      page,
+      'Run',
+      `mutation Run { runBacktest(input: { strategyId: "${found.strategy.id}", market: "demo:ETH/USD", interval: H1 }) { backtest { id } errors { message } } }`,
+      '"runBacktest"',
+    );
+    const { id } = run.runBacktest.backtest;
+    const watched = `subscription Watch { backtestProgress(id: "${id}") { status progress backtest { id } } }`;
+    await graphiql(page, 'Watch', watched, '"COMPLETED"');
+  }
+  const { backtests } = await graphiql(page, 'Calmest', CALMEST, '"backtests"');
+  if (backtests.totalCount !== 2) throw new Error(`there are ${backtests.totalCount} backtests`);
+  await picture(page, 'graphiql');
 });
 
 const { browser, page } = await open();

@@ -310,6 +310,7 @@ def test_the_page_and_graphiql_in_a_browser_that_reaches_no_other_host(server: L
         "ok: a mistake is told beside its field",
         "ok: a backtest runs",
         "ok: its chart is drawn",
+        "ok: its ledger is a file, and its report a page that runs nothing",
         "ok: more of a list keeps the focus and the place",
         "ok: two backtests are compared",
         "ok: what cannot be undone is asked for first",

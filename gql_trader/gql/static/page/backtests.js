@@ -112,12 +112,14 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   const remove = () => mutate(documents.DELETE_BACKTEST, { id }).then(() => go('backtests'));
   const market = `${run.market.exchange}:${run.market.symbol}`;
   const again = () => begin({ ...run, strategyId: run.strategy.id, market }, go);
-  const file = (href, text) => h('a', { class: 'button', href }, text);
+  // Links to files are good for some minutes: each is asked for when it is wanted.
+  const file = (text, name) =>
+    button(text, async () => location.assign((await queryOne(documents.BACKTEST_FILES, { id }, signal))[name]));
   const head = bar(
     heading(titleOf(run), `${marketOf(run)} · ${datesOf(run)} · ${run.bars.toLocaleString('en')} bars`),
     button('Change and run again', again),
     run.status === 'COMPLETED' && [
-      file(run.reportUrl, 'Report'), file(run.dailyCsvUrl, 'Daily CSV'), file(run.ledgerCsvUrl, 'Ledger CSV'),
+      file('Report', 'reportUrl'), file('Daily CSV', 'dailyCsvUrl'), file('Ledger CSV', 'ledgerCsvUrl'),
     ],
     isGoing(run)
       ? button('Cancel', () => mutate(documents.CANCEL_BACKTEST, { id }))

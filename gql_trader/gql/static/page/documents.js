@@ -74,9 +74,11 @@ export const BACKTEST_RESULT = /* GraphQL */ `${BACKTEST} ${EXECUTION} ${METRICS
       ...BacktestHead
       execution { ...ExecutionParts } metrics { ...MetricsParts }
       equity(maxPoints: 3000) { time equity drawdown } monthlyReturns { year month return }
-      ledger(first: 25) { ...LedgerPage } dailyCsvUrl ledgerCsvUrl reportUrl
+      ledger(first: 25) { ...LedgerPage }
     }
   }`;
+export const BACKTEST_FILES = /* GraphQL */ `
+  query BacktestFiles($id: ID!) { backtest(id: $id) { dailyCsvUrl ledgerCsvUrl reportUrl } }`;
 export const BACKTEST_PLOT = /* GraphQL */ `
   query BacktestPlot($id: ID!) {
     backtest(id: $id) {

@@ -41,8 +41,7 @@ export async function showProfit(main, { id, viewer, signal, go }) {
   main.replaceChildren(
     top,
     figures([
-      [`Balance, ${profit.currency}`, money(profit.balance)],
-      ['Profit', signed(profit.profit, money(profit.profit))],
+      [`Balance, ${profit.currency}`, money(profit.balance)], ['Profit', signed(profit.profit, money(profit.profit))],
       ['Return', signed(profit.profitFraction, percent(profit.profitFraction))],
       ['Today', signed(profit.today, money(profit.today))],
       ['Trades', number(profit.trades, 0)], ['Won', percent(profit.winRate)],

@@ -65,7 +65,8 @@ function editor(strategy, viewer, { signal, go, reload }) {
     // Each line to draw is a rule of its own to the server.
     const above = ([key, index]) => (key === 'plots' && plotLines()[index]?.line) || 0;
     const found = issues.map((issue) => ({ ...issue, line: issue.line + above(issue.path) }));
-    const placed = found.map(({ path, line, column, message }) => ({ path, message: `${line}:${column} ${message}` }));
+    const placeOf = ({ path, line, column }) => (path[0] === 'parameters' ? '' : `${line}:${column} `);
+    const placed = found.map((issue) => ({ path: issue.path, message: placeOf(issue) + issue.message }));
     const homeless = showErrors(element, placed, false);
     for (const [key, , control] of [...rules, ['plots', '', plots]])
       control.mark(found.filter(({ path }) => path[0] === key));
@@ -90,12 +91,11 @@ function editor(strategy, viewer, { signal, go, reload }) {
     check(false);
     go('strategies', ...id);
   };
-  const backtest = () => begin({ strategyId: strategy.id }, go);
   const remove = () => mutate(documents.DELETE_STRATEGY, { id: strategy.id }).then(() => leave());
   const kind = `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`;
   const element = form({ class: 'card' }, submit,
     bar(strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
-      strategy.id && button('Backtest', backtest),
+      strategy.id && button('Backtest', () => begin({ strategyId: strategy.id }, go)),
       isOwn && carefulButton('Delete', `Delete ${strategy.name}?`, 'Its backtests stay.', remove)),
     row(field('Name', input({ name: 'name', value: name })),
       field('Description', input({ name: 'description', value: strategy.description }))),
