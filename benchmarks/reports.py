@@ -70,13 +70,14 @@ FROM (SELECT id, row_number() OVER () AS place, trade_from,
 """
 _TRADES = """
 INSERT INTO trades (id, session_id, user_id, number, side, quantity, entry_time, entry_price, exit_time,
-                    exit_price, exit_reason, profit, profit_fraction, fees, changed_at)
-SELECT gen_random_uuid(), s.id, s.user_id, row_number() OVER (PARTITION BY s.id ORDER BY moment), 'LONG', 1,
-       moment, 100, moment + interval '1 hour', 101, 'SIGNAL', 1, 0.01, 0, moment
-FROM trading_sessions s,
+                    exit_price, exit_reason, profit, profit_fraction, fees, changed_at, market_id)
+SELECT gen_random_uuid(), s.id, s.user_id, row_number() OVER (PARTITION BY s.id ORDER BY moment),
+       CASE WHEN extract(hour FROM moment) < 12 THEN 'LONG' ELSE 'SHORT' END, 1,
+       moment, 100, moment + interval '1 hour', 101, 'SIGNAL', 1, 0.01, 0, moment, m.id
+FROM trading_sessions s, markets m,
      generate_series(s.trade_from, coalesce(s.ended_at, CAST(:now AS timestamptz)),
                      interval '12 hours') moment
-WHERE s.user_id = :user
+WHERE s.user_id = :user AND m.symbol = 'BTC/USD'
 """
 _TOTALS = """
 INSERT INTO session_totals (session_id, profit, fees, trades, wins)
@@ -91,6 +92,13 @@ QUERIES = {
     "equityCurve of 30 days": "{ equityCurve { time equity } }",
     "equityCurve of all time": '{ equityCurve(start: "$startT00:00:00Z") { time equity } }',
     "trades, with their count": "{ trades(first: 50) { totalCount nodes { profit } } }",
+    "trades by market and side": (
+        '{ trades(first: 50, market: "BTC/USD", side: LONG) { totalCount nodes { profit } } }'
+    ),
+    "trades by time": (
+        '{ trades(first: 50, start: "$startT07:00:00Z", end: "$agoT00:00:00Z") '
+        "{ totalCount nodes { profit } } }"
+    ),
     "trades a month ago": '{ trades(first: 50, end: "$agoT00:00:00Z") { nodes { profit } } }',
     "systemStatus": "{ systemStatus { running runningBots queuedJobs } }",
 }

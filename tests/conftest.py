@@ -93,8 +93,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 # What takes about as long to compile as the rest.
 _HALVES_OF_THE_ENGINE = (
-    "gql_trader.engine.kernel, gql_trader.engine.indicators.kernels",
-    "gql_trader.engine.search.kernel, gql_trader.engine.metrics, gql_trader.engine.indicators.crossings",
+    "gql_trader.engine.kernel.loop, gql_trader.engine.search.kernel, gql_trader.engine.search.figures",
+    "gql_trader.engine.metrics, gql_trader.engine.indicators.crossings, gql_trader.engine.indicators.kernels",
 )
 
 

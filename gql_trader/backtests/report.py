@@ -164,9 +164,9 @@ def _shown(value: Any) -> str:
     return json_codec.dumps_text(value)
 
 
-def _number(value: float | Decimal, places: int) -> str:
+def _number(value: float | Decimal, places: int, sign: str = "") -> str:
     """Return a number with narrow blanks between thousands and a real minus sign."""
-    return f"{value:,.{places}f}".replace(",", "\u202f").replace("-", "\u2212")
+    return f"{value:{sign},.{places}f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def _price(value: Decimal) -> str:
@@ -177,11 +177,11 @@ def _price(value: Decimal) -> str:
 
 
 def _percent(value: float, places: int = 2) -> str:
-    return f"{value * 100:.{places}f}\u202f%".replace("-", "\u2212")
+    return f"{_number(value * 100, places)}\u202f%"
 
 
 def _signed_percent(value: float, places: int = 2) -> str:
-    return f"{value * 100:+.{places}f}\u202f%".replace("-", "\u2212")
+    return f"{_number(value * 100, places, '+')}\u202f%"
 
 
 def _metric(value: float | int | Decimal | None, form: str, places: int) -> str:

@@ -13,16 +13,17 @@ from struct import Struct
 import numpy as np
 from numpy.typing import NDArray
 
-from gql_trader.engine import kernel, kernel_arrays
+from gql_trader.engine import kernel_arrays
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers, require
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.kernel import layout, loop
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS
 from gql_trader.engine.results import GuardFigures
 from gql_trader.engine.signals import Signals
 from gql_trader.engine.simulation import STATE_HEADER
 
 _ROWS = 64
-_FLOATS, _INTEGERS = kernel.STATE_FLOATS + 1, kernel.STATE_INTEGERS + 1
+_FLOATS, _INTEGERS = layout.STATE_FLOATS + 1, layout.STATE_INTEGERS + 1
 _INTEGER = Struct("<q")
 _SIZE = len(STATE_HEADER) + 8 * (_FLOATS + _INTEGERS)
 
@@ -61,7 +62,7 @@ def readable(state: bytes) -> bool:
     """Return whether a state is one that `advance` takes: of this format, begun and not finished."""
     if len(state) != _SIZE or not state.startswith(STATE_HEADER):
         return False
-    [finished] = _INTEGER.unpack_from(state, _SIZE + 8 * (kernel.FINISHED - _INTEGERS))
+    [finished] = _INTEGER.unpack_from(state, _SIZE + 8 * (layout.FINISHED - _INTEGERS))
     [begun] = _INTEGER.unpack_from(state, _SIZE - 8)
     return bool(begun) and not finished
 
@@ -95,19 +96,19 @@ def advance(
     # The kernel takes rows of exactly its own width.
     state = np.ascontiguousarray(floats[:, :-1])
     counts = np.ascontiguousarray(integers[:, :-1])
-    held = counts[:, [kernel.SIDE, kernel.ENTRY_INDEX, kernel.TRADES]].copy()
+    held = counts[:, [layout.SIDE, layout.ENTRY_INDEX, layout.TRADES]].copy()
     marks = np.empty((k, n))
     rows = np.empty((len(LEDGER_INTEGERS), _ROWS), dtype=np.int64)
     values = np.empty((len(LEDGER_FLOATS), _ROWS))
     time, prices = require(bars.time, np.int64), kernel_arrays.prices(bars)
     flags = {id(each): kernel_arrays.flags(each) for each in {id(each): each for each in signals}.values()}
-    offsets = counts[:, kernel.NEXT_BAR].tolist()
+    offsets = counts[:, layout.NEXT_BAR].tolist()
     # Most share their spec; looking it up by its content takes longer than advancing a simulation.
     arrays = {id(spec): _arrays(spec) for spec in {id(spec): spec for spec in specs}.values()}
     ruled = [arrays[id(spec)] for spec in specs]
     watched = _watched(ruled, state, counts)
     for at, ((numbers, choice), offset, said) in enumerate(zip(ruled, offsets, signals, strict=True)):
-        kernel.simulate(
+        loop.simulate(
             state[at],
             counts[at],
             numbers,
@@ -123,10 +124,10 @@ def advance(
             values,
             0,
         )
-    after = counts[:, [kernel.SIDE, kernel.ENTRY_INDEX, kernel.TRADES]]
+    after = counts[:, [layout.SIDE, layout.ENTRY_INDEX, layout.TRADES]]
     quiet: Flags = (held == after).all(axis=1)
     floats[:, :-1], integers[:, :-1] = state, counts
-    bound = np.where(counts[:, kernel.SIDE] != 0, state[:, kernel.MARGIN] + state[:, kernel.ENTRY_FEE], 0.0)
+    bound = np.where(counts[:, layout.SIDE] != 0, state[:, layout.MARGIN] + state[:, layout.ENTRY_FEE], 0.0)
     packed = np.empty((k, _SIZE), np.uint8)
     packed[:, : len(STATE_HEADER)] = np.frombuffer(STATE_HEADER, np.uint8)
     packed[:, len(STATE_HEADER) : -8 * _INTEGERS] = floats.astype("<f8").view(np.uint8)
@@ -135,9 +136,9 @@ def advance(
     return Advanced(
         quiet=quiet,
         states=[whole[at * _SIZE : (at + 1) * _SIZE] for at in range(k)],
-        balance=state[:, kernel.BALANCE],
-        equity=state[:, kernel.EQUITY],
-        cash=np.maximum(state[:, kernel.BALANCE] - bound, 0.0),
+        balance=state[:, layout.BALANCE],
+        equity=state[:, layout.EQUITY],
+        cash=np.maximum(state[:, layout.BALANCE] - bound, 0.0),
         marks=marks,
         last_close=float(bars.close[-1]),
         guards=_guards(guards, watched, _watched(ruled, state, counts)),
@@ -149,17 +150,17 @@ _Watched = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 def _watched(ruled: Sequence[tuple[Floats, Integers]], state: Floats, counts: Integers) -> _Watched:
     """Return what guards look at, in the order of `GuardFigures`: its integers, and its floats."""
-    guarded = np.array([choice[kernel.GUARDED] for _, choice in ruled], bool)
-    limited = np.array([numbers[kernel.MAX_DRAWDOWN] for numbers, _ in ruled], bool)
-    halted = counts[:, kernel.HALTED]
+    guarded = np.array([choice[layout.GUARDED] for _, choice in ruled], bool)
+    limited = np.array([numbers[layout.MAX_DRAWDOWN] for numbers, _ in ruled], bool)
+    halted = counts[:, layout.HALTED]
     integers = (
-        np.where(guarded, counts[:, kernel.DAY], -1),
-        counts[:, kernel.DAY_ENTRIES],
-        halted == kernel.FOR_THE_DAY,
-        np.maximum(0, counts[:, kernel.NO_ENTRY_BEFORE] - counts[:, kernel.NEXT_BAR]),
-        halted == kernel.FOR_GOOD,
+        np.where(guarded, counts[:, layout.DAY], -1),
+        counts[:, layout.DAY_ENTRIES],
+        halted == layout.FOR_THE_DAY,
+        np.maximum(0, counts[:, layout.NO_ENTRY_BEFORE] - counts[:, layout.NEXT_BAR]),
+        halted == layout.FOR_GOOD,
     )
-    floats = (state[:, kernel.DAY_START_EQUITY], np.where(limited, state[:, kernel.PEAK_EQUITY], 0.0))
+    floats = (state[:, layout.DAY_START_EQUITY], np.where(limited, state[:, layout.PEAK_EQUITY], 0.0))
     return np.column_stack(integers), np.column_stack(floats)
 
 

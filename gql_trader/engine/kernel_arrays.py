@@ -3,16 +3,16 @@
 import numpy as np
 
 from gql_trader.core.zones import offsets
-from gql_trader.engine import kernel
 from gql_trader.engine.bars import Bars, Flags, Floats, Integers, require
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
+from gql_trader.engine.kernel import layout
 from gql_trader.engine.signals import Signals
 
 _SIZES = {
-    SizingKind.EQUITY_FRACTION: kernel.SIZE_EQUITY_FRACTION,
-    SizingKind.CASH: kernel.SIZE_CASH,
-    SizingKind.QUANTITY: kernel.SIZE_QUANTITY,
-    SizingKind.RISK_FRACTION: kernel.SIZE_RISK_FRACTION,
+    SizingKind.EQUITY_FRACTION: layout.SIZE_EQUITY_FRACTION,
+    SizingKind.CASH: layout.SIZE_CASH,
+    SizingKind.QUANTITY: layout.SIZE_QUANTITY,
+    SizingKind.RISK_FRACTION: layout.SIZE_RISK_FRACTION,
 }
 
 _MINUTE = 60_000
@@ -25,40 +25,40 @@ def spec_arrays(spec: ExecutionSpec) -> tuple[Floats, Integers]:
     counts_days = limited_by_day or spec.max_daily_trades is not None
     guarded = counts_days or spec.max_drawdown is not None
     clocks = offsets(spec.timezone) if counts_days and spec.timezone is not None else ()
-    numbers = np.zeros(kernel.SPEC_FLOATS + 2 * (len(spec.minimal_roi) + len(clocks)))
-    numbers[kernel.MAKER_FEE] = spec.maker_fee
-    numbers[kernel.TAKER_FEE] = spec.taker_fee
-    numbers[kernel.SLIPPAGE] = spec.slippage
-    numbers[kernel.SIZE] = spec.sizing.value
-    numbers[kernel.STOP_LOSS] = spec.stop_loss or 0.0
-    numbers[kernel.TAKE_PROFIT] = spec.take_profit or 0.0
-    numbers[kernel.TRAILING_STOP] = spec.trailing_stop or 0.0
-    numbers[kernel.TRAILING_ACTIVATION] = spec.trailing_activation or 0.0
-    numbers[kernel.LEVERAGE] = spec.leverage
-    numbers[kernel.MAINTENANCE_MARGIN] = spec.maintenance_margin
-    numbers[kernel.FUNDING_RATE] = spec.funding_rate_per_day
-    numbers[kernel.MAX_DAILY_LOSS] = spec.max_daily_loss or 0.0
-    numbers[kernel.DAILY_TARGET] = spec.daily_target or 0.0
-    numbers[kernel.MAX_DRAWDOWN] = spec.max_drawdown or 0.0
-    numbers[kernel.AMOUNT_SCALE] = 0.0 if spec.amount_precision is None else 10.0**spec.amount_precision
-    numbers[kernel.MIN_AMOUNT] = spec.min_amount
-    numbers[kernel.MIN_NOTIONAL] = spec.min_notional
+    numbers = np.zeros(layout.SPEC_FLOATS + 2 * (len(spec.minimal_roi) + len(clocks)))
+    numbers[layout.MAKER_FEE] = spec.maker_fee
+    numbers[layout.TAKER_FEE] = spec.taker_fee
+    numbers[layout.SLIPPAGE] = spec.slippage
+    numbers[layout.SIZE] = spec.sizing.value
+    numbers[layout.STOP_LOSS] = spec.stop_loss or 0.0
+    numbers[layout.TAKE_PROFIT] = spec.take_profit or 0.0
+    numbers[layout.TRAILING_STOP] = spec.trailing_stop or 0.0
+    numbers[layout.TRAILING_ACTIVATION] = spec.trailing_activation or 0.0
+    numbers[layout.LEVERAGE] = spec.leverage
+    numbers[layout.MAINTENANCE_MARGIN] = spec.maintenance_margin
+    numbers[layout.FUNDING_RATE] = spec.funding_rate_per_day
+    numbers[layout.MAX_DAILY_LOSS] = spec.max_daily_loss or 0.0
+    numbers[layout.DAILY_TARGET] = spec.daily_target or 0.0
+    numbers[layout.MAX_DRAWDOWN] = spec.max_drawdown or 0.0
+    numbers[layout.AMOUNT_SCALE] = 0.0 if spec.amount_precision is None else 10.0**spec.amount_precision
+    numbers[layout.MIN_AMOUNT] = spec.min_amount
+    numbers[layout.MIN_NOTIONAL] = spec.min_notional
     for at, (minutes, distance) in enumerate(spec.minimal_roi):
-        numbers[kernel.SPEC_FLOATS + 2 * at] = minutes * _MINUTE
-        numbers[kernel.SPEC_FLOATS + 2 * at + 1] = distance
+        numbers[layout.SPEC_FLOATS + 2 * at] = minutes * _MINUTE
+        numbers[layout.SPEC_FLOATS + 2 * at + 1] = distance
     if clocks:
         numbers[-2 * len(clocks) :] = np.array(clocks, dtype=np.float64).ravel()
-    choice = np.zeros(kernel.SPEC_INTEGERS, dtype=np.int64)
-    choice[kernel.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
-    choice[kernel.LONG_ALLOWED] = spec.direction is not Direction.SHORT
-    choice[kernel.SHORT_ALLOWED] = spec.direction is not Direction.LONG
-    choice[kernel.SIZING] = _SIZES[spec.sizing.kind]
-    choice[kernel.ROI_STEPS] = len(spec.minimal_roi)
-    choice[kernel.MAX_DAILY_TRADES] = _ANY_NUMBER if spec.max_daily_trades is None else spec.max_daily_trades
-    choice[kernel.COOLDOWN_BARS] = spec.cooldown_bars
-    choice[kernel.GUARDED] = guarded
-    choice[kernel.EVERY_BAR] = spec.funding_rate_per_day > 0.0
-    choice[kernel.ZONE_STEPS] = len(clocks)
+    choice = np.zeros(layout.SPEC_INTEGERS, dtype=np.int64)
+    choice[layout.FILL_AT_CLOSE] = spec.fill is FillModel.CLOSE
+    choice[layout.LONG_ALLOWED] = spec.direction is not Direction.SHORT
+    choice[layout.SHORT_ALLOWED] = spec.direction is not Direction.LONG
+    choice[layout.SIZING] = _SIZES[spec.sizing.kind]
+    choice[layout.ROI_STEPS] = len(spec.minimal_roi)
+    choice[layout.MAX_DAILY_TRADES] = _ANY_NUMBER if spec.max_daily_trades is None else spec.max_daily_trades
+    choice[layout.COOLDOWN_BARS] = spec.cooldown_bars
+    choice[layout.GUARDED] = guarded
+    choice[layout.EVERY_BAR] = spec.funding_rate_per_day > 0.0
+    choice[layout.ZONE_STEPS] = len(clocks)
     return numbers, choice
 
 

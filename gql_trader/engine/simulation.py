@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from gql_trader.engine import kernel, kernel_arrays
+from gql_trader.engine import kernel_arrays
 from gql_trader.engine.bars import Bars, Floats, Integers, require
 from gql_trader.engine.execution import ExecutionSpec
+from gql_trader.engine.kernel import layout, loop
 from gql_trader.engine.ledger import LEDGER_FLOATS, LEDGER_INTEGERS, ledger_of
 from gql_trader.engine.results import GuardFigures, OpenPosition, Result
 from gql_trader.engine.signals import Signals
@@ -24,7 +25,7 @@ _STATE_PREFIX: Final = struct.Struct("<4sHHH")
 _STATE_MAGIC: Final = b"GTSS"
 _STATE_FORMAT: Final = 2
 STATE_HEADER: Final = _STATE_PREFIX.pack(
-    _STATE_MAGIC, _STATE_FORMAT, kernel.STATE_FLOATS, kernel.STATE_INTEGERS + 1
+    _STATE_MAGIC, _STATE_FORMAT, layout.STATE_FLOATS, layout.STATE_INTEGERS + 1
 )
 """What an exported state begins with; then its numbers follow, and its counts."""
 _FEWEST_ROWS: Final = 256
@@ -70,12 +71,12 @@ class Simulation:
         if start < 0:
             raise ValueError(f"start must not be negative; got {start}")
         self._spec, self._choice = kernel_arrays.spec_arrays(spec)
-        self._state = np.zeros(kernel.STATE_FLOATS)
-        self._counts = np.zeros(kernel.STATE_INTEGERS, dtype=np.int64)
-        for mark in (kernel.BALANCE, kernel.EQUITY, kernel.DAY_START_EQUITY, kernel.PEAK_EQUITY):
+        self._state = np.zeros(layout.STATE_FLOATS)
+        self._counts = np.zeros(layout.STATE_INTEGERS, dtype=np.int64)
+        for mark in (layout.BALANCE, layout.EQUITY, layout.DAY_START_EQUITY, layout.PEAK_EQUITY):
             self._state[mark] = initial_capital
-        self._counts[kernel.NEXT_BAR] = start
-        self._counts[kernel.DAY] = kernel.NO_DAY
+        self._counts[layout.NEXT_BAR] = start
+        self._counts[layout.DAY] = layout.NO_DAY
         self._initial_capital = initial_capital
         self._first_bar = start
         self._begun = start == 0
@@ -84,31 +85,31 @@ class Simulation:
     @property
     def next_bar(self) -> int:
         """The bar that is simulated next, counted from the first bar of the series."""
-        return int(self._counts[kernel.NEXT_BAR])
+        return int(self._counts[layout.NEXT_BAR])
 
     @property
     def equity(self) -> float:
         """Account currency, marked at the last close."""
-        return float(self._state[kernel.EQUITY])
+        return float(self._state[layout.EQUITY])
 
     @property
     def cash(self) -> float:
         """Account currency that is not bound in the open position as margin or fee; never negative."""
         if not self.in_position:
-            return float(self._state[kernel.BALANCE])
-        stake = self._state[kernel.MARGIN] + self._state[kernel.ENTRY_FEE]
+            return float(self._state[layout.BALANCE])
+        stake = self._state[layout.MARGIN] + self._state[layout.ENTRY_FEE]
         # Margin and fee may be all there is, and their sum round up.
-        return max(float(self._state[kernel.BALANCE] - stake), 0.0)
+        return max(float(self._state[layout.BALANCE] - stake), 0.0)
 
     @property
     def position(self) -> float:
         """Base currency held, negative when short, 0.0 without a position."""
-        return float(self._counts[kernel.SIDE] * self._state[kernel.QUANTITY]) if self.in_position else 0.0
+        return float(self._counts[layout.SIDE] * self._state[layout.QUANTITY]) if self.in_position else 0.0
 
     @property
     def in_position(self) -> bool:
         """Whether a position is open."""
-        return bool(self._counts[kernel.SIDE] != 0)
+        return bool(self._counts[layout.SIDE] != 0)
 
     @property
     def open_position(self) -> OpenPosition | None:
@@ -116,41 +117,41 @@ class Simulation:
         if not self.in_position:
             return None
         return OpenPosition(
-            side=int(self._counts[kernel.SIDE]),
-            quantity=float(self._state[kernel.QUANTITY]),
-            entry_price=float(self._state[kernel.ENTRY_PRICE]),
-            entry_fee=float(self._state[kernel.ENTRY_FEE]),
-            entry_time=int(self._counts[kernel.ENTRY_TIME]),
-            entry_index=int(self._counts[kernel.ENTRY_INDEX]),
+            side=int(self._counts[layout.SIDE]),
+            quantity=float(self._state[layout.QUANTITY]),
+            entry_price=float(self._state[layout.ENTRY_PRICE]),
+            entry_fee=float(self._state[layout.ENTRY_FEE]),
+            entry_time=int(self._counts[layout.ENTRY_TIME]),
+            entry_index=int(self._counts[layout.ENTRY_INDEX]),
         )
 
     @property
     def closed_trades(self) -> int:
         """Trades closed since the start, those before `restore` included."""
-        return int(self._counts[kernel.TRADES])
+        return int(self._counts[layout.TRADES])
 
     @property
     def balance(self) -> float:
         """Account currency: initial capital and the profits of the closed trades."""
-        return float(self._state[kernel.BALANCE])
+        return float(self._state[layout.BALANCE])
 
     @property
     def last_close(self) -> float:
         """Price at which the last bar closed, and the position is marked; 0.0 before the first bar."""
-        return float(self._state[kernel.LAST_CLOSE])
+        return float(self._state[layout.LAST_CLOSE])
 
     @property
     def guards(self) -> GuardFigures:
         """What the guards look at, after the last bar."""
-        counted = self._choice[kernel.GUARDED] and self._begun and self._counts[kernel.LAST_TIME] > 0
+        counted = self._choice[layout.GUARDED] and self._begun and self._counts[layout.LAST_TIME] > 0
         return GuardFigures(
-            day=int(self._counts[kernel.DAY]) if counted else -1,
-            day_start_equity=float(self._state[kernel.DAY_START_EQUITY]),
-            day_entries=int(self._counts[kernel.DAY_ENTRIES]),
-            halted=bool(self._counts[kernel.HALTED] == kernel.FOR_THE_DAY),
-            resting_bars=max(0, int(self._counts[kernel.NO_ENTRY_BEFORE]) - self.next_bar),
-            peak_equity=float(self._state[kernel.PEAK_EQUITY]) if self._spec[kernel.MAX_DRAWDOWN] else 0.0,
-            drawn_down=bool(self._counts[kernel.HALTED] == kernel.FOR_GOOD),
+            day=int(self._counts[layout.DAY]) if counted else -1,
+            day_start_equity=float(self._state[layout.DAY_START_EQUITY]),
+            day_entries=int(self._counts[layout.DAY_ENTRIES]),
+            halted=bool(self._counts[layout.HALTED] == layout.FOR_THE_DAY),
+            resting_bars=max(0, int(self._counts[layout.NO_ENTRY_BEFORE]) - self.next_bar),
+            peak_equity=float(self._state[layout.PEAK_EQUITY]) if self._spec[layout.MAX_DRAWDOWN] else 0.0,
+            drawn_down=bool(self._counts[layout.HALTED] == layout.FOR_GOOD),
         )
 
     def advance(self, bars: Bars, signals: Signals, stop: int | None = None, *, offset: int = 0) -> None:
@@ -179,13 +180,13 @@ class Simulation:
             raise ValueError(f"{len(bars)} bars need as many signals; got {len(signals)}")
         if not offset <= begin <= stop <= end:
             raise ValueError(f"bars {begin} to {stop} are not in the window of bars {offset} to {end}")
-        if self._counts[kernel.FINISHED]:
+        if self._counts[layout.FINISHED]:
             raise ValueError("the simulation is finished")
         flags = kernel_arrays.flags(signals)
         if not self._begun:
             if begin == offset:
                 raise ValueError(f"the signals of bar {begin - 1}, before the start, are missing")
-            self._counts[kernel.PENDING] = sum(
+            self._counts[layout.PENDING] = sum(
                 code * int(column[begin - 1 - offset]) for code, column in zip(_CODES, flags, strict=True)
             )
             self._begun = True
@@ -194,7 +195,7 @@ class Simulation:
         self._reserve(stop - self._first_bar)
         time, prices = require(bars.time, np.int64), kernel_arrays.prices(bars)
         while self.next_bar < stop:
-            self._trades = kernel.simulate(
+            self._trades = loop.simulate(
                 self._state,
                 self._counts,
                 self._spec,
@@ -220,10 +221,10 @@ class Simulation:
         ValueError
             If the simulation is finished already.
         """
-        if self._counts[kernel.FINISHED]:
+        if self._counts[layout.FINISHED]:
             raise ValueError("the simulation is finished")
         if self.in_position:
-            kernel.close_out(
+            loop.close_out(
                 self._state,
                 self._counts,
                 self._spec,
@@ -235,7 +236,7 @@ class Simulation:
             self._trades += 1
             if self.next_bar > self._first_bar:  # not just restored: the last bar is among these
                 self._equity[self.next_bar - 1 - self._first_bar] = self.equity
-        self._counts[kernel.FINISHED] = 1
+        self._counts[layout.FINISHED] = 1
 
     def result(self) -> Result:
         """Return what was done since the start, or since `restore`; equity is a view."""
@@ -246,16 +247,16 @@ class Simulation:
             start=self._first_bar,
             initial_capital=self._initial_capital,
             final_equity=self.equity,
-            bars_in_position=int(self._counts[kernel.BARS_IN_POSITION]),
-            traded_notional=float(self._state[kernel.TRADED_NOTIONAL]),
-            fees_paid=float(self._state[kernel.FEES_PAID]),
-            funding_paid=float(self._state[kernel.FUNDING_PAID]),
+            bars_in_position=int(self._counts[layout.BARS_IN_POSITION]),
+            traded_notional=float(self._state[layout.TRADED_NOTIONAL]),
+            fees_paid=float(self._state[layout.FEES_PAID]),
+            funding_paid=float(self._state[layout.FUNDING_PAID]),
         )
 
     def export_state(self) -> bytes:
         """Return all that the next bar depends on; not the ledger and equity so far."""
         prefix = _STATE_PREFIX.pack(
-            _STATE_MAGIC, _STATE_FORMAT, kernel.STATE_FLOATS, kernel.STATE_INTEGERS + 1
+            _STATE_MAGIC, _STATE_FORMAT, layout.STATE_FLOATS, layout.STATE_INTEGERS + 1
         )
         counts = np.append(self._counts, int(self._begun)).astype("<i8")
         capital = np.append(self._state, self._initial_capital).astype("<f8")
@@ -279,15 +280,15 @@ class Simulation:
         CorruptStateError
             If the bytes are not such a state.
         """
-        floats, integers = kernel.STATE_FLOATS + 1, kernel.STATE_INTEGERS + 1
+        floats, integers = layout.STATE_FLOATS + 1, layout.STATE_INTEGERS + 1
         if len(data) != _STATE_PREFIX.size + 8 * (floats + integers):
             raise CorruptStateError(f"{len(data)} bytes are not a simulation's state")
-        expected = (_STATE_MAGIC, _STATE_FORMAT, kernel.STATE_FLOATS, integers)
+        expected = (_STATE_MAGIC, _STATE_FORMAT, layout.STATE_FLOATS, integers)
         if _STATE_PREFIX.unpack_from(data) != expected:
             raise CorruptStateError("these bytes are not a simulation's state of a known format")
         state = np.frombuffer(data, "<f8", floats, _STATE_PREFIX.size).astype(np.float64)
         counts = np.frombuffer(data, "<i8", integers, _STATE_PREFIX.size + 8 * floats).astype(np.int64)
-        simulation = cls(spec, float(state[-1]), int(counts[kernel.NEXT_BAR]))
+        simulation = cls(spec, float(state[-1]), int(counts[layout.NEXT_BAR]))
         simulation._state[:] = state[:-1]
         simulation._counts[:] = counts[:-1]
         simulation._begun = bool(counts[-1])
@@ -323,7 +324,7 @@ class Simulation:
             self._equity = equity
 
 
-_CODES = (kernel.ENTER_LONG, kernel.EXIT_LONG, kernel.ENTER_SHORT, kernel.EXIT_SHORT)
+_CODES = (layout.ENTER_LONG, layout.EXIT_LONG, layout.ENTER_SHORT, layout.EXIT_SHORT)
 
 
 def run(

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -10,8 +11,9 @@ from math import isfinite
 
 from gql_trader.gql.scalars import format_datetime, format_decimal
 
-# What makes a formula of a cell, in one program or another; some pass over blanks before it.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What makes a formula of a cell, in one program or another; some pass over blanks before it. Where decimals
+# have commas, spreadsheets take semicolons for the ends of cells, and see no quotes but where a line begins.
+_FORMULAS = re.compile(r"(?:^|(?<=;))(?= *[=+\-@\t\r\n＝＋－＠])")
 
 Cell = str | int | float | Decimal | datetime | Enum | None
 
@@ -39,7 +41,7 @@ def csv_cell(value: Cell) -> str:
 
 
 def _harmless(text: str) -> str:
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
+    return _FORMULAS.sub("'", text)
 
 
 def csv_lines(rows: Iterable[Sequence[Cell]]) -> bytes:

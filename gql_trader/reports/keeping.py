@@ -1,4 +1,4 @@
-"""Keeping the days of sessions that are over, and the sums over sessions that will not change any more."""
+"""Keeping the days of sessions that are over, how many trades there are, and the sums over ended sessions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,15 @@ from gql_trader.core.intervals import DAY, HOUR
 from gql_trader.core.zones import known_zone
 from gql_trader.infra.advisory_locks import lock_name, try_lock_name
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository, repository_days, repository_series, repository_summing
+from gql_trader.reports import (
+    repository,
+    repository_counts,
+    repository_days,
+    repository_series,
+    repository_summing,
+)
 from gql_trader.reports.daily import day_with, span_of
+from gql_trader.reports.repository_counts import Counting
 from gql_trader.reports.repository_days import Candidate
 from gql_trader.reports.repository_series import FOREVER, Days
 from gql_trader.reports.repository_summing import Over
@@ -107,6 +114,11 @@ class _Turn:
         return self.candidate.member(self.account.currency)
 
     @property
+    def counting(self) -> Counting:
+        of = self.candidate
+        return Counting(of.session_id, of.user_id, of.bot_id, of.is_replay, of.counted_trades)
+
+    @property
     def is_anew(self) -> bool:
         """Whether days of another zone are kept so far."""
         return self.candidate.kept_timezone not in (None, self.candidate.timezone)
@@ -163,12 +175,19 @@ async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate], now: datetime)
     await repository_series.subtract(uow.session, anew)
     await repository_days.forget(uow.session, [each.member.session_id for each in anew])
     spans = [span_of(turn.account, known_zone(turn.timezone), turn.begin, turn.end - 1) for turn in turns]
+    counted = await repository_counts.count_more(uow.session, [each.counting for each in turns])
     marks = [
-        (turn.account.id, turn.timezone, max(turn.begin, turn.end), turn.is_final, now) for turn in turns
+        (
+            *(turn.account.id, turn.timezone, max(turn.begin, turn.end), turn.is_final, now),
+            counted[turn.account.id],
+        )
+        for turn in turns
     ]
     await repository_days.keep(uow.session, spans, marks)
     added = [Days(turn.member, turn.timezone, turn.begin, turn.end - 1, turn.is_final) for turn in turns]
     await repository_series.add(uow.session, added)
+    ending = [each.counting for each in turns if each.is_to_be_summed]
+    await repository_counts.count_held(uow.session, ending)
     over = [Over(turn.account, turn.member) for turn in turns if turn.is_to_be_summed]
     if over:
         await repository_summing.add(uow.session, over)

@@ -37,7 +37,8 @@ class KeptDaysRow(Base):
     """Which days of a session are in `SessionDayRow`: all of a time zone before the day ``until``.
 
     With ``is_final`` they are all that there will ever be, and the session is part of the sums over those
-    that are over (`gql_trader.reports.models_ended`).
+    that are over (`gql_trader.reports.models_ended`). Its trades up to the number ``counted_trades`` are in
+    `TradeCountRow`.
     """
 
     __tablename__ = "session_kept_days"
@@ -49,6 +50,7 @@ class KeptDaysRow(Base):
     until: Mapped[int]
     is_final: Mapped[bool]
     looked_at: Mapped[datetime]
+    counted_trades: Mapped[int] = mapped_column(server_default="0")
 
 
 class DaySeriesRow(Base):
@@ -95,3 +97,26 @@ class SeriesDayRow(Base):
     fees: Mapped[Decimal]
     trades: Mapped[int]
     wins: Mapped[int]
+
+
+class TradeCountRow(Base):
+    """How many trades somebody opened in a month, in a year, or ever, on a market and in a direction.
+
+    ``owner_id`` is a user, a bot or a session; of a bot that was deleted rows stay until its user goes.
+    ``period`` is 202611 for a month, in UTC, 2026 for a year, 0 for ever. ``held`` are those whose positions
+    were held when their sessions ended, of sessions that are over and will not change.
+
+    Trades are counted with the days of their sessions, which says up to which number
+    (`KeptDaysRow.counted_trades`): what is opened later is counted one by one.
+    """
+
+    __tablename__ = "trade_counts"
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    period: Mapped[int] = mapped_column(primary_key=True)
+    is_replay: Mapped[bool] = mapped_column(primary_key=True)
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), primary_key=True, index=True)
+    side: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    trades: Mapped[int]
+    held: Mapped[int]

@@ -1,12 +1,25 @@
 """Reads of the reports domain; every one names the user, so that others' sessions do not exist."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, Row, Select, and_, any_, column, func, select, true, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    and_,
+    any_,
+    column,
+    func,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gql_trader.bots.models import BotRow, SessionMarkRow, SessionStateRow, TradeRow, TradingSessionRow
@@ -41,7 +54,8 @@ LevelGroup = tuple[Book, Sequence[int]]
 """What a report is over, and the moments at which it is asked how far that had come."""
 
 
-def _scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) -> Select[Any]:
+def scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) -> Select[Any]:
+    """Return a statement over sessions for those of a scope alone."""
     statement = statement.where(_SESSIONS.user_id == any_(array_of(_SESSIONS.user_id, user_ids)))
     if scope.bot_id is not None:
         statement = statement.where(_SESSIONS.bot_id == scope.bot_id)
@@ -54,7 +68,8 @@ def _scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) ->
     return statement
 
 
-def _unsummed(statement: Select[Any], scope: Scope) -> Select[Any]:
+def unsummed(statement: Select[Any], scope: Scope) -> Select[Any]:
+    """Return a statement over sessions without those that are summed, but the one that a scope names."""
     return statement if scope.session_id is not None else statement.where(~_SESSIONS.is_summed)
 
 
@@ -66,7 +81,7 @@ async def accounts(
     Those that are summed are left out, but where one is named.
     """
     found: dict[UserId, list[Account]] = {each: [] for each in user_ids}
-    for row in await session.execute(_unsummed(_scoped(_accounts(), user_ids, scope), scope)):
+    for row in await session.execute(unsummed(scoped(_accounts(), user_ids, scope), scope)):
         found[row.user_id].append(_account(row))
     return found
 
@@ -242,57 +257,45 @@ async def exists(session: AsyncSession, user_id: UserId, scope: Scope) -> bool:
     return True
 
 
-def _trades(user_id: UserId, wanted: TradeFilter, *columns: Any) -> Select[Any]:
+def trades_of(user_id: UserId, wanted: TradeFilter, *columns: Any) -> Select[Any]:
+    """Return the statement for columns of a user's trades, with their sessions."""
     statement = (
         select(*columns)
         .select_from(TradeRow)
         .join(TradingSessionRow, _SESSIONS.id == _TRADES.session_id)
-        .where(_TRADES.user_id == user_id)
+        .where(_TRADES.user_id == user_id, *conditions_of(wanted))
     )
-    statement = _scoped(statement, [user_id], wanted.scope)
+    return scoped(statement, [user_id], wanted.scope)
+
+
+def conditions_of(wanted: TradeFilter) -> Iterator[ColumnElement[bool]]:
+    """Return what chooses trades of sessions, but for the sessions."""
     if wanted.market is not None:
-        exchange, symbol = split_name(wanted.market)
-        markets = select(MarketRow.id).where(MarketRow.symbol == symbol)
-        if exchange is not None:
-            markets = markets.where(MarketRow.exchange == exchange)
-        statement = statement.where(func.coalesce(_TRADES.market_id, _SESSIONS.market_id).in_(markets))
+        traded = func.coalesce(_TRADES.market_id, _SESSIONS.market_id)
+        yield traded.in_(markets_named(wanted.market))
     if wanted.side is not None:
-        statement = statement.where(_TRADES.side == wanted.side.value)
+        yield _TRADES.side == wanted.side.value
     if wanted.status is not None:
         held = _TRADES.exit_time.is_(None)
-        statement = statement.where(held if wanted.status is TradeStatus.OPEN else ~held)
+        yield held if wanted.status is TradeStatus.OPEN else ~held
     if wanted.start is not None:
-        statement = statement.where(_TRADES.entry_time >= wanted.start)
+        yield _TRADES.entry_time >= wanted.start
     if wanted.end is not None:
-        statement = statement.where(_TRADES.entry_time < wanted.end)
-    return statement
+        yield _TRADES.entry_time < wanted.end
+
+
+def markets_named(name: str) -> Select[Any]:
+    """Return the statement for the keys of markets of a name, with its exchange or without."""
+    exchange, symbol = split_name(name)
+    markets = select(MarketRow.id).where(MarketRow.symbol == symbol)
+    return markets if exchange is None else markets.where(MarketRow.exchange == exchange)
 
 
 async def page_of_trades(
     session: AsyncSession, user_id: UserId, wanted: TradeFilter, page: PageRequest
 ) -> Slice[Row[Any]]:
     """Return one page of a user's trades, the last opened first."""
-    return await fetch_page(session, _trades(user_id, wanted, *_TRADES), _LAST_OPENED_FIRST, page)
-
-
-async def count_trades(session: AsyncSession, user_id: UserId, wanted: TradeFilter) -> int:
-    """Return how many trades a user has.
-
-    Of whole sessions it is known how many are closed, and those that are summed are left out; trades on one
-    market, in one direction or of some time are counted one by one.
-    """
-    if not wanted.has_whole_sessions:
-        return await session.scalar(_trades(user_id, wanted, func.count())) or 0
-    scope = wanted.scope
-    scoped = _unsummed(_scoped(select(_SESSIONS.id), [user_id], scope), scope).cte("scoped")
-    held = select(func.count()).select_from(scoped).join(TradeRow, _TRADES.session_id == scoped.c.id)
-    closed = select(func.sum(_TOTALS.trades)).join(scoped, _TOTALS.session_id == scoped.c.id)
-    counts = {
-        TradeStatus.OPEN: held.where(_TRADES.exit_time.is_(None)),
-        TradeStatus.CLOSED: closed,
-    }
-    chosen = counts.values() if wanted.status is None else [counts[wanted.status]]
-    return sum([await session.scalar(each) or 0 for each in chosen])
+    return await fetch_page(session, trades_of(user_id, wanted, *_TRADES), _LAST_OPENED_FIRST, page)
 
 
 async def system_counts(session: AsyncSession) -> SystemCounts:

@@ -48,7 +48,7 @@ _ROLLUPS = SessionRollupRow.__table__.c
 _DAYS = SessionDayRow.__table__.c
 _KEPT = KeptDaysRow.__table__.c
 
-_MARK = ("session_id", "timezone", "until", "is_final", "looked_at")
+_MARK = ("session_id", "timezone", "until", "is_final", "looked_at", "counted_trades")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class Candidate(NamedTuple):
     is_summed: bool
     kept_timezone: str | None
     until: int | None
+    counted_trades: int
 
     def member(self, currency: str | None) -> Member:
         """Return what decides in which series its days count."""
@@ -123,7 +124,7 @@ async def candidates(
         select(
             *(_SESSIONS.id, _SESSIONS.user_id, _SESSIONS.bot_id, _SESSIONS.mode),
             *(_SESSIONS.replay_start.is_not(None), _SESSIONS.ended_at, followed, zone),
-            *(_SESSIONS.is_summed, _KEPT.timezone, _KEPT.until),
+            *(_SESSIONS.is_summed, _KEPT.timezone, _KEPT.until, func.coalesce(_KEPT.counted_trades, 0)),
         )
         .select_from(TradingSessionRow)
         .outerjoin(PreferencesRow, PreferencesRow.user_id == _SESSIONS.user_id)

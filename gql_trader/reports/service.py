@@ -14,13 +14,12 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from gql_trader.bots.types import TradeStatus
 from gql_trader.core.errors import InvalidInput
 from gql_trader.core.ids import UserId
 from gql_trader.infra.advisory_locks import share_lock_name
 from gql_trader.infra.keyset import PageRequest, Slice
 from gql_trader.infra.unit_of_work import UnitOfWork
-from gql_trader.reports import repository, repository_ended
+from gql_trader.reports import repository, repository_counts, repository_ended
 from gql_trader.reports.capital import Asked, Stretch, microseconds, stretches
 from gql_trader.reports.types import Balance, Scope, TradeFilter
 from gql_trader.reports.types_books import SUMS, Account, Book, Ended
@@ -185,12 +184,4 @@ async def list_trades(
 
 async def count_trades(uow: UnitOfWork, user_id: UserId, wanted: TradeFilter) -> int:
     """Return how many trades a user has; all must be read as of one moment, see `books_of_users`."""
-    count = await repository.count_trades(uow.session, user_id, wanted)
-    if not wanted.has_whole_sessions:
-        return count
-    for each in (await repository_ended.ended(uow.session, [user_id], wanted.scope))[user_id]:
-        if wanted.status is not TradeStatus.OPEN:
-            count += each.level.trades
-        if wanted.status is not TradeStatus.CLOSED:
-            count += each.held
-    return count
+    return await repository_counts.count_trades(uow.session, user_id, wanted)

@@ -214,11 +214,6 @@ class TradeFilter:
         """The sessions that the trades are of."""
         return Scope(self.bot_id, self.session_id, replays=self.replays)
 
-    @property
-    def has_whole_sessions(self) -> bool:
-        """Whether no trade of these sessions is left out but by its status."""
-        return self.market is None and self.side is None and self.start is None and self.end is None
-
 
 @dataclass(frozen=True, slots=True)
 class SystemCounts:

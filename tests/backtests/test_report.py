@@ -139,6 +139,21 @@ async def test_a_report_shows_the_figures_of_the_api(desk: Desk, client: GraphQL
         assert _number(row[7]) == pytest.approx(float(trade["profit"]), abs=0.0051)
 
 
+@pytest.mark.parametrize(
+    ("fraction", "shown", "change"),
+    [
+        (58.24342, "5\u202f824.34\u202f%", "+5\u202f824.34\u202f%"),
+        (-0.0123, "\u22121.23\u202f%", "\u22121.23\u202f%"),
+        (0.0, "0.00\u202f%", "+0.00\u202f%"),
+    ],
+)
+def test_thousands_of_percent_are_set_apart_as_those_of_money_are(
+    fraction: float, shown: str, change: str
+) -> None:
+    assert report._metric(fraction, "fraction", 2) == shown
+    assert report._metric(fraction, "change", 2) == change
+
+
 async def test_a_report_asks_for_nothing_and_runs_nothing(desk: Desk, client: GraphQLClient) -> None:
     answer = await _report(client, await _run(desk, label=SCRIPT, tags=(SCRIPT,)))
     page = _Page(answer.text)

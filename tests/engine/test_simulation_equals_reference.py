@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gql_trader.engine import kernel
 from gql_trader.engine.execution import Direction, ExecutionSpec, ExitReason, FillModel, Sizing, SizingKind
+from gql_trader.engine.kernel import layout
 from gql_trader.engine.ledger import EXIT_REASONS, LEDGER_FLOATS, LEDGER_INTEGERS, Ledger
 from gql_trader.engine.simulation import Simulation, run
 from tests.engine.cases import Case, cases, part
@@ -233,12 +233,12 @@ def test_random_cases_reach_every_exit_reason_on_both_sides() -> None:
 
 
 def test_exit_reasons_have_the_numbers_that_the_kernel_writes() -> None:
-    assert EXIT_REASONS[kernel.BY_SIGNAL] is ExitReason.SIGNAL
-    assert EXIT_REASONS[kernel.BY_STOP_LOSS] is ExitReason.STOP_LOSS
-    assert EXIT_REASONS[kernel.BY_TAKE_PROFIT] is ExitReason.TAKE_PROFIT
-    assert EXIT_REASONS[kernel.BY_TRAILING_STOP] is ExitReason.TRAILING_STOP
-    assert EXIT_REASONS[kernel.BY_ROI] is ExitReason.ROI
-    assert EXIT_REASONS[kernel.BY_DAILY_LIMIT] is ExitReason.DAILY_LIMIT
-    assert EXIT_REASONS[kernel.BY_LIQUIDATION] is ExitReason.LIQUIDATION
-    assert EXIT_REASONS[kernel.AT_END_OF_DATA] is ExitReason.END_OF_DATA
-    assert EXIT_REASONS[kernel.BY_MAX_DRAWDOWN] is ExitReason.MAX_DRAWDOWN
+    assert EXIT_REASONS[layout.BY_SIGNAL] is ExitReason.SIGNAL
+    assert EXIT_REASONS[layout.BY_STOP_LOSS] is ExitReason.STOP_LOSS
+    assert EXIT_REASONS[layout.BY_TAKE_PROFIT] is ExitReason.TAKE_PROFIT
+    assert EXIT_REASONS[layout.BY_TRAILING_STOP] is ExitReason.TRAILING_STOP
+    assert EXIT_REASONS[layout.BY_ROI] is ExitReason.ROI
+    assert EXIT_REASONS[layout.BY_DAILY_LIMIT] is ExitReason.DAILY_LIMIT
+    assert EXIT_REASONS[layout.BY_LIQUIDATION] is ExitReason.LIQUIDATION
+    assert EXIT_REASONS[layout.AT_END_OF_DATA] is ExitReason.END_OF_DATA
+    assert EXIT_REASONS[layout.BY_MAX_DRAWDOWN] is ExitReason.MAX_DRAWDOWN

@@ -33,6 +33,15 @@ def test_text_that_could_be_a_formula_begins_with_an_apostrophe(text: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "cell"),
+    [("x;=1+1", "x;'=1+1"), ("x; @SUM(1);-1", "x;' @SUM(1);'-1"), (";+1", ";'+1"), ("a; b = c", "a; b = c")],
+)
+def test_nor_is_a_formula_what_comes_after_a_semicolon(text: str, cell: str) -> None:
+    # A spreadsheet for which semicolons end cells does not heed quotes in the middle of a line.
+    assert csv_cell(text) == cell
+
+
+@pytest.mark.parametrize(
     ("value", "cell"),
     [
         (Decimal("-12.50000000"), "-12.5"),

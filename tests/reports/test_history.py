@@ -122,7 +122,10 @@ query($botId: ID) {
   trades(botId: $botId, replays: true, first: 20) { totalCount nodes { entryTime profit } }
 }
 """
-_EMPTIED = ("session_rollups", "trades", "session_totals", "session_days", "session_kept_days", "day_series")
+_EMPTIED = (
+    *("session_rollups", "trades", "session_totals", "session_days", "session_kept_days", "day_series"),
+    "trade_counts",
+)
 _TRADES = """
 INSERT INTO trades (id, session_id, user_id, number, side, quantity, entry_time, entry_price, exit_time,
                     exit_price, exit_reason, profit, profit_fraction, fees, changed_at)

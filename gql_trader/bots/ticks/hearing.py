@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 KEPT_BARS = 16
 """So many bars are remembered with what was said there, for others that want the same, or want it again."""
 
+
+class ForgottenError(Exception):
+    """What was said at some bars is not remembered any more: all of them are needed."""
+
+
 _COLUMNS = ("entry_long", "exit_long", "entry_short", "exit_short")
 
 

@@ -20,7 +20,7 @@ from gql_trader.bots import lifecycle
 from gql_trader.bots.explaining import Said, explained, key_of_signals, note
 from gql_trader.bots.ticks import shards
 from gql_trader.bots.ticks.booking import Booking, book
-from gql_trader.bots.ticks.hearing import Heard, Hearing, Source, go_on, hear, hearings
+from gql_trader.bots.ticks.hearing import ForgottenError, Heard, Hearing, Source, go_on, hear, hearings
 from gql_trader.bots.ticks.known import KnownSession, Program, Version, known_sessions
 from gql_trader.bots.ticks.marking import look_after
 from gql_trader.bots.ticks.running import code_of, guards_of
@@ -265,7 +265,7 @@ def _compute(work: _Work) -> _Outcome:
     for (program, at), members in groups.items():
         try:
             window = _observe(work, program, at, members, outcome)
-        except _ForgottenError:
+        except ForgottenError:
             # They stay behind, and the next tick computes everything.
             continue
         except Exception as error:
@@ -281,10 +281,6 @@ def _compute(work: _Work) -> _Outcome:
 
 def _distinct(rows: Iterable[Row[Any]]) -> set[int]:
     return {row.anchor_time for row in rows if row.anchor_time is not None}
-
-
-class _ForgottenError(Exception):
-    """What was said at some bars is not remembered any more."""
 
 
 def _observe(
@@ -309,7 +305,7 @@ def _observe(
 def _go_on(work: _Work, key: UUID, members: Sequence[tuple[Row[Any], int]]) -> Heard:
     heard = go_on(key, work.ready.hearings[key], work.bars, min(row.last_bar_time for row, _ in members))
     if heard is None:
-        raise _ForgottenError
+        raise ForgottenError
     return heard
 
 

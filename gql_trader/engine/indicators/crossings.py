@@ -26,6 +26,7 @@ from gql_trader.engine.indicators.crossing_vectors import (
     simple_sides,
     smoothed_sides,
 )
+from gql_trader.engine.indicators.recurrences import SETTLING, moved
 from gql_trader.engine.jit import FLOATS_IN, compiled
 from gql_trader.engine.signals import WORD
 from gql_trader.engine.vectors import AHEAD, CACHE_LINE, lowest_set, prefetch
@@ -55,9 +56,6 @@ _ERRORS_AT_ONCE = 80.0
 
 _SMOOTHED_ERRORS = 150.0
 """Half digits for each bar that an average remembers."""
-
-_SETTLING = 60.0
-"""After so many times the average age of what it remembers, an average has forgotten where it began."""
 
 _UNKNOWN = np.nan
 """Side of an average that has no value."""
@@ -222,13 +220,13 @@ def _smoothed_at_once(
             if i == first - 1:
                 a /= first
         else:
-            a += (x[i] - a) * first_factor
+            a = moved(a, x[i], first_factor)
         if i < second:
             b += x[i]
             if i == second - 1:
                 b /= second
         else:
-            b += (x[i] - b) * second_factor
+            b = moved(b, x[i], second_factor)
     largest = _largest(x, 0, begin)
     errors = _SMOOTHED_ERRORS * _HALF_DIGIT * (1.0 / first_factor + 1.0 / second_factor)
     margin = errors * largest + _TINY
@@ -250,8 +248,8 @@ def _smoothed_at_once(
         begin += WORD
     margin = errors * max(largest, _largest(x, begin, n)) + _TINY
     for i in range(begin, n):
-        a += (x[i] - a) * first_factor
-        b += (x[i] - b) * second_factor
+        a = moved(a, x[i], first_factor)
+        b = moved(b, x[i], second_factor)
         if not (margin < _HUGE * _HALF_DIGIT and abs(a - b) > margin):
             return False
         now = np.uint64(a > b)
@@ -268,7 +266,7 @@ def _smoothed_crosses_halves(
     """Find crossings in both halves of a series at once, as `recurrences.smoothed` does; false if in vain."""
     n = x.size
     start = max(first, second)
-    settling = int(_SETTLING / min(first_factor, second_factor))
+    settling = int(SETTLING / min(first_factor, second_factor))
     middle = start + (n - start) // 2
     if middle - start < 4 * settling:
         return False
@@ -282,36 +280,36 @@ def _smoothed_crosses_halves(
         elif i == first - 1:
             a = (a + x[i]) / first
         else:
-            a += (x[i] - a) * first_factor
+            a = moved(a, x[i], first_factor)
         if i < second - 1:
             b += x[i]
         elif i == second - 1:
             b = (b + x[i]) / second
         else:
-            b += (x[i] - b) * second_factor
+            b = moved(b, x[i], second_factor)
         warm = i >= start - 1
         over[i] = warm & (a > b) & (before_a <= before_b)
         under[i] = warm & (b > a) & (before_b <= before_a)
     c = d = x[middle - settling]
     for i in range(middle - settling, middle):
-        c += (x[i] - c) * first_factor
-        d += (x[i] - d) * second_factor
+        c = moved(c, x[i], first_factor)
+        d = moved(d, x[i], second_factor)
     begun_c, begun_d = c, d
     early, late = x[start:middle], x[middle:]
     for k in range(middle - start):
         before_a, before_b, before_c, before_d = a, b, c, d
-        a += (early[k] - a) * first_factor
-        b += (early[k] - b) * second_factor
-        c += (late[k] - c) * first_factor
-        d += (late[k] - d) * second_factor
+        a = moved(a, early[k], first_factor)
+        b = moved(b, early[k], second_factor)
+        c = moved(c, late[k], first_factor)
+        d = moved(d, late[k], second_factor)
         over[start + k] = (a > b) & (before_a <= before_b)
         under[start + k] = (b > a) & (before_b <= before_a)
         over[middle + k] = (c > d) & (before_c <= before_d)
         under[middle + k] = (d > c) & (before_d <= before_c)
     for i in range(2 * middle - start, n):
         before_c, before_d = c, d
-        c += (x[i] - c) * first_factor
-        d += (x[i] - d) * second_factor
+        c = moved(c, x[i], first_factor)
+        d = moved(d, x[i], second_factor)
         over[i] = (c > d) & (before_c <= before_d)
         under[i] = (d > c) & (before_d <= before_c)
     return bool(a == begun_c and b == begun_d and np.isfinite(c) and np.isfinite(d))
@@ -338,7 +336,7 @@ def smoothed_crosses(
         else:
             count += 1
             if count > first:
-                first_state += (value - first_state) * first_factor
+                first_state = moved(first_state, value, first_factor)
                 first_average = first_state
             elif count < first:
                 first_state += value
@@ -346,7 +344,7 @@ def smoothed_crosses(
                 first_state = (first_state + value) / first
                 first_average = first_state
             if count > second:
-                second_state += (value - second_state) * second_factor
+                second_state = moved(second_state, value, second_factor)
                 second_average = second_state
             elif count < second:
                 second_state += value

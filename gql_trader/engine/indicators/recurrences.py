@@ -23,7 +23,7 @@ _INT = types.int64
 _FLOAT = types.float64
 _THREE = types.UniTuple(FLOATS, 3)  # type: ignore[no-untyped-call]
 
-_SETTLING = 60.0
+SETTLING = 60.0
 """After so many times the average age of what it remembers, an average has forgotten where it began."""
 
 
@@ -54,7 +54,7 @@ def windowed_sum(x: Floats, start: int, period: int, divider: float, state: Floa
 
 
 @compiled(allocates=False)
-def _moved(average: float, value: float, factor: float) -> float:
+def moved(average: float, value: float, factor: float) -> float:
     """Return an exponential average after one more value."""
     return average + (value - average) * factor
 
@@ -68,7 +68,7 @@ def _smoothed_halves(x: Floats, period: int, factor: float, out: Floats) -> bool
     very number that the first half ends with, or has not, which can be seen.
     """
     n = x.size
-    settling = int(_SETTLING / factor)
+    settling = int(SETTLING / factor)
     middle = period + (n - period) // 2
     if middle - period < 4 * settling:
         return False
@@ -80,17 +80,17 @@ def _smoothed_halves(x: Floats, period: int, factor: float, out: Floats) -> bool
     out[period - 1] = early
     late = x[middle - settling]
     for i in range(middle - settling, middle):
-        late = _moved(late, x[i], factor)
+        late = moved(late, x[i], factor)
     begun = late
     first, second = x[period:middle], x[middle:]
     first_out, second_out = out[period:middle], out[middle:]
     for k in range(middle - period):
-        early = _moved(early, first[k], factor)
-        late = _moved(late, second[k], factor)
+        early = moved(early, first[k], factor)
+        late = moved(late, second[k], factor)
         first_out[k] = early
         second_out[k] = late
     for k in range(middle - period, n - middle):
-        late = _moved(late, second[k], factor)
+        late = moved(late, second[k], factor)
         second_out[k] = late
     # What is not finite stays so, and has to be interrupted.
     return bool(early == begun and np.isfinite(late))
@@ -122,7 +122,7 @@ def smoothed(x: Floats, period: int, factor: float, state: Floats) -> Floats:
             average = (average + value) / period
             out[i] = average
         else:
-            average = _moved(average, value, factor)
+            average = moved(average, value, factor)
             out[i] = average
     state[0], state[1] = average, count
     return out
@@ -187,8 +187,8 @@ def rsi(x: Floats, period: int, state: Floats) -> Floats:
                     gain /= period
                     loss /= period
             else:
-                gain = _moved(gain, up, factor)
-                loss = _moved(loss, down, factor)
+                gain = moved(gain, up, factor)
+                loss = moved(loss, down, factor)
             if count >= period:
                 total = gain + loss
                 out[i] = 100.0 * (gain / total) if total > 1e-14 else 0.0
@@ -223,7 +223,7 @@ def atr(high: Floats, low: Floats, close: Floats, period: int, state: Floats) ->
             average = (average + true_range) / period
             out[i] = average
         else:
-            average = _moved(average, true_range, factor)
+            average = moved(average, true_range, factor)
             out[i] = average
         previous = close[i]
         seen += 1
@@ -261,8 +261,8 @@ def macd(x: Floats, fast: int, slow: int, signal: int, state: Floats) -> tuple[F
             late /= slow
             quick /= fast
         else:
-            late = _moved(late, value, slow_factor)
-            quick = _moved(quick, value, fast_factor)
+            late = moved(late, value, slow_factor)
+            quick = moved(quick, value, fast_factor)
         difference = quick - late
         seen = count - slow + 1
         if seen < signal:
@@ -271,7 +271,7 @@ def macd(x: Floats, fast: int, slow: int, signal: int, state: Floats) -> tuple[F
         if seen == signal:
             average = (average + difference) / signal
         else:
-            average = _moved(average, difference, signal_factor)
+            average = moved(average, difference, signal_factor)
         line[i], signals[i], histogram[i] = difference, average, difference - average
     state[0], state[1], state[2], state[3] = quick, late, average, count
     return line, signals, histogram

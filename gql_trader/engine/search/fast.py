@@ -8,7 +8,7 @@ from gql_trader.engine import kernel_arrays
 from gql_trader.engine.bars import Floats
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, SizingKind
 from gql_trader.engine.metrics.daily import daily_curve
-from gql_trader.engine.search import kernel
+from gql_trader.engine.search import figures, kernel
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
 from gql_trader.engine.signals import RawSignals
@@ -109,7 +109,7 @@ class FastTrials:
         )
         if trades < 0:
             return None
-        kernel.figures(
+        figures.figures(
             self._daily,
             self._profits,
             trades,

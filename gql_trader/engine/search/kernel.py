@@ -1,7 +1,7 @@
-"""One trial, compiled: `bars, signals, spec → figures`, without a ledger or an equity curve.
+"""One trial, compiled: `bars, signals, spec → profits and days`, without a ledger or an equity curve.
 
 Does what `gql_trader.engine.kernel` does for the specs that `gql_trader.engine.search.trials` sends here, in
-the same arithmetic, and what `gql_trader.engine.metrics` makes of it. What makes it fast is what all trials
+the same arithmetic; `figures` makes of it what is asked for. What makes it fast is what all trials
 of the same bars have in common: the extremes of every sixteen bars. A position passes over sixteen bars at
 once where none of them can meet a level, even the one that their own best price would give the trailing
 stop, and where none of their closes can deepen the drawdown. Comparisons are exact, and rounding keeps the
@@ -15,8 +15,8 @@ from numba import types
 
 from gql_trader.engine.bars import Floats, Integers
 from gql_trader.engine.jit import FLOATS, FLOATS_IN, INTEGERS_IN, WORDS_IN, compiled
+from gql_trader.engine.kernel.fills import SMALLEST_AMOUNT, rounded_down
 from gql_trader.engine.signals import Words
-from gql_trader.engine.sums import deviation_of, sum_of
 from gql_trader.engine.vectors import lowest_set
 
 BLOCK: Final = 16
@@ -52,24 +52,6 @@ SPEC_FLOATS: Final = 10
 SIZE_EQUITY_FRACTION: Final = 0
 SIZE_CASH: Final = 1
 SIZE_QUANTITY: Final = 2
-
-SMALLEST_AMOUNT: Final = 1e-8
-MOST_WHOLE: Final = 2.0**53
-
-# What is found, in the order of scoring.METRICS.
-TOTAL_RETURN: Final = 0
-CAGR: Final = 1
-SHARPE_RATIO: Final = 2
-SORTINO_RATIO: Final = 3
-CALMAR_RATIO: Final = 4
-MAX_DRAWDOWN: Final = 5
-TRADES: Final = 6
-WIN_RATE: Final = 7
-PROFIT_FACTOR: Final = 8
-EXPECTANCY: Final = 9
-SQN: Final = 10
-
-YEAR: Final = 365.25
 
 _TABLE = types.Array(types.float64, 2, "C")
 _TABLE_IN = types.Array(types.float64, 2, "C", readonly=True)
@@ -128,20 +110,6 @@ def _next_set(some: Words, others: Words, begin: int, end: int) -> int:
 
 
 @compiled(allocates=False)
-def _rounded_down(quantity: float, scale: float) -> float:
-    """Return the largest multiple of 1 / scale that is not above the quantity."""
-    steps = np.floor(quantity * scale)
-    if steps >= MOST_WHOLE:
-        return quantity
-    if (steps + 1.0) / scale <= quantity:
-        steps += 1.0
-    elif steps / scale > quantity:
-        steps -= 1.0
-    result: float = steps / scale
-    return result
-
-
-@compiled(allocates=False)
 def _affordable(spec: Floats, sizing: int, price: float, balance: float) -> float:
     """Return the quantity that is bought or sold at a price; 0.0 if it is not worth a trade."""
     fee_rate = spec[TAKER_FEE]
@@ -157,7 +125,7 @@ def _affordable(spec: Floats, sizing: int, price: float, balance: float) -> floa
     while quantity * price + quantity * price * fee_rate > balance:
         quantity = np.nextafter(quantity, 0.0)
     if spec[AMOUNT_SCALE] > 0.0:
-        quantity = _rounded_down(quantity, spec[AMOUNT_SCALE])
+        quantity = rounded_down(quantity, spec[AMOUNT_SCALE])
     if quantity < max(spec[MIN_AMOUNT], SMALLEST_AMOUNT) or quantity * price < max(
         spec[MIN_NOTIONAL], SMALLEST_AMOUNT
     ):
@@ -500,101 +468,3 @@ def run(
     found[0] = balance
     found[1] = deepest
     return trades
-
-
-@compiled(
-    types.void(
-        FLOATS,
-        FLOATS_IN,
-        types.int64,
-        FLOATS_IN,
-        types.float64,
-        types.float64,
-        types.int64,
-        FLOATS,
-        FLOATS,
-        FLOATS,
-    ),
-    allocates=False,
-)
-def figures(
-    daily: Floats,
-    profits: Floats,
-    trades: int,
-    found: Floats,
-    capital: float,
-    calendar_days: float,
-    days_per_year: int,
-    scratch: Floats,
-    stack: Floats,
-    out: Floats,
-) -> None:
-    """Make figures of what `run` has found; NaN where one is undefined.
-
-    Parameters
-    ----------
-    daily
-        float64[d], from `run`; turned into returns in place.
-    calendar_days
-        Length of the history.
-    scratch, stack
-        float64[max(d, trades)] and float64[STACK], to work in.
-    out
-        float64[figures], written.
-    """
-    out[:] = np.nan
-    final = found[0]
-    deepest = found[1]
-    out[TOTAL_RETURN] = final / capital - 1.0
-    out[MAX_DRAWDOWN] = deepest
-    out[TRADES] = trades
-    if calendar_days >= 1.0 and final > 0.0:
-        out[CAGR] = (final / capital) ** (YEAR / calendar_days) - 1.0
-        if deepest != 0.0:
-            out[CALMAR_RATIO] = out[CAGR] / deepest
-    days = len(daily)
-    if days >= 2:
-        before = capital
-        losing = False
-        for k in range(days):
-            value = daily[k]
-            daily[k] = (value / before if before != 0.0 else 1.0) - 1.0
-            losing |= daily[k] < 0.0
-            before = value
-        mean = sum_of(daily, days, stack) / days
-        deviation = deviation_of(daily, days, mean, scratch, stack)
-        annual = np.sqrt(float(days_per_year))
-        if deviation > 0.0:
-            out[SHARPE_RATIO] = mean / deviation * annual
-        if losing:
-            for k in range(days):
-                loss = min(daily[k], 0.0)
-                scratch[k] = loss * loss
-            downside = np.sqrt(sum_of(scratch, days, stack) / days)
-            if downside > 0.0:
-                out[SORTINO_RATIO] = mean * annual / downside
-    if trades > 0:
-        wins = 0
-        for k in range(trades):
-            if profits[k] > 0.0:
-                scratch[wins] = profits[k]
-                wins += 1
-        gains = sum_of(scratch, wins, stack)
-        losses = 0
-        for k in range(trades):
-            if profits[k] < 0.0:
-                scratch[losses] = profits[k]
-                losses += 1
-        lost = -sum_of(scratch, losses, stack)
-        out[WIN_RATE] = wins / trades
-        if lost > 0.0:
-            out[PROFIT_FACTOR] = gains / lost
-        mean = sum_of(profits, trades, stack) / trades
-        out[EXPECTANCY] = mean
-        if trades >= 2:
-            deviation = deviation_of(profits, trades, mean, scratch, stack)
-            if deviation > 0.0:
-                out[SQN] = np.sqrt(float(trades)) * mean / deviation
-    for k in range(len(out)):
-        if not np.isfinite(out[k]):
-            out[k] = np.nan

@@ -59,6 +59,12 @@ class Bench:
         }
         return await self.desk.do(CREATE, input=given | changes)
 
+    @staticmethod
+    def key_of(global_id: str) -> UUID:
+        """Return the key of a global id."""
+        key: UUID = parse_id(global_id)[1]
+        return key
+
     async def start(self, **changes: Any) -> Any:
         return await self.desk.do(
             START, input={"id": self.bot_id, "totpCode": self.desk.trader.code()} | changes

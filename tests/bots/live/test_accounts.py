@@ -132,12 +132,12 @@ async def test_a_stop_on_a_contract_waits_at_the_exchange(desk: LiveDesk) -> Non
 async def test_a_position_in_contracts_that_is_not_a_session_s_is_a_mismatch(desk: LiveDesk) -> None:
     session = await desk.start(leverage=2)
     desk.simulator.futures.positions[KEY] = Decimal("-0.3")
-    payload = await desk.place(session, "BUY", "MARKET", "0.1")
+    payload = await desk.place(session, "SELL", "MARKET", "0.1")
     assert payload["errors"][0]["message"].startswith(
         "The position in BTC/USDT:USDT at the exchange is -0.3; the sessions that trade now believe"
     )
     assert (contracts_sent(desk), desk.simulator.futures.leverage) == ([], {})
-    order = await desk.done(session, "BUY", "MARKET", "0.1", acknowledgeMismatch=True)
+    order = await desk.done(session, "SELL", "MARKET", "0.1", acknowledgeMismatch=True)
     assert (order["status"], desk.simulator.futures.leverage[KEY]) == ("FILLED", 2)
 
 

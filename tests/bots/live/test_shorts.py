@@ -218,6 +218,7 @@ async def test_too_little_to_be_closed_makes_no_closing_of_the_order_that_opens(
             )
             spec = LiveOrderSpec(market.id, OrderSide.SELL, OrderType.LIMIT, Decimal("0.1"), Decimal(50_000))
             await submit(uow, key, replace(spec, price=Decimal(60_000)), f"{held} are held")
+        desk.simulator.futures.positions[KEY] = Decimal(held)
         await desk.follow(0)
         assert sent(desk)[-1] == ("SELL", expected)
 

@@ -12,7 +12,7 @@ from gql_trader.engine import metrics, simulation
 from gql_trader.engine.bars import Bars, Floats
 from gql_trader.engine.execution import Direction, ExecutionSpec, FillModel, Sizing, SizingKind
 from gql_trader.engine.rules import Rules, compile_rules
-from gql_trader.engine.search import fast, kernel
+from gql_trader.engine.search import fast, figures
 from gql_trader.engine.search.fast import FastTrials, takes
 from gql_trader.engine.search.scoring import METRICS
 from gql_trader.engine.search.setting import Setting
@@ -152,4 +152,4 @@ def test_a_trial_with_more_trades_than_there_is_room_for_is_left_to_the_engine(
 
 def test_the_figures_are_in_the_order_in_which_they_are_named() -> None:
     names = [name.upper() for name in METRICS]
-    assert [getattr(kernel, name) for name in names] == list(range(len(names)))
+    assert [getattr(figures, name) for name in names] == list(range(len(names)))

@@ -20,7 +20,7 @@ from gql_trader.bots.ledger.fills import sign_of
 from gql_trader.bots.ledger.storing import lock_ledger
 from gql_trader.bots.live.accounts import funding, vanished
 from gql_trader.bots.live.checks import rights
-from gql_trader.bots.live.checks.comparison import rules_of
+from gql_trader.bots.live.checks.comparison import position_of, rules_of
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveOrderRow
 from gql_trader.bots.types import WAITING, OrderStatus
@@ -138,7 +138,7 @@ async def look(runtime: Runtime, key_id: UUID, market_id: UUID) -> None:
             rules = await rules_of(client, claimed.symbol, contracts=True)
             # What was paid first: whoever is liquidated has paid before.
             payments = None if claimed.since is None else await _payments(client, rules.symbol, claimed.since)
-            position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
+            position = await position_of(client, rules.symbol)
             seen = Seen(position, payments, rules.symbol, rules.quote)
             async with runtime.unit_of_work() as uow:
                 gone = await _note(uow, claimed, seen)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import structlog
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from sqlalchemy.dialects.postgresql import insert
 
 from gql_trader.backtests.execution import execution_from_json
@@ -22,17 +22,17 @@ from gql_trader.bots.explaining import Said, explained, note, signal_key
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import opening_order, sign_of
 from gql_trader.bots.ledger.storing import lock_ledger, write_ledger
-from gql_trader.bots.live.bots import acting, deciding, entering, positions
+from gql_trader.bots.live.bots import acting, deciding, entering, positions, reading
 from gql_trader.bots.live.bots import rules as position_rules
 from gql_trader.bots.live.bots.ending import fail_session
 from gql_trader.bots.live.bots.readying import make_ready
 from gql_trader.bots.live.bots.rules import Wishes
 from gql_trader.bots.live.bots.stops import is_held_there
-from gql_trader.bots.live.checks import amounts, markets
-from gql_trader.bots.models import GuardRow, SessionStateRow, TradingSessionRow
-from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.live.checks import amounts
+from gql_trader.bots.models import GuardRow, SessionStateRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.quotes import Quote
+from gql_trader.bots.ticks.hearing import ForgottenError
 from gql_trader.bots.ticks.running import Window, load_window
 from gql_trader.bots.types import ENGINE_FAILED, SessionStatus
 from gql_trader.core.clock import to_milliseconds
@@ -51,30 +51,6 @@ from gql_trader.runtime import Runtime
 
 _log = structlog.get_logger(__name__)
 
-_SESSIONS = TradingSessionRow.__table__.c
-_STATES = SessionStateRow.__table__.c
-_LIVE = LiveBotRow.__table__.c
-
-
-async def _read(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
-    columns = (
-        *_SESSIONS,
-        *(column for column in _STATES if column.name not in ("session_id", "state")),
-        _LIVE.ready_at,
-        _LIVE.acknowledged,
-        LiveSessionRow.exchange_key_id,
-        LiveSessionRow.leverage,
-        markets.comparison_of(_SESSIONS.id, _SESSIONS.market_id).exists().label("compared"),
-    )
-    statement = (
-        select(*columns)
-        .join(SessionStateRow, _STATES.session_id == _SESSIONS.id)
-        .join(LiveBotRow, _LIVE.session_id == _SESSIONS.id)
-        .join(LiveSessionRow, LiveSessionRow.session_id == _SESSIONS.id)
-        .where(_SESSIONS.id == session_id, _SESSIONS.status == SessionStatus.ACTIVE.value)
-    )
-    return (await uow.session.execute(statement)).one_or_none()
-
 
 async def step(runtime: Runtime, session_id: UUID) -> bool:
     """Act on the bars that have closed since the last one; return whether there were any.
@@ -82,15 +58,30 @@ async def step(runtime: Runtime, session_id: UUID) -> bool:
     May be called any number of times, by any number of workers, and be killed anywhere.
     """
     async with runtime.unit_of_work() as uow:
-        row = await _read(uow, session_id)
+        row = await reading.read(uow, session_id)
     if row is None:
         return False
     # Its key may have been rotated since: the new one may be another account's.
     if (row.ready_at is None or not row.compared) and not await make_ready(runtime, row):
         return False
     try:
+        return await _act(runtime, row, whole=False)
+    except ForgottenError:
+        return await _act(runtime, row, whole=True)
+
+
+async def _act(runtime: Runtime, row: Row[Any], *, whole: bool) -> bool:
+    """Act on new bars, on what this process knows of those before them or on the whole window.
+
+    Raises
+    ------
+    ForgottenError
+        If the whole window is needed.
+    """
+    try:
         async with runtime.unit_of_work() as uow:
-            window = await load_window(uow, runtime, row)
+            since = None if whole else await reading.wanted_since(uow, row)
+            window = await load_window(uow, runtime, row, since)
         if window is None:
             return False
         stop = int(
@@ -104,17 +95,18 @@ async def step(runtime: Runtime, session_id: UUID) -> bool:
         if stop <= done:
             return False
         bars = window.bars.slice(0, stop)
-        key = signal_key(row, int(bars.time[0]))
+        key = row.signal_key or signal_key(row, int(bars.time[0]))
         signals, said = await asyncio.to_thread(_think, key, window, bars, done, row.last_bar_time)
     except (DomainError, PluginError) as error:
-        await fail_session(runtime, session_id, str(error))
+        await fail_session(runtime, row.id, str(error))
         return False
     except _BrokenError:
-        _log.exception("live_bot_broken", session_id=str(session_id))
-        await fail_session(runtime, session_id, ENGINE_FAILED)
+        _log.exception("live_bot_broken", session_id=str(row.id))
+        await fail_session(runtime, row.id, ENGINE_FAILED)
         return False
     async with runtime.unit_of_work() as uow:
-        return await _trade(uow, row, bars, signals, done, key, said)
+        is_whole = window.hearing is None
+        return await _trade(uow, row, bars, signals, done, key, said, is_whole=is_whole)
 
 
 class _BrokenError(Exception):
@@ -127,14 +119,22 @@ def _think(key: UUID, window: Window, bars: Bars, done: int, after: int | None) 
         heard = window.hear(key, bars, after)
         new = done - (len(bars) - len(heard.bars))
         return heard.signals_over(len(bars)), explained(key, heard.lines, heard.bars, heard.signals, new)
-    except (DomainError, PluginError):
+    except (DomainError, PluginError, ForgottenError):
         raise
     except Exception as error:
         raise _BrokenError from error
 
 
 async def _trade(
-    uow: UnitOfWork, row: Row[Any], bars: Bars, signals: Signals, done: int, key: UUID, said: Sequence[Said]
+    uow: UnitOfWork,
+    row: Row[Any],
+    bars: Bars,
+    signals: Signals,
+    done: int,
+    key: UUID,
+    said: Sequence[Said],
+    *,
+    is_whole: bool,
 ) -> bool:
     locked = await lock_ledger(uow, row.id)
     if locked is None or (ledger := locked[1]) is None or locked[0].status != SessionStatus.ACTIVE.value:
@@ -157,8 +157,14 @@ async def _trade(
     market, _ = await market_data.market_with_base(uow, row.market_id)
     quantity = await amounts.tradable(uow, market, ledger.held.get(row.market_id))
     wishes = Wishes.of(signals, spec.direction)
-    held = await positions.holding(uow, row.id) if quantity else None
+    held = None
+    if quantity:
+        # The best price that is known is that of the bars up to the last one traded.
+        held = await positions.holding(uow, row.id, None if is_whole else live.best)
     if held is not None:
+        if not is_whole and live.best is None and int(bars.time[0]) > held.entered_at:
+            # It was not known yet that something was bought when the bars were read.
+            raise ForgottenError
         live.best = deciding.after(held, bars, last + 1).best
     decision = deciding.decide(
         spec,
@@ -250,7 +256,7 @@ async def check(runtime: Runtime, session_id: UUID) -> bool:
     May be called any number of times, by any number of workers.
     """
     async with runtime.unit_of_work() as uow:
-        row = await _read(uow, session_id)
+        row = await reading.read(uow, session_id)
     if row is None:
         return False
     interval = Interval[row.interval]

@@ -106,6 +106,10 @@ async def _compare(runtime: Runtime, row: Row[Any]) -> bool:
         if isinstance(failure, comparison.TransferUnknown):
             raise
         return False
+    if found.against is not None:
+        # Whether its user takes what is there for right or not.
+        await fail_session(runtime, row.id, found.against)
+        return False
     if ready_at is None and free < row.capital and (found.mismatch is None or acknowledged):
         quote = market.symbol.partition("/")[2]
         needed, there = f"{row.capital.normalize():f} {quote}", f"{free.normalize():f}"

@@ -9,7 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from gql_trader.bots.live.checks.sides import problem_of_direction
 from gql_trader.core.errors import DomainError, ErrorCode
+from gql_trader.engine.execution import Direction
 from gql_trader.exchange_keys.types import OpenedKey
 from gql_trader.infra.exchange.client import ExchangeClient
 from gql_trader.infra.exchange.errors import ExchangeFailure, OutcomeUnknown, UnknownMarket
@@ -44,6 +46,8 @@ class Believed:
         When this was so.
     sets
         Whether leverage and margin mode are set for a contract.
+    direction
+        Which way positions are to be opened; None: none are.
     leverage, margin_mode
         Of a contract; None: the currency itself is traded.
     funds
@@ -63,6 +67,7 @@ class Believed:
     margin_mode: str | None
     funds: Decimal | None
     sets: bool = True
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,9 @@ class Comparison:
         Of what quantities are multiples on the market; None if the exchange does not tell.
     least_amount, least_cost
         What an order is at least, in the base currency and in the quote currency; None as before.
+    against
+        Why positions must not be opened as they are to be, whether that is acknowledged or not: they would
+        close one of the account's owner. None: nothing speaks against it.
     """
 
     mismatch: str | None = None
@@ -86,6 +94,7 @@ class Comparison:
     amount_step: Decimal | None = None
     least_amount: Decimal | None = None
     least_cost: Decimal | None = None
+    against: str | None = None
 
 
 class TransferUnknown(DomainError):
@@ -100,9 +109,9 @@ async def compare(
     """Return what of an account differs from what is believed.
 
     For a contract, leverage and margin mode are set besides, and funds moved that are missing there, unless
-    something differs and that was not acknowledged. No transaction may be open. Doing it again after it was
-    interrupted moves nothing twice: what has arrived is not missing any more. Only one may do it at a time,
-    and nobody right after one of whom it is not known what became of it.
+    something differs and that was not acknowledged, or positions must not be opened. No transaction may be
+    open. Doing it again after it was interrupted moves nothing twice: what has arrived is not missing any
+    more. Only one may do it at a time, and nobody right after one of whom it is not known what became of it.
 
     Raises
     ------
@@ -115,7 +124,11 @@ async def compare(
         async with exchanges.client(record.exchange, belief.key.credentials, patience) as client:
             rules = await rules_of(client, belief.market.symbol, contracts=belief.leverage is not None)
             found = _of_orders(await client.open_orders(rules.symbol), belief, rules)
-            held = await _of_holdings(client, belief, rules)
+            position = None if belief.leverage is None else await position_of(client, rules.symbol)
+            against = None
+            if position is not None and belief.direction is not None:
+                against = problem_of_direction(position, belief.held, belief.direction, rules.amount_step)
+            held = await _of_holdings(client, belief, rules, position)
             if held and not (found or acknowledged) and await _is_moving(client, belief, rules):
                 raise ExchangeFailure(
                     client.exchange,
@@ -124,7 +137,7 @@ async def compare(
             found += held
             if belief.sets and belief.settings is not None:
                 found.append(belief.settings)
-            if belief.leverage is not None and (acknowledged or not found):
+            if belief.leverage is not None and against is None and (acknowledged or not found):
                 if belief.sets and belief.margin_mode is not None:
                     await client.set_margin_mode(rules.symbol, MarginMode(belief.margin_mode.lower()))
                 if belief.sets:
@@ -133,7 +146,21 @@ async def compare(
     except ExchangeFailure as failure:
         raise DomainError(failure.message, ("market",), ErrorCode.EXCHANGE_ERROR) from None
     least = rules.minimum_amount, rules.minimum_cost
-    return Comparison(" ".join(found) or None, moved, rules.amount_step, *least)
+    mismatch = " ".join(found) or None
+    if against is not None and mismatch is not None:
+        against = f"{mismatch} {against}"
+    return Comparison(mismatch, moved, rules.amount_step, *least, against)
+
+
+async def position_of(client: TradingClient, symbol: str) -> Decimal:
+    """Return what an account has of a contract, in the base currency, negative if it is short.
+
+    Raises
+    ------
+    ExchangeFailure
+        If the exchange does not tell.
+    """
+    return sum((each.amount for each in await client.positions([symbol])), _NOTHING)
 
 
 async def rules_of(client: ExchangeClient, symbol: str, *, contracts: bool) -> MarketRules:
@@ -198,9 +225,10 @@ def _of_orders(found: Sequence[ExchangeOrder], belief: Believed, rules: MarketRu
     ]
 
 
-async def _of_holdings(client: TradingClient, belief: Believed, rules: MarketRules) -> list[str]:
-    if belief.leverage is not None:
-        position = sum((each.amount for each in await client.positions([rules.symbol])), _NOTHING)
+async def _of_holdings(
+    client: TradingClient, belief: Believed, rules: MarketRules, position: Decimal | None
+) -> list[str]:
+    if position is not None:
         if position == belief.held:
             return []
         return [

@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from gql_trader.accounts.audit import record_event
 from gql_trader.accounts.types_credentials import AuditAction
+from gql_trader.backtests.execution import execution_from_json
 from gql_trader.bots.live.checks.comparison import Believed, Comparison
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveAccountRow, LiveMarketRow, LiveOrderRow, LiveSessionRow
@@ -83,6 +84,8 @@ async def believed(uow: UnitOfWork, keys: KeyRing, session_id: UUID, market: Mar
         margin_mode=own.margin_mode,
         # They are moved before the first order of all: what is in positions by now is not missing.
         funds=None if await _has_compared(uow, session_id) else own.funds,
+        # Of a session by hand it is the order that says so.
+        direction=None if session.market_id is None else execution_from_json(session.execution).direction,
     )
 
 

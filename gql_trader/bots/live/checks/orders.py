@@ -1,7 +1,7 @@
 """Checks of live orders and sessions before anything is stored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -9,13 +9,15 @@ import structlog
 from sqlalchemy import select
 
 from gql_trader.bots import lifecycle
+from gql_trader.bots.ledger.fills import closing_order
 from gql_trader.bots.live.checks import comparison, markets
 from gql_trader.bots.live.checks.comparison import Believed, Comparison
-from gql_trader.bots.models import TradingSessionRow
+from gql_trader.bots.models import TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
-from gql_trader.bots.types import Held, OrderRequest, SessionStatus
+from gql_trader.bots.types import Held, OrderRequest, OrderSide, SessionStatus
 from gql_trader.core.actor import Actor
 from gql_trader.core.errors import DomainError, ErrorCode, InvalidInput, InvalidState, NotFound
+from gql_trader.engine.execution import Direction, Side
 from gql_trader.exchange_keys import repository as exchange_keys
 from gql_trader.exchange_keys.types import ExchangeKeyRecord
 from gql_trader.infra.exchange import orders
@@ -82,7 +84,8 @@ async def check_live(
     InvalidInput
         If the market is on another exchange, or the order breaks the exchange's rules.
     InvalidState
-        If the account was not compared, or differs and that was not acknowledged.
+        If the account was not compared, or differs and that was not acknowledged, or if the order would
+        close what the account's owner holds of a contract.
     """
     held = await uow.session.get(LiveSessionRow, request.session_id)
     assert held is not None, "an active live session has one"
@@ -91,6 +94,8 @@ async def check_live(
             f"This session trades with a key to {held.exchange}, the market is on {market.exchange}.",
             ("market",),
         )
+    if answers.found.against is not None:
+        raise InvalidState(answers.found.against, ("side",))
     rules = answers.rules
     if answers.belief is not None:
         await markets.note(uow, answers.belief, answers.found, acknowledged=answers.acknowledged)
@@ -146,6 +151,8 @@ async def plan_of_live_order(
     if market.exchange != held.exchange:
         return None
     belief = await markets.believed(uow, keys, request.session_id, market)
+    if belief is not None and held.leverage is not None:
+        belief = replace(belief, direction=await _opens(uow, request, market))
     right = None
     if belief is not None and belief.funds is not None:
         # Two requests at a time would both move what they find missing.
@@ -160,6 +167,20 @@ async def plan_of_live_order(
             )
         right = claimed[0]
     return LivePlan(market, held.leverage is not None, belief, right)
+
+
+async def _opens(uow: UnitOfWork, request: OrderRequest, market: MarketRecord) -> Direction | None:
+    """Return which way an order opens a position in a contract; None if it closes one."""
+    side = await uow.session.scalar(
+        select(TradeRow.side).where(
+            TradeRow.session_id == request.session_id,
+            TradeRow.market_id == market.id,
+            TradeRow.exit_time.is_(None),
+        )
+    )
+    if side is not None and closing_order(Side(side)) is request.side:
+        return None
+    return Direction.LONG if request.side is OrderSide.BUY else Direction.SHORT
 
 
 async def answers_for(

@@ -1,9 +1,11 @@
-"""Which way the sessions of a key hold a contract: an account has one position in it, long or short.
+"""Which way an account holds a contract: it has one position in it, long or short.
 
 Sessions that hold it in both directions would cancel each other out at the exchange, where an order that only
-reduces a position would then find none.
+reduces a position would then find none. So would a session and the account's owner: nothing is opened against
+what is there, whoever it is of.
 """
 
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import exists, or_, select, update
@@ -11,11 +13,54 @@ from sqlalchemy import exists, or_, select, update
 from gql_trader.bots.models import OrderRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.types import WAITING, OrderSide, OrderStatus
-from gql_trader.engine.execution import Side
+from gql_trader.engine.execution import Direction, Side
 from gql_trader.infra.advisory_locks import lock_name
 from gql_trader.infra.unit_of_work import UnitOfWork
 
 _SENT = [each.value for each in WAITING if each is not OrderStatus.NEW]
+
+
+def problem_of_position(position: Decimal, side: OrderSide, step: Decimal | None) -> str | None:
+    """Return why an order that opens a position in a contract must not be sent; None if it may.
+
+    Parameters
+    ----------
+    position
+        What the account has of the contract, negative if it is short. Sessions hold none of it on the other
+        side than the order's: `problem_of_side`.
+    step
+        Of what quantities are multiples; None: not known. What is less cannot be closed.
+    """
+    if abs(position) < (step or 0) or not (position < 0 if side is OrderSide.BUY else position > 0):
+        return None
+    held, wanted = ("short", "long") if position < 0 else ("long", "short")
+    return (
+        f"The account is {held} in this contract by {abs(position).normalize():f}, and no session that "
+        f"trades holds that: what is opened {wanted} would close it instead. Close it at the exchange, or "
+        "trade with another account."
+    )
+
+
+def problem_of_direction(
+    position: Decimal, held: Decimal, direction: Direction, step: Decimal | None
+) -> str | None:
+    """Return why positions must not be opened in a contract of an account; None if they may.
+
+    Parameters
+    ----------
+    held
+        How much of the account's position the sessions hold, negative if they are short.
+    direction
+        Which way positions are to be opened.
+    """
+    foreign = position - held
+    if direction is Direction.BOTH:
+        # Of one side or the other it would close what is there.
+        return problem_of_position(foreign, OrderSide.SELL if foreign > 0 else OrderSide.BUY, step)
+    side = OrderSide.BUY if direction is Direction.LONG else OrderSide.SELL
+    if problem_of_position(foreign, side, step) is None:
+        return None
+    return problem_of_position(position, side, step)
 
 
 async def problem_of_side(uow: UnitOfWork, held: LiveSessionRow, order: OrderRow) -> str | None:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from gql_trader.bots.live.checks.comparison import rules_of
+from gql_trader.bots.live.checks.comparison import position_of, rules_of
+from gql_trader.bots.live.checks.sides import problem_of_position
 from gql_trader.bots.live.orders import answers, claiming
 from gql_trader.bots.live.orders.fees import fee_prices
 from gql_trader.bots.types_live import LEASE, LONGEST_CALL, Answer, Outcome, Task
@@ -66,7 +67,8 @@ async def _ask(runtime: Runtime, task: Task) -> Outcome:
 
 async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
     try:
-        symbol = (await rules_of(client, task.symbol, contracts=task.contracts)).symbol
+        rules = await rules_of(client, task.symbol, contracts=task.contracts)
+        symbol = rules.symbol
     except ExchangeUnavailable as failure:
         return _not_taken(failure)
     except ExchangeFailure as failure:
@@ -86,6 +88,16 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
     if runtime.clock.now() - task.claimed_at > LEASE / 2:
         # This process was asleep: another one may be asking for the order by now.
         return Outcome(Answer.NOT_TAKEN, message="It could not be sent in time.")
+    try:
+        if task.contracts and not task.closes:
+            # Known as late as may be: its owner trades the account, too.
+            problem = problem_of_position(await position_of(client, symbol), task.side, rules.amount_step)
+            if problem is not None:
+                return Outcome(Answer.NOT_TAKEN, message=problem)
+    except ExchangeUnavailable as failure:
+        return _not_taken(failure)
+    except ExchangeFailure as failure:
+        return Outcome(Answer.REFUSED, message=failure.message)
     try:
         found = await client.place(request)
     except (OutcomeUnknown, DuplicateOrder) as failure:

@@ -42,7 +42,7 @@ const FIGURES = METRICS.slice(0, 8);
 const titleOf = (run) => run.label ?? run.strategy.name;
 export const marketOf = (run) => `${run.market.symbol} · ${interval(run.interval)}`;
 export const datesOf = (run) => `${day(run.start)} – ${day(run.end)}`;
-const aboutOf = (run) => `${marketOf(run)} · ${parametersOf(run)}`;
+const aboutOf = (run) => [marketOf(run), parametersOf(run)].filter(Boolean).join(' · ');
 const parametersOf = (run) => Object.entries(run.parameters).map(([name, value]) => `${name} ${value}`).join(', ');
 
 // What the next form begins with.
@@ -112,12 +112,14 @@ export async function showBacktest(main, { id, signal, go, reload }) {
   const remove = () => mutate(documents.DELETE_BACKTEST, { id }).then(() => go('backtests'));
   const market = `${run.market.exchange}:${run.market.symbol}`;
   const again = () => begin({ ...run, strategyId: run.strategy.id, market }, go);
-  const file = (href, text) => h('a', { class: 'button', href }, text);
+  // Links to files are good for some minutes: each is asked for when it is wanted.
+  const file = (text, name) =>
+    button(text, async () => location.assign((await queryOne(documents.BACKTEST_FILES, { id }, signal))[name]));
   const head = bar(
     heading(titleOf(run), `${marketOf(run)} · ${datesOf(run)} · ${run.bars.toLocaleString('en')} bars`),
     button('Change and run again', again),
     run.status === 'COMPLETED' && [
-      file(run.reportUrl, 'Report'), file(run.dailyCsvUrl, 'Daily CSV'), file(run.ledgerCsvUrl, 'Ledger CSV'),
+      file('Report', 'reportUrl'), file('Daily CSV', 'dailyCsvUrl'), file('Ledger CSV', 'ledgerCsvUrl'),
     ],
     isGoing(run)
       ? button('Cancel', () => mutate(documents.CANCEL_BACKTEST, { id }))
@@ -243,8 +245,7 @@ export async function showComparison(main, { id, signal }) {
   const names = runs.map((run, index) =>
     h('li', {}, swatch(index), noted(link(address('backtests', run.id), titleOf(run)), aboutOf(run))));
   main.replaceChildren(
-    heading(`Comparing ${runs.length} backtests`),
-    h('ul', { class: 'names' }, names),
+    heading(`Comparing ${runs.length} backtests`), h('ul', { class: 'names' }, names),
     card('Growth since the start', frame),
     card('Metrics; the best in bold', metricsTable(runs)));
   drawComparison(frame, runs.map((run) => run.equity), 'Growth of each run', signal);

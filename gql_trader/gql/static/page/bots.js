@@ -6,7 +6,7 @@ import { drawEquity } from './charts.js';
 import * as documents from './documents.js';
 import {
   address, ask, bar, button, card, carefulButton, choice, complain, day, decimal, field, figures, form, h, heading,
-  input, link, listPage, money, noted, number, percent, quiet, row, signed, soon, submitButton, table, time,
+  input, link, listPage, money, noted, number, percent, quiet, row, say, signed, soon, submitButton, table, time,
   update, words,
 } from './dom.js';
 import { fetchCatalogue, moment, specFields } from './specform.js';
@@ -61,10 +61,9 @@ export async function showBots(main, { viewer, signal, go }) {
   const columns = [
     ['Bot', (bot) => noted(link(address('bots', bot.id), bot.name), bot.strategy.name)],
     ['Market', (bot) => noted(marketOf(bot), `${modeOf(bot)}, ${feedOf(bot)}`, bot.mode === 'LIVE' ? null : 'minor')],
-    ['State', stateOf],
+    ['State', (bot) => [stateOf(bot), ' ', mayTrade && startOrStop(bot)]],
     ['Equity', ({ session }) => money(session?.equity ?? null), { number: true, minor: true }],
     ['Profit', ({ session }) => (session ? gainOf(session) : '–'), { number: true }],
-    ['', (bot) => (mayTrade ? startOrStop(bot) : '')],
   ];
   const show = () => update(list, table('Bots', columns, [...bots.values()], 'No bot yet: make one.'));
   show();
@@ -108,12 +107,13 @@ function botForm(catalogue, keys, signal, go) {
     submitButton('Make'));
 }
 
-/** Call back with every event, until the page goes elsewhere. */
+/** Call back with every event, until the page goes elsewhere. It says so, all the while, if there will be no more. */
 async function follow(signal, document, variables, heard) {
   try {
     for await (const event of subscribe(document, variables, signal)) heard(event);
   } catch (error) {
-    complain(error);
+    const lament = (text) => say(`${text} What is shown is no longer live.`, 'error', Infinity);
+    complain(error, (text) => signal.addEventListener('abort', lament(text)));
   }
 }
 
@@ -161,8 +161,7 @@ export async function showBot(main, { id, viewer, signal, go, reload }) {
     const profit = equity - session.capital;
     numbers.replaceChildren(figures([
       [`Equity, ${bot.market.quote.symbol}`, money(equity), 'equity'],
-      ['Profit', signed(profit, money(profit))],
-      ['Return', signed(profit, percent(profit / session.capital))],
+      ['Profit', signed(profit, money(profit))], ['Return', signed(profit, percent(profit / session.capital))],
       ['Trades', number(trades.size && Math.max(...trades.keys()), 0), 'trades'],
       ['Last bar', time(latest.time)],
     ]));

@@ -41,8 +41,7 @@ const METRICS = /* GraphQL */ `
 const BACKTEST = /* GraphQL */ `
   fragment BacktestHead on Backtest {
     id status progress error label interval start end bars initialCapital parameters durationMs createdAt
-    strategy { id name }
-    market { symbol exchange quote { symbol } }
+    strategy { id name } market { symbol exchange quote { symbol } }
   }`;
 export const BACKTESTS = /* GraphQL */ `${BACKTEST}
   query Backtests($orderBy: [BacktestOrder!], $after: String) {
@@ -74,12 +73,12 @@ export const BACKTEST_RESULT = /* GraphQL */ `${BACKTEST} ${EXECUTION} ${METRICS
     backtest(id: $id) {
       ...BacktestHead
       execution { ...ExecutionParts } metrics { ...MetricsParts }
-      equity(maxPoints: 3000) { time equity drawdown }
-      monthlyReturns { year month return }
+      equity(maxPoints: 3000) { time equity drawdown } monthlyReturns { year month return }
       ledger(first: 25) { ...LedgerPage }
-      dailyCsvUrl ledgerCsvUrl reportUrl
     }
   }`;
+export const BACKTEST_FILES = /* GraphQL */ `
+  query BacktestFiles($id: ID!) { backtest(id: $id) { dailyCsvUrl ledgerCsvUrl reportUrl } }`;
 export const BACKTEST_PLOT = /* GraphQL */ `
   query BacktestPlot($id: ID!) {
     backtest(id: $id) {
@@ -94,11 +93,7 @@ export const LEDGER_PAGE = /* GraphQL */ `${LEDGER}
 export const COMPARISON = /* GraphQL */ `${BACKTEST} ${METRICS}
   query Comparison($ids: [ID!]!) {
     nodes(ids: $ids) {
-      ... on Backtest {
-        ...BacktestHead
-        metrics { ...MetricsParts }
-        equity(maxPoints: 1500) { time equity drawdown }
-      }
+      ... on Backtest { ...BacktestHead metrics { ...MetricsParts } equity(maxPoints: 1500) { time equity drawdown } }
     }
   }`;
 
@@ -140,12 +135,11 @@ export const SEARCH_PROGRESS = /* GraphQL */ `
 export const SEARCH_RESULT = /* GraphQL */ `
   query SearchResult($id: ID!) {
     optimization(id: $id) {
-      id status progress error method objective seed trialsTotal trialsDone interval start end durationMs
-      ranges { name } strategy { name } market { symbol }
+      id status progress error method objective trialsTotal trialsDone interval start end
+      ranges { name } strategy { name } market { symbol } significance { probabilisticSharpeRatio deflatedSharpeRatio }
       trials(first: 15, orderBy: { field: OBJECTIVE, direction: DESC }) {
         nodes { number parameters objective metrics { totalReturn maxDrawdown trades } }
       }
-      significance { probabilisticSharpeRatio deflatedSharpeRatio }
     }
   }`;
 export const HEAT_MAP = /* GraphQL */ `
@@ -161,10 +155,8 @@ export const PROMOTE_TRIAL = /* GraphQL */ `
 const BOT = /* GraphQL */ `
   fragment BotParts on Bot {
     id name state error interval mode initialCapital parameters waitingFor
-    strategy { id name }
-    market { symbol exchange quote { symbol } }
-    exchangeKey { label apiKeyMasked exchange }
-    replay { start end speed }
+    strategy { id name } market { symbol exchange quote { symbol } }
+    exchangeKey { label apiKeyMasked exchange } replay { start end speed }
     guards { kind limit used resetsAt tripped trippedBy }
   }`;
 const TRADE = /* GraphQL */ `
@@ -182,8 +174,7 @@ export const BOT_DETAIL = /* GraphQL */ `${BOT} ${TRADE}
     bot(id: $id) {
       ...BotParts
       session {
-        id status capital equity profit profitFraction bars lastBarTime startedAt endedAt
-        positions { side quantity entryTime entryPrice markPrice unrealizedProfit }
+        id capital equity lastBarTime
         trades(last: 50) { nodes { ...TradeParts } }
         equityCurve(maxPoints: 2000) { time equity drawdown }
       }

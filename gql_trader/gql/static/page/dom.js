@@ -90,12 +90,14 @@ export const signed = (value, text) =>
   h('span', { class: value > 0 ? 'gain' : value < 0 ? 'loss' : null }, (value > 0 ? '+' : '') + text);
 
 // ---- messages ----
-/** Tell something in a corner of the page; errors stay longer. */
-export function say(text, kind = 'info') {
-  const dismiss = h('button', { type: 'button', 'aria-label': 'Dismiss', onclick: () => message.remove() }, '×');
-  const message = h('p', { class: kind }, text, dismiss);
+/** Tell something in a corner of the page; errors stay longer. Returns what takes it away before. */
+export function say(text, kind = 'info', seconds = kind === 'error' ? 12 : 5) {
+  const dismiss = () => message.remove();
+  const message = h('p', { class: kind }, text,
+    h('button', { type: 'button', 'aria-label': 'Dismiss', onclick: dismiss }, '×'));
   document.getElementById('messages').append(message);
-  setTimeout(() => message.remove(), kind === 'error' ? 12_000 : 5_000);
+  if (seconds < Infinity) setTimeout(dismiss, 1000 * seconds);
+  return dismiss;
 }
 
 /** Tell an error, except that something was given up because the page went elsewhere. */

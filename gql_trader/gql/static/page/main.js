@@ -146,6 +146,12 @@ onConnection((isLost) => {
   document.getElementById('retry')?.click();
 });
 onSessionEnd(ended);
-addEventListener('hashchange', () => show());
+// What is not saved is lost only to somebody who means it.
+const isUnsaved = () => document.querySelector('[data-unsaved]') !== null;
+addEventListener('beforeunload', (event) => isUnsaved() && event.preventDefault());
+addEventListener('hashchange', ({ oldURL }) => {
+  if (!isUnsaved() || confirm('Leave what has not been saved?')) show();
+  else history.replaceState(null, '', oldURL);
+});
 document.body.prepend(button('Skip to the content', () => main.focus(), { class: 'skip' }));
 start();

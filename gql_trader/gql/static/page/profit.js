@@ -41,14 +41,11 @@ export async function showProfit(main, { id, viewer, signal, go }) {
   main.replaceChildren(
     top,
     figures([
-      [`Balance, ${profit.currency}`, money(profit.balance)],
-      ['Profit', signed(profit.profit, money(profit.profit))],
+      [`Balance, ${profit.currency}`, money(profit.balance)], ['Profit', signed(profit.profit, money(profit.profit))],
       ['Return', signed(profit.profitFraction, percent(profit.profitFraction))],
       ['Today', signed(profit.today, money(profit.today))],
-      ['Trades', number(profit.trades, 0)],
-      ['Won', percent(profit.winRate)],
-      ['Best day', dayOf(profit.bestDay)],
-      ['Worst day', dayOf(profit.worstDay)],
+      ['Trades', number(profit.trades, 0)], ['Won', percent(profit.winRate)],
+      ['Best day', dayOf(profit.bestDay)], ['Worst day', dayOf(profit.worstDay)],
     ]),
     month(id, bots, viewer, signal));
 }

@@ -42,8 +42,7 @@ export function specFields({ strategies, markets }, signal, given = {}, { range 
   const offered = markets.map((market) => [nameOf(market), `${market.symbol} · ${market.exchange}`]);
   const marketChoice = choice(offered, given.market, { name: 'market' });
   const intervalChoice = choice([], undefined, { name: 'interval' });
-  const about = quiet();
-  const available = quiet();
+  const [about, available] = [quiet(), quiet()];
   const parameters = h('fieldset', {}, h('legend', {}, 'Parameters'));
   const start = input({ type: 'date', name: 'start', value: given.start?.slice(0, 10) });
   const end = input({ type: 'date', name: 'end', value: given.end?.slice(0, 10) });

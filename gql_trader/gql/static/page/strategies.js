@@ -44,26 +44,32 @@ function editor(strategy, viewer, { signal, go, reload }) {
   const parameters = parameterRows(strategy.parameters ?? [], check);
   const verdict = h('p', { class: 'quiet', role: 'status' });
 
+  const linesOf = ({ value }) => value.split('\n').map((text, line) => ({ text, line }));
+  const plotLines = () => linesOf(plots).filter(({ text }) => text.trim() !== '');
   const read = () => ({
     ...Object.fromEntries(rules.map(([key, , control]) => [key, control.value.trim() === '' ? null : control.value])),
-    plots: plots.value.split('\n').map((line) => line.trim()).filter(Boolean), parameters: parameters.read(),
+    plots: plotLines().map(({ text }) => text), parameters: parameters.read(),
   });
 
-  // A moment after the last key the server looks at the rules.
+  // A moment after the last key the server looks at the rules; until they are saved, they are not left unasked.
   let timer = 0;
   const ask = latest(signal, (still) => queryOne(documents.CHECK_STRATEGY, { input: read() }, still));
-  function check() {
+  function check(isChanged = true) {
+    element.toggleAttribute('data-unsaved', isChanged);
     clearTimeout(timer);
     timer = setTimeout(() => ask().then(show).catch(complain), 250);
   }
 
   function show({ valid, issues, warmupBars, indicators }) {
     clearErrors(element);
-    const placed = issues.map(({ path, line, column, message }) => ({ path, message: `${line}:${column} ${message}` }));
+    // Each line to draw is a rule of its own to the server.
+    const above = ([key, index]) => (key === 'plots' && plotLines()[index]?.line) || 0;
+    const found = issues.map((issue) => ({ ...issue, line: issue.line + above(issue.path) }));
+    const placeOf = ({ path, line, column }) => (path[0] === 'parameters' ? '' : `${line}:${column} `);
+    const placed = found.map((issue) => ({ path: issue.path, message: placeOf(issue) + issue.message }));
     const homeless = showErrors(element, placed, false);
-    for (const [key, , control] of rules) control.mark(issues.filter(({ path }) => path[0] === key));
-    const ofPlots = issues.filter(({ path }) => path[0] === 'plots');
-    plots.mark(ofPlots.map((issue) => ({ ...issue, line: issue.line + Number(issue.path[1]) })));
+    for (const [key, , control] of [...rules, ['plots', '', plots]])
+      control.mark(found.filter(({ path }) => path[0] === key));
     const used = indicators.length > 0 ? ` It uses ${indicators.join(', ')}.` : '';
     const bars = warmupBars === null ? '' : ` It needs ${warmupBars} bars before its first signal.`;
     verdict.textContent = valid ? `Valid.${bars}${used}` : [`${issues.length} to mend.`, ...homeless].join(' ');
@@ -79,14 +85,17 @@ function editor(strategy, viewer, { signal, go, reload }) {
       : await mutate(documents.CREATE_STRATEGY, { input: given });
     say(`Saved as version ${saved.version}.`);
     if (isOwn) await reload();
-    else go('strategies', saved.id);
+    else leave(saved.id);
   }
-  const backtest = () => begin({ strategyId: strategy.id }, go);
-  const remove = () => mutate(documents.DELETE_STRATEGY, { id: strategy.id }).then(() => go('strategies'));
+  const leave = (...id) => {
+    check(false);
+    go('strategies', ...id);
+  };
+  const remove = () => mutate(documents.DELETE_STRATEGY, { id: strategy.id }).then(() => leave());
   const kind = `${strategy.codeRef ?? 'yours'} · version ${strategy.version}`;
   const element = form({ class: 'card' }, submit,
     bar(strategy.id ? heading(strategy.name, kind) : heading('A new strategy'),
-      strategy.id && button('Backtest', backtest),
+      strategy.id && button('Backtest', () => begin({ strategyId: strategy.id }, go)),
       isOwn && carefulButton('Delete', `Delete ${strategy.name}?`, 'Its backtests stay.', remove)),
     row(field('Name', input({ name: 'name', value: name })),
       field('Description', input({ name: 'description', value: strategy.description }))),
@@ -96,8 +105,8 @@ function editor(strategy, viewer, { signal, go, reload }) {
     verdict,
     viewer.role !== 'VIEWER' && submitButton(isOwn ? 'Save' : 'Save as mine'),
     reference(signal));
-  element.addEventListener('input', check);
-  check();
+  element.addEventListener('input', () => check());
+  check(false);
   return element;
 }
 
