@@ -55,7 +55,7 @@ async def bot(
     """Return one of a user's bots; locked against changes until the transaction ends if asked for."""
     statement = select(*_BOTS).where(_BOTS.id == bot_id, _BOTS.user_id == user_id)
     if locked:
-        statement = statement.with_for_update()
+        statement = statement.with_for_update(key_share=True)
     return (await session.execute(statement)).one_or_none()
 
 

@@ -9,7 +9,7 @@ from gql_trader.bots.rollups import note_summed
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import DAY, HOUR
 from gql_trader.core.zones import known_zone
-from gql_trader.infra.advisory_locks import try_lock_name
+from gql_trader.infra.advisory_locks import lock_name, try_lock_name
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import (
     repository,
@@ -23,7 +23,7 @@ from gql_trader.reports.repository_counts import Counting
 from gql_trader.reports.repository_days import Candidate
 from gql_trader.reports.repository_series import FOREVER, Days
 from gql_trader.reports.repository_summing import Over
-from gql_trader.reports.types_books import SUMMING, Account, Member
+from gql_trader.reports.types_books import SUMMING, SUMS, Account, Member
 from gql_trader.settings.types import SessionMode
 
 LOOK_AGAIN = timedelta(hours=6)
@@ -76,9 +76,17 @@ async def keep(uow: UnitOfWork, after: UUID | None, limit: int) -> UUID | None:
     if not candidates:
         return None
     try:
-        return await _keep(uow, candidates)
+        return await _keep(uow, await _locked(uow, candidates, now), now)
     except Exception as error:
         raise KeepingFailed([each.session_id for each in candidates]) from error
+
+
+async def _locked(uow: UnitOfWork, candidates: Sequence[Candidate], now: datetime) -> list[Candidate]:
+    """Lock sessions that are over; return all, without the bots that were deleted meanwhile."""
+    bots = sorted({each.bot_id for each in candidates if each.bot_id is not None})
+    over = [each.session_id for each in candidates if _is_over(each, now)]
+    left = await repository_days.lock(uow.session, bots, over)
+    return [each if each.bot_id in left else each._replace(bot_id=None) for each in candidates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +142,21 @@ def _turn(candidate: Candidate, account: Account, now: datetime) -> _Turn:
         begin = day_with(zone, account.since)
     else:
         begin = candidate.until
-    if until is not None and _is_over(candidate, account, now):
+    if until is not None and _is_over(candidate, now):
         return _Turn(candidate, account, begin, day_with(zone, until) + 1, True)
     end = day_with(zone, settled if until is None else min(until, settled))
     return _Turn(candidate, account, begin, end, False)
 
 
-def _is_over(candidate: Candidate, account: Account, now: datetime) -> bool:
-    if account.ended_at is None:
+def _is_over(candidate: Candidate, now: datetime) -> bool:
+    if candidate.ended_at is None:
         return False
-    return candidate.mode == SessionMode.PAPER.value or account.ended_at < now - _FINAL_AFTER
+    if candidate.is_summed or candidate.mode == SessionMode.PAPER.value:
+        return True
+    return candidate.ended_at < now - _FINAL_AFTER and not candidate.is_followed
 
 
-async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate]) -> UUID:
-    now = uow.clock.now()
+async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate], now: datetime) -> UUID:
     accounts = await repository.accounts_by_ids(uow.session, [each.session_id for each in candidates])
     turns: list[_Turn] = []
     days = summed = 0
@@ -180,6 +189,9 @@ async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate]) -> UUID:
     ending = [each.counting for each in turns if each.is_to_be_summed]
     await repository_counts.count_held(uow.session, ending)
     over = [Over(turn.account, turn.member) for turn in turns if turn.is_to_be_summed]
-    await repository_summing.add(uow.session, over)
-    await note_summed(uow, [each.account.id for each in over])
+    if over:
+        await repository_summing.add(uow.session, over)
+        await note_summed(uow, [each.account.id for each in over])
+        # Whoever reads by several statements waits for the commit alone.
+        await lock_name(uow.session, SUMS)
     return turns[-1].account.id

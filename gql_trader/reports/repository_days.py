@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     column,
     delete,
+    exists,
     func,
     literal_column,
     not_,
@@ -30,7 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gql_trader.bots.models import TradingSessionRow
+from gql_trader.bots.models import BotRow, TradingSessionRow
+from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_rollups import SessionRollupRow
 from gql_trader.core.zones import UTC_ZONE
 from gql_trader.infra.bulk import array_of, insert_rows, rows_of
@@ -81,13 +83,18 @@ class KeptDays(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A session of which days may be over that are not kept; ``until`` is as in `KeptDays`, if any are."""
+    """A session of which days may be over that are not kept; ``until`` is as in `KeptDays`, if any are.
+
+    With ``is_followed`` an exchange may still tell of its orders, however long ago it has ended.
+    """
 
     session_id: UUID
     user_id: UUID
     bot_id: UUID | None
     mode: str
     is_replay: bool
+    ended_at: datetime | None
+    is_followed: bool
     timezone: str
     is_summed: bool
     kept_timezone: str | None
@@ -114,6 +121,7 @@ async def candidates(
 
     Those on paper that are over at once, since nothing is found out about them later.
     """
+    followed = exists().where(LiveSessionRow.session_id == _SESSIONS.id)
     over_at_once = and_(_SESSIONS.ended_at.is_not(None), _SESSIONS.mode == SessionMode.PAPER.value)
     # Those that are summed are many, and looked at again only for users who have moved.
     parts = [select(_SESSIONS.id).where(~_SESSIONS.is_summed)]
@@ -126,7 +134,7 @@ async def candidates(
     statement = (
         select(
             *(_SESSIONS.id, _SESSIONS.user_id, _SESSIONS.bot_id, _SESSIONS.mode),
-            *(_SESSIONS.replay_start.is_not(None), _ZONE),
+            *(_SESSIONS.replay_start.is_not(None), _SESSIONS.ended_at, followed, _ZONE),
             *(_SESSIONS.is_summed, _KEPT.timezone, _KEPT.until, func.coalesce(_KEPT.counted_trades, 0)),
         )
         .select_from(looked_at)
@@ -154,6 +162,19 @@ def _moved() -> Select[Any]:
         .where(_SERIES.final_sessions > 0, _SERIES.timezone != _ZONE)
         .distinct()
     )
+
+
+async def lock(session: AsyncSession, bot_ids: Sequence[UUID], session_ids: Sequence[UUID]) -> set[UUID]:
+    """Let nobody delete bots, nor change sessions, until the transaction ends; return the bots that are left.
+
+    In the order in which whoever deletes a bot locks them: else both might wait for each other.
+    """
+    bots = select(BotRow.id).where(BotRow.id == any_(array_of(_SESSIONS.bot_id, bot_ids)))
+    found = await session.scalars(bots.order_by(BotRow.id).with_for_update(read=True, key_share=True))
+    left = set(found)
+    sessions = select(_SESSIONS.id).where(_SESSIONS.id == any_(array_of(_SESSIONS.id, session_ids)))
+    await session.execute(sessions.order_by(_SESSIONS.id).with_for_update(key_share=True))
+    return left
 
 
 def _made(spans: Sequence[Span]) -> Select[Any]:

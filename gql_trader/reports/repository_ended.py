@@ -28,7 +28,7 @@ from gql_trader.reports.models_ended import (
     EndedLevelRow,
     EndedSeriesRow,
 )
-from gql_trader.reports.repository_series import FIGURES
+from gql_trader.reports.repository_series import FIGURES, is_same
 from gql_trader.reports.types import Level, Scope
 from gql_trader.reports.types_books import Ended
 
@@ -61,8 +61,8 @@ async def ended(session: AsyncSession, user_ids: Sequence[UserId], scope: Scope)
         .outerjoin(last, true())
         .where(
             _SERIES.user_id == any_(array_of(_SERIES.user_id, user_ids)),
-            _SERIES.bot_id.is_not_distinct_from(scope.bot_id),
-            _SERIES.mode.is_not_distinct_from(None if scope.mode is None else scope.mode.value),
+            is_same(_SERIES.bot_id, scope.bot_id),
+            is_same(_SERIES.mode, None if scope.mode is None else scope.mode.value),
             _SERIES.replays == (not scope.leaves_replays_out),
             _SERIES.sessions > 0,
         )

@@ -69,9 +69,12 @@ def stored(of: UUID | ZonedSeries | None) -> tuple[ReadOnlyColumnCollection[str,
 
 
 def _is(of: ZonedSeries) -> ColumnElement[bool]:
-    same = [_SERIES[name].is_not_distinct_from(value) for name, value in of._asdict().items()]
-    same[0] = _SERIES.user_id == of.user_id
-    return and_(*same)
+    return and_(*(is_same(_SERIES[name], value) for name, value in of._asdict().items()))
+
+
+def is_same(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+    """Return whether a column has a value, or null; found by an index, unlike IS NOT DISTINCT FROM."""
+    return column.is_(None) if value is None else column == value
 
 
 async def final_sessions(session: AsyncSession, of: ZonedSeries) -> int:
@@ -162,9 +165,8 @@ async def named_series(
     table = model.__table__.c
     names = [name for name in _KEY if name in table]
     rows = [(uuid7(), *each) for each in sorted(wanted, key=str)]
-    await session.execute(insert_rows(model, ("id", *names), rows).on_conflict_do_nothing())
-    given = rows_of([table[name] for name in names], [row[1:] for row in rows])
-    same = [table.user_id == given.c.user_id]
-    same += [table[name].is_not_distinct_from(given.c[name]) for name in names[1:]]
-    statement = select(table.id, *(table[name] for name in names)).join(given, and_(*same))
+    inserted = insert_rows(model, ("id", *names), rows)
+    # What is there is changed to what it is: so it is found by the index, for which nulls are equal.
+    same = inserted.on_conflict_do_update(index_elements=names, set_={"user_id": inserted.excluded.user_id})
+    statement = same.returning(table.id, *(table[name] for name in names))
     return {tuple(row[1:]): row[0] for row in await session.execute(statement)}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    FromClause,
     Integer,
     Select,
     Subquery,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -129,9 +131,10 @@ async def _accumulate(
     """
     kept = model.__table__.c
     changes: CTE = select(*more.subquery().c).cte("changes").prefix_with("MATERIALIZED")
-    begin = select(changes.c.series_id, func.min(changes.c.time).label("time")).group_by(changes.c.series_id)
-    begun = begin.subquery("begun")
+    earliest = func.min(changes.c.time).label("time")
+    begun = select(changes.c.series_id, earliest).group_by(changes.c.series_id).subquery("begun")
     earlier = model.__table__.alias("earlier").c
+    # The row before them stands for all that was earlier.
     before = (
         select(earlier.time)
         .where(earlier.series_id == begun.c.series_id, earlier.time < begun.c.time)
@@ -139,16 +142,8 @@ async def _accumulate(
         .limit(1)
         .scalar_subquery()
     )
-    # The row before them stands for all that was earlier.
-    rows = (
-        select(kept.series_id, kept.time, *(kept[name] for name in figures))
-        .select_from(begun)
-        .join(
-            model,
-            (kept.series_id == begun.c.series_id) & (kept.time >= func.coalesce(before, begun.c.time)),
-        )
-        .subquery("rows")
-    )
+    first = select(begun.c.series_id, func.coalesce(before, begun.c.time).label("time")).subquery("first")
+    rows = _following(model, figures, first)
     steps = select(
         rows.c.series_id,
         rows.c.time,
@@ -178,19 +173,31 @@ async def _accumulate(
     )
 
 
+def _following(model: type[Base], figures: Sequence[str], first: FromClause) -> Subquery:
+    """Return the sums of series from a time on; ``first`` has it for each series."""
+    kept = model.__table__.c
+    # For each series by itself: else those that are older might be read, too.
+    following = (
+        select(kept.series_id, kept.time, *(kept[name] for name in figures))
+        .where(kept.series_id == first.c.series_id, kept.time >= first.c.time)
+        .offset(literal_column("0"))
+        .lateral("following")
+    )
+    return select(*following.c).select_from(first).join(following, true()).subquery("rows")
+
+
 async def _find_peaks(session: AsyncSession, changes: Sequence[tuple[UUID, int, Decimal]]) -> None:
     """Find the peaks of blocks anew from the first one on in which something has changed."""
     first: dict[UUID, int] = {}
     for series_id, time, _ in changes:
         first[series_id] = min(block_begins(block_of(time)), first.get(series_id, time))
     given = rows_of((_CAPITAL.series_id, _CAPITAL.time), list(first.items()))
+    following = _following(EndedCapitalRow, ("at_work",), given).c
     block = (
-        _CAPITAL.time.bitwise_rshift(literal_column(str(BLOCK_BITS), Integer)).cast(Integer).label("block")
+        following.time.bitwise_rshift(literal_column(str(BLOCK_BITS), Integer)).cast(Integer).label("block")
     )
-    peaks = (
-        select(_CAPITAL.series_id, block, func.max(_CAPITAL.at_work))
-        .join(given, (_CAPITAL.series_id == given.c.series_id) & (_CAPITAL.time >= given.c.time))
-        .group_by(_CAPITAL.series_id, block)
+    peaks = select(following.series_id, block, func.max(following.at_work)).group_by(
+        following.series_id, block
     )
     statement = insert(EndedCapitalPeakRow).from_select(["series_id", "block", "at_work"], peaks)
     await session.execute(

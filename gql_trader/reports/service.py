@@ -22,7 +22,7 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import repository, repository_counts, repository_ended
 from gql_trader.reports.capital import Asked, Stretch, microseconds, stretches
 from gql_trader.reports.types import Balance, Scope, TradeFilter
-from gql_trader.reports.types_books import SUMMING, Account, Book, Ended
+from gql_trader.reports.types_books import SUMS, Account, Book, Ended
 from gql_trader.settings.service import settings_of, settings_of_users
 
 _NOTHING = Decimal(0)
@@ -96,8 +96,8 @@ async def books_of_users(uow: UnitOfWork, user_ids: Sequence[UserId], scope: Sco
 
 
 async def hold_sums(uow: UnitOfWork) -> None:
-    """Wait until no session is being summed, and let none be until the transaction ends."""
-    await share_lock_name(uow.session, SUMMING)
+    """Let no session move into the sums until the transaction ends; wait while one does."""
+    await share_lock_name(uow.session, SUMS)
 
 
 def _currencies(accounts: Sequence[Account], ended: Sequence[Ended]) -> dict[str | None, UUID]:

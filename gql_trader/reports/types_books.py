@@ -14,6 +14,9 @@ _NOTHING = Decimal(0)
 SUMMING = "session_days"
 """The lock that whoever keeps days and sums sessions holds."""
 
+SUMS = "session_sums"
+"""The lock that whoever reads sums and sessions one after the other shares, until which no sum is changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -23,6 +23,7 @@ from gql_trader.core.clock import from_milliseconds
 from gql_trader.gql.relay import encode_id, parse_id
 from gql_trader.runtime import Runtime
 from tests.chromium import chromium, find_chromium
+from tests.contrast import Colour, contrast, mixed
 from tests.factories.actors import make_access_token
 from tests.factories.backtests import Desk, make_desk
 from tests.factories.candles import JANUARY_2024
@@ -152,6 +153,29 @@ def test_thousands_of_percent_are_set_apart_as_those_of_money_are(
 ) -> None:
     assert report._metric(fraction, "fraction", 2) == shown
     assert report._metric(fraction, "change", 2) == change
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_months_and_figures_can_be_read_in_either_light(theme: str) -> None:
+    style = (Path(report.__file__).parent / "templates" / "report.html.j2").read_text()
+    block = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[theme == "dark"]
+    colours: dict[str, Colour] = {
+        name: tuple(bytes.fromhex(digits)) for name, digits in re.findall(r"--([\w-]+): #(\w{6});", block)
+    }
+    pairs = {
+        (name, below): colours[below]
+        for name in ("ink", "quiet", "gain", "loss")
+        for below in ("paper", "sheet")
+    }
+    shares = re.findall(
+        r"\.months \.(\w+) \{ background: color-mix\(in srgb, var\(--([\w-]+)\) (\d+)%", style
+    )
+    assert len(shares) == 1 + 2 * (len(report._STRENGTHS) + 1)
+    for name, colour, share in shares:
+        pairs["ink", name] = mixed(colours[colour], colours["paper"], int(share) / 100)
+    # Success criterion 1.4.3 of WCAG 2.2, level AA.
+    found = {(name, below): contrast(colours[name], colour) for (name, below), colour in pairs.items()}
+    assert {pair: value for pair, value in found.items() if value < 4.5} == {}
 
 
 async def test_a_report_asks_for_nothing_and_runs_nothing(desk: Desk, client: GraphQLClient) -> None:

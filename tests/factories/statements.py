@@ -39,12 +39,15 @@ def executed_statements(engine: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
         event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
-async def rows_read(engine: AsyncEngine, executed: Sequence[tuple[str, Any]]) -> int:
-    """Return how many rows of tables the database looks at for queries: those that it drops, too."""
+async def rows_read(engine: AsyncEngine, executed: Sequence[tuple[str, Any]], *, writes: bool = False) -> int:
+    """Return how many rows of tables the database looks at for queries: those that it drops, too.
+
+    With ``writes`` also for what they write, which is undone.
+    """
     read = 0
     async with engine.connect() as connection:
         for statement, parameters in executed:
-            if statement.lstrip("( ").startswith(("SELECT", "WITH")):
+            if writes or statement.lstrip("( ").startswith(("SELECT", "WITH")):
                 explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
                 found: Any = (await connection.exec_driver_sql(explained, parameters)).scalar()
                 plan = json.loads(found) if isinstance(found, str) else found

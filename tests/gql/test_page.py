@@ -24,6 +24,7 @@ from gql_trader.engine.execution import ExecutionSpec
 from gql_trader.gql.schema_builder import core_schema
 from gql_trader.runtime import Runtime
 from gql_trader.schema import create_schema
+from tests.contrast import contrast, mixed
 
 PAGE = Path(__file__).parents[2] / "gql_trader" / "gql" / "static" / "page"
 OURS = sorted(path for path in PAGE.iterdir() if path.suffix in {".js", ".css", ".html"})
@@ -168,18 +169,9 @@ def _colours() -> dict[str, dict[str, tuple[float, ...]]]:
         for kind in ("gain", "loss"):
             for share, name in ((int(heat) / 100, f"deepest {kind}"), (0.1, f"badge of {kind}")):
                 for below in ("card", "background"):
-                    pairs = zip(themes[theme][f"{kind}-rgb"], themes[theme][below], strict=True)
-                    themes[theme][f"{name} on {below}"] = tuple(share * a + (1 - share) * b for a, b in pairs)
+                    covered = mixed(themes[theme][f"{kind}-rgb"], themes[theme][below], share)
+                    themes[theme][f"{name} on {below}"] = covered
     return themes
-
-
-def _luminance(colour: tuple[float, ...]) -> float:
-    """Relative luminance as WCAG 2 defines it."""
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-        for part in (each / 255 for each in colour)
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -196,13 +188,12 @@ def test_contrast_is_enough_to_read_text_and_to_see_where_fields_are(theme: str)
         text |= {(kind, f"badge of {kind} on {below}") for below in ("card", "background")}
     edges = {("edge", "card"), ("edge", "background")}
 
-    def contrast(name: str, below: str) -> float:
-        dark, light = sorted(_luminance(colours[each]) for each in (name, below))
-        return (light + 0.05) / (dark + 0.05)
+    def between(name: str, below: str) -> float:
+        return contrast(colours[name], colours[below])
 
     # Success criteria 1.4.3 and 1.4.11 of WCAG 2.2, level AA.
-    assert {pair: contrast(*pair) for pair in text if contrast(*pair) < 4.5} == {}
-    assert {pair: contrast(*pair) for pair in edges if contrast(*pair) < 3} == {}
+    assert {pair: between(*pair) for pair in text if between(*pair) < 4.5} == {}
+    assert {pair: between(*pair) for pair in edges if between(*pair) < 3} == {}
 
 
 async def test_without_it_the_root_leads_to_graphql(settings: Settings, runtime: Runtime) -> None:

@@ -11,16 +11,19 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, null, select, text
+from sqlalchemy import delete, func, insert, null, select, text, update
 
 from gql_trader.app import create_app
-from gql_trader.bots.models import SessionStateRow, TradeRow, TradingSessionRow
+from gql_trader.bots.ledger.storing import lock_ledger
+from gql_trader.bots.models import BotRow, SessionStateRow, TradeRow, TradingSessionRow
+from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_rollups import SessionRollupRow, SessionTotalsRow
+from gql_trader.bots.service import own_bot
 from gql_trader.bots.types import SessionStatus
 from gql_trader.config import Settings
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.ids import uuid7
-from gql_trader.gql.relay import encode_id
+from gql_trader.gql.relay import decode_id, encode_id
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.market_data.models import AssetRow
 from gql_trader.market_data.service import ensure_market
@@ -28,9 +31,12 @@ from gql_trader.reports import daily, keeping, periods, repository, repository_e
 from gql_trader.reports.capital import Asked, changes_of, microseconds, stretches
 from gql_trader.reports.daily import Selection
 from gql_trader.reports.jobs import keep_days
+from gql_trader.reports.models import KeptDaysRow
+from gql_trader.reports.models_ended import EndedSeriesRow
 from gql_trader.reports.types import Day, Level, Scope
 from gql_trader.reports.types_books import Book
 from gql_trader.settings.types import SessionMode
+from tests.bots.live.desk import make_key
 from tests.factories.actors import make_access_token
 from tests.factories.books import every_session
 from tests.factories.bots import BotDesk
@@ -86,8 +92,8 @@ class Archive:
     session: dict[str, Any]
     state: dict[str, Any]
 
-    async def write(self, uow: UnitOfWork, of: Past) -> None:
-        """Write a session, with all that it would have left behind."""
+    async def write(self, uow: UnitOfWork, of: Past) -> UUID:
+        """Write a session, with all that it would have left behind; return its key."""
         key = uuid7()
         begin = BEGIN + of.begin * QUARTER
         started = begin + timedelta(microseconds=of.microseconds)
@@ -113,6 +119,7 @@ class Archive:
             trade = {"id": uuid7(), "session_id": key, "user_id": self.bots.trader.user_id, "number": 1}
             trade |= {"side": "LONG", "quantity": 1, "entry_price": 1, "fees": 0}
             await uow.session.execute(insert(TradeRow).values(**trade, entry_time=begin, changed_at=begin))
+        return key
 
     async def _write_figures(self, uow: UnitOfWork, of: Past, key: UUID, begin: datetime) -> None:
         equity, totals = 100 * of.capital, Level()
@@ -281,17 +288,22 @@ async def test_reports_over_many_sessions_that_are_over_read_as_many_rows_as_ove
     archive = await _archive(bots)
     engine = bots.runtime.database.engine
     token = await make_access_token(bots.runtime, bots.trader)
-    read, sessions = [], 0
+    read, summing, sessions = [], [], 0
     async with graphql_client(create_app(settings, bots.runtime)) as client:
         for count in (20, 180):
-            async with bots.runtime.unit_of_work() as uow:
-                for _ in range(count - sessions):
-                    # Each after the one before.
-                    await archive.write(uow, _past(100 * sessions, 96))
-                    sessions += 1
-            await keep_days(bots.runtime)
-            async with bots.runtime.unit_of_work() as uow:
-                await uow.session.execute(text("ANALYZE"))
+            # The last of them by itself.
+            for more in (count - sessions - 1, 1):
+                async with bots.runtime.unit_of_work() as uow:
+                    for _ in range(more):
+                        # Each after the one before.
+                        await archive.write(uow, _past(100 * sessions, 96))
+                        sessions += 1
+                with executed_statements(engine) as executed:
+                    await keep_days(bots.runtime)
+                async with bots.runtime.unit_of_work() as uow:
+                    await uow.session.execute(text("ANALYZE"))
+            sums = [each for each in executed if "INTO ended_" in each[0]]
+            summing.append(await rows_read(engine, sums, writes=True))
             for bot_id in (None, encode_id("Bot", archive.bot_ids[0])):
                 with executed_statements(engine) as executed:
                     answer = await client.signed_in(token).execute(REPORTS, {"botId": bot_id})
@@ -300,6 +312,8 @@ async def test_reports_over_many_sessions_that_are_over_read_as_many_rows_as_ove
                 assert Decimal(profit["realizedProfit"]) == 3 * count
                 read.append(await rows_read(engine, executed))
     assert all(many <= 1.02 * few for few, many in zip(read[:2], read[2:], strict=True)), read
+    # What is older than a session is not read when it is summed.
+    assert summing[1] <= summing[0], summing
 
 
 async def test_what_is_read_as_of_one_moment_has_a_session_once_that_is_summed_meanwhile(
@@ -326,23 +340,88 @@ async def test_nothing_is_summed_while_balances_are_noted(bots: BotDesk) -> None
         await archive.write(uow, _past(0, 96))
     async with bots.runtime.unit_of_work() as uow:
         await service.hold_sums(uow)
-        await keep_days(bots.runtime)
+        summing = asyncio.create_task(keep_days(bots.runtime))
+        await _somebody_waits(bots, "advisory")
+        assert not summing.done()
         assert len((await service.book_of(uow, user_id, Scope())).accounts) == 1
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
-    )
-    async with bots.runtime.unit_of_work() as summing:
-        assert await keeping.keep(summing, None, 10) is not None
+        # Who comes now waits until it is summed.
         noting = asyncio.create_task(_hold_and_read(bots))
-        async with asyncio.timeout(60), bots.runtime.unit_of_work() as watching:
-            while not await watching.session.scalar(waiting):
-                await watching.session.rollback()
-        assert not noting.done()
+        await _somebody_waits(bots, "advisory", 2)
+    await summing
     book = await noting
     assert (book.accounts, book.level.change) == ([], 5)
+
+
+async def _somebody_waits(bots: BotDesk, event: str, count: int = 1) -> None:
+    """Wait until so many transactions wait for a lock of a kind."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = :event"
+    )
+    async with asyncio.timeout(60), bots.runtime.unit_of_work() as uow:
+        while await uow.session.scalar(waiting, {"event": event}) != count:
+            await uow.session.rollback()
 
 
 async def _hold_and_read(bots: BotDesk) -> Book:
     async with bots.runtime.unit_of_work() as uow:
         await service.hold_sums(uow)
         return await service.book_of(uow, bots.trader.user_id, Scope())
+
+
+async def test_a_session_whose_bot_is_being_deleted_is_summed_without_it(bots: BotDesk) -> None:
+    archive, user_id = await _archive(bots), bots.trader.user_id
+    [bot_id, _] = archive.bot_ids
+    async with bots.runtime.unit_of_work() as uow:
+        await archive.write(uow, _past(0, 96))
+    summing = bots.runtime.unit_of_work()
+    async with summing:
+        async with bots.runtime.unit_of_work() as deleting:
+            await deleting.session.execute(delete(BotRow).where(BotRow.id == bot_id))
+            kept = asyncio.create_task(keeping.keep(summing, None, 10))
+            await _somebody_waits(bots, "transactionid")
+        assert await kept is not None
+    async with bots.runtime.unit_of_work() as uow:
+        book = await service.book_of(uow, user_id, Scope())
+        assert (book.accounts, book.level.change) == ([], 5)
+        of_bot = select(func.count()).where(EndedSeriesRow.bot_id == bot_id)
+        assert await uow.session.scalar(of_bot) == 0
+
+
+async def test_a_bot_can_be_started_again_while_its_last_session_is_summed(bots: BotDesk) -> None:
+    archive = await _archive(bots)
+    async with bots.runtime.unit_of_work() as uow:
+        key = await archive.write(uow, replace(_past(0, 96), is_live=True, is_by_hand=True, bot=None))
+        await archive.write(uow, _past(0, 96))
+        running = await archive.write(uow, replace(_past(0, 3000), has_ended=False))
+    async with bots.runtime.unit_of_work() as summing:
+        assert await keeping.keep(summing, None, 10) is not None
+        async with asyncio.timeout(60), bots.runtime.unit_of_work() as uow:
+            assert await own_bot(uow, bots.trader, archive.bot_ids[0], locked=True)
+            # Nor do orders wait.
+            assert await lock_ledger(uow, running) is not None
+        assert await _is_summed(bots, key) is False
+    assert await _is_summed(bots, key) is True
+
+
+async def test_a_live_session_is_summed_once_nothing_more_can_be_told_of_its_orders(bots: BotDesk) -> None:
+    archive = await _archive(bots)
+    key_id = decode_id(await make_key(bots.runtime, bots.trader), "ExchangeKey", ())
+    async with bots.runtime.unit_of_work() as uow:
+        # Ended years ago, while the exchange could not be asked what had become of an order.
+        key = await archive.write(uow, replace(_past(0, 96), is_live=True))
+        held = {"session_id": key, "exchange_key_id": key_id, "exchange": "binance"}
+        await uow.session.execute(insert(LiveSessionRow).values(held))
+    await keep_days(bots.runtime)
+    assert await _is_summed(bots, key) is False
+    async with bots.runtime.unit_of_work() as uow:
+        await uow.session.execute(delete(LiveSessionRow))
+        await uow.session.execute(update(KeptDaysRow).values(looked_at=BEGIN))
+    await keep_days(bots.runtime)
+    assert await _is_summed(bots, key) is True
+
+
+async def _is_summed(bots: BotDesk, key: UUID) -> bool | None:
+    async with bots.runtime.unit_of_work() as uow:
+        return await uow.session.scalar(
+            select(TradingSessionRow.is_summed).where(TradingSessionRow.id == key)
+        )

@@ -41,7 +41,9 @@ async def lock_ledger(
     user_id
         Whose session it has to be; None: anybody's, for workers.
     """
-    statement = select(TradingSessionRow).where(TradingSessionRow.id == session_id).with_for_update()
+    statement = select(TradingSessionRow).where(TradingSessionRow.id == session_id)
+    # Rows that refer to it may be written meanwhile, such as those of a day that is kept.
+    statement = statement.with_for_update(key_share=True)
     if user_id is not None:
         statement = statement.where(TradingSessionRow.user_id == user_id)
     session = await uow.session.scalar(statement.execution_options(populate_existing=True))
@@ -128,6 +130,7 @@ def add_order(
 async def write_ledger(uow: UnitOfWork, ledger: HandLedger) -> None:
     """Write an account: its trades, its figures and a point of its equity; tell its followers."""
     now, session = uow.clock.now(), ledger.session
+    assert not session.is_summed, "reports have it in their sums, which would not change"
     # What is told after its end belongs to its end.
     moment = to_milliseconds(min(now, session.ended_at or now))
     changed = {key for key, _ in ledger.told}

@@ -44,26 +44,36 @@ async def _forget(bench: Bench) -> None:
 async def test_a_bar_costs_a_bot_the_same_however_long_it_has_traded(
     bench: Bench, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads: list[int] = []
-    load_bars = loading.load_bars
+    whole: list[int] = []
+    newest: list[int] = []
+    load_bars, load_newest = loading.load_bars, loading.load_newest
 
-    async def counted(*given: Any) -> Any:
+    async def counted_bars(*given: Any) -> Any:
         loaded = await load_bars(*given)
-        loads.append(len(loaded.bars))
+        whole.append(len(loaded.bars))
         return loaded
 
-    monkeypatch.setattr(running, "load_bars", counted)
+    async def counted_newest(*given: Any) -> Any:
+        bars = await load_newest(*given)
+        newest.append(len(bars or ()))
+        return bars
+
+    monkeypatch.setattr(running, "load_bars", counted_bars)
+    monkeypatch.setattr(running, "load_newest", counted_newest)
     await bench.begin()
+    # What is bought is sold again, but for a fee that leaves too little.
+    await bench.bar(50_100.0)
+    await bench.bar(50_000.0)
     engine, read = bench.runtime.database.engine, []
-    for _ in range(8):
+    for _ in range(6):
         # Nothing rises: nothing is bought.
         await bench.bar(50_000.0, worked=False)
         with executed_statements(engine) as executed:
             assert await closes.step(bench.runtime, bench.session_id)
         read.append(await rows_read(engine, executed))
     # Once all that the strategy's indicators need; after that one bar each, and the one before it.
-    assert (loads, computed) == ([0, 2], [2, *[1] * 7])
-    assert len(set(read[1:])) == 1
+    assert (whole, newest, computed) == ([0, 2], [2] * 7, [2, *[1] * 7])
+    assert len(set(read)) == 1, read
     assert [row.bars for row in await bench.rows(SessionStateRow)] == [8]
 
 

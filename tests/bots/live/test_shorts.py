@@ -249,6 +249,8 @@ async def test_what_an_order_fills_at_the_moment_of_a_comparison_is_no_mismatch(
     payload = await desk.place(second, "BUY", "MARKET", "0.1")
     assert refusals(payload) == [("EXCHANGE_ERROR", ["market"])]
     assert "are being filled at this moment" in payload["errors"][0]["message"]
+    payload = await desk.place(second, "SELL", "MARKET", "0.1", acknowledgeMismatch=True)
+    assert refusals(payload) == [("EXCHANGE_ERROR", ["market"])]
     await desk.follow()
     assert (await desk.order(first, resting))["status"] == "FILLED"
     assert (await desk.done(second, "BUY", "MARKET", "0.1"))["status"] == "FILLED"

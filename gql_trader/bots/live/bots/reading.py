@@ -3,9 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
-from gql_trader.bots.live.checks import markets
+from gql_trader.bots.live.bots import positions
+from gql_trader.bots.live.checks import amounts, markets
 from gql_trader.bots.models import SessionStateRow, TradeRow, TradingSessionRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
@@ -13,6 +14,7 @@ from gql_trader.bots.types import SessionStatus
 from gql_trader.core.clock import to_milliseconds
 from gql_trader.core.intervals import Interval
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
 
 _SESSIONS = TradingSessionRow.__table__.c
 _STATES = SessionStateRow.__table__.c
@@ -50,10 +52,16 @@ async def wanted_since(uow: UnitOfWork, row: Row[Any]) -> int | None:
     if row.last_bar_time is None or row.signal_key is None:
         return None
     wanted = int(row.last_bar_time)
-    if row.best is None:
-        entered = select(func.min(TradeRow.entry_time)).where(
-            TradeRow.session_id == row.id, TradeRow.exit_time.is_(None)
-        )
-        if (moment := await uow.session.scalar(entered)) is not None:
-            wanted = min(wanted, Interval[row.interval].floor(to_milliseconds(moment)))
-    return wanted
+    if row.best is not None:
+        return wanted
+    trade = await uow.session.scalar(
+        select(TradeRow).where(TradeRow.session_id == row.id, TradeRow.exit_time.is_(None))
+    )
+    if trade is None:
+        return wanted
+    # What is left of earlier positions, too little to be closed, is none.
+    market, _ = await market_data.market_with_base(uow, row.market_id)
+    order = await positions.last_order(uow, row.id, closing=False)
+    if order is None or order.filled_at is None or not await amounts.tradable(uow, market, trade):
+        return wanted
+    return min(wanted, Interval[row.interval].floor(to_milliseconds(order.filled_at)))

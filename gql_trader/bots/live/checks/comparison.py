@@ -129,7 +129,9 @@ async def compare(
             if position is not None and belief.direction is not None:
                 against = problem_of_direction(position, belief.held, belief.direction, rules.amount_step)
             held = await _of_holdings(client, belief, rules, position)
-            if held and not (found or acknowledged) and await _is_moving(client, belief, rules):
+            differs = bool(held) and not (found or acknowledged)
+            # What is filling of a session's is nobody else's to be traded against, whatever is acknowledged.
+            if (differs or against is not None) and await _is_moving(client, belief, rules):
                 raise ExchangeFailure(
                     client.exchange,
                     f"Orders on {rules.symbol} with this key are being filled at this moment; try again.",

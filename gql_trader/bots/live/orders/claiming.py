@@ -154,7 +154,8 @@ async def _closes(uow: UnitOfWork, held: LiveSessionRow, order: OrderRow) -> boo
 
 
 async def _locked(uow: UnitOfWork, session_id: UUID) -> TradingSessionRow:
-    statement = select(TradingSessionRow).where(TradingSessionRow.id == session_id).with_for_update()
+    statement = select(TradingSessionRow).where(TradingSessionRow.id == session_id)
+    statement = statement.with_for_update(key_share=True)
     found = await uow.session.scalar(statement.execution_options(populate_existing=True))
     assert found is not None, "the foreign key keeps it"
     return found

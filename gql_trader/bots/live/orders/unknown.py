@@ -47,7 +47,7 @@ async def tell(uow: UnitOfWork, order_id: UUID) -> bool:
         select(TradingSessionRow)
         .join(OrderRow, OrderRow.session_id == TradingSessionRow.id)
         .where(OrderRow.id == order_id)
-        .with_for_update(of=TradingSessionRow)
+        .with_for_update(of=TradingSessionRow, key_share=True)
     )
     sent_at: datetime | None = await uow.session.scalar(
         update(LiveOrderRow)
