@@ -133,7 +133,7 @@ async def candidates(
             or_(
                 _KEPT.session_id.is_(None),
                 _KEPT.timezone != zone,
-                and_(not_(_KEPT.is_final), or_(_KEPT.looked_at < looked_before, over_at_once)),
+                and_(not_(_SESSIONS.is_summed), or_(_KEPT.looked_at < looked_before, over_at_once)),
             )
         )
         .order_by(_SESSIONS.id)
