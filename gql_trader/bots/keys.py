@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from gql_trader.bots.models import BotRow, OrderRow
-from gql_trader.bots.models_live import LiveSessionRow
+from gql_trader.bots.models_live import LiveMarketRow, LiveSessionRow
 from gql_trader.bots.models_live_bot import LiveBotRow
 from gql_trader.bots.types import BotState
 from gql_trader.core.actor import Actor
@@ -55,6 +55,22 @@ async def delete_key(
         raise InvalidState(
             f"The bot {left.name} has failed, and its stop at {left.stop_price.normalize():f} is at the "
             "exchange with this key; cancel that order first.",
+            ("id",),
+        )
+    price = await uow.session.scalar(
+        select(OrderRow.stop_price)
+        .join(
+            LiveMarketRow,
+            (LiveMarketRow.session_id == OrderRow.session_id) & (LiveMarketRow.left_stop == OrderRow.number),
+        )
+        .join(LiveSessionRow, LiveSessionRow.session_id == OrderRow.session_id)
+        .where(LiveSessionRow.exchange_key_id == key_id, OrderRow.user_id == actor.user_id)
+        .limit(1)
+    )
+    if price is not None:
+        raise InvalidState(
+            f"A session that was told to stop could not close its position, whose stop at "
+            f"{price.normalize():f} is at the exchange with this key; cancel that order first.",
             ("id",),
         )
     if delete_bots:

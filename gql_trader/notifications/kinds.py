@@ -96,9 +96,10 @@ KINDS: Mapping[NotificationKind, Kind] = {
     ),
     NotificationKind.POSITION_NOT_CLOSED: Kind(
         description="A live session by hand was told to stop, and one of its positions could not be closed, "
-        "or has no stop at the exchange any more.",
+        "or has no stop at the exchange any more; or the exchange has not been reached for minutes to close "
+        "a position of a session or bot.",
         title="A position on {market} could not be closed",
-        body="Your live session was told to stop. {reason}",
+        body="{reason}",
     ),
     NotificationKind.ORDER_UNKNOWN: Kind(
         description="It has not been known for some minutes what became of one of your live orders.",

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
+from gql_trader.bots.announcing import tell_not_closed
 from gql_trader.bots.ledger.account import HandLedger
 from gql_trader.bots.ledger.fills import sign_of
 from gql_trader.bots.live.checks import doubts, markets, rights
@@ -22,12 +23,16 @@ from gql_trader.bots.models import OrderRow, TradeRow
 from gql_trader.bots.models_live import LiveSessionRow
 from gql_trader.bots.types import OrderStatus, OrderType
 from gql_trader.infra.unit_of_work import UnitOfWork
+from gql_trader.market_data import service as market_data
 from gql_trader.market_data.types import MarketRecord
 
 MOST_CLOSINGS: Final = 3
 """How often an exchange is asked to close a position, each time after it is known what came of the last."""
 
 AT_EXCHANGE: Final = frozenset({OrderStatus.OPEN.value, OrderStatus.PARTIALLY_FILLED.value})
+UNREACHED: Final = 10
+"""After so many orders that could not be sent, some minutes, it is told that a position is not closed yet."""
+
 TOO_LITTLE: Final = "It is worth too little for an order of the market."
 
 _STOPS = [each.value for each in OrderType if each.has_stop]
@@ -88,7 +93,23 @@ async def prepare(uow: UnitOfWork, ledger: HandLedger, market_id: UUID, tried: i
             await placing.take_back(uow, ledger, order, reason)
     if any(each.market_id == market_id for each in ledger.waiting):
         return Exit()
-    return Exit(may_place=True, counts=rejected is None or not rejected.unsent)
+    if rejected is not None and rejected.unsent:
+        await _tell_unreached(uow, ledger, market_id)
+        return Exit(may_place=True)
+    return Exit(may_place=True, counts=True)
+
+
+async def _tell_unreached(uow: UnitOfWork, ledger: HandLedger, market_id: UUID) -> None:
+    """Tell, once, that an exchange has not been reached for long; the next order is placed with it."""
+    session = ledger.session
+    if await following.unsent_closings(uow, session.id, market_id) != UNREACHED:
+        return
+    market, _ = await market_data.market_with_base(uow, market_id)
+    reason = (
+        "It is to be closed, and the exchange has not been reached for some minutes: it is tried again every "
+        "half minute. No stop of it is at the exchange meanwhile. Look at your account there."
+    )
+    await tell_not_closed(uow, session.user_id, session.id, market.name, reason)
 
 
 def _is_spent(rejected: Rejected | None, orders: int) -> bool:

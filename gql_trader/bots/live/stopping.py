@@ -198,7 +198,7 @@ async def leave(uow: UnitOfWork, ledger: HandLedger, trade: TradeRow, reason: st
     whole = await amounts.whole_steps(uow, market, trade)
     undone = "bought back" if sign_of(trade) < 0 else "sold"
     left = await exits.words_of_position(uow, market, trade, whole or trade.quantity, "session")
-    words = [f"{reason} Nothing was {undone}: {left}"]
+    words = [f"{_STOPPED} {reason} Nothing was {undone}: {left}"]
     words += [exits.words_of_stop(each) for each in stops if each.status in exits.AT_EXCHANGE]
     free = whole - sum((each.quantity - each.filled_quantity for each in stops), Decimal(0))
     for again in await placing.put_back(uow, ledger, market.id, free):
@@ -226,7 +226,7 @@ async def _tell_unprotected(uow: UnitOfWork, ledger: HandLedger) -> None:
     for stop in list(await uow.session.scalars(statement)):
         if stop.market_id in ledger.held:
             market, _ = await market_data.market_with_base(uow, stop.market_id)
-            reason = f"The position has no stop at the exchange. {stop.reason or ''}".strip()
+            reason = f"{_STOPPED} The position has no stop at the exchange. {stop.reason or ''}".strip()
             await tell_not_closed(uow, ledger.session.user_id, ledger.session.id, market.name, reason)
 
 

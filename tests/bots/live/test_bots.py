@@ -18,6 +18,7 @@ from gql_trader.gql.relay import encode_id, parse_id
 from tests.bots.live.bench import BOUGHT, DELETE_KEY, STOP, Bench, tell
 from tests.bots.live.desk import KEY, LEASE_SECONDS, ORDER, KilledError, killing
 from tests.bots.live.desk import STOP as STOP_SESSION
+from tests.bots.live.test_contracts import told
 from tests.factories.exchange_simulator import Hang, Refusal
 
 
@@ -393,10 +394,15 @@ async def test_an_exchange_that_cannot_be_reached_for_a_sale_is_asked_until_it_c
     assert (await bench.bot()).state == "RUNNING"
     # The same for one that is told to stop.
     await bench.stop()
-    for _ in range(4):
+    for each in range(8):
+        assert len(await told(bench.desk)) == (each > 6)
         bench.desk.trader.accounts.clock.move(seconds=31)
         await bench.settle()
     assert (await bench.bot()).state == "STOPPING"
+    # That is told, once.
+    [(kind, body)] = await told(bench.desk)
+    assert kind == "POSITION_NOT_CLOSED"
+    assert body.startswith("It is to be closed, and the exchange has not been reached for some minutes")
     await bench.runtime.exchanges._waits.sleep(600)
     bench.desk.trader.accounts.clock.move(seconds=31)
     await bench.settle()

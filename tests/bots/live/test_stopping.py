@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from gql_trader.bots.live import jobs_orders
 from gql_trader.bots.live.orders import placing
+from tests.bots.live.bench import DELETE_KEY
 from tests.bots.live.desk import CANCEL, KEY, ORDER, STOP, KilledError, LiveDesk, killing, quote
 from tests.bots.live.test_contracts import told
 from tests.factories.exchange_simulator import Refusal, SimulatedMarket
@@ -81,11 +82,13 @@ async def test_what_may_not_be_sold_keeps_its_stop_and_its_user_is_told_and_may_
     assert await told(desk) == [
         (
             "POSITION_NOT_CLOSED",
-            "Your live session was told to stop. The position could not be closed. This exchange key is not "
+            "The session was stopped. The position could not be closed. This exchange key is not "
             "verified; verify it first. Nothing was sold: 0.0999 of BTC/USDT is still in the account. Its "
             "stop at 45000 stays at the exchange until it fills or you cancel it.",
         )
     ]
+    [error] = (await desk.do(DELETE_KEY, input={"id": desk.key_id}))["errors"]
+    assert error["message"].startswith("A session that was told to stop could not close its position, whose")
     await desk.set_key(status="VALID")
     assert (await _stop(desk, session))["errors"] == []
     # Told twice is no other thing than told once.

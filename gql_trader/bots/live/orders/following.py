@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, func, select, update
 
 from gql_trader.bots.models import OrderRow
 from gql_trader.bots.models_live import LiveOrderRow, LiveSessionRow
@@ -84,6 +84,30 @@ async def rejected_closing(uow: UnitOfWork, session_id: UUID, market_id: UUID) -
         return None
     refused = found.sent_at is not None
     return Rejected(found.created_at, not refused and bool(found.failures), refused)
+
+
+async def unsent_closings(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> int:
+    """Return how many orders to close a position, one after the other until now, were not sent."""
+    closing = (
+        OrderRow.session_id == session_id,
+        OrderRow.market_id == market_id,
+        OrderRow.reduce_only,
+        OrderRow.type == OrderType.MARKET.value,
+    )
+    unsent = (OrderRow.status == OrderStatus.REJECTED.value) & LiveOrderRow.sent_at.is_(None)
+    last = (
+        select(func.coalesce(func.max(OrderRow.number), 0))
+        .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+        .where(*closing, ~unsent)
+        .scalar_subquery()
+    )
+    count = (
+        select(func.count())
+        .select_from(OrderRow)
+        .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
+        .where(*closing, OrderRow.number > last)
+    )
+    return await uow.session.scalar(count) or 0
 
 
 async def reference_prices(uow: UnitOfWork, orders: Sequence[OrderRow]) -> dict[UUID, Decimal]:
