@@ -14,13 +14,13 @@ from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import (
     repository,
     repository_counts,
-    repository_days,
+    repository_keeping,
     repository_series,
     repository_summing,
 )
 from gql_trader.reports.daily import day_with, span_of
 from gql_trader.reports.repository_counts import Counting
-from gql_trader.reports.repository_days import Candidate
+from gql_trader.reports.repository_keeping import Candidate
 from gql_trader.reports.repository_series import FOREVER, Days
 from gql_trader.reports.repository_summing import Over
 from gql_trader.reports.types_books import SUMMING, SUMS, Account, Member
@@ -72,7 +72,7 @@ async def keep(uow: UnitOfWork, after: UUID | None, limit: int) -> UUID | None:
     if not await try_lock_name(uow.session, SUMMING):
         return None
     now = uow.clock.now()
-    candidates = await repository_days.candidates(uow.session, now - LOOK_AGAIN, after, limit)
+    candidates = await repository_keeping.candidates(uow.session, now - LOOK_AGAIN, after, limit)
     if not candidates:
         return None
     try:
@@ -85,7 +85,7 @@ async def _locked(uow: UnitOfWork, candidates: Sequence[Candidate], now: datetim
     """Lock sessions that are over; return all, without the bots that were deleted meanwhile."""
     bots = sorted({each.bot_id for each in candidates if each.bot_id is not None})
     over = [each.session_id for each in candidates if _is_over(each, now)]
-    left = await repository_days.lock(uow.session, bots, over)
+    left = await repository_keeping.lock(uow.session, bots, over)
     return [each if each.bot_id in left else each._replace(bot_id=None) for each in candidates]
 
 
@@ -173,7 +173,7 @@ async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate], now: datetime)
         if turn.is_anew and turn.candidate.kept_timezone is not None
     ]
     await repository_series.subtract(uow.session, anew)
-    await repository_days.forget(uow.session, [each.member.session_id for each in anew])
+    await repository_keeping.forget(uow.session, [each.member.session_id for each in anew])
     spans = [span_of(turn.account, known_zone(turn.timezone), turn.begin, turn.end - 1) for turn in turns]
     counted = await repository_counts.count_more(uow.session, [each.counting for each in turns])
     marks = [
@@ -183,7 +183,7 @@ async def _keep(uow: UnitOfWork, candidates: Sequence[Candidate], now: datetime)
         )
         for turn in turns
     ]
-    await repository_days.keep(uow.session, spans, marks)
+    await repository_keeping.keep(uow.session, spans, marks)
     added = [Days(turn.member, turn.timezone, turn.begin, turn.end - 1, turn.is_final) for turn in turns]
     await repository_series.add(uow.session, added)
     ending = [each.counting for each in turns if each.is_to_be_summed]

@@ -31,7 +31,7 @@ from gql_trader.reports import daily, keeping, periods, repository, repository_e
 from gql_trader.reports.capital import Asked, changes_of, microseconds, stretches
 from gql_trader.reports.daily import Selection
 from gql_trader.reports.jobs import keep_days
-from gql_trader.reports.models import KeptDaysRow
+from gql_trader.reports.models import DaySeriesRow, KeptDaysRow
 from gql_trader.reports.models_ended import EndedSeriesRow
 from gql_trader.reports.types import Day, Level, Scope
 from gql_trader.reports.types_books import Book
@@ -418,6 +418,24 @@ async def test_a_live_session_is_summed_once_nothing_more_can_be_told_of_its_ord
         await uow.session.execute(update(KeptDaysRow).values(looked_at=BEGIN))
     await keep_days(bots.runtime)
     assert await _is_summed(bots, key) is True
+
+
+async def test_a_session_is_summed_whose_last_days_a_worker_of_an_older_release_has_kept(
+    bots: BotDesk,
+) -> None:
+    archive = await _archive(bots)
+    async with bots.runtime.unit_of_work() as uow:
+        key = await archive.write(uow, _past(0, 96))
+    await keep_days(bots.runtime)
+    async with bots.runtime.unit_of_work() as uow:
+        for table in ("ended_series", "trade_counts"):
+            await uow.session.execute(text(f"TRUNCATE {table} CASCADE"))
+        await uow.session.execute(update(TradingSessionRow).values(is_summed=False))
+        await uow.session.execute(update(DaySeriesRow).values(final_sessions=0))
+    await keep_days(bots.runtime)
+    assert await _is_summed(bots, key) is True
+    async with bots.runtime.unit_of_work() as uow:
+        await _compare(uow, bots, Scope(replays=True))
 
 
 async def _is_summed(bots: BotDesk, key: UUID) -> bool | None:
