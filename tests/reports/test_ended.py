@@ -165,9 +165,9 @@ async def _archive(bots: BotDesk) -> Archive:
 def _scopes(bot_ids: list[UUID]) -> Iterator[Scope]:
     for mode in (None, SessionMode.PAPER, SessionMode.LIVE):
         for bot_id in (None, *bot_ids):
-            for currency in ("USD", "EUR"):
-                yield Scope(bot_id, currency=currency, mode=mode, replays=True)
+            yield Scope(bot_id, currency="USD", mode=mode, replays=True)
         yield Scope(currency="USD", mode=mode)
+    yield Scope(currency="EUR", replays=True)
     yield Scope()
 
 
@@ -178,8 +178,8 @@ async def _compare(uow: UnitOfWork, bots: BotDesk, scope: Scope) -> Book:
     single = await every_session(uow, user_id, scope, book.currency or scope.currency)
     assert (book.level, book.baseline, book.currency) == (single.level, single.baseline, single.currency)
     start = BEGIN - timedelta(days=2)
-    curve = await periods.curve(uow, book, start, start + timedelta(days=12))
-    assert curve == await periods.curve(uow, single, start, start + timedelta(days=12))
+    curve = await periods.curve(uow, book, start, start + timedelta(days=7))
+    assert curve == await periods.curve(uow, single, start, start + timedelta(days=7))
     assert await periods.summary(uow, user_id, book) == await periods.summary(uow, user_id, single)
     first, last = date(2023, 3, 20), date(2023, 5, 20)
     for zone in ("UTC", "Europe/Berlin"):
@@ -188,7 +188,7 @@ async def _compare(uow: UnitOfWork, bots: BotDesk, scope: Scope) -> Book:
         assert await periods.days(uow, book, first, last, zone) == days
         assert await daily.days_between(uow, selection, first, last) == days
         assert await daily.best_and_worst(uow, selection) == _extremes(days)
-    moments = [(BEGIN + timedelta(days=at / 2), BEGIN + timedelta(days=at / 2 + 1)) for at in range(-3, 60)]
+    moments = [(BEGIN + timedelta(days=at / 2), BEGIN + timedelta(days=at / 2 + 1)) for at in range(-3, 40)]
     found = await service.were_at_work(uow, [(book, *each) for each in moments])
     assert found == await service.were_at_work(uow, [(single, *each) for each in moments])
     return book

@@ -111,7 +111,7 @@ async def test_what_is_kept_is_what_figures_at_midnights_make_whatever_happens_i
 ) -> None:
     cases: list[list[Step]] = []
 
-    @settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(STEPS)
     def collect(steps: list[Step]) -> None:
         cases.append(steps)
