@@ -410,6 +410,22 @@ async def test_an_exchange_that_cannot_be_reached_for_a_sale_is_asked_until_it_c
     assert (await bench.bot()).state == "STOPPED"
 
 
+async def test_a_sale_that_is_to_be_sent_again_soon_is_not_taken_back_for_another_one(bench: Bench) -> None:
+    await bench.begin()
+    await bench.bar(50_100.0)
+    bench.desk.simulator.faults.add(ORDER, Refusal(429, retry_after="40"))
+    await bench.stop()
+    # Sweepers hand the session out again and again meanwhile.
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, ("SELL", "NEW", "END_OF_DATA")]
+    assert (await bench.bot()).state == "STOPPING"
+    await bench.runtime.exchanges._waits.sleep(40)
+    await bench.desk.follow(41)
+    await bench.settle()
+    assert await bench.orders() == [BOUGHT, ("SELL", "FILLED", "END_OF_DATA")]
+    assert (await bench.bot()).state == "STOPPED"
+
+
 async def test_a_position_whose_job_was_lost_is_protected_and_closed(bench: Bench) -> None:
     await bench.begin(execution={"stopLoss": 0.05})
     await bench.bar(50_100.0, worked=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gql_trader.bots.live.orders import sending
 from tests.bots.live.bench import BOUGHT, Bench
 from tests.bots.live.desk import KEY, LiveDesk, contracts_sent
 from tests.bots.live.test_contracts import look, told
@@ -56,6 +57,29 @@ async def test_what_the_owner_opens_just_before_an_order_is_sent_keeps_it_from_b
     await desk.follow()
     assert (await desk.order(session, order))["status"] == "FILLED"
     assert futures.positions[KEY] == Decimal("-0.1")
+
+
+async def test_a_worker_that_slept_as_it_asked_for_the_position_does_not_send(
+    desk: LiveDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await desk.start(leverage=2)
+    order = await desk.placed(session, "BUY", "MARKET", "0.1")
+    asked = sending.position_of  # type: ignore[attr-defined]
+
+    async def slowly(*positional: Any, **named: Any) -> Any:
+        found = await asked(*positional, **named)
+        desk.trader.accounts.clock.move(seconds=61)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "position_of", slowly)
+        await desk.work(order)
+    found = await desk.order(session, order)
+    assert (found["status"], found["reason"]) == (
+        "REJECTED",
+        "It could not be sent in time. It was not placed.",
+    )
+    assert contracts_sent(desk) == []
 
 
 @pytest.mark.parametrize(

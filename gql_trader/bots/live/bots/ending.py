@@ -142,7 +142,9 @@ async def end(
     # Nor is the stop taken back before what follows may be sent.
     kept = stop if wanted or (whole and live.left_stop is not None) else None
     for order in list(ledger.waiting):
-        if order is not kept and order.cancel_requested_at is None:
+        # What closes it already is on its way: another one in its place would count as one more.
+        sells = wanted and order.reduce_only and order.type == OrderType.MARKET.value
+        if order is not kept and not sells and order.cancel_requested_at is None:
             await placing.request_cancel(uow, ledger, order, "The bot was stopped.")
     if kept is not None and live.left_stop is not None:
         live.left_stop = kept.number

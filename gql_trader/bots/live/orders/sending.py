@@ -85,9 +85,6 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
         reduce_only=task.contracts and task.closes,
         reference_price=task.reference_price,
     )
-    if runtime.clock.now() - task.claimed_at > LEASE / 2:
-        # This process was asleep: another one may be asking for the order by now.
-        return Outcome(Answer.NOT_TAKEN, message="It could not be sent in time.")
     try:
         if task.contracts and not task.closes:
             # Known as late as may be: its owner trades the account, too.
@@ -98,6 +95,9 @@ async def _send(runtime: Runtime, client: TradingClient, task: Task) -> Outcome:
         return _not_taken(failure)
     except ExchangeFailure as failure:
         return Outcome(Answer.REFUSED, message=failure.message)
+    if runtime.clock.now() - task.claimed_at > LEASE / 2:
+        # This process was asleep: another one may be asking for the order by now.
+        return Outcome(Answer.NOT_TAKEN, message="It could not be sent in time.")
     try:
         found = await client.place(request)
     except (OutcomeUnknown, DuplicateOrder) as failure:
