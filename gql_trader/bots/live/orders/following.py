@@ -87,7 +87,10 @@ async def rejected_closing(uow: UnitOfWork, session_id: UUID, market_id: UUID) -
 
 
 async def unsent_closings(uow: UnitOfWork, session_id: UUID, market_id: UUID) -> int:
-    """Return how many orders to close a position, one after the other until now, were not sent."""
+    """Return how many orders to close a position were not sent as the exchange was not reached, until now.
+
+    One after the other; those that nobody tried to send do not count.
+    """
     closing = (
         OrderRow.session_id == session_id,
         OrderRow.market_id == market_id,
@@ -105,7 +108,7 @@ async def unsent_closings(uow: UnitOfWork, session_id: UUID, market_id: UUID) ->
         select(func.count())
         .select_from(OrderRow)
         .join(LiveOrderRow, LiveOrderRow.order_id == OrderRow.id)
-        .where(*closing, OrderRow.number > last)
+        .where(*closing, OrderRow.number > last, LiveOrderRow.failures > 0)
     )
     return await uow.session.scalar(count) or 0
 
