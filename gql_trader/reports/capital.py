@@ -80,11 +80,6 @@ def stretches(accounts: Sequence[Account]) -> list[Stretch]:
     return found
 
 
-def most_at_work(accounts: Sequence[Account]) -> Decimal:
-    """Return the most capital of sessions that was at work at one time."""
-    return max(each.at_work for each in stretches(accounts))
-
-
 class Asked(NamedTuple):
     """A stretch of time, and the series of sessions that are over of which the most is asked for."""
 

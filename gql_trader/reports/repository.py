@@ -68,7 +68,7 @@ def scoped(statement: Select[Any], user_ids: Sequence[UserId], scope: Scope) -> 
     return statement
 
 
-def unsummed(statement: Select[Any], scope: Scope) -> Select[Any]:
+def _unsummed(statement: Select[Any], scope: Scope) -> Select[Any]:
     """Return a statement over sessions without those that are summed, but the one that a scope names."""
     return statement if scope.session_id is not None else statement.where(~_SESSIONS.is_summed)
 
@@ -81,7 +81,7 @@ async def accounts(
     Those that are summed are left out, but where one is named.
     """
     found: dict[UserId, list[Account]] = {each: [] for each in user_ids}
-    for row in await session.execute(unsummed(scoped(_accounts(), user_ids, scope), scope)):
+    for row in await session.execute(_unsummed(scoped(_accounts(), user_ids, scope), scope)):
         found[row.user_id].append(_account(row))
     return found
 

@@ -1,14 +1,22 @@
 """What reports are over, read without the sums that they keep: to compare with."""
 
+from collections.abc import Sequence
+from decimal import Decimal
+
 from sqlalchemy import select
 
 from gql_trader.bots.models import TradingSessionRow
 from gql_trader.core.ids import UserId
 from gql_trader.infra.unit_of_work import UnitOfWork
 from gql_trader.reports import repository
-from gql_trader.reports.capital import most_at_work
+from gql_trader.reports.capital import stretches
 from gql_trader.reports.types import Scope
-from gql_trader.reports.types_books import Book
+from gql_trader.reports.types_books import Account, Book
+
+
+def most_at_work(accounts: Sequence[Account]) -> Decimal:
+    """Return the most capital of sessions that was at work at one time."""
+    return max(each.at_work for each in stretches(accounts))
 
 
 async def every_session(uow: UnitOfWork, user_id: UserId, scope: Scope, currency: str | None) -> Book:

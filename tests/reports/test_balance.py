@@ -11,11 +11,11 @@ from sqlalchemy import update
 from gql_trader.bots.models import BotRow, SessionStateRow, TradingSessionRow
 from gql_trader.core.actor import Actor
 from gql_trader.reports import service
-from gql_trader.reports.capital import most_at_work
 from gql_trader.reports.service import choose_currency
 from gql_trader.reports.types import Balance, Level, Scope
 from gql_trader.reports.types_books import Account
 from tests.factories.actors import make_actor
+from tests.factories.books import most_at_work
 from tests.factories.bots import BotDesk
 from tests.factories.statements import counted_statements
 
